@@ -1,0 +1,56 @@
+"""Every exception that onnxlin raises on purpose.
+
+A message says what was asked, what was found and what to do next.
+"""
+
+
+class OnnxlinError(Exception):
+    """Base of every error raised on purpose."""
+
+
+class ModelError(OnnxlinError):
+    """The model cannot be read, or is not a valid ONNX model."""
+
+
+class InputError(OnnxlinError):
+    """The instance x does not fit the model: name, shape, dtype or values."""
+
+
+class TensorNameError(OnnxlinError):
+    """A name given as input or output is no tensor of the graph, or cannot serve as one."""
+
+
+class RowsError(OnnxlinError):
+    """The rows asked for do not exist, or are no matrix of combinations."""
+
+
+class OptionError(OnnxlinError):
+    """An option (mode, engine, dtype, memory) has a value that onnxlin does not know."""
+
+
+class MissingRuleError(OnnxlinError):
+    """Nodes on the way from the inputs to the outputs have no rule; all of them are listed."""
+
+
+class UnsupportedNodeError(OnnxlinError):
+    """A rule knows the operator, but not this use of it (an attribute, a traced operand)."""
+
+
+class RuleError(OnnxlinError):
+    """A rule answered with an affine piece that does not fit its node."""
+
+
+class TraceError(OnnxlinError):
+    """onnxruntime could not load or run the model."""
+
+
+class MemoryBudgetError(OnnxlinError):
+    """The chosen engine would need more memory than it may use."""
+
+
+class ResidualError(OnnxlinError):
+    """W x + b departs from F(x) by more than rounding allows."""
+
+
+class DetachedError(OnnxlinError):
+    """A map that was loaded from a file has no program to answer with."""

@@ -1,0 +1,79 @@
+"""Cut a strided box out of an array; the adjoint puts it back between zeros."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from onnxlin.primitives.linear_map import Array, LinearMap, Shape, entries, flat_index
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Crop(LinearMap):
+    """``y = x[start::step, ...]``, ``out_shape[i]`` entries along axis ``i``.
+
+    Parameters
+    ----------
+    start : tuple of int
+        First entry taken along each axis, not negative.
+    step : tuple of int
+        Not zero; negative steps walk backwards.
+    """
+
+    start: Shape
+    step: tuple[int, ...]
+
+    @classmethod
+    def along(cls, shape: Shape, axis: int, start: int, size: int) -> Crop:
+        """Take ``size`` entries from ``start`` on along one axis, all of the others."""
+        out = (*shape[:axis], size, *shape[axis + 1 :])
+        starts = tuple(start if i == axis else 0 for i in range(len(shape)))
+        return cls(shape, out, starts, (1,) * len(shape))
+
+    def __post_init__(self) -> None:
+        for n, m, a, s in zip(self.in_shape, self.out_shape, self.start, self.step, strict=True):
+            if m and not (0 <= a < n and 0 <= a + (m - 1) * s < n):
+                raise ValueError(f"{m} entries from {a} by {s} do not fit an axis of {n}")
+
+    @property
+    def _window(self) -> tuple[slice, ...]:
+        window = []
+        for m, a, s in zip(self.out_shape, self.start, self.step, strict=True):
+            stop = a + m * s
+            # A backward slice that reaches entry 0 has no integer for its end.
+            window.append(slice(a, None if stop < 0 else stop, s) if m else slice(0, 0))
+        return tuple(window)
+
+    def matvec(self, x: Array) -> Array:
+        """``(K, *in_shape) -> (K, *out_shape)``."""
+        return x[(slice(None), *self._window)]
+
+    def rmatvec(self, y: Array) -> Array:
+        """``(K, *out_shape) -> (K, *in_shape)``."""
+        x = np.zeros((len(y), *self.in_shape), dtype=y.dtype)
+        x[(slice(None), *self._window)] = y
+        return x
+
+    def to_sparse(self, dtype: npt.DTypeLike = np.float64) -> sp.csr_array:
+        """One entry a row."""
+        column = flat_index(self.in_shape)[self._window].ravel()
+        return entries(self, np.arange(self.rows), column, np.ones(1), dtype)
+
+    def absolute(self) -> Crop:
+        """Itself."""
+        return self
+
+    @property
+    def fan_in(self) -> int:
+        """One."""
+        return 1
+
+    @property
+    def fan_out(self) -> int:
+        """One."""
+        return 1

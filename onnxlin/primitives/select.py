@@ -1,0 +1,105 @@
+"""Copy entries by their flat index; the adjoint adds cotangents where indices repeat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from onnxlin.primitives.linear_map import Array, LinearMap, Shape
+
+# So many cotangents are counted up one by one before a transposed matrix pays for itself.
+FEW = 4
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Select(LinearMap):
+    """``y[i] = x.flat[index[i]]``; index -1 reads the constant 0.
+
+    Parameters
+    ----------
+    in_shape, out_shape : tuple of int
+        ``out_shape`` is the shape of the index; use `Select.of`.
+    index : integer array of shape ``out_shape``
+        Flat positions in C order. Where indices repeat, cotangents add up.
+    """
+
+    index: Array
+
+    @classmethod
+    def of(cls, in_shape: Shape, index: Array) -> Select:
+        """Read arrays of ``in_shape`` at the flat positions ``index``."""
+        return cls(in_shape, index.shape, index)
+
+    def __post_init__(self) -> None:
+        low, high = (int(self.index.min()), int(self.index.max())) if self.index.size else (0, -1)
+        if low < -1 or high >= self.columns:
+            raise ValueError(f"indices {low}..{high} outside of -1..{self.columns - 1}")
+
+    def matvec(self, x: Array) -> Array:
+        """``(K, *in_shape) -> (K, *out_shape)``."""
+        y = np.zeros((len(x), self.rows), dtype=x.dtype)
+        row, column = self._kept
+        y[:, row] = x.reshape(len(x), self.columns)[:, column]
+        return y.reshape(len(x), *self.out_shape)
+
+    def rmatvec(self, y: Array) -> Array:
+        """``(K, *out_shape) -> (K, *in_shape)``."""
+        flat = y.reshape(len(y), self.rows)
+        row, column = self._kept
+        x = np.zeros((len(y), self.columns), dtype=y.dtype)
+        if self._once:
+            x[:, column] = flat[:, row]
+        elif len(y) <= FEW:
+            for i in range(len(y)):
+                x[i] = np.bincount(column, flat[i, row], minlength=self.columns)
+        else:
+            x = (self._adjoint(y.dtype) @ flat.T).T
+        return x.reshape(len(y), *self.in_shape)
+
+    def to_sparse(self, dtype: npt.DTypeLike = np.float64) -> sp.csr_array:
+        """At most one entry a row; -1 leaves the row empty."""
+        row, column = self._kept
+        counts = np.zeros(self.rows + 1, dtype=np.int64)
+        counts[row + 1] = 1
+        data = np.ones(len(column), dtype=dtype)
+        return sp.csr_array((data, column, np.cumsum(counts)), shape=(self.rows, self.columns))
+
+    def absolute(self) -> Select:
+        """Itself."""
+        return self
+
+    @property
+    def fan_in(self) -> int:
+        """One."""
+        return 1
+
+    @property
+    def fan_out(self) -> int:
+        """How often the most wanted entry is read."""
+        _, column = self._kept
+        return int(np.bincount(column).max(initial=0))
+
+    @cached_property
+    def _kept(self) -> tuple[Array, Array]:
+        """Positions of the output that read an entry, and the entries they read."""
+        flat = self.index.ravel()
+        (row,) = np.nonzero(flat >= 0)
+        return row, flat[row]
+
+    @cached_property
+    def _once(self) -> bool:
+        """Whether no entry is read twice, so that the adjoint may assign instead of add."""
+        return self.fan_out <= 1
+
+    def _adjoint(self, dtype: npt.DTypeLike) -> sp.csr_array:
+        return sp.csr_array(self._transposed.astype(dtype, copy=False))
+
+    @cached_property
+    def _transposed(self) -> sp.csr_array:
+        return self.to_sparse(np.float32).T.tocsr()
