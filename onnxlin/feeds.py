@@ -1,0 +1,113 @@
+"""From what a caller gives as x to what the model is fed, or an error that says what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxlin.errors import InputError
+from onnxlin.graph import Array, TensorType
+
+Instance = npt.ArrayLike | Mapping[str, npt.ArrayLike]
+
+
+def make_feeds(x: Instance, inputs: Mapping[str, TensorType]) -> dict[str, Array]:
+    """Check x against the model's inputs and bring it to their dtypes.
+
+    Parameters
+    ----------
+    x : array, or {input name: array}
+        A bare array serves a model with one input.
+
+    Raises
+    ------
+    InputError
+        A name, shape, dtype or value does not fit.
+    """
+    given = _named(x, inputs)
+    return {name: _tensor(name, given[name], kind) for name, kind in inputs.items()}
+
+
+def _named(x: Instance, inputs: Mapping[str, TensorType]) -> dict[str, Any]:
+    listed = ", ".join(f"{name!r}: {kind}" for name, kind in inputs.items())
+    if not isinstance(x, Mapping):
+        if len(inputs) != 1:
+            raise InputError(
+                f"x is one array, but the model has {len(inputs)} inputs. Give a dict with all of "
+                f"them: {{{listed}}}."
+            )
+        return {next(iter(inputs)): x}
+    unknown, missing = sorted(set(x) - set(inputs)), [n for n in inputs if n not in x]
+    if unknown or missing:
+        raise InputError(
+            f"x names {unknown or 'no'} unknown and lacks {missing or 'no'} needed inputs; the "
+            f"model's inputs are {{{listed}}}."
+        )
+    return dict(x)
+
+
+def _tensor(name: str, value: Any, kind: TensorType) -> Array:
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"Input {name!r} is no array: {error}.") from error
+    _check_dtype(name, array, kind)
+    if kind.shape is not None:
+        _check_shape(name, array, kind)
+    if kind.is_float and not np.isfinite(array.astype(np.float64)).all():
+        count = int(np.count_nonzero(~np.isfinite(array.astype(np.float64))))
+        raise InputError(
+            f"Input {name!r} holds {count} NaN or infinite values; a map exists at finite x only. "
+            "Clean or impute them first."
+        )
+    with np.errstate(over="ignore"):
+        cast: Array = np.ascontiguousarray(array.astype(kind.dtype))
+    if kind.is_float and not np.isfinite(cast.astype(np.float64)).all():
+        raise InputError(f"Input {name!r} overflows the model's {kind.dtype}; scale it down.")
+    return cast.reshape(array.shape)
+
+
+def _check_dtype(name: str, array: Array, kind: TensorType) -> None:
+    """Numbers go into floats, integers into integers, anything else only into its own kind."""
+    found, wanted = array.dtype, kind.dtype
+    numeric = found.kind in "fiu" or found == "bfloat16"
+    fits = numeric if kind.is_float else (found.kind in "iu" and wanted.kind in "iu")
+    if not (fits or found == wanted or (found.kind in "UO" and wanted.kind == "O")):
+        raise InputError(f"Input {name!r} has dtype {found}; the model takes {wanted}.")
+
+
+def _check_shape(name: str, array: Array, kind: TensorType) -> None:
+    assert kind.shape is not None
+    fixed = [(n, m) for n, m in zip(array.shape, kind.shape, strict=False) if isinstance(m, int)]
+    if array.ndim == len(kind.shape) and all(n == m for n, m in fixed):
+        return
+    hint = ""
+    if array.ndim + 1 == len(kind.shape):
+        hint = " A batch axis seems to be missing: give x[None]."
+    elif array.ndim == 4 and len(kind.shape) == 4 and array.shape[-1] == kind.shape[1]:
+        hint = " The channel axis seems to be last: give x.transpose(0, 3, 1, 2)."
+    raise InputError(f"Input {name!r} has shape {array.shape}; the model takes {kind}.{hint}")
+
+
+def instances(xs: Instance, inputs: Mapping[str, TensorType]) -> list[Instance]:
+    """Cut stacked instances apart: N on axis 0, a leading batch axis of 1 dropped or not."""
+    if not isinstance(xs, Mapping):
+        given = _named(xs, inputs)
+        name = next(iter(inputs))
+        return [_with_batch(x, inputs[name]) for x in np.asarray(given[name])]
+    stacks = {name: np.asarray(value) for name, value in xs.items()}
+    lengths = {name: len(stack) for name, stack in stacks.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"The inputs hold different numbers of instances: {lengths}.")
+    unknown = TensorType(1, None)
+    return [
+        {name: _with_batch(stack[i], inputs.get(name, unknown)) for name, stack in stacks.items()}
+        for i in range(next(iter(lengths.values()), 0))
+    ]
+
+
+def _with_batch(x: Array, kind: TensorType) -> Array:
+    return x[None] if kind.shape is not None and x.ndim + 1 == len(kind.shape) else x

@@ -1,0 +1,131 @@
+"""The graph as rules see it: read-only, every node in the newest form of its operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+Array = npt.NDArray[Any]
+
+FLOAT_TYPES = frozenset(
+    {
+        onnx.TensorProto.FLOAT,
+        onnx.TensorProto.DOUBLE,
+        onnx.TensorProto.FLOAT16,
+        onnx.TensorProto.BFLOAT16,
+    }
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One operator call.
+
+    Parameters
+    ----------
+    name : str
+        Unique in the graph; made up from the first output where the file has none.
+    op_type, domain : str
+        The domain of the standard operators is "".
+    inputs, outputs : tuple of str
+        Tensor names; "" where an optional one is left out.
+    attributes : mapping
+        Attributes as Python values, defaults of the newest schema filled in.
+    given : frozenset of str
+        The attributes that the file sets itself.
+    implicit : tuple of str
+        Tensors that a subgraph of this node reads from outside.
+    source : onnx.NodeProto
+        The node as the file has it.
+    """
+
+    name: str
+    op_type: str
+    domain: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+    given: frozenset[str]
+    source: onnx.NodeProto
+    implicit: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Every tensor that this node needs."""
+        return tuple(name for name in self.inputs if name) + self.implicit
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """Every tensor that this node makes."""
+        return tuple(name for name in self.outputs if name)
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """Element type (``onnx.TensorProto.*``) and shape of a graph input; None where unknown."""
+
+    elem_type: int
+    shape: tuple[int | str | None, ...] | None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype."""
+        return onnx.helper.tensor_dtype_to_np_dtype(self.elem_type)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether a derivative with respect to it makes sense."""
+        return self.elem_type in FLOAT_TYPES
+
+    def __str__(self) -> str:
+        shape = "" if self.shape is None else "x".join(str(n or "?") for n in self.shape)
+        return f"{self.dtype}[{shape}]"
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A model ready to be linearised.
+
+    Parameters
+    ----------
+    nodes : tuple of Node
+        In an order in which each node comes after those that it reads.
+    inputs : mapping
+        The tensors that a caller must give (initialisers left out), with their types.
+    outputs : tuple of str
+    initialisers : mapping
+        The constants stored in the file, and those made while nodes were brought to newest form.
+    elem_types : mapping
+        Element type of every tensor for which shape inference found one.
+    model : onnx.ModelProto
+        What onnxruntime runs: the file's own nodes, local functions inlined, sorted.
+    opsets : mapping
+        Domain -> imported version.
+    """
+
+    nodes: tuple[Node, ...]
+    inputs: Mapping[str, TensorType]
+    outputs: tuple[str, ...]
+    initialisers: Mapping[str, Array]
+    elem_types: Mapping[str, int]
+    model: onnx.ModelProto
+    opsets: Mapping[str, int]
+    producer: Mapping[str, Node] = field(init=False)
+
+    def __post_init__(self) -> None:
+        made = {name: node for node in self.nodes for name in node.writes}
+        object.__setattr__(self, "producer", made)
+
+    @property
+    def tensors(self) -> frozenset[str]:
+        """Names of all tensors."""
+        return frozenset({*self.inputs, *self.initialisers, *self.producer})
+
+    def may_be_float(self, tensor: str) -> bool:
+        """Whether the tensor is float, or of a type that inference could not tell."""
+        return self.elem_types.get(tensor, onnx.TensorProto.FLOAT) in FLOAT_TYPES

@@ -1,0 +1,246 @@
+"""Read a model and make it a `Graph`: functions inlined, nodes sorted and in newest form."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import google.protobuf.message
+import onnx
+import onnx.inliner
+
+from onnxlin.errors import ModelError
+from onnxlin.graph import Array, Graph, Node
+from onnxlin.normalise import Context, Draft, normalise, to_proto
+from onnxlin.tensors import infer_types, tensor_type, to_array, to_dense
+
+Model = str | os.PathLike[str] | bytes | onnx.ModelProto
+
+# onnxruntime has no kernels for most operators of older operator sets.
+OLDEST_RUNNABLE = 7
+# The newest operator set that every supported onnxruntime runs.
+NEWEST_RUNNABLE = 23
+
+
+def load(model: Model) -> Graph:
+    """Read, inline, sort and normalise a model.
+
+    Parameters
+    ----------
+    model : path, bytes or onnx.ModelProto
+        Left unchanged.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, is no ONNX model, or its nodes form a cycle.
+    """
+    proto = _prepared(read(model))
+    elem_types, ranks = infer_types(proto)
+    initialisers = {t.name: to_array(t) for t in proto.graph.initializer}
+    initialisers |= {t.values.name: to_dense(t) for t in proto.graph.sparse_initializer}
+    opsets = {o.domain: o.version for o in proto.opset_import}
+    context = Context(dict(initialisers), ranks)
+    drafts: list[tuple[Draft, onnx.NodeProto]] = []
+    for node in proto.graph.node:
+        newest = normalise(_draft(node, opsets), context)
+        drafts += [(draft, node) for draft in newest]
+    if len(drafts) > len(proto.graph.node) or opsets.get("", NEWEST_RUNNABLE) < OLDEST_RUNNABLE:
+        proto = _rebuilt(proto, [draft for draft, _ in drafts], context.constants)
+        elem_types |= infer_types(proto)[0]
+    known = set(initialisers)
+    return Graph(
+        nodes=tuple(_node(draft, source) for draft, source in drafts),
+        inputs={i.name: tensor_type(i) for i in proto.graph.input if i.name not in known},
+        outputs=tuple(o.name for o in proto.graph.output),
+        initialisers=context.constants,
+        elem_types=elem_types,
+        model=proto,
+        opsets=opsets,
+    )
+
+
+def read(model: Model) -> onnx.ModelProto:
+    """Read a path or bytes into a `ModelProto`; hand a `ModelProto` through."""
+    if isinstance(model, onnx.ModelProto):
+        proto = model
+    elif isinstance(model, bytes):
+        proto = _parsed(model, "the bytes given")
+    elif isinstance(model, str | os.PathLike):
+        proto = _read_file(os.fspath(model))
+    else:
+        kind = type(model).__name__
+        raise ModelError(f"model must be a path, bytes or onnx.ModelProto, not {kind}.")
+    if not proto.graph.output:
+        raise ModelError("The model has no outputs: not an ONNX model, or an empty one.")
+    return proto
+
+
+def _read_file(path: str) -> onnx.ModelProto:
+    if not os.path.exists(path):
+        raise ModelError(f"No such model file: {path!r}.")
+    try:
+        return onnx.load(path)
+    except (google.protobuf.message.DecodeError, ValueError, OSError, TypeError) as error:
+        raise ModelError(f"{path!r} is not a readable ONNX model: {error}.") from error
+
+
+def _parsed(data: bytes, what: str) -> onnx.ModelProto:
+    try:
+        return onnx.load_model_from_string(data)
+    except google.protobuf.message.DecodeError as error:
+        raise ModelError(f"{what} are not an ONNX model: {error}.") from error
+
+
+def _prepared(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy with one import a domain, functions inlined and nodes sorted."""
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model)
+    versions: dict[str, int] = {}
+    for entry in proto.opset_import:
+        domain = _domain(entry.domain)
+        versions[domain] = max(entry.version, versions.get(domain, 0))
+    del proto.opset_import[:]
+    proto.opset_import.extend(onnx.helper.make_opsetid(d, v) for d, v in versions.items())
+    # Sorting comes first: the inliner reads nodes in order.
+    _sort(proto.graph)
+    if proto.functions:
+        proto = onnx.inliner.inline_local_functions(proto)
+    _name_nodes(proto.graph.node)
+    return proto
+
+
+def _domain(domain: str) -> str:
+    return "" if domain == "ai.onnx" else domain
+
+
+def _sort(graph: onnx.GraphProto) -> None:
+    """Order the nodes so that each comes after those that it reads; keep the order if it is."""
+    made = {name for node in graph.node for name in node.output if name}
+    ready = {""} | {i.name for i in graph.input} - made
+    waiting, ordered = list(graph.node), []
+    while waiting:
+        later = []
+        for node in waiting:
+            if all(name in ready or name not in made for name in _reads(node)):
+                ordered.append(node)
+                ready.update(node.output)
+            else:
+                later.append(node)
+        if len(later) == len(waiting):
+            names = ", ".join(repr(node.name or node.output[0]) for node in later[:5])
+            raise ModelError(f"The nodes form a cycle, or one tensor is made twice: {names}.")
+        waiting = later
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in ordered]
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
+def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    for attribute in node.attribute:
+        yield from ([attribute.g] if attribute.HasField("g") else attribute.graphs)
+
+
+def _implicit(node: onnx.NodeProto) -> list[str]:
+    """Tensors that the subgraphs of a node read from outside."""
+    outer: dict[str, None] = {}
+    for graph in _subgraphs(node):
+        inner = {i.name for i in graph.input} | {t.name for t in graph.initializer}
+        inner |= {name for child in graph.node for name in child.output}
+        reads = [name for child in graph.node for name in _reads(child)]
+        reads += [o.name for o in graph.output]
+        outer |= {name: None for name in reads if name and name not in inner}
+    return list(outer)
+
+
+def _reads(node: onnx.NodeProto) -> list[str]:
+    return [*node.input, *_implicit(node)]
+
+
+def _name_nodes(nodes: Sequence[onnx.NodeProto]) -> None:
+    """Make every node's name its own: onnxruntime refuses doubles, and maps are keyed by it.
+
+    A node without a name is called after its operator and first output.
+    """
+    counts = Counter(node.name for node in nodes)
+    taken = set(counts)
+    for node in nodes:
+        if not node.name or counts[node.name] > 1:
+            first = next((o for o in node.output if o), "")
+            name = f"{node.name or node.op_type}:{first}"
+            while name in taken:
+                name += "'"
+            taken.add(name)
+            node.name = name
+
+
+def _draft(node: onnx.NodeProto, opsets: Mapping[str, int]) -> Draft:
+    domain = _domain(node.domain)
+    try:
+        version = onnx.defs.get_schema(node.op_type, opsets.get(domain, 1), domain).since_version
+    except onnx.defs.SchemaError:
+        version = opsets.get(domain, 1)  # an operator of a domain that onnx does not know
+    attributes = {a.name: _attribute(a) for a in node.attribute}
+    inputs, outputs = list(node.input), list(node.output)
+    return Draft(node.name, node.op_type, domain, inputs, outputs, attributes, version)
+
+
+def _attribute(attribute: onnx.AttributeProto) -> Any:
+    value = onnx.helper.get_attribute_value(attribute)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if attribute.type == onnx.AttributeProto.STRINGS:
+        return [item.decode("utf-8", "replace") for item in value]
+    # Repeated protobuf fields compare and slice unlike lists.
+    scalar = isinstance(value, int | float | str) or hasattr(value, "SerializeToString")
+    return value if scalar else list(value)
+
+
+def _node(draft: Draft, source: onnx.NodeProto) -> Node:
+    return Node(
+        name=draft.name,
+        op_type=draft.op_type,
+        domain=draft.domain,
+        inputs=_without_trailing_blanks(draft.inputs),
+        outputs=_without_trailing_blanks(draft.outputs),
+        attributes=_defaults(draft.op_type, draft.domain) | draft.attributes,
+        given=frozenset(draft.attributes),
+        source=source,
+        implicit=tuple(_implicit(source)),
+    )
+
+
+def _without_trailing_blanks(names: list[str]) -> tuple[str, ...]:
+    kept = len(names)
+    while kept and not names[kept - 1]:
+        kept -= 1
+    return tuple(names[:kept])
+
+
+def _defaults(op_type: str, domain: str) -> dict[str, Any]:
+    """Attribute defaults of the newest schema: the one place where they come from."""
+    try:
+        schema = onnx.defs.get_schema(op_type, domain=domain)
+    except onnx.defs.SchemaError:
+        return {}
+    given = ((name, a.default_value) for name, a in schema.attributes.items())
+    return {name: _attribute(value) for name, value in given if value.name}
+
+
+def _rebuilt(
+    proto: onnx.ModelProto, drafts: list[Draft], constants: Mapping[str, Array]
+) -> onnx.ModelProto:
+    """Write the newest form back as a model, for files that have no other runnable form."""
+    new = onnx.ModelProto()
+    new.CopyFrom(proto)
+    new.ir_version = max(new.ir_version, 4)
+    del new.graph.node[:], new.opset_import[:]
+    new.graph.node.extend(to_proto(draft) for draft in drafts)
+    known = {t.name for t in new.graph.initializer}
+    added = [(name, array) for name, array in constants.items() if name not in known]
+    new.graph.initializer.extend(onnx.numpy_helper.from_array(a, name) for name, a in added)
+    versions = {o.domain: o.version for o in proto.opset_import} | {"": NEWEST_RUNNABLE}
+    new.opset_import.extend(onnx.helper.make_opsetid(d, v) for d, v in versions.items())
+    return new

@@ -1,0 +1,15 @@
+"""Bring nodes of any operator set to the newest form of their operator, before a rule sees them."""
+
+# Importing these modules fills FORMS.
+from onnxlin.normalise import (  # noqa: F401
+    axes,
+    broadcasting,
+    normalisation,
+    renamed,
+    resize,
+    softmax,
+)
+from onnxlin.normalise.draft import Context, Draft, to_proto
+from onnxlin.normalise.forms import FORMS, before, normalise
+
+__all__ = ["FORMS", "Context", "Draft", "before", "normalise", "to_proto"]
