@@ -1,0 +1,74 @@
+"""Sums, differences and products with constants, with NumPy's broadcasting."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onnxlin.primitives import Array, Broadcast, Diagonal, LinearMap, chain, identity
+from onnxlin.rules.affine import Affine
+from onnxlin.rules.at_x import NodeAtX
+from onnxlin.rules.registry import rule
+
+
+def weighted(node: NodeAtX, i: int, weight: Array | float | None = None) -> LinearMap:
+    """Broadcast input ``i`` to the output shape and scale it."""
+    spread: list[LinearMap] = []
+    if node.shape(i) != node.out_shape:
+        spread.append(Broadcast(node.shape(i), node.out_shape))
+    if weight is not None:
+        spread.append(Diagonal.of(node.out_shape, node.cast(np.asarray(weight))))
+    return chain(*spread) if spread else identity(node.out_shape)
+
+
+@rule("Add", "Sum")
+def add(node: NodeAtX) -> Affine:
+    """Sum of all inputs."""
+    return Affine({i: weighted(node, i) for i in range(len(node.operands))})
+
+
+@rule("Sub")
+def subtract(node: NodeAtX) -> Affine:
+    """First input minus second."""
+    return Affine({0: weighted(node, 0), 1: weighted(node, 1, -1)})
+
+
+@rule("Mean")
+def mean(node: NodeAtX) -> Affine:
+    """Mean of all inputs."""
+    n = len(node.operands)
+    return Affine({i: weighted(node, i, 1 / n) for i in range(n)})
+
+
+@rule("Mul", bilinear=(0, 1))
+def multiply(node: NodeAtX) -> Affine:
+    """Product with a constant on either side."""
+    i = 0 if node.traced(0) else 1
+    return Affine({i: weighted(node, i, node.constant(1 - i))})
+
+
+@rule("Div", constant=(1,))
+def divide(node: NodeAtX) -> Affine:
+    """Quotient by a constant."""
+    return Affine({0: weighted(node, 0, 1 / node.constant(1))})
+
+
+@rule("Neg")
+def negate(node: NodeAtX) -> Affine:
+    """``-x``."""
+    return Affine({0: weighted(node, 0, -1)})
+
+
+@rule("Identity", "Cast", "CastLike")
+def same(node: NodeAtX) -> Affine:
+    """The input itself; casts between floats round, which counts as rounding error."""
+    node.ignore("to", "saturate", "round_mode")
+    return Affine({0: identity(node.shape(0))})
+
+
+@rule("Dropout")
+def dropout(node: NodeAtX) -> Affine:
+    """The input itself: at inference nothing is dropped."""
+    node.ignore("seed")
+    if node.has(2) and bool(node.constant(2)):
+        raise node.refuse("training_mode is true, so the output is random")
+    return Affine({0: identity(node.shape(0))})

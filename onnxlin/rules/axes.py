@@ -1,0 +1,30 @@
+"""Which axes an operator works on, in whatever form a node gives them."""
+
+from __future__ import annotations
+
+from onnxlin.primitives import Array, Shape
+from onnxlin.rules.at_x import NodeAtX
+
+
+def normalised(axes: Array, rank: int) -> Shape:
+    """Axes without negative numbers, in the order given."""
+    return tuple(int(a) % rank if rank else 0 for a in axes.reshape(-1))
+
+
+def reduced_axes(node: NodeAtX) -> Shape:
+    """Axes that a reduction removes, from its optional input 1: sorted, all where none are given.
+
+    Source: ONNX operator specification, ReduceSum, ``noop_with_empty_axes``.
+    """
+    node.ignore("keepdims")  # the output shape has it
+    rank = len(node.shape(0))
+    noop = bool(node.attr("noop_with_empty_axes"))
+    given = normalised(node.constant(1), rank) if node.has(1) else ()
+    if given or noop:
+        return tuple(sorted(set(given)))
+    return tuple(range(rank))
+
+
+def kept_shape(shape: Shape, axes: Shape) -> Shape:
+    """Shape with the reduced axes left in place at length 1."""
+    return tuple(1 if i in axes else n for i, n in enumerate(shape))

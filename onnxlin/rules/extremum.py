@@ -1,0 +1,68 @@
+"""Largest and smallest: the output copies the winner at x."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from onnxlin.primitives import Array, Reshape, Select, Shape, chain
+from onnxlin.rules.affine import Affine
+from onnxlin.rules.at_x import NodeAtX
+from onnxlin.rules.axes import reduced_axes
+from onnxlin.rules.contest import lead
+from onnxlin.rules.indexing import chosen
+from onnxlin.rules.registry import rule
+
+
+@rule("Max")
+def maximum(node: NodeAtX) -> Affine:
+    """Entrywise largest of the inputs, broadcast; ties go to the first."""
+    return _operands(node, 1)
+
+
+@rule("Min")
+def minimum(node: NodeAtX) -> Affine:
+    """Entrywise smallest of the inputs, broadcast; ties go to the first."""
+    return _operands(node, -1)
+
+
+def _operands(node: NodeAtX, sign: int) -> Affine:
+    rivals = [node.native(i) for i in range(len(node.operands))]
+    stack = sign * np.stack(np.broadcast_arrays(*rivals), axis=-1)
+    winner = stack.argmax(axis=-1)
+    terms = {i: chosen(node, i, winner == i) for i in range(len(rivals))}
+    return Affine(terms, margin=lambda: lead(stack), roundings=0)
+
+
+@rule("ReduceMax", constant=(1,))
+def reduce_max(node: NodeAtX) -> Affine:
+    """Largest entry over axes; ties go to the first."""
+    return over_axes(node, 1, reduced_axes(node))
+
+
+@rule("ReduceMin", constant=(1,))
+def reduce_min(node: NodeAtX) -> Affine:
+    """Smallest entry over axes; ties go to the first."""
+    return over_axes(node, -1, reduced_axes(node))
+
+
+def over_axes(node: NodeAtX, sign: int, axes: Shape) -> Affine:
+    """Copy the largest (sign 1) or smallest (sign -1) entry over axes."""
+    z = node.native(0)
+    if not prod(z.shape[axis] for axis in axes):
+        raise node.refuse("the extremum is over no entries")
+    rivals = _last(sign * z, axes)
+    winner = rivals.argmax(axis=-1)[..., None]
+    place = _last(np.arange(z.size).reshape(z.shape), axes)
+    index = np.take_along_axis(place, winner, axis=-1)[..., 0]
+    term = chain(Select.of(z.shape, index), Reshape(index.shape, node.out_shape))
+    return Affine({0: term}, margin=lambda: lead(rivals), roundings=0)
+
+
+def _last(x: Array, axes: Shape) -> Array:
+    """Gather the axes into one, the last: ``(*others, entries)``."""
+    others = [i for i in range(x.ndim) if i not in axes]
+    shape = tuple(x.shape[i] for i in others)
+    count = prod(x.shape[i] for i in axes)
+    return x.transpose(*others, *axes).reshape(*shape, count)

@@ -1,0 +1,80 @@
+"""Piecewise-affine activations: on each piece ``y = slope * z + offset``, entry by entry."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onnxlin.primitives import Array, Diagonal
+from onnxlin.rules.affine import Affine
+from onnxlin.rules.at_x import NodeAtX
+from onnxlin.rules.registry import rule
+
+
+def nearest(*distances: Array) -> Array:
+    """Distance to the nearest of several kinks."""
+    return np.abs(np.stack(np.broadcast_arrays(*distances))).min(axis=0)
+
+
+def pieces(node: NodeAtX, slope: Array, offset: Array | None, *kinks: Array | float) -> Affine:
+    """Answer with a slope and an offset for each entry of input 0, and where its kinks lie."""
+    z = node.native(0)
+    scale = Diagonal.of(z.shape, node.cast(slope))
+    bias = None if offset is None else node.cast(offset)
+    return Affine({0: scale}, bias, margin=lambda: nearest(*(z - kink for kink in kinks)))
+
+
+@rule("Relu")
+def relu(node: NodeAtX) -> Affine:
+    """``max(0, z)``; slope 0 at the tie z = 0."""
+    return pieces(node, node.native(0) > 0, None, 0)
+
+
+@rule("LeakyRelu")
+def leaky_relu(node: NodeAtX) -> Affine:
+    """``z`` where z >= 0, else ``alpha * z``."""
+    return pieces(node, np.where(node.native(0) >= 0, 1.0, node.attr("alpha")), None, 0)
+
+
+@rule("PRelu", constant=(1,))
+def prelu(node: NodeAtX) -> Affine:
+    """``z`` where z >= 0, else ``slope * z``; the slope broadcasts to z."""
+    return pieces(node, np.where(node.native(0) >= 0, 1.0, node.constant(1)), None, 0)
+
+
+@rule("ThresholdedRelu")
+def thresholded_relu(node: NodeAtX) -> Affine:
+    """``z`` where z > alpha, else 0; it jumps at alpha."""
+    alpha = node.attr("alpha")
+    return pieces(node, node.native(0) > alpha, None, alpha)
+
+
+@rule("Clip", constant=(1, 2))
+def clip(node: NodeAtX) -> Affine:
+    """``min(max(z, low), high)``; slope 1 on both edges."""
+    z = node.native(0)
+    low = node.constant(1) if node.has(1) else np.array(-np.inf)
+    high = node.constant(2) if node.has(2) else np.array(np.inf)
+    # With low > high the specification makes everything high, so high decides first.
+    capped, raised = z > high, z < low
+    raised &= ~capped & (low <= high)
+    capped |= low > high
+    inside = ~(capped | raised)
+    offset = np.where(capped, high, np.where(raised, low, 0.0))
+    return pieces(node, inside, offset, low, high)
+
+
+@rule("HardSigmoid")
+def hard_sigmoid(node: NodeAtX) -> Affine:
+    """``max(0, min(1, alpha * z + beta))``; slope 0 on both edges."""
+    alpha, beta = node.attr("alpha"), node.attr("beta")
+    line = alpha * node.native(0) + beta
+    inside = (line > 0) & (line < 1)
+    offset = np.where(inside, beta, line >= 1)
+    kinks = (-beta / alpha, (1 - beta) / alpha) if alpha else (np.inf,)
+    return pieces(node, inside * alpha, offset, *kinks)
+
+
+@rule("Abs")
+def absolute(node: NodeAtX) -> Affine:
+    """``|z|``; slope 0 at the tie z = 0."""
+    return pieces(node, np.sign(node.native(0)), None, 0)

@@ -1,0 +1,91 @@
+"""Pooling: the largest entry or the mean of each window."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import scipy.sparse as sp
+
+from onnxlin.primitives import Along, Array, LinearMap, Select, Shape, chain, identity
+from onnxlin.rules.affine import Affine
+from onnxlin.rules.at_x import NodeAtX
+from onnxlin.rules.contest import lead
+from onnxlin.rules.extremum import over_axes
+from onnxlin.rules.padding import positions, resolve_pads, strides_and_dilations, unfold
+from onnxlin.rules.reduce import average
+from onnxlin.rules.registry import rule
+
+
+def _taps(node: NodeAtX) -> tuple[list[Array], Shape, Shape]:
+    """For each spatial axis, where each window's taps lie; and the pads before and after."""
+    node.ignore("ceil_mode")  # the output shape has it
+    spatial, kernel = node.shape(0)[2:], tuple(node.attr("kernel_shape"))
+    strides, dilations = strides_and_dilations(node, len(kernel))
+    begin, end = resolve_pads(node, spatial, kernel, strides, dilations, pooling=True)
+    sizes = zip(node.out_shape[2:], kernel, strides, dilations, begin, strict=True)
+    return [positions(*size) for size in sizes], begin, end
+
+
+@rule("MaxPool", captures=("Indices",))
+def max_pool(node: NodeAtX) -> Affine:
+    """Copy the entry that won each window at x; ties go to the one that the runtime chose.
+
+    ``x : (N, C, *spatial) -> y : (N, C, *pooled)``. Source: ONNX operator specification, MaxPool.
+    """
+    taps, _, _ = _taps(node)
+    z = node.native(0)
+    index = node.captured("Indices")
+    if node.attr("storage_order"):
+        index = _row_major(index, z.shape)
+    empty = index < 0  # a window that lies between its dilated taps and the pads
+    bias = node.cast(np.where(empty, np.finfo(z.dtype).min, 0.0)) if empty.any() else None
+    term = Select.of(z.shape, index)
+    return Affine({0: term}, bias, lambda: lead(unfold(z, taps, -np.inf)), roundings=0)
+
+
+def _row_major(index: Array, shape: Shape) -> Array:
+    """Turn positions that count the spatial axes column by column into C order."""
+    area = prod(shape[2:])
+    plane, inside = np.divmod(index, area)
+    place = np.unravel_index(inside, shape[2:], order="F")
+    return np.where(index < 0, -1, plane * area + np.ravel_multi_index(place, shape[2:]))
+
+
+@rule("AveragePool")
+def average_pool(node: NodeAtX) -> Affine:
+    """Mean of each window, one axis after the other.
+
+    ``x : (N, C, *spatial) -> y : (N, C, *pooled)``. With ``count_include_pad`` a window is
+    divided by its taps inside of the padded input, else by those inside of the input.
+    Source: ONNX operator specification, AveragePool.
+    """
+    taps, begin, end = _taps(node)
+    padded = bool(node.attr("count_include_pad"))
+    steps: list[LinearMap] = [identity(node.shape(0))]
+    for axis, index in enumerate(taps):
+        shape = steps[-1].out_shape
+        low, high = (-begin[axis], end[axis]) if padded else (0, 0)
+        matrix = _mean(index, shape[axis + 2], low, shape[axis + 2] + high)
+        steps.append(Along.of(shape, axis + 2, matrix))
+    return Affine({0: chain(*steps[1:])}, roundings=2 + len(taps))
+
+
+def _mean(index: Array, size: int, low: int, high: int) -> sp.csr_array:
+    """Rows that average an axis over their taps; taps in low..high count, those outside read 0."""
+    counts = ((index >= low) & (index < high)).sum(axis=1)
+    row, tap = np.nonzero((index >= 0) & (index < size))
+    entries = (1 / counts[row], (row, index[row, tap]))
+    return sp.csr_array(entries, shape=(len(index), size))
+
+
+@rule("GlobalMaxPool")
+def global_max_pool(node: NodeAtX) -> Affine:
+    """Largest entry of each channel."""
+    return over_axes(node, 1, tuple(range(2, len(node.shape(0)))))
+
+
+@rule("GlobalAveragePool")
+def global_average_pool(node: NodeAtX) -> Affine:
+    """Mean of each channel."""
+    return average(node, tuple(range(2, len(node.shape(0)))))
