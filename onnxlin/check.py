@@ -1,0 +1,117 @@
+"""What onnxlin will make of each node, known before any run; every obstacle at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from onnxlin.errors import MissingRuleError
+from onnxlin.graph import Node
+from onnxlin.load import Model, load
+from onnxlin.rules import RULES
+from onnxlin.section import Section, make_section
+
+
+@dataclass(frozen=True)
+class NodeReport:
+    """What happens to one node.
+
+    ``status`` is the rule's ("exact", "tangent", "frozen", "constant"), or "folded" (does not
+    depend on the inputs, or does not reach the outputs by floats), or "missing" or "unsupported"
+    with the reason in ``obstacle``.
+    """
+
+    name: str
+    op_type: str
+    domain: str
+    opset: int
+    status: str
+    obstacle: str | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """The answer of `check_model`."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    nodes: tuple[NodeReport, ...]
+
+    @property
+    def obstacles(self) -> tuple[NodeReport, ...]:
+        """The nodes that stand in the way."""
+        return tuple(node for node in self.nodes if node.obstacle)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the model can be linearised, as far as can be told without a run."""
+        return not self.obstacles
+
+    @property
+    def histogram(self) -> dict[str, int]:
+        """Operator -> number of nodes, most frequent first."""
+        return dict(Counter(node.op_type for node in self.nodes).most_common())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data, ready for JSON."""
+        return {**asdict(self), "ok": self.ok, "histogram": self.histogram}
+
+
+def check_model(
+    model: Model,
+    *,
+    inputs: Iterable[str] | str | None = None,
+    outputs: Iterable[str] | str | None = None,
+) -> Report:
+    """Report the status of every node without running the model.
+
+    Parameters
+    ----------
+    model : path, bytes or onnx.ModelProto
+    inputs, outputs : tensor names, optional
+        The ends of what is to be linearised; by default all float inputs and outputs.
+    """
+    return report(make_section(load(model), inputs, outputs))
+
+
+def report(section: Section) -> Report:
+    """Report the status of every node of a section's graph."""
+    inside = {node.name for node in section.nodes}
+    nodes = tuple(_node_report(section, node, node.name in inside) for node in section.graph.nodes)
+    return Report(section.inputs, section.outputs, nodes)
+
+
+def _node_report(section: Section, node: Node, inside: bool) -> NodeReport:
+    opset = section.graph.opsets.get(node.domain, 0)
+    rule = RULES.get((node.domain, node.op_type))
+    if not inside:
+        status, obstacle = "folded", None
+    elif rule is None:
+        status, obstacle = "missing", f"no rule for {_qualified(node)}"
+    else:
+        obstacle = rule.obstacle(section.is_traced(node))
+        status = "unsupported" if obstacle else rule.status
+    return NodeReport(node.name, node.op_type, node.domain, opset, status, obstacle)
+
+
+def _qualified(node: Node) -> str:
+    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+
+
+def require_rules(section: Section) -> None:
+    """Raise MissingRuleError that lists every node in the way."""
+    obstacles = report(section).obstacles
+    if not obstacles:
+        return
+    rows = [
+        f"  {node.op_type} (opset {node.opset}) at node {node.name!r}: {node.obstacle}"
+        for node in obstacles
+    ]
+    raise MissingRuleError(
+        f"{len(obstacles)} of {len(section.nodes)} nodes between inputs {list(section.inputs)} and "
+        f"outputs {list(section.outputs)} cannot be linearised:\n" + "\n".join(rows) + "\n"
+        f"onnxlin knows {len(RULES)} operators (onnxlin ops). Choose other inputs= or outputs= "
+        "to leave these nodes out, or write a rule: docs/adding_a_rule.md."
+    )

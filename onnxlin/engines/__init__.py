@@ -1,0 +1,1 @@
+"""Interpreters of linear programs. They must agree with each other."""

@@ -1,0 +1,78 @@
+"""Products of `scipy.sparse` matrices: the reference that everything else is held to."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import scipy.sparse as sp
+
+from onnxlin.engines.job import Job, Solution, add_share
+from onnxlin.engines.reverse import constant_shares
+from onnxlin.errors import MemoryBudgetError
+from onnxlin.primitives import Array
+from onnxlin.program import LinearProgram, slices
+
+Matrix = Array | sp.csr_array
+
+# While a matrix of 64-bit coordinates and values is sorted into rows, about two copies exist.
+BYTES_AN_ENTRY = 2 * (8 + 8 + 8)
+
+
+def explicit(job: Job) -> Solution:
+    """Multiply the matrices of the steps together, from the outputs to the inputs.
+
+    Raises
+    ------
+    MemoryBudgetError
+        The estimate from the entries of the matrices is past the budget.
+    """
+    program, seeds = job.program, job.seeds
+    if estimate(program, len(seeds)) > job.memory:
+        raise MemoryBudgetError(_refusal(job))
+    dense = seeds.dense(slice(None), program.dtype)
+    waiting: dict[str, Matrix] = {}
+    for name, at in slices(program.outputs):
+        waiting[name] = sp.csr_array(dense[:, at])
+    bias: dict[str, Array] = {}
+    for done, step in enumerate(reversed(program.steps), 1):
+        rows = waiting.pop(step.output, None)
+        if rows is not None:
+            if step.bias is not None:
+                flat = np.broadcast_to(step.bias, step.shape).reshape(prod(step.shape))
+                add_share(bias, step.node.name, rows @ flat.astype(np.float64))
+            for name, op in step.terms:
+                product = _dense_if_full(rows @ op.to_sparse(program.dtype))
+                waiting[name] = waiting[name] + product if name in waiting else product
+        job.report(done, len(program.steps))
+    W = np.zeros((len(seeds), program.columns), program.dtype)
+    for name, at in slices(program.inputs):
+        if name in waiting:
+            found = waiting[name]
+            W[:, at] = found if isinstance(found, np.ndarray) else found.toarray()
+    return Solution(W, bias | constant_shares(program, seeds, slice(None)))
+
+
+def _dense_if_full(matrix: Matrix) -> Matrix:
+    """Keep a product sparse only while that is smaller."""
+    if isinstance(matrix, np.ndarray) or matrix.nnz * 4 < prod(matrix.shape):
+        return matrix
+    return matrix.toarray()
+
+
+def estimate(program: LinearProgram, rows: int) -> int:
+    """Bytes at the widest point: one matrix while it is made, and the rows on both sides."""
+    largest = max((op.nnz for step in program.steps for _, op in step.terms), default=0)
+    widest = max((prod(step.shape) for step in program.steps), default=0)
+    beside = 3 * rows * max(widest, program.columns) * program.dtype.itemsize
+    return largest * BYTES_AN_ENTRY + beside + rows * program.columns * program.dtype.itemsize
+
+
+def _refusal(job: Job) -> str:
+    need = estimate(job.program, len(job.seeds))
+    return (
+        f"engine='explicit' would need about {need / 2**20:,.0f} MiB (matrices of "
+        f"{job.program.nnz:,} entries in {len(job.program.steps)} nodes, {len(job.seeds)} rows of "
+        f"{job.program.columns:,}); memory={job.memory / 2**20:,.0f} MiB. Use engine='reverse', "
+        "ask for fewer rows=, or raise memory=."
+    )

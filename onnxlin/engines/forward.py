@@ -1,0 +1,101 @@
+"""Columns of W by tangent sweeps: for maps with many outputs and few inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import prod
+
+import numpy as np
+
+from onnxlin.engines.job import Job, Solution
+from onnxlin.engines.reverse import fits, refuse
+from onnxlin.primitives import Array
+from onnxlin.program import LinearProgram, slices
+
+MOST_COLUMNS = 64
+
+
+def forward(job: Job) -> Solution:
+    """Sweep chunks of columns from the inputs to the outputs.
+
+    The bias of every node is one more column, which starts at that node: its value at the outputs
+    is that node's share of b.
+    """
+    program, seeds = job.program, job.seeds
+    nodes = list(dict.fromkeys(step.node.name for step in program.steps if step.bias is not None))
+    origins = len(nodes) + len(program.constants)
+    total = program.columns + origins
+    W = np.zeros((len(seeds), program.columns), program.dtype) if fits(job) else refuse(job)
+    bias = {name: np.zeros(len(seeds)) for name in [*nodes, *program.constants]}
+    for columns in _chunks(job, total):
+        outputs = seeds.apply(_sweep(program, nodes, columns).T)
+        inside = range(columns.start, min(columns.stop, program.columns))
+        W[:, inside.start : inside.stop] = outputs[:, : len(inside)]
+        for i in range(max(columns.start, program.columns), columns.stop):
+            bias[list(bias)[i - program.columns]] += outputs[:, i - columns.start]
+        job.report(columns.stop, total)
+    return Solution(W, bias)
+
+
+def push(program: LinearProgram, x: Array) -> Array:
+    """Apply the whole map without its bias: ``(k, columns) -> (k, rows)``."""
+    values = {
+        name: x[:, at].reshape(len(x), *program.inputs[name]) for name, at in slices(program.inputs)
+    }
+    return _outputs(program, _through(program, values, {}))
+
+
+def _sweep(program: LinearProgram, nodes: list[str], columns: slice) -> Array:
+    """Push unit vectors and single biases through: ``(k, rows)``."""
+    k = columns.stop - columns.start
+    values: dict[str, Array] = {}
+    for name, at in slices(program.inputs):
+        unit = np.zeros((k, at.stop - at.start), program.dtype)
+        inside = np.arange(max(columns.start, at.start), min(columns.stop, at.stop))
+        unit[inside - columns.start, inside - at.start] = 1
+        values[name] = unit.reshape(k, *program.inputs[name])
+    first = program.columns - columns.start
+    origin = {name: first + i for i, name in enumerate(nodes)}
+    for i, (name, constant) in enumerate(program.constants.items(), first + len(nodes)):
+        values[name] = np.zeros((k, *constant.shape), program.dtype)
+        if 0 <= i < k:
+            values[name][i] = constant
+    return _outputs(program, _through(program, values, origin))
+
+
+def _through(
+    program: LinearProgram, values: dict[str, Array], origin: Mapping[str, int]
+) -> dict[str, Array]:
+    """Run the maps; the bias of a node is added in the one column that starts there."""
+    k = len(next(iter(values.values())))
+    for step in program.steps:
+        value = np.zeros((k, *step.shape), program.dtype)
+        for name, op in step.terms:
+            value += op.matvec(values[name])
+        own = origin.get(step.node.name, -1)
+        if step.bias is not None and 0 <= own < k:
+            value[own] += step.bias
+        values[step.output] = value
+    return values
+
+
+def _outputs(program: LinearProgram, values: Mapping[str, Array]) -> Array:
+    """Concatenate the outputs; those that do not depend on the inputs have no tangent."""
+    k = len(next(iter(values.values())))
+    zero = np.zeros((k, 1), program.dtype)
+    parts = (
+        np.broadcast_to(values.get(name, zero).reshape(k, -1) if prod(shape) else zero[:, :0],
+                        (k, prod(shape)))
+        for name, shape in program.outputs.items()
+    )  # fmt: skip
+    return np.concatenate(list(parts), axis=1)
+
+
+def _chunks(job: Job, total: int) -> Iterator[slice]:
+    program = job.program
+    left = job.memory - len(job.seeds) * program.columns * program.dtype.itemsize
+    inside = max((op.workspace for step in program.steps for _, op in step.terms), default=0)
+    # All values of a sweep are kept: a tangent sweep has no cheap way to know the last reader.
+    width = sum(prod(step.shape) for step in program.steps) + program.columns + inside
+    size = min(max(left // max(width * program.dtype.itemsize, 1), 1), MOST_COLUMNS)
+    return (slice(i, min(i + size, total)) for i in range(0, total, size))

@@ -1,0 +1,89 @@
+"""What every engine is given and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from onnxlin.primitives import Array
+from onnxlin.program import LinearProgram
+from onnxlin.seeds import Seeds
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Rows of W to compute.
+
+    Parameters
+    ----------
+    program : LinearProgram
+    seeds : Seeds
+        The rows asked.
+    memory : int
+        Bytes that the engine may use, W included.
+    progress : callable, optional
+        Called with (done, total) sweeps' worth of rows or columns.
+    """
+
+    program: LinearProgram
+    seeds: Seeds
+    memory: int
+    progress: Progress | None = None
+
+    def report(self, done: int, total: int) -> None:
+        """Tell the caller how far the work is."""
+        if self.progress is not None:
+            self.progress(done, total)
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """K rows of the map.
+
+    Parameters
+    ----------
+    W : array (K, columns), of the program's dtype
+    bias : {node name: array (K,)}
+        Share of b that each node brings in, float64; nodes without any are left out.
+    """
+
+    W: Array
+    bias: Mapping[str, Array]
+
+
+class Engine(Protocol):
+    """An interpreter of linear programs."""
+
+    def __call__(self, job: Job) -> Solution:
+        """Compute the rows asked."""
+
+
+def dot(cotangents: Array, bias: Array) -> Array:
+    """``<cotangent, bias>`` for each of K cotangents, summed in float64: ``(K,)``.
+
+    Parameters
+    ----------
+    cotangents : array (K, *shape)
+    bias : array, broadcastable to shape
+    """
+    if not cotangents.size:
+        return np.zeros(len(cotangents))
+    rank = cotangents.ndim - 1
+    bias = bias.reshape((1,) * (rank - bias.ndim) + bias.shape)
+    # An axis along which the bias repeats is summed first: no full-size copy of the bias.
+    spread = [i for i in range(rank) if bias.shape[i] == 1 or bias.strides[i] == 0]
+    core = bias[tuple(slice(0, 1) if i in spread else slice(None) for i in range(rank))]
+    summed = cotangents.sum(axis=tuple(i + 1 for i in spread), dtype=np.float64, keepdims=True)
+    size = core.size
+    result: Array = summed.reshape(len(cotangents), size) @ core.reshape(size).astype(np.float64)
+    return result
+
+
+def add_share(bias: dict[str, Array], node: str, share: Array) -> None:
+    """Add a share of b to a node's entry."""
+    bias[node] = bias[node] + share if node in bias else share

@@ -1,0 +1,149 @@
+"""Rows of W by adjoint sweeps: no matrix is ever formed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import prod
+
+import numpy as np
+
+from onnxlin.engines.job import Job, Solution, add_share, dot
+from onnxlin.errors import MemoryBudgetError
+from onnxlin.primitives import Array
+from onnxlin.program import LinearProgram, Step, slices
+from onnxlin.seeds import Seeds
+
+# More rows at once than this no longer make the products faster, and fall out of the cache.
+MOST_ROWS = 16
+
+
+def reverse(job: Job) -> Solution:
+    """Sweep chunks of rows from the outputs to the inputs.
+
+    Raises
+    ------
+    MemoryBudgetError
+        W and a sweep of one row do not fit the budget.
+    """
+    program, seeds = job.program, job.seeds
+    W = np.zeros((len(seeds), program.columns), dtype=program.dtype) if fits(job) else refuse(job)
+    bias: dict[str, Array] = {}
+    for rows in chunks(job):
+        shares: dict[str, Array] = {}
+        for step, cotangent in sweep(program, seeds, rows, W[rows]):
+            if step.bias is not None:
+                add_share(shares, step.node.name, dot(cotangent, step.bias))
+        for name, share in (shares | constant_shares(program, seeds, rows)).items():
+            bias.setdefault(name, np.zeros(len(seeds)))[rows] += share
+        job.report(min(rows.stop, len(seeds)), len(seeds))
+    return Solution(W, bias)
+
+
+def sweep(
+    program: LinearProgram, seeds: Seeds, rows: slice, W: Array | None
+) -> Iterator[tuple[Step, Array]]:
+    """Sweep once; yield every step with the cotangents ``(k, *shape)`` of its output.
+
+    Parameters
+    ----------
+    W : array (k, columns) or None
+        Filled with the rows of W that the sweep ends with.
+    """
+    dense = seeds.dense(rows, program.dtype)
+    waiting: dict[str, Array] = {}
+    for name, at in slices(program.outputs):
+        waiting[name] = dense[:, at].reshape(len(dense), *program.outputs[name])
+    for step in reversed(program.steps):
+        cotangent = waiting.pop(step.output, None)
+        if cotangent is None:
+            continue
+        yield step, cotangent
+        for name, op in step.terms:
+            back = op.rmatvec(cotangent)
+            # Not in place: an identity hands its cotangent on without a copy.
+            waiting[name] = waiting[name] + back if name in waiting else back
+    if W is not None:
+        for name, at in slices(program.inputs):
+            if name in waiting:
+                W[:, at] = waiting[name].reshape(len(dense), at.stop - at.start)
+
+
+def constant_shares(program: LinearProgram, seeds: Seeds, rows: slice) -> dict[str, Array]:
+    """Shares of b that outputs bring in which do not depend on the inputs, under their names."""
+    dense, shares = seeds.dense(rows, np.dtype(np.float64)), {}
+    for name, at in slices(program.outputs):
+        if name in program.constants:
+            shares[name] = dense[:, at] @ np.ravel(program.constants[name]).astype(np.float64)
+    return shares
+
+
+def charge(job: Job, *errors: Mapping[str, Array]) -> Array:
+    """``sum over steps of |G| error``: what local errors can do to each row.
+
+    Parameters
+    ----------
+    errors : {output name of a step: array of its shape}
+        From `onnxlin.rounding.charges`; any number of such, weighed in the same sweep.
+
+    Returns
+    -------
+    array (len(errors), K)
+    """
+    total = np.zeros((len(errors), len(job.seeds)))
+    for rows in chunks(job):
+        for step, cotangent in sweep(job.program, job.seeds, rows, None):
+            size = np.abs(cotangent)
+            for i, error in enumerate(errors):
+                total[i, rows] += dot(size, error[step.output])
+        job.report(min(rows.stop, len(job.seeds)), len(job.seeds))
+    return total
+
+
+def row_bytes(program: LinearProgram) -> int:
+    """Memory that one row of a sweep needs at its widest."""
+    alive = {name: prod(shape) for name, shape in program.outputs.items()}
+    widest = sum(alive.values())
+    for step in reversed(program.steps):
+        inside = max((op.workspace for _, op in step.terms), default=0)
+        for name, op in step.terms:
+            # The cotangent that is there, the one added, and their sum.
+            alive[name] = op.columns * (1 if name not in alive else 2)
+        widest = max(widest, sum(alive.values()) + inside)
+        alive.pop(step.output, None)
+        alive |= {name: op.columns for name, op in step.terms}
+    return max(widest, program.columns) * program.dtype.itemsize
+
+
+def chunks(job: Job) -> Iterator[slice]:
+    """Cut the rows into chunks that fit the budget beside W."""
+    left = job.memory - len(job.seeds) * job.program.columns * job.program.dtype.itemsize
+    size = min(max(left // max(row_bytes(job.program), 1), 1), MOST_ROWS)
+    return (slice(i, min(i + size, len(job.seeds))) for i in range(0, len(job.seeds), size))
+
+
+def pull(program: LinearProgram, y: Array) -> Array:
+    """Apply the adjoint of the whole map: ``(k, rows) -> (k, columns)``."""
+    x = np.zeros((len(y), program.columns), program.dtype)
+    for _ in sweep(program, Seeds(program.rows, None, y), slice(None), x):
+        pass
+    return x
+
+
+def fits(job: Job) -> bool:
+    """Whether W and a sweep of one row fit the budget."""
+    return needed(job) <= job.memory
+
+
+def needed(job: Job) -> int:
+    """Bytes of W and of a sweep of one row."""
+    W = len(job.seeds) * job.program.columns * job.program.dtype.itemsize
+    return W + row_bytes(job.program)
+
+
+def refuse(job: Job) -> Array:
+    """Raise, with the numbers."""
+    raise MemoryBudgetError(
+        f"W of {len(job.seeds)} x {job.program.columns} {job.program.dtype} and one sweep need "
+        f"{needed(job) / 2**20:,.0f} MiB; memory={job.memory / 2**20:,.0f} MiB. Ask for fewer "
+        "rows=, raise memory=, or use .operator(), which never forms W."
+    )

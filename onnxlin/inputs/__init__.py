@@ -1,0 +1,14 @@
+"""Files that hold an instance x: arrays, tables and pictures, brought to the model's input."""
+
+from onnxlin.inputs.geometry import Geometry, find_geometry, guess_geometry
+from onnxlin.inputs.given import Given, read_input
+from onnxlin.inputs.preprocessing import Preprocessing
+
+__all__ = [
+    "Geometry",
+    "Given",
+    "Preprocessing",
+    "find_geometry",
+    "guess_geometry",
+    "read_input",
+]

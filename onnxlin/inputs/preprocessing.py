@@ -1,0 +1,132 @@
+"""From pixel values 0 to 255 to what a model was trained on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from onnxlin.errors import InputError, ModelError, OptionError
+from onnxlin.graph import Array
+
+KEY = "preprocessing"
+
+CHOICES = {
+    "channels": ("rgb", "bgr", "gray"),
+    "layout": ("auto", "nchw", "nhwc"),
+    "resize": ("fit", "crop", "none"),
+}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """``(pixel * scale - mean) / std``, channel by channel.
+
+    Parameters
+    ----------
+    scale : float
+        Pixels of 0 to 255 times this.
+    mean, std : tuple of float
+        One number, or one for each channel in the order in which the model gets them.
+    channels : {"rgb", "bgr", "gray"}, optional
+        By default gray for one channel, rgb for three.
+    layout : {"auto", "nchw", "nhwc"}
+    resize : {"fit", "crop", "none"}
+        To the model's size: stretch; cover and cut the centre; or refuse.
+    """
+
+    scale: float = 1 / 255
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    channels: str | None = None
+    layout: str = "auto"
+    resize: str = "crop"
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            value = getattr(self, name)
+            if value not in (*choices, None):
+                raise OptionError(f"{name}={value!r}; expected one of {list(choices)}.")
+        numbers = (self.scale, *self.mean, *self.std)
+        if not np.isfinite(numbers).all() or not self.scale or 0 in self.std:
+            raise OptionError(
+                f"scale={self.scale}, mean={list(self.mean)}, std={list(self.std)}; expected finite "
+                "numbers, and scale and std other than 0."
+            )
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, str], **options: Any) -> Preprocessing:
+        """Take the model's metadata where present, and options that are not None over it.
+
+        Raises
+        ------
+        ModelError, OptionError
+        """
+        told = _parse(metadata[KEY]) if KEY in metadata else cls()
+        return replace(told, **{name: v for name, v in options.items() if v is not None})
+
+    @property
+    def count(self) -> int | None:
+        """Number of channels where ``channels`` tells."""
+        return {None: None, "gray": 1}.get(self.channels, 3)
+
+    def apply(self, pixels: Array) -> Array:
+        """``(height, width, channels)`` of 0 to 255, in RGB order -> float64 of that shape."""
+        channels = pixels.shape[-1]
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in (1, channels):
+                raise InputError(
+                    f"{name} has {len(values)} numbers; the model's input has {channels} "
+                    f"channel{'s' * (channels > 1)}. Give 1 or {channels}."
+                )
+        ordered = pixels[..., ::-1] if self.channels == "bgr" else pixels
+        scaled = ordered.astype(np.float64) * self.scale
+        result: Array = (scaled - np.array(self.mean)) / np.array(self.std)
+        return result
+
+    def describe(self, channels: int) -> str:
+        """What is done to a picture, in a few words."""
+        inverse = 1 / self.scale
+        whole = inverse > 1.5 and abs(inverse - round(inverse)) < 1e-9 * inverse
+        scale = f"1/{round(inverse)}" if whole else f"{self.scale:g}"
+        words = [self.channels or ("gray" if channels == 1 else "rgb"), f"scale {scale}"]
+        if any(self.mean):
+            words.append("mean " + ",".join(f"{v:g}" for v in self.mean))
+        if any(v != 1 for v in self.std):
+            words.append("std " + ",".join(f"{v:g}" for v in self.std))
+        return ", ".join(words)
+
+
+def _parse(text: str) -> Preprocessing:
+    """Read the metadata entry, a JSON object with the names of the fields."""
+    try:
+        told = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise _wrong(text, f"it is no JSON: {error}") from error
+    if not isinstance(told, dict):
+        raise _wrong(text, "it is no JSON object")
+    known = {field.name for field in fields(Preprocessing)}
+    if unknown := sorted(set(told) - known):
+        raise _wrong(text, f"{unknown} are not among {sorted(known)}")
+    try:
+        return Preprocessing(**{name: _value(name, value) for name, value in told.items()})
+    except (TypeError, ValueError, OptionError) as error:
+        raise _wrong(text, str(error)) from error
+
+
+def _value(name: str, value: Any) -> Any:
+    if name in CHOICES:
+        return str(value).lower()
+    if name == "scale":
+        return float(value)
+    return tuple(float(v) for v in (value if isinstance(value, Sequence) else [value]))
+
+
+def _wrong(text: str, why: str) -> ModelError:
+    return ModelError(
+        f"The model's metadata entry {KEY!r} is {text[:200]!r}, which cannot be used: {why}. "
+        "Correct the entry, or prepare the tensor yourself and pass it as .npy."
+    )

@@ -1,0 +1,81 @@
+"""The ``.npz`` form of a map: arrays and one JSON text, no pickle (docs/map_file.md)."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from onnxlin.errors import ModelError
+from onnxlin.primitives import Array
+from onnxlin.seeds import Seeds
+
+if TYPE_CHECKING:
+    from onnxlin.affine_map import AffineMap
+
+VERSION = 1
+
+
+def write(path: str | os.PathLike[str], m: AffineMap, bound: Array | None) -> None:
+    """Write a map; ``bound`` is its residual's bound times its scale, if known."""
+    inputs, outputs = m.shapes
+    about = {
+        "format": "onnxlin.AffineMap",
+        "version": VERSION,
+        "inputs": {name: list(shape) for name, shape in inputs.items()},
+        "outputs": {name: list(shape) for name, shape in outputs.items()},
+        "mode": m.mode,
+        "engine": m.engine,
+        "plan": m.plan,
+        "bias_nodes": list(m.bias_by_node),
+    }
+    arrays: dict[str, Any] = {"about": np.array(json.dumps(about))}
+    arrays |= {"W": m.W, "b": m.b, "x": m.x, "y": m.y, "residual": m.residual}
+    shares = list(m.bias_by_node.values())
+    arrays["bias_by_node"] = np.stack(shares) if shares else np.zeros((0, len(m.rows)))
+    arrays["output"] = np.concatenate([np.ravel(value) for value in m.outputs.values()])
+    rows = m.rows
+    arrays |= {"row_index": rows.index} if rows.matrix is None else {"row_matrix": rows.matrix}
+    if bound is not None:
+        arrays["bound"] = bound
+    np.savez(path, **arrays)
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a map: the arguments of `AffineMap`, with ``W`` and ``bias`` apart."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = dict(file)
+        about = json.loads(str(found["about"]))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{os.fspath(path)!r} is not a saved AffineMap: {error}.") from error
+    if about.get("version") != VERSION:
+        raise ModelError(
+            f"{os.fspath(path)!r} has version {about.get('version')} of the map's file format; "
+            f"this onnxlin reads version {VERSION}. Save it again."
+        )
+    size = len(found["output"])
+    return {
+        "inputs": _unpack(found["x"], about["inputs"]),
+        "outputs": _unpack(found["output"], about["outputs"]),
+        "rows": Seeds(size, found.get("row_index"), found.get("row_matrix")),
+        "mode": about["mode"],
+        "engine": about["engine"],
+        "plan": about["plan"],
+        "dtype": found["W"].dtype,
+        "bound": found.get("bound"),
+        "W": found["W"],
+        "bias": dict(zip(about["bias_nodes"], found["bias_by_node"], strict=True)),
+    }
+
+
+def _unpack(flat: Array, shapes: dict[str, list[int]]) -> dict[str, Array]:
+    arrays, start = {}, 0
+    for name, shape in shapes.items():
+        size = int(np.prod(shape, dtype=np.int64))
+        arrays[name] = flat[start : start + size].reshape(shape)
+        start += size
+    return arrays

@@ -1,0 +1,149 @@
+"""The linear program: the affine pieces of a section at one x, in order. Engines read only this."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from onnxlin.graph import Node
+from onnxlin.primitives import Array, LinearMap, Shape
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """The affine piece of one output of one node: ``output = sum of maps(tensors) + bias``.
+
+    Parameters
+    ----------
+    node : Node
+    output : str
+        Name of the tensor that it makes.
+    shape : tuple of int
+        Shape of that tensor.
+    status : str
+        "exact", "tangent", "frozen" or "constant".
+    terms : tuple of (tensor name, LinearMap)
+        A tensor that the node reads twice stands here twice.
+    bias : array or None
+        Broadcastable to ``shape``.
+    bias_size : array or None
+        Size of what adds up to the bias, at least ``|bias|``.
+    margin : callable or None
+        Distance of every unit from its nearest kink.
+    roundings : int
+        See `onnxlin.rules.Affine`.
+    varies : bool
+        Whether the piece was decided by looking at x.
+    """
+
+    node: Node
+    output: str
+    shape: Shape
+    status: str
+    terms: tuple[tuple[str, LinearMap], ...]
+    bias: Array | None
+    bias_size: Array | None
+    margin: Callable[[], Array] | None
+    roundings: int
+    varies: bool
+
+    def __call__(self, values: Mapping[str, Array]) -> Array:
+        """Apply the piece to tensors without a stacking axis."""
+        parts = [op.matvec(values[name][None])[0] for name, op in self.terms]
+        if self.bias is not None:
+            parts.append(self.bias)
+        total: Array = sum(parts[1:], start=parts[0]) if parts else np.zeros(())
+        return np.broadcast_to(total, self.shape)
+
+    @property
+    def nnz(self) -> int:
+        """Upper bound of the entries of the matrices."""
+        return sum(op.nnz for _, op in self.terms)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearProgram:
+    """The affine pieces between chosen inputs and outputs at one x.
+
+    Parameters
+    ----------
+    inputs, outputs : {tensor name: shape}
+        Columns of W follow the inputs in C order, rows the outputs.
+    steps : tuple of Step
+        In order: each after the steps that make what it reads.
+    constants : {output name: value}
+        Outputs that do not depend on the inputs at all.
+    dtype : numpy.dtype
+        Of the coefficients, and of W.
+    """
+
+    inputs: Mapping[str, Shape]
+    outputs: Mapping[str, Shape]
+    steps: tuple[Step, ...]
+    constants: Mapping[str, Array]
+    dtype: np.dtype[Any]
+
+    @property
+    def columns(self) -> int:
+        """Number of input features."""
+        return sum(prod(shape) for shape in self.inputs.values())
+
+    @property
+    def rows(self) -> int:
+        """Number of outputs."""
+        return sum(prod(shape) for shape in self.outputs.values())
+
+    @property
+    def nnz(self) -> int:
+        """Upper bound of the entries of all matrices: the multiplications of one sweep."""
+        return sum(step.nnz for step in self.steps)
+
+    def forward(self, x: Array) -> dict[str, Array]:
+        """Run the pieces at any x: ``(columns,) -> {tensor name: value}``, in x's precision."""
+        values = {name: x[at].reshape(self.inputs[name]) for name, at in slices(self.inputs)}
+        for step in self.steps:
+            values[step.output] = step(values)
+        return values | dict(self.constants)
+
+    def output(self, values: Mapping[str, Array]) -> Array:
+        """Concatenate the outputs among tensor values: ``(rows,)``."""
+        parts = [np.ravel(values[name]) for name in self.outputs]
+        return np.concatenate([part.astype(np.float64) for part in parts])
+
+    def pattern_key(self) -> str:
+        """Name the activation pattern: equal keys, equal pieces, hence equal W and b."""
+        digest = hashlib.sha256()
+        for step in self.steps:
+            if step.varies:
+                digest.update(step.output.encode())
+                for part in (*_arrays([op for _, op in step.terms]), *_arrays(step.bias)):
+                    digest.update(f"{part.shape}{part.dtype}".encode())
+                    digest.update(np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()
+
+
+def _arrays(value: Any) -> Iterator[Array]:
+    """Every array inside a map, in order of its fields."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _arrays(item)
+    elif isinstance(value, LinearMap):
+        for field in fields(value):
+            yield from _arrays(getattr(value, field.name))
+    elif hasattr(value, "indptr"):
+        yield from (value.indptr, value.indices, value.data)
+
+
+def slices(shapes: Mapping[str, Shape]) -> Iterator[tuple[str, slice]]:
+    """Where each tensor lies when all are flattened and concatenated."""
+    start = 0
+    for name, shape in shapes.items():
+        yield name, slice(start, start + prod(shape))
+        start += prod(shape)

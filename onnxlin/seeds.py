@@ -1,0 +1,82 @@
+"""Which rows of W are asked: output indices, or combinations of outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from onnxlin.errors import RowsError
+from onnxlin.primitives import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Seeds:
+    """K rows asked of a map with n outputs.
+
+    Parameters
+    ----------
+    size : int
+        n.
+    index : integer array (K,), or None
+    matrix : array (K, n), or None
+        One of the two is given. ``matrix`` combines outputs.
+    """
+
+    size: int
+    index: Array | None
+    matrix: Array | None
+
+    def __len__(self) -> int:
+        return len(self.index if self.matrix is None else self.matrix)  # type: ignore[arg-type]
+
+    def dense(self, rows: slice, dtype: np.dtype[Any]) -> Array:
+        """Some of the rows as seed cotangents: ``(k, n)``."""
+        if self.matrix is not None:
+            return self.matrix[rows].astype(dtype)
+        assert self.index is not None
+        chosen = self.index[rows]
+        seeds = np.zeros((len(chosen), self.size), dtype=dtype)
+        seeds[np.arange(len(chosen)), chosen] = 1
+        return seeds
+
+    def apply(self, y: Array) -> Array:
+        """Combine outputs ``(n, ...)`` to rows ``(K, ...)``."""
+        return y[self.index] if self.matrix is None else self.matrix @ y
+
+
+def make_seeds(rows: Any, size: int) -> Seeds:
+    """Read the ``rows`` argument.
+
+    Parameters
+    ----------
+    rows : None, int, integers (K,) or numbers (K, size)
+        All rows, some rows (negative counts from the end), or combinations.
+    size : int
+        Number of outputs.
+
+    Raises
+    ------
+    RowsError
+    """
+    if rows is None:
+        return Seeds(size, np.arange(size), None)
+    try:
+        array = np.asarray(rows)
+    except ValueError as error:
+        raise RowsError(f"rows={rows!r} is no array: {error}.") from error
+    if array.ndim == 2 and array.shape[1] == size and array.dtype.kind in "fiub":
+        if not np.isfinite(array).all():
+            raise RowsError("rows holds NaN or infinity; combinations need finite weights.")
+        return Seeds(size, None, array.astype(np.float64))
+    if array.ndim > 1 or (array.size and array.dtype.kind not in "iu"):
+        raise RowsError(
+            f"rows has shape {array.shape} and dtype {array.dtype}; expected output indices "
+            f"(integers) or a matrix of combinations of shape (K, {size})."
+        )
+    index = np.atleast_1d(array).astype(np.int64)
+    wrong = index[(index < -size) | (index >= size)]
+    if wrong.size:
+        raise RowsError(f"rows={wrong[:5].tolist()} do not exist: the map has {size} outputs.")
+    return Seeds(size, np.where(index < 0, index + size, index), None)
