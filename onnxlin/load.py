@@ -12,7 +12,7 @@ import onnx
 import onnx.inliner
 
 from onnxlin.errors import ModelError
-from onnxlin.graph import Array, Graph, Node
+from onnxlin.graph import Graph, Node
 from onnxlin.normalise import Context, Draft, normalise, to_proto
 from onnxlin.tensors import infer_types, tensor_type, to_array, to_dense
 
@@ -42,13 +42,13 @@ def load(model: Model) -> Graph:
     initialisers = {t.name: to_array(t) for t in proto.graph.initializer}
     initialisers |= {t.values.name: to_dense(t) for t in proto.graph.sparse_initializer}
     opsets = {o.domain: o.version for o in proto.opset_import}
-    context = Context(dict(initialisers), ranks)
+    context = Context(dict(initialisers), ranks, elem_types)
     drafts: list[tuple[Draft, onnx.NodeProto]] = []
     for node in proto.graph.node:
         newest = normalise(_draft(node, opsets), context)
         drafts += [(draft, node) for draft in newest]
     if len(drafts) > len(proto.graph.node) or opsets.get("", NEWEST_RUNNABLE) < OLDEST_RUNNABLE:
-        proto = _rebuilt(proto, [draft for draft, _ in drafts], context.constants)
+        proto = _rebuilt(proto, [draft for draft, _ in drafts], context)
         elem_types |= infer_types(proto)[0]
     known = set(initialisers)
     return Graph(
@@ -229,18 +229,34 @@ def _defaults(op_type: str, domain: str) -> dict[str, Any]:
     return {name: _attribute(value) for name, value in given if value.name}
 
 
-def _rebuilt(
-    proto: onnx.ModelProto, drafts: list[Draft], constants: Mapping[str, Array]
-) -> onnx.ModelProto:
+def _rebuilt(proto: onnx.ModelProto, drafts: list[Draft], context: Context) -> onnx.ModelProto:
     """Write the newest form back as a model, for files that have no other runnable form."""
     new = onnx.ModelProto()
     new.CopyFrom(proto)
     new.ir_version = max(new.ir_version, 4)
+    opsets = {o.domain: o.version for o in proto.opset_import}
     del new.graph.node[:], new.opset_import[:]
-    new.graph.node.extend(to_proto(draft) for draft in drafts)
+    new.graph.node.extend(_newest_proto(draft, opsets, context) for draft in drafts)
     known = {t.name for t in new.graph.initializer}
-    added = [(name, array) for name, array in constants.items() if name not in known]
+    read = {name for node in new.graph.node for name in _reads(node)} | {*_outputs(new.graph)}
+    del new.graph.initializer[:]
+    new.graph.initializer.extend(t for t in proto.graph.initializer if t.name in read)
+    added = [(n, a) for n, a in context.constants.items() if n in read and n not in known]
     new.graph.initializer.extend(onnx.numpy_helper.from_array(a, name) for name, a in added)
-    versions = {o.domain: o.version for o in proto.opset_import} | {"": NEWEST_RUNNABLE}
-    new.opset_import.extend(onnx.helper.make_opsetid(d, v) for d, v in versions.items())
+    opsets[""] = NEWEST_RUNNABLE
+    new.opset_import.extend(onnx.helper.make_opsetid(d, v) for d, v in opsets.items())
     return new
+
+
+def _newest_proto(draft: Draft, opsets: Mapping[str, int], context: Context) -> onnx.NodeProto:
+    """Write a draft, and the nodes inside its subgraphs, in newest form."""
+    node = to_proto(draft)
+    for graph in _subgraphs(node):
+        inner = [d for child in graph.node for d in normalise(_draft(child, opsets), context)]
+        del graph.node[:]
+        graph.node.extend(_newest_proto(d, opsets, context) for d in inner)
+    return node
+
+
+def _outputs(graph: onnx.GraphProto) -> list[str]:
+    return [output.name for output in graph.output]

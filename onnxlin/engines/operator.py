@@ -16,7 +16,8 @@ def linear_operator(program: LinearProgram, rows: Seeds) -> LinearOperator:
     """``x -> W x`` by tangent sweeps and ``y -> W.T y`` by adjoint ones, for the rows asked."""
 
     def forward(x: Array) -> Array:
-        return rows.apply(push(program, np.ascontiguousarray(x.T)).T)
+        # Maps work in the precision of the stack: whole numbers would cut off their coefficients.
+        return rows.apply(push(program, np.ascontiguousarray(x.T, dtype=program.dtype)).T)
 
     def backward(y: Array) -> Array:
         seeds = rows.dense(slice(None), np.dtype(np.float64))

@@ -149,7 +149,7 @@ def dft(draft: Draft, context: Context) -> None:
 
 
 def _constant(draft: Draft, context: Context, i: int) -> Array:
-    value = context.constants.get(draft.inputs[i])
+    value = context.value(draft.inputs[i])
     if value is None:
         raise draft.refuse(f"its input {i} ({draft.inputs[i]!r}) is not a constant.")
     return value

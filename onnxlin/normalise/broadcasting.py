@@ -34,7 +34,7 @@ def gemm(draft: Draft, context: Context) -> None:
 def _aligned(draft: Draft, context: Context, axis: int) -> list[Draft] | None:
     """Append axes of length 1 to the second input, so that its first axis meets ``axis``."""
     second = draft.inputs[1]
-    value = context.constants.get(second)
+    value = context.value(second)
     if value is not None and value.size == 1 and value.ndim <= 1:
         return None
     rank, own = context.rank(draft.inputs[0]), context.rank(second)

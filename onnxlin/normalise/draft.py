@@ -87,15 +87,23 @@ class Context:
         self._ranks = dict(ranks)
         self._elem_types = {} if elem_types is None else elem_types
         self._made: set[str] = set()
+        self._values: dict[str, Array] = {}
+
+    def value(self, tensor: str) -> Array | None:
+        """Return the value of a constant, stored or made by a Constant node; None of others."""
+        return self.constants.get(tensor, self._values.get(tensor))
 
     def rank(self, tensor: str) -> int | None:
         """Return the number of axes; None where it is not known."""
-        if tensor in self.constants:
-            return self.constants[tensor].ndim
+        value = self.value(tensor)
+        if value is not None:
+            return value.ndim
         return self._ranks.get(tensor)
 
     def learn(self, draft: Draft) -> None:
-        """Note the rank of an output that shape inference, blind to the first schemas, missed."""
+        """Note what a Constant holds, and ranks that shape inference of old schemas misses."""
+        if draft.op_type == "Constant" and "value" in draft.attributes:
+            self._values[draft.outputs[0]] = onnx.numpy_helper.to_array(draft.attributes["value"])
         rank = self.rank(draft.inputs[0]) if draft.inputs else None
         if draft.version < 7 and draft.op_type in KEEPS_RANK and rank is not None:
             for output in draft.outputs if draft.op_type == "Split" else draft.outputs[:1]:
@@ -103,8 +111,9 @@ class Context:
 
     def dtype(self, tensor: str) -> np.dtype[Any]:
         """Return the NumPy dtype, float32 where it is not known."""
-        if tensor in self.constants:
-            return self.constants[tensor].dtype
+        value = self.value(tensor)
+        if value is not None:
+            return value.dtype
         elem_type = self._elem_types.get(tensor, onnx.TensorProto.FLOAT)
         return onnx.helper.tensor_dtype_to_np_dtype(elem_type or onnx.TensorProto.FLOAT)
 

@@ -30,16 +30,11 @@ def selu(draft: Draft, context: Context) -> None:
     draft.attributes.setdefault("gamma", 1.0507)
 
 
-@before("LpPool", 2)
-def lp_pool_size(draft: Draft, context: Context) -> None:
-    """The window could be left out, without a word on what that meant."""
-    if "kernel_shape" not in draft.attributes:
-        raise draft.refuse("the attribute kernel_shape is missing.")
-
-
 @before(("LpPool", "GlobalLpPool"), 2)
 def lp_pool(draft: Draft, context: Context) -> None:
-    """P could be any number; now it is a whole one."""
+    """P could be any number, and the window left out without a word on what that meant."""
+    if draft.op_type == "LpPool" and "kernel_shape" not in draft.attributes:
+        raise draft.refuse("the attribute kernel_shape is missing.")
     p = draft.attributes.pop("p", 2)
     if p != int(p):
         raise draft.refuse(f"p={p} is not a whole number.")

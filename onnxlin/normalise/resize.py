@@ -48,7 +48,7 @@ def resize(draft: Draft, context: Context) -> list[Draft] | None:
 
 def _rounded(draft: Draft, context: Context) -> list[Draft] | None:
     """Choose the rounding from the scales; grow first and shrink then where they are mixed."""
-    scales = context.constants.get(draft.inputs[2])
+    scales = context.value(draft.inputs[2])
     if scales is not None and (bool((scales >= 1).all()) or bool((scales <= 1).all())):
         draft.attributes["nearest_mode"] = "floor" if bool((scales >= 1).all()) else "ceil"
         return None
