@@ -50,6 +50,8 @@ def _named(x: Instance, inputs: Mapping[str, TensorType]) -> dict[str, Any]:
 
 
 def _tensor(name: str, value: Any, kind: TensorType) -> Array:
+    if not kind.elem_type:
+        raise InputError(f"Input {name!r} is no tensor but a sequence, map or optional.")
     try:
         array = np.asarray(value)
     except ValueError as error:

@@ -83,6 +83,8 @@ class TensorType:
         return self.elem_type in FLOAT_TYPES
 
     def __str__(self) -> str:
+        if not self.elem_type:
+            return "no tensor"  # a sequence, map or optional
         shape = "" if self.shape is None else "x".join(str(n or "?") for n in self.shape)
         return f"{self.dtype}[{shape}]"
 

@@ -104,10 +104,11 @@ class Linearizer:
         require_engine(engine)
         values = self._tracer(make_feeds(x, self.graph.inputs))
         kind = self._dtype(dtype, values)
+        outputs = {name: values[name] for name in self.section.outputs}
+        # Before the rules: they would stumble over the same infinity, and say less.
+        _require_finite(outputs)
         program = self._builder(values, kind)
         seeds = make_seeds(rows, program.rows)
-        outputs = {name: values[name] for name in self.section.outputs}
-        _require_finite(outputs)
         chosen, why = plan(program, len(seeds), engine)
         job = Job(program, seeds, memory_budget(self.memory), progress)
         return AffineMap(

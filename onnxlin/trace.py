@@ -33,7 +33,8 @@ def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     """
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
+    # What goes wrong is raised; a second copy on stderr would only be in the way.
+    options.log_severity_level = 4
     # Idle threads that spin would take the cores from the products that follow the run.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:

@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 import scipy.sparse as sp
 
-from onnxlin.engines.job import Job, Solution, add_share
+from onnxlin.engines.job import Job, Solution, add_share, weigh
 from onnxlin.engines.reverse import constant_shares
 from onnxlin.errors import MemoryBudgetError
 from onnxlin.primitives import Array
@@ -40,7 +40,7 @@ def explicit(job: Job) -> Solution:
         if rows is not None:
             if step.bias is not None:
                 flat = np.broadcast_to(step.bias, step.shape).reshape(prod(step.shape))
-                add_share(bias, step.node.name, rows @ flat.astype(np.float64))
+                add_share(bias, step.node.name, weigh(rows, flat.astype(np.float64)))
             for name, op in step.terms:
                 product = _dense_if_full(rows @ op.to_sparse(program.dtype))
                 waiting[name] = waiting[name] + product if name in waiting else product

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -79,9 +79,17 @@ def dot(cotangents: Array, bias: Array) -> Array:
     spread = [i for i in range(rank) if bias.shape[i] == 1 or bias.strides[i] == 0]
     core = bias[tuple(slice(0, 1) if i in spread else slice(None) for i in range(rank))]
     summed = cotangents.sum(axis=tuple(i + 1 for i in spread), dtype=np.float64, keepdims=True)
-    size = core.size
-    result: Array = summed.reshape(len(cotangents), size) @ core.reshape(size).astype(np.float64)
-    return result
+    flat = core.reshape(core.size).astype(np.float64)
+    return weigh(summed.reshape(len(cotangents), core.size), flat)
+
+
+def weigh(rows: Any, bias: Array) -> Array:
+    """``rows @ bias`` in which 0 times infinity is 0: padding with -inf that no maximum took."""
+    infinite = ~np.isfinite(bias)
+    if not infinite.any():
+        return rows @ bias
+    hit = np.abs(rows) @ infinite.astype(np.float64) > 0
+    return np.where(hit, np.nan, rows @ np.where(infinite, 0, bias))
 
 
 def add_share(bias: dict[str, Array], node: str, share: Array) -> None:

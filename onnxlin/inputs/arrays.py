@@ -34,16 +34,16 @@ def read_npz(file: Path, inputs: Mapping[str, TensorType]) -> dict[str, Array]:
         raise InputError(f"{str(file)!r} is not a readable .npz file: {error}.") from error
     if len(found) == len(inputs) == 1:
         found = dict(zip(inputs, found.values(), strict=True))
-    ready = {name: with_batch(a, inputs[name])[0] if name in inputs else a for name, a in found.items()}
-    return ready
+    return {
+        name: with_batch(a, inputs[name])[0] if name in inputs else a for name, a in found.items()
+    }
 
 
 def with_batch(array: Array, kind: TensorType) -> tuple[Array, tuple[str, ...]]:
     """Put a batch axis of 1 in front where just that is missing."""
-    shape = kind.shape
-    if shape is None or array.ndim + 1 != len(shape) or shape[0] not in (1, None):
-        if not (shape and isinstance(shape[0], str) and array.ndim + 1 == len(shape)):
-            return array, ()
+    shape = kind.shape or ()
+    if array.ndim + 1 != len(shape) or (isinstance(shape[0], int) and shape[0] != 1):
+        return array, ()
     return array[None], ("a batch axis of 1 was put in front",)
 
 

@@ -86,8 +86,8 @@ def find_geometry(
         The shape is not that of one picture with 1 or 3 channels.
     """
     shape = (1, None, None, None) if kind.shape is None else kind.shape
-    if length := _flat_length(shape):
-        return _flat(name, shape, length, picture, layout, channels)
+    if _is_flat(shape):
+        return _flat(name, shape, picture[:2], layout, channels)
     inner = _one_picture(name, kind, shape)
     chosen = _layout(name, kind, inner, layout)
     found = inner if chosen == "nchw" else (inner[2], inner[0], inner[1])
@@ -119,24 +119,24 @@ def _length(size: Size, otherwise: int) -> int:
     return size if isinstance(size, int) else otherwise
 
 
-def _flat_length(shape: Sequence[Size]) -> int | None:
-    """The one length above 3, where every other axis is 1 or unknown and rows make no sense."""
+def _is_flat(shape: Sequence[Size]) -> bool:
+    """Whether there is one length above 3, and every other axis is 1, or the batch's."""
     long = [n for n in shape if isinstance(n, int) and n > 1]
     rest = [n for n in shape if not (isinstance(n, int) and n > 1)]
     known = len(shape) < 3 or all(n == 1 for n in rest)
-    return long[0] if len(long) == 1 and long[0] > 3 and known and len(shape) < 4 else None
+    return len(long) == 1 and long[0] > 3 and known and len(shape) < 4
 
 
 def _flat(
     name: str,
     shape: Sequence[Size],
-    length: int,
-    picture: tuple[int, int, int],
+    size: tuple[int, int],
     layout: str,
     channels: int | None,
 ) -> Geometry:
-    height, width, _ = picture
+    height, width = size
     full = tuple(_length(n, 1) for n in shape)
+    length = prod(full)
     order: Layout = "nhwc" if layout == "nhwc" else "nchw"
     for count in (channels,) if channels else (1, 3):
         if count * height * width == length:

@@ -53,8 +53,8 @@ class Preprocessing:
         numbers = (self.scale, *self.mean, *self.std)
         if not np.isfinite(numbers).all() or not self.scale or 0 in self.std:
             raise OptionError(
-                f"scale={self.scale}, mean={list(self.mean)}, std={list(self.std)}; expected finite "
-                "numbers, and scale and std other than 0."
+                f"scale={self.scale}, mean={list(self.mean)}, std={list(self.std)}; expected "
+                "finite numbers, and scale and std other than 0."
             )
 
     @classmethod

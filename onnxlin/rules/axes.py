@@ -8,7 +8,7 @@ from onnxlin.rules.at_x import NodeAtX
 
 def normalised(axes: Array, rank: int) -> Shape:
     """Axes without negative numbers, in the order given."""
-    return tuple(int(a) % rank if rank else 0 for a in axes.reshape(-1))
+    return tuple(int(a) % rank for a in axes.reshape(-1))
 
 
 def reduced_axes(node: NodeAtX) -> Shape:
@@ -18,6 +18,9 @@ def reduced_axes(node: NodeAtX) -> Shape:
     """
     node.ignore("keepdims")  # the output shape has it
     rank = len(node.shape(0))
+    if not rank:
+        node.ignore("noop_with_empty_axes")
+        return ()
     noop = bool(node.attr("noop_with_empty_axes"))
     given = normalised(node.constant(1), rank) if node.has(1) else ()
     if given or noop:

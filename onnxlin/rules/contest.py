@@ -18,5 +18,5 @@ def lead(entries: Array) -> Array:
     top = np.partition(entries, -2, axis=-1)[..., -2:].astype(np.float64)
     # -inf stands for places outside of the input: no rival, and no winner of its own.
     with np.errstate(invalid="ignore"):
-        gap = top[..., 1] - top[..., 0]
+        gap = np.where(top[..., 1] == top[..., 0], 0.0, top[..., 1] - top[..., 0])
     return np.where(np.isneginf(top[..., 0]), np.inf, gap)

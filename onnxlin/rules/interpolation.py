@@ -85,19 +85,22 @@ def coordinates(axis: Axis, mode: str) -> Array:
     return x if axis.scale == 1 else COORDINATES[mode](axis, x).astype(np.float32)
 
 
+# onnxruntime takes coordinates that are this close to the middle of two pixels for the middle.
+MIDDLE = 0.5 + 1e-6
+
 NEAREST: dict[str, Callable[[Array], Array]] = {
-    "round_prefer_floor": lambda u: np.ceil(u - 0.5),
-    "round_prefer_ceil": lambda u: np.floor(u + 0.5),
+    "round_prefer_floor": lambda u: np.ceil(u - MIDDLE),
+    "round_prefer_ceil": lambda u: np.floor(u + MIDDLE),
     "floor": np.floor,
     "ceil": np.ceil,
 }
 """``nearest_mode`` -> rounding of coordinates."""
 
 
-def nearest(axis: Axis, u: Array, mode: str) -> Array:
-    """Return the index of the nearest pixel to each coordinate."""
+def nearest(axis: Axis, u: Array, mode: str) -> sp.csr_array:
+    """Weight 1 at the nearest pixel to each coordinate."""
     index = NEAREST[mode](u.astype(np.float64)).astype(np.int64)
-    return np.clip(index, 0, axis.size - 1)
+    return _matrix(axis, index[:, None], np.ones((len(u), 1)))
 
 
 def linear(axis: Axis, u: Array) -> sp.csr_array:
@@ -148,13 +151,13 @@ def _bicubic(a: np.float32) -> Callable[[Array], Array]:
     return weight
 
 
-def antialiased(
-    axis: Axis, u: Array, a: float | None, *, exclude_outside: bool
-) -> sp.csr_array:
+def antialiased(axis: Axis, u: Array, a: float | None, *, exclude_outside: bool) -> sp.csr_array:
     """Weights of a tent (``a`` is None) or cubic filter, stretched where the axis shrinks.
 
     Without ``exclude_outside`` the weight outside of the axis goes to its first or last pixel.
     """
+    if axis.size == axis.out_size:  # the runtime copies it, whatever the scale
+        return sp.eye_array(axis.size, format="csr")
     weight, radius = (_tent, 1) if a is None else (_bicubic(np.float32(a)), 2)
     stretch = np.maximum(np.float32(1) / axis.scale, np.float32(1))
     reach = np.float32(radius) * stretch
@@ -166,16 +169,18 @@ def antialiased(
     outside = (index < 0) | (index >= axis.size)
     unused = (index >= stop[:, None]) | (outside & exclude_outside)
     weights = np.where(unused, np.float32(0), weight(np.abs(distance)))
-    total = _sum(weights)
-    weights *= np.float32(1) / np.where(total == 0, np.float32(1), total)
+    weights *= np.float32(1) / _sum(weights)
     # A window without any pixel of the axis stays empty.
     weights[outside.all(axis=1)] = 0
     return _matrix(axis, index, weights)
 
 
 def _sum(weights: Array) -> Array:
-    """Sum rows from left to right, as the runtime does: ``(rows, 1)``."""
-    return np.cumsum(weights, axis=1, dtype=weights.dtype)[:, -1:]
+    """Sum rows from left to right, as the runtime does, to divide by: ``(rows, 1)``, 0 gives 1."""
+    if not weights.shape[1]:
+        return np.ones((len(weights), 1), dtype=weights.dtype)
+    total = np.cumsum(weights, axis=1, dtype=weights.dtype)[:, -1:]
+    return np.where(total == 0, np.ones_like(total), total)
 
 
 def _matrix(axis: Axis, index: Array, weights: Array) -> sp.csr_array:

@@ -32,13 +32,14 @@ def gemm(node: NodeAtX) -> Affine:
     """``alpha A' B' + beta C``, A and B transposed if the attributes say so."""
     flags = (bool(node.attr("transA")), bool(node.attr("transB")))
     side = 1 if node.traced(1) else 0
-    constant = node.constant(1 - side) * node.cast(np.asarray(node.attr("alpha")))
-    constant = constant.T if flags[1 - side] else constant
+    constant = node.constant(1 - side).T if flags[1 - side] else node.constant(1 - side)
+    alpha, beta = node.attr("alpha"), node.attr("beta")
+    if alpha != 1:
+        constant = constant * node.cast(np.asarray(alpha))
     maps: list[LinearMap] = [_turn(node.shape(side))] if flags[side] else []
     shapes = [node.shape(i)[::-1] if flags[i] else node.shape(i) for i in (0, 1)]
     maps.append(product((shapes[0], shapes[1]), side, constant))
     terms: dict[int, LinearMap] = {side: chain(*maps)}
-    beta = node.attr("beta")
     if node.has(2) and beta != 0:
         terms[2] = weighted(node, 2, None if beta == 1 else beta)
     return Affine(terms, roundings=4)

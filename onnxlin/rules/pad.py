@@ -26,7 +26,7 @@ def pad(node: NodeAtX) -> Affine:
         return Affine({0: _repeated(node, begin, end, mode)}, roundings=0)
     inner, embed = _embedded(node.shape(0), node.out_shape, begin, end)
     terms: dict[int, LinearMap] = {0: embed}
-    if node.has(2):
+    if node.traced(2) or (node.has(2) and node.value(2).any()):
         outside = np.zeros(node.out_shape, dtype=np.int64)
         outside[inner] = -1
         terms[2] = Select.of(node.shape(2), outside)

@@ -38,9 +38,9 @@ def max_pool(node: NodeAtX) -> Affine:
     index = node.captured("Indices")
     if node.attr("storage_order"):
         index = _row_major(index, z.shape)
-    empty = index < 0  # a window that lies between its dilated taps and the pads
+    empty = _empty(taps, z.shape)
+    term = Select.of(z.shape, np.where(empty, -1, index))
     bias = node.cast(np.where(empty, np.finfo(z.dtype).min, 0.0)) if empty.any() else None
-    term = Select.of(z.shape, index)
     return Affine({0: term}, bias, lambda: lead(unfold(z, taps, -np.inf)), roundings=0)
 
 
@@ -49,7 +49,21 @@ def _row_major(index: Array, shape: Shape) -> Array:
     area = prod(shape[2:])
     plane, inside = np.divmod(index, area)
     place = np.unravel_index(inside, shape[2:], order="F")
-    return np.where(index < 0, -1, plane * area + np.ravel_multi_index(place, shape[2:]))
+    return plane * area + np.ravel_multi_index(place, shape[2:])
+
+
+def _empty(taps: list[Array], shape: Shape) -> Array:
+    """Windows whose dilated taps all lie in the pads: the runtime gives them its lowest number.
+
+    Returns
+    -------
+    bool array, broadcastable to (N, C, *pooled)
+    """
+    empty = np.zeros((), dtype=bool)
+    for axis, index in enumerate(taps):
+        none = ~((index >= 0) & (index < shape[2 + axis])).any(axis=1)
+        empty = empty | none.reshape(-1, *(1,) * (len(taps) - 1 - axis))
+    return empty
 
 
 @rule("AveragePool")
@@ -61,17 +75,19 @@ def average_pool(node: NodeAtX) -> Affine:
     Source: ONNX operator specification, AveragePool.
     """
     taps, begin, end = _taps(node)
-    padded = bool(node.attr("count_include_pad"))
+    padded, ceil = bool(node.attr("count_include_pad")), bool(node.attr("ceil_mode"))
     steps: list[LinearMap] = [identity(node.shape(0))]
-    for axis, index in enumerate(taps):
+    for i, index in enumerate(taps):
         shape = steps[-1].out_shape
-        low, high = (-begin[axis], end[axis]) if padded else (0, 0)
-        matrix = _mean(index, shape[axis + 2], low, shape[axis + 2] + high)
-        steps.append(Along.of(shape, axis + 2, matrix))
+        low, high = 0.0, float(shape[i + 2])
+        if padded:
+            # Only ceil_mode makes windows overhang the pads; without it all taps count.
+            low, high = -begin[i], high + end[i] if ceil else np.inf
+        steps.append(Along.of(shape, i + 2, _mean(index, shape[i + 2], low, high)))
     return Affine({0: chain(*steps[1:])}, roundings=2 + len(taps))
 
 
-def _mean(index: Array, size: int, low: int, high: int) -> sp.csr_array:
+def _mean(index: Array, size: int, low: float, high: float) -> sp.csr_array:
     """Rows that average an axis over their taps; taps in low..high count, those outside read 0."""
     counts = ((index >= low) & (index < high)).sum(axis=1)
     row, tap = np.nonzero((index >= 0) & (index < size))
