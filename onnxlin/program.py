@@ -128,13 +128,15 @@ class LinearProgram:
 
 
 def _arrays(value: Any) -> Iterator[Array]:
-    """Every array inside a map, in order of its fields."""
-    if isinstance(value, np.ndarray):
-        yield value
+    """Every array and number inside a map, in order of its fields, and the kind of the map."""
+    # Arrays of rank 0 turn into NumPy scalars in arithmetic; where a box starts is a plain int.
+    if isinstance(value, np.ndarray | np.generic | int | float):
+        yield np.asarray(value)
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _arrays(item)
     elif isinstance(value, LinearMap):
+        yield np.asarray(type(value).__name__)
         for field in fields(value):
             yield from _arrays(getattr(value, field.name))
     elif hasattr(value, "indptr"):

@@ -1,0 +1,67 @@
+"""``onnxlin check``: what stands in the way, before any run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from onnxlin.check import NodeReport, Report, check_model
+from onnxlin.cli.show import Cell, Screen
+from onnxlin.load import load
+
+OBSTACLES = 3
+
+
+def run(options: Any, screen: Screen) -> int:
+    """Check a model and return the exit code."""
+    report = check_model(options.model, inputs=options.inputs, outputs=options.outputs)
+    fixes = _fixes(options.model, report)
+    document = report.as_dict()
+    for node in document["nodes"]:
+        node["fix"] = fixes.get(node["name"])
+    screen.document({"model": options.model, **document})
+    _show(options.model, report, fixes, screen)
+    return 0 if report.ok else OBSTACLES
+
+
+def _fixes(model: str, report: Report) -> dict[str, str]:
+    """Suggest, for every obstacle, where to cut the model and what else helps."""
+    if report.ok:
+        return {}
+    # The file's own tensors: the newest form of a node may have made others.
+    nodes = {node.name: node for node in load(model).nodes}
+    return {
+        node.name: _fix(node, [name for name in nodes[node.name].source.input if name])
+        for node in report.obstacles
+    }
+
+
+def _fix(node: NodeReport, reads: list[str]) -> str:
+    cut = f"end before it: --outputs {reads[0]}; or " if reads else ""
+    if node.status == "missing":
+        return f"{cut}write a rule: docs/adding_a_rule.md"
+    return f"{cut}hold that operand constant by naming the others: --inputs"
+
+
+def _show(model: str, report: Report, fixes: dict[str, str], screen: Screen) -> None:
+    screen.line(f"{model}: {', '.join(report.inputs)} -> {', '.join(report.outputs)}")
+    screen.heading(f"{len(report.nodes)} nodes")
+    rows: list[list[Cell]] = [
+        [_operator(node), node.opset, node.status, node.name] for node in report.nodes
+    ]
+    screen.table(["operator", "opset", "status", "node"], rows)
+    screen.heading("Operators")
+    screen.table(["operator", "nodes"], [[op, count] for op, count in report.histogram.items()])
+    screen.line()
+    if report.ok:
+        screen.verdict(True, "every node can be linearised")
+        return
+    count = len(report.obstacles)
+    screen.verdict(False, f"{count} node{'s stand' if count > 1 else ' stands'} in the way:")
+    for node in report.obstacles:
+        screen.line(f"  {_operator(node)} (opset {node.opset}) at node {node.name!r}")
+        screen.line(f"    why  {node.obstacle}")
+        screen.line(f"    fix  {fixes[node.name]}")
+
+
+def _operator(node: NodeReport) -> str:
+    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type

@@ -1,0 +1,195 @@
+"""``onnxlin explain``: what carries each output at one input."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from onnxlin.affine_map import AffineMap
+from onnxlin.cli import explain_text, files, target
+from onnxlin.cli.show import Screen
+from onnxlin.graph import Array
+from onnxlin.inputs import Given
+from onnxlin.linearizer import Linearizer
+from onnxlin.readings import summary
+
+PAST_BOUND = 4
+
+
+def run(options: Any, screen: Screen) -> int:
+    """Explain one input and return the exit code."""
+    start = time.perf_counter()
+    lin = target.linearizer(options)
+    given = target.given(options, lin)
+    outputs = lin.run(dict(given.feeds))
+    y = np.concatenate([value.ravel().astype(np.float64) for value in outputs.values()])
+    labels = target.Labels.of(lin, outputs)
+    classes = [labels.find(text, len(y)) for text in options.classes]
+    rows = target.choose_rows(options.rows, classes, y, target.columns(lin, given.feeds))
+    m = target.linearise(lin, given.feeds, rows.rows, options)
+    chances, prediction = _prediction(y, labels, options.top)
+    document = {
+        **_head(options, lin, given, m, rows.note),
+        "prediction": prediction,
+        **_rows(m, labels, chances),
+        "kinks": _kinks(m, options.near),
+    }
+    chosen = _explained(m, y, classes)
+    document["explained"] = [_explain(m, i, labels, given, options.top) for i in chosen]
+    document["files"] = []
+    if not options.no_files:
+        document["files"] = files.write(m, given, document["explained"], options)
+    document["seconds"] = round(time.perf_counter() - start, 3)
+    screen.document(document)
+    explain_text.show(document, screen, options.top)
+    return 0 if document["residual"]["pass"] else PAST_BOUND
+
+
+def _head(options: Any, lin: Linearizer, given: Given, m: AffineMap, note: str) -> dict[str, Any]:
+    return {
+        "model": options.model,
+        "nodes": len(lin.section.nodes),
+        "input": options.input,
+        "input_notes": list(given.notes),
+        "inputs": {name: list(value.shape) for name, value in m.inputs.items()},
+        "outputs": {name: list(value.shape) for name, value in m.outputs.items()},
+        "map": {
+            "rows": len(m.rows),
+            "columns": len(m.x),
+            "rows_note": note,
+            "dtype": str(m.dtype),
+            "mode": m.mode,
+            "engine": m.engine,
+            "plan": m.plan,
+        },
+    }
+
+
+def _prediction(y: Array, labels: target.Labels, count: int) -> tuple[Array | None, dict[str, Any]]:
+    """Return probabilities, where the outputs may be classes, and the strongest outputs."""
+    kind, shown = None, None
+    if labels.vector and len(y) > 1:
+        already = summary.is_distribution(y)
+        kind = "output" if already else "softmax"
+        shown = y if already else summary.softmax(y)
+    top = [
+        {
+            "output": i,
+            "label": labels[i],
+            "F": float(y[i]),
+            "probability": None if shown is None else float(shown[i]),
+        }
+        for i in summary.top(y, count)
+    ]
+    return shown, {"outputs": len(y), "probability_is": kind, "top": top}
+
+
+def _rows(m: AffineMap, labels: target.Labels, chances: Array | None) -> dict[str, Any]:
+    """Return every row and the verdict on all of them."""
+    summaries = summary.summarise(m)
+    rows = [
+        {
+            "output": _output(m, row.position),
+            "label": _label(m, row.position, labels),
+            "F": row.y,
+            "probability": _chance(m, row.position, chances),
+            "Wx": row.Wx,
+            "b": row.b,
+            "Wx_share": row.Wx_share,
+            "b_share": row.b_share,
+            "residual": row.residual,
+            "bound": row.bound,
+            "pass": row.ok,
+        }
+        for row in summaries
+    ]
+    worst = summary.worst(summaries)
+    verdict = {
+        "pass": all(row.ok for row in summaries),
+        "row": None if worst is None else rows[worst.position]["label"],
+        "residual": None if worst is None else worst.residual,
+        "bound": None if worst is None else worst.bound,
+    }
+    return {"rows": rows, "residual": verdict}
+
+
+def _output(m: AffineMap, position: int) -> int | None:
+    """Output index of a row; None for a combination."""
+    return None if m.rows.index is None else int(m.rows.index[position])
+
+
+def _chance(m: AffineMap, position: int, chances: Array | None) -> float | None:
+    output = _output(m, position)
+    return None if chances is None or output is None else float(chances[output])
+
+
+def _label(m: AffineMap, position: int, labels: target.Labels) -> str:
+    output = _output(m, position)
+    return f"combination {position}" if output is None else labels[output]
+
+
+def _kinks(m: AffineMap, near: float) -> dict[str, Any]:
+    ties = m.near_kinks(0.0)
+    close = m.near_kinks(near)
+    return {
+        "ties": sum(ties.values()),
+        "ties_by_node": {node: count for node, count in ties.items() if count},
+        "near": near,
+        "within_near": sum(close.values()),
+        "within_near_by_node": {node: count for node, count in close.items() if count},
+    }
+
+
+def _explained(m: AffineMap, y: Array, classes: Sequence[int]) -> list[int]:
+    """Positions of the rows to explain: the strongest output, if computed, and those asked for."""
+    if m.rows.index is None:
+        return list(range(min(len(m.rows), target.STRONGEST)))
+    place = {int(output): i for i, output in reversed(list(enumerate(m.rows.index)))}
+    strongest = summary.top(y, 1)
+    if strongest and strongest[0] not in place and not classes:
+        return summary.top(m.y, 1)
+    wanted = dict.fromkeys([*strongest, *classes])
+    return [place[output] for output in wanted if output in place]
+
+
+def _explain(
+    m: AffineMap, position: int, labels: target.Labels, given: Given, count: int
+) -> dict[str, Any]:
+    """Return the strongest features and biases of one row."""
+    features = [
+        {**asdict(feature), "name": _name(feature, m, given), **_pixel(feature, given)}
+        for feature in summary.strongest_features(m, position, count)
+    ]
+    biases = [asdict(share) for share in summary.strongest_biases(m, position, count)]
+    return {
+        "position": position,
+        "output": _output(m, position),
+        "label": _label(m, position, labels),
+        "features": features,
+        "biases": biases,
+    }
+
+
+def _name(feature: summary.Feature, m: AffineMap, given: Given) -> str:
+    if given.names and feature.tensor in given.feeds:
+        offset = m.columns_of[feature.tensor].start
+        return given.names[feature.column - offset]
+    index = feature.index
+    # A batch axis of 1 says nothing.
+    shape = m.inputs[feature.tensor].shape
+    at = ",".join(str(i) for i in (index[1:] if len(index) > 1 and shape[0] == 1 else index))
+    return f"{feature.tensor}[{at}]" if index else feature.tensor
+
+
+def _pixel(feature: summary.Feature, given: Given) -> dict[str, int]:
+    """Channel, row and column of a feature of a picture."""
+    if given.geometry is None or feature.tensor != given.tensor:
+        return {}
+    flat = int(np.ravel_multi_index(feature.index, given.geometry.shape))
+    return dict(
+        zip(("channel", "row", "column_of_picture"), given.geometry.place(flat), strict=True)
+    )

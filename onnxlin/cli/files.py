@@ -1,0 +1,132 @@
+"""The files that ``onnxlin explain`` writes."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnxlin import plot
+from onnxlin.affine_map import AffineMap
+from onnxlin.errors import OptionError
+from onnxlin.graph import Array
+from onnxlin.inputs import Given
+from onnxlin.readings.summary import contributions
+
+SHORTEST_SERIES = 8
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture to write."""
+
+    title: str
+    path: Path
+    smooth: float
+
+
+def write(m: AffineMap, given: Given, explained: list[dict[str, Any]], options: Any) -> list[str]:
+    """Write a picture for each explained row and the map; return the paths."""
+    prefix = _prefix(options.out, options.input)
+    archive = Path(f"{prefix}.npz")
+    _protect(archive, options.input)
+    written = []
+    try:
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        for item in explained:
+            path = Path(f"{prefix}.{_slug(item)}.png")
+            _protect(path, options.input)
+            title = _title(item, m, options)
+            drawing = Drawing(title, path, options.smooth)
+            _draw(m, contributions(m, item["position"]), given, drawing)
+            item["picture"] = str(path)
+            written.append(str(path))
+        m.save(archive)
+    except OSError as error:
+        raise OptionError(
+            f"Cannot write {error.filename or str(archive)!r}: {error.strerror or error}. "
+            "Give another --out, or --no-files."
+        ) from error
+    return [*written, str(archive)]
+
+
+def _prefix(out: str | None, source: str) -> str:
+    """Read ``--out``: a folder (there, or with a slash at its end), or the start of a name."""
+    stem = Path(source).stem
+    if out is None:
+        return stem
+    if out.endswith(("/", os.sep)) or Path(out).is_dir():
+        return str(Path(out) / stem)
+    return out
+
+
+def _protect(path: Path, source: str) -> None:
+    if path.exists() and path.samefile(source):
+        raise OptionError(f"{str(path)!r} is the input itself. Give --out another name or folder.")
+
+
+def _slug(item: dict[str, Any]) -> str:
+    words = re.sub(r"[^a-z0-9]+", "-", item["label"].lower()).strip("-")
+    return words[:40].rstrip("-") or str(item["output"])
+
+
+def _title(item: dict[str, Any], m: AffineMap, options: Any) -> str:
+    i = item["position"]
+    stem, model = Path(options.input).name, Path(options.model).name
+    return (
+        f"{model} on {stem}: output {item['label']}\n"
+        f"F(x) = {m.y[i]:#.4g} = W x + b = {m.Wx[i]:#.4g} {'-' if m.b[i] < 0 else '+'} "
+        f"{abs(m.b[i]):#.4g}"
+    )
+
+
+def _draw(m: AffineMap, values: Array, given: Given, how: Drawing) -> None:
+    """Choose the kind of picture that suits x."""
+    if given.geometry is not None and given.tensor in m.inputs:
+        part = values[m.columns_of[given.tensor]]
+        shown = _seen(m.inputs[given.tensor], given)
+        plane = given.geometry.to_picture(part)
+        plot.heat_map(plane, shown, title=how.title, path=how.path, smooth=how.smooth)
+        return
+    shape = _series(m)
+    if shape is not None:
+        plot.series(values.reshape(shape), m.x.reshape(shape), title=how.title, path=how.path)
+        return
+    plot.bars(values, _names(m, given), title=how.title, path=how.path)
+
+
+def _seen(tensor: Array, given: Given) -> Array:
+    """Return the picture as fed, or the tensor stretched to 0 to 1 where there was no picture."""
+    if given.pixels is not None:
+        return given.pixels
+    assert given.geometry is not None
+    planes = np.moveaxis(given.geometry.to_picture(tensor), 0, -1).astype(np.float64)
+    low, high = planes.min(), planes.max()
+    found: Array = (planes - low) / (high - low) if high > low else np.zeros_like(planes)
+    return found
+
+
+def _series(m: AffineMap) -> tuple[int, int] | None:
+    """(channels, time) where x is one input of shape (1, channels, time)."""
+    shapes = list(m.shapes[0].values())
+    if len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][0] == 1:
+        _, channels, length = shapes[0]
+        if channels <= 12 and length >= SHORTEST_SERIES:
+            return channels, length
+    return None
+
+
+def _names(m: AffineMap, given: Given) -> list[str]:
+    if given.names and len(given.names) == len(m.x):
+        return list(given.names)
+    several = len(m.inputs) > 1
+    names: list[str] = []
+    for name, value in m.inputs.items():
+        lead = f"{name} " if several else "x"
+        axes = value.shape[1:] if value.ndim > 1 and value.shape[0] == 1 else value.shape
+        names += [f"{lead}[{','.join(map(str, at))}]" for at in np.ndindex(axes)]
+    return names

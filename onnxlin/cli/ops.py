@@ -1,0 +1,45 @@
+"""``onnxlin ops``: the operators that have rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from onnxlin.cli.show import Cell, Screen
+from onnxlin.rules import RULES
+
+
+def run(options: Any, screen: Screen) -> int:
+    """List the rules and return the exit code."""
+    known = [
+        {
+            "domain": domain,
+            "operator": op,
+            "status": rule.status,
+            "constant_inputs": list(rule.constant),
+            "one_of_inputs": list(rule.bilinear),
+        }
+        for (domain, op), rule in sorted(RULES.items())
+    ]
+    screen.document({"operators": known, "count": len(known)})
+    rows: list[list[Cell]] = [
+        [f"{rule['domain']}.{rule['operator']}".lstrip("."), str(rule["status"]), _held(rule)]
+        for rule in known
+    ]
+    screen.table(["operator", "status", "operands"], rows)
+    counts = Counter(str(rule["status"]) for rule in known)
+    listed = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+    screen.line(
+        f"\n{len(known)} operators: {listed}. Any opset; what does not depend on x needs no rule."
+    )
+    return 0
+
+
+def _held(rule: dict[str, Any]) -> str:
+    """Say which operands may not depend on x."""
+    words = []
+    if rule["constant_inputs"]:
+        words.append(f"constant: {', '.join(map(str, rule['constant_inputs']))}")
+    if rule["one_of_inputs"]:
+        words.append(f"only one may depend on x: {', '.join(map(str, rule['one_of_inputs']))}")
+    return "; ".join(words)

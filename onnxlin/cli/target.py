@@ -1,0 +1,185 @@
+"""What explain and verify share: the model, the instance, the rows, and names for outputs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from onnxlin.cli.show import Progress
+from onnxlin.errors import OptionError, RowsError
+from onnxlin.graph import Array
+from onnxlin.inputs import Given, Preprocessing, read_input
+from onnxlin.linearizer import Linearizer
+from onnxlin.readings.summary import top
+
+MANY_OUTPUTS = 1000
+LARGE_MAP = 2**24  # entries of W
+STRONGEST = 5
+
+
+def linearizer(options: Any) -> Linearizer:
+    """Load the model that the command line names."""
+    return Linearizer(
+        options.model,
+        inputs=options.inputs,
+        outputs=options.outputs,
+        mode=options.mode,
+        memory=options.memory,
+    )
+
+
+def given(options: Any, lin: Linearizer) -> Given:
+    """Read the input file that the command line names."""
+    names = ("scale", "mean", "std", "channels", "layout", "resize")
+    wanted = {name: getattr(options, name) for name in names}
+    # Metadata that is of no use for an array must not stand in its way.
+    array = options.input.lower().endswith((".npy", ".npz", ".csv", ".tsv"))
+    how = None if array else Preprocessing.of(metadata(lin), **wanted)
+    return read_input(options.input, lin.graph.inputs, how)
+
+
+def metadata(lin: Linearizer) -> dict[str, str]:
+    """Return the model's own notes."""
+    return {entry.key: entry.value for entry in lin.graph.model.metadata_props}
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Names of the outputs.
+
+    Parameters
+    ----------
+    shapes : {output name: shape}
+    classes : tuple of str
+        Of all outputs, or empty.
+    """
+
+    shapes: Mapping[str, tuple[int, ...]]
+    classes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, lin: Linearizer, outputs: Mapping[str, Array]) -> Labels:
+        """Take the class names from the model's metadata, if there are as many as outputs."""
+        shapes = {name: value.shape for name, value in outputs.items()}
+        try:
+            found = json.loads(metadata(lin).get("classes", "[]"))
+        except json.JSONDecodeError:
+            found = []
+        fits = isinstance(found, list) and len(found) == sum(map(math.prod, shapes.values()))
+        return cls(shapes, tuple(str(name) for name in found) if fits else ())
+
+    def __getitem__(self, index: int) -> str:
+        if self.classes:
+            return self.classes[index]
+        if len(self.shapes) == 1 and self.vector:
+            return str(index)
+        for name, shape in self.shapes.items():
+            if index < math.prod(shape):
+                at = ",".join(str(i) for i in np.unravel_index(index, shape))
+                return f"{name}[{at}]" if shape else name
+            index -= math.prod(shape)
+        raise IndexError(index)
+
+    @property
+    def vector(self) -> bool:
+        """Whether the outputs are one vector, so that they may be classes."""
+        return len(self.shapes) == 1 and all(
+            sum(n > 1 for n in shape) <= 1 for shape in self.shapes.values()
+        )
+
+    def find(self, text: str, size: int) -> int:
+        """Index of an output named by its index or its class name."""
+        if text.lstrip("-").isdecimal():
+            index = int(text)
+            if not -size <= index < size:
+                raise RowsError(f"--class {text}: the map has {size} outputs, 0 to {size - 1}.")
+            return index % size
+        lowered = [name.lower() for name in self.classes]
+        if text.lower() in lowered:
+            return lowered.index(text.lower())
+        known = ", ".join(self.classes[:20]) or "none: the model's metadata names no classes"
+        raise OptionError(f"--class {text!r} is no index and no class name. Known: {known}.")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Which rows to compute: None for all, indices, or a matrix; and why."""
+
+    rows: Array | None
+    note: str = ""
+
+
+def choose_rows(text: str | None, classes: Sequence[int], y: Array, columns: int) -> Rows:
+    """Read ``--rows``; without it take all rows, or the strongest where W would be large.
+
+    Parameters
+    ----------
+    text : str, optional
+    classes : sequence of int
+        Outputs that must be among them.
+    y : array (n_out,)
+        The outputs.
+    columns : int
+        Number of input features.
+    """
+    size = len(y)
+    if text is None:
+        if size <= MANY_OUTPUTS and size * columns <= LARGE_MAP:
+            return Rows(None)
+        chosen = list(dict.fromkeys([*top(y, STRONGEST), *classes]))
+        note = (
+            f"{len(chosen)} of {size:,} rows: the {min(STRONGEST, size)} strongest outputs and "
+            f"those asked for, as all of W is {size:,} x {columns:,}. --rows all computes every row"
+        )
+        return Rows(np.array(chosen, dtype=np.int64), note)
+    if text == "all":
+        return Rows(None)
+    if text.endswith(".npy"):
+        return Rows(_matrix(text))
+    return Rows(np.array([*dict.fromkeys([*_indices(text, size), *classes])], dtype=np.int64))
+
+
+def _matrix(path: str) -> Array:
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except (OSError, ValueError, EOFError) as error:
+        raise RowsError(f"--rows {path!r} is not a readable .npy file: {error}.") from error
+
+
+def _indices(text: str, size: int) -> list[int]:
+    """Read ``0,3,5:9``; the end of a range is left out, as in Python."""
+    found: list[int] = []
+    for part in text.split(","):
+        try:
+            ends = [int(end) if end.strip() else None for end in part.split(":")]
+        except ValueError:
+            ends = [None]
+        if ends == [None] or len(ends) > 2:
+            raise RowsError(f'--rows {text!r}: {part!r} is no index; expected "all" or "0,3,5:9".')
+        wrong = [end for end in ends if end is not None and not -size <= end < size + len(ends) - 1]
+        if wrong:
+            raise RowsError(
+                f"--rows {text!r}: {wrong[0]} is out of range; there are {size} outputs."
+            )
+        many = len(ends) == 2
+        found += range(*slice(*ends).indices(size)) if many else [int(ends[0] or 0) % size]
+    return found
+
+
+def linearise(lin: Linearizer, feeds: Mapping[str, Array], rows: Array | None, options: Any) -> Any:
+    """Compute the map under a progress display; W is ready when this returns."""
+    with Progress("rows of W") as progress:
+        m = lin(dict(feeds), rows, options.engine, options.dtype, progress=progress)
+        m.W  # noqa: B018  # computed on first access, which is what takes time
+    return m
+
+
+def columns(lin: Linearizer, feeds: Mapping[str, Array]) -> int:
+    """About how many features W will have: hidden tensors are not known before the run."""
+    named = [feeds[name].size for name in lin.section.inputs if name in feeds]
+    return int(sum(named) if named else max((value.size for value in feeds.values()), default=0))

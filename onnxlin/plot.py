@@ -1,0 +1,279 @@
+"""Pictures of a row of W x: over a picture, along a series, or as bars."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage
+
+from onnxlin.errors import OnnxlinError, OptionError
+from onnxlin.graph import Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Path = str | os.PathLike[str]
+
+COLOURS = "RdBu_r"
+INK = "#333333"
+PERCENTILE = 99.5
+FEW = 200  # points of a series up to which each gets a marker
+# How much of the grey picture shows through: enough to find one's way, too little to be read
+# as colour.
+GREY_LOW, GREY_HIGH = 0.84, 1.0
+
+
+def limit_of(values: Array, percentile: float = PERCENTILE) -> float:
+    """Return the ``percentile`` of ``|value|`` among values other than 0; 1 if there are none.
+
+    A few huge entries then do not bleach all others.
+    """
+    size = np.abs(values[values != 0])
+    return float(np.percentile(size, percentile)) if size.size else 1.0
+
+
+def smoothed(values: Array, sigma: float) -> Array:
+    """Blur the last two axes with a Gaussian of ``sigma`` pixels; 0 leaves them as they are."""
+    if sigma < 0 or not np.isfinite(sigma):
+        raise OptionError(f"smooth={sigma}; expected a number of pixels, 0 for none.")
+    if not sigma:
+        return values
+    widths = (0,) * (values.ndim - 2) + (sigma, sigma)
+    found: Array = ndimage.gaussian_filter(values, widths, mode="constant")
+    return found
+
+
+def heat_map(
+    values: Array,
+    picture: Array | None = None,
+    *,
+    title: str,
+    path: Path,
+    smooth: float = 0.0,
+    percentile: float = PERCENTILE,
+) -> None:
+    """Write a picture beside its signed contributions ``W x``.
+
+    Parameters
+    ----------
+    values : array (height, width) or (channels, height, width)
+        Contributions; those of the channels of a pixel are added up.
+    picture : array (height, width) or (height, width, 1 or 3), optional
+        What to show on the left and faintly beneath, 0 to 255 or 0 to 1.
+    title : str
+    path : path
+        Of the PNG to write.
+    smooth : float
+        Blur by so many pixels, for the eye; the title then says so. 0 shows the true values.
+    percentile : float
+        Of ``|contribution|`` at which the colours end.
+    """
+    plane = np.asarray(values, dtype=np.float64)
+    if plane.ndim not in (2, 3):
+        raise OptionError(f"values has shape {plane.shape}; expected (channels, height, width).")
+    channels = plane.shape[0] if plane.ndim == 3 else 1
+    plane = smoothed(plane.sum(axis=0) if plane.ndim == 3 else plane, smooth)
+    limit = limit_of(plane, percentile)
+    shown = _unit(picture)
+    fig, panels = _panels(plane.shape, 1 if shown is None else 2)
+    if shown is not None:
+        _show(panels[0], shown, "input")
+    note = "W x per pixel" + (f", {channels} channels added up" if channels > 1 else "")
+    note += f"\nsmoothed for the eye: Gaussian, sigma {smooth:g} px" if smooth else ""
+    _show(panels[-1], _over(plane / limit, _grey(shown)), note)
+    _colour_bar(fig, panels[-1], plane, limit, percentile)
+    _finish(fig, title, path)
+
+
+def series(
+    values: Array, signal: Array, *, title: str, path: Path, names: Sequence[str] = ()
+) -> None:
+    """Write each channel of a series as a line, coloured by its contributions.
+
+    Parameters
+    ----------
+    values, signal : array (channels, time)
+    title, path : str, path
+    names : sequence of str
+        Of the channels.
+    """
+    signal, limit = np.asarray(signal, dtype=np.float64), limit_of(values)
+    channels = len(signal)
+    fig = _figure(9.0, max(1.2 + 1.25 * min(channels, 12), 3.4))
+    panels = list(fig.subplots(channels, 1, sharex=True, squeeze=False)[:, 0])
+    for i, ax in enumerate(panels):
+        _line(ax, signal[i], values[i], limit)
+        ax.set_ylabel(names[i] if i < len(names) else f"{i}", rotation=0, ha="right", va="center")
+    panels[-1].set_xlabel("position")
+    panels[-1].xaxis.get_major_locator().set_params(integer=True)
+    fig.align_ylabels(panels)
+    _colour_bar(fig, panels, values, limit, PERCENTILE)
+    _finish(fig, title, path)
+
+
+def bars(values: Array, names: Sequence[str], *, title: str, path: Path, count: int = 25) -> None:
+    """Write the strongest contributions as signed bars, largest on top.
+
+    Parameters
+    ----------
+    values : array (n,)
+    names : sequence of str (n,)
+    title, path : str, path
+    count : int
+        How many bars at most; the others are added up in one bar.
+    """
+    flat = np.asarray(values, dtype=np.float64).ravel()
+    order = np.argsort(-np.abs(flat), kind="stable")
+    # Entries that bring nothing go into the last bar as well.
+    count = min(count, max(int(np.count_nonzero(flat)), 1))
+    kept = order[:count]
+    lengths, labels = flat[kept].tolist(), [names[i] for i in kept]
+    if len(flat) > count:
+        lengths.append(float(flat[order[count:]].sum()))
+        labels.append(f"{len(flat) - count} others")
+    fig = _figure(8.0, 1.5 + 0.3 * len(lengths))
+    ax = fig.subplots()
+    drawn = _bars(ax, lengths, labels)
+    if len(flat) > count:
+        drawn.patches[-1].set_facecolor("#999999")
+    _finish(fig, title, path)
+
+
+def _bars(ax: Axes, lengths: list[float], labels: list[str]) -> Any:
+    red, blue = "#b2182b", "#2166ac"
+    places = np.arange(len(lengths))
+    drawn = ax.barh(places, lengths, color=[red if v > 0 else blue for v in lengths], height=0.72)
+    ax.bar_label(drawn, fmt="%+.3g", padding=4, fontsize=8, color=INK)
+    ax.set_yticks(places, labels, parse_math=False)
+    ax.invert_yaxis()
+    ax.axvline(0, color=INK, linewidth=0.8)
+    ax.margins(x=0.14, y=0.02)
+    ax.set_xlabel("contribution W x (red raises the output, blue lowers it)")
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    return drawn
+
+
+def _line(ax: Axes, signal: Array, values: Array, limit: float) -> None:
+    """One line in pieces, each half-way to its neighbours in the colour of its own entry."""
+    from matplotlib.collections import LineCollection  # noqa: PLC0415
+
+    at = np.arange(len(signal), dtype=np.float64)
+    if len(signal) > 1:
+        middle = np.stack([at[:-1] + at[1:], signal[:-1] + signal[1:]], axis=1) / 2
+        ends = np.concatenate([[[at[0], signal[0]]], middle, [[at[-1], signal[-1]]]])
+        points = np.stack([at, signal], axis=1)
+        pieces = np.stack([ends[:-1], points, ends[1:]], axis=1)
+        # A grey edge keeps the line visible where contributions are near 0, that is white.
+        ax.plot(at, signal, color="#b0b0b0", linewidth=3.0, zorder=1)
+        ax.add_collection(
+            LineCollection(list(pieces), colors=_colours(values / limit), linewidths=2.2, zorder=2)
+        )
+    if len(signal) <= FEW:
+        edges: Any = {"edgecolors": "#999999", "linewidths": 0.4}
+        ax.scatter(at, signal, s=11, color=_colours(values / limit), zorder=3, **edges)
+    ax.axhline(0, color="#dddddd", linewidth=0.6, zorder=0)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.margins(x=0.01)
+
+
+def _unit(picture: Array | None) -> Array | None:
+    """Bring a picture to (height, width, 3), 0 to 1."""
+    if picture is None:
+        return None
+    found = np.asarray(picture)
+    scaled = found.astype(np.float64) / (255 if found.dtype == np.uint8 else 1)
+    planes = scaled[..., None] if scaled.ndim == 2 else scaled
+    return np.clip(np.broadcast_to(planes, (*planes.shape[:2], 3)), 0, 1)
+
+
+def _grey(picture: Array | None) -> Array | None:
+    """Luma, lifted towards white."""
+    if picture is None:
+        return None
+    luma = picture @ np.array([0.299, 0.587, 0.114])
+    return GREY_LOW + (GREY_HIGH - GREY_LOW) * luma
+
+
+def _colours(ratios: Array) -> Array:
+    from matplotlib import colormaps  # noqa: PLC0415
+
+    found: Array = colormaps[COLOURS](np.clip(ratios, -1, 1) / 2 + 0.5)
+    return found
+
+
+def _over(ratios: Array, grey: Array | None) -> Array:
+    """Multiply the colours with the lifted grey picture: white lets it through, colours stay."""
+    colours = _colours(ratios)[..., :3]
+    if grey is None:
+        return colours
+    # Strong entries keep their exact colour, so that the colour bar holds for them.
+    weight = np.clip(np.abs(ratios), 0, 1)[..., None]
+    return colours * (weight + (1 - weight) * grey[..., None])
+
+
+def _figure(width: float, height: float) -> Figure:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  # an extra
+        from matplotlib.figure import Figure  # noqa: PLC0415
+        from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415
+    except ImportError as error:
+        raise OnnxlinError(
+            'Drawing needs matplotlib: pip install "onnxlin[cli]", or say --no-files.'
+        ) from error
+    margins = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
+    fig = Figure(figsize=(width, height), dpi=150, layout=margins, facecolor="white")
+    FigureCanvasAgg(fig)
+    return fig
+
+
+def _panels(shape: tuple[int, ...], count: int) -> tuple[Figure, list[Axes]]:
+    """Panels with the picture's proportions."""
+    # A photo gets about four dots for each of its pixels.
+    wide = float(np.clip(shape[1] / 40, 4.2, 7.0))
+    tall = float(np.clip(wide * shape[0] / shape[1], 1.8, 12.0))
+    fig = _figure((wide + 0.2) * count + 1.4, tall + 1.1)
+    return fig, list(fig.subplots(1, count, squeeze=False)[0])
+
+
+def _show(ax: Axes, pixels: Array, note: str) -> None:
+    # Nearest keeps the pixels of a digit crisp; a photo has more pixels than the panel needs.
+    ax.imshow(pixels, interpolation="nearest")
+    ax.set_title(note, fontsize=9, color=INK)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_color("#999999")
+    ax.spines[:].set_linewidth(0.6)
+
+
+def _colour_bar(
+    fig: Figure, panels: Axes | list[Axes], values: Array, limit: float, percentile: float
+) -> None:
+    from matplotlib.cm import ScalarMappable  # noqa: PLC0415
+    from matplotlib.colors import Normalize  # noqa: PLC0415
+
+    past = float(np.max(np.abs(values), initial=0.0)) > limit
+    scale = ScalarMappable(Normalize(-limit, limit), COLOURS)
+    bar: Any = fig.colorbar(scale, ax=panels, extend="both" if past else "neither", pad=0.02)
+    bar.set_label(
+        f"contribution W x: red raises the output, blue lowers it\ncolours end at ±{limit:.3g}, "
+        + (f"the {percentile:g}th percentile of |W x|" if past else "the largest |W x|"),
+        fontsize=8,
+        labelpad=8,
+        color=INK,
+    )
+    bar.ax.tick_params(labelsize=8)
+    bar.outline.set_linewidth(0.6)
+
+
+def _finish(fig: Figure, title: str, path: Path) -> None:
+    # File and class names may hold dollar signs, which are formulas to matplotlib.
+    fig.suptitle(title, fontsize=11, color=INK, parse_math=False)
+    try:
+        fig.savefig(path, format="png")
+    except OSError as error:
+        raise OptionError(f"Cannot write {os.fspath(path)!r}: {error.strerror}.") from error
