@@ -21,7 +21,7 @@ settings.register_profile(
     suppress_health_check=SLOW,
 )
 settings.register_profile(
-    "long", max_examples=2000, deadline=None, print_blob=True, suppress_health_check=SLOW
+    "long", max_examples=1000, deadline=None, print_blob=True, suppress_health_check=SLOW
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
@@ -30,12 +30,3 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 def fixtures() -> Path:
     """The folder of trained and hand-made models that the project ships."""
     return Path(__file__).parent.parent / "fixtures"
-
-
-@pytest.fixture(scope="session")
-def zoo() -> Path:
-    """The folder that ONNXLIN_ZOO names."""
-    folder = os.environ.get("ONNXLIN_ZOO")
-    if not folder:
-        pytest.skip("ONNXLIN_ZOO is not set")
-    return Path(folder)

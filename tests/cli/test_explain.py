@@ -1,0 +1,187 @@
+"""What explain prints and writes is what the library says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import helper
+
+import onnxlin
+from onnxlin.affine_map import AffineMap
+from tests.cli.helpers import pixels, write_model
+
+pytest.importorskip("matplotlib")
+Image = pytest.importorskip("PIL.Image")
+
+
+def test_explain_prints_what_a_person_asks_for(run, digit) -> None:
+    code, out, err = run("explain", *digit)
+    assert (code, err) == (0, "")
+    for words in (
+        "gray, scale 1/255, as NCHW, 1 x 28 x 28",
+        "Prediction: 7,",
+        "softmax of the outputs, for display only",
+        "% W x",
+        "PASS  residual",
+        "exactly on a kink",
+        "channel  row  column",
+        "/11/Gemm",
+        "engine  reverse:",
+        "wrote digit_7.7.png",
+        "wrote digit_7.npz",
+    ):
+        assert words in out
+    with Image.open("digit_7.7.png") as picture:
+        assert picture.size[0] > 500
+
+
+def test_explain_json_agrees_with_the_library(run_json, digit) -> None:
+    found = run_json("explain", *digit, "--class", "3", "--top", "6")
+    picture = pixels(digit[1]) / 255
+    m = onnxlin.linearize(digit[0], picture)
+    assert [row["output"] for row in found["rows"]] == list(range(10))
+    for name, values in {
+        "F": m.y, "Wx": m.Wx, "b": m.b, "residual": m.residual, "bound": m.bound,
+    }.items():  # fmt: skip
+        assert [row[name] for row in found["rows"]] == values.tolist()
+    assert all(row["Wx_share"] + row["b_share"] == pytest.approx(1) for row in found["rows"])
+    assert sum(row["probability"] for row in found["rows"]) == pytest.approx(1)
+    assert found["kinks"]["ties"] == sum(m.near_kinks(0).values())
+    assert [e["output"] for e in found["explained"]] == [7, 3]
+    parts = m.W[7].astype(np.float64) * m.x
+    sizes = np.sort(np.abs(parts))[::-1][:6]
+    assert [abs(f["contribution"]) for f in found["explained"][0]["features"]] == sizes.tolist()
+    for feature in found["explained"][0]["features"]:
+        at = feature["channel"], feature["row"], feature["column_of_picture"]
+        assert feature["contribution"] == parts.reshape(1, 28, 28)[at]
+        assert feature["x"] * feature["weight"] == feature["contribution"]
+    for share in found["explained"][1]["biases"]:
+        assert share["value"] == m.bias_by_node[share["node"]][3]
+    assert found["files"] == ["digit_7.7.png", "digit_7.3.png", "digit_7.npz"]
+    loaded = AffineMap.load("digit_7.npz")
+    np.testing.assert_array_equal(loaded.W, m.W)
+
+
+def test_options_reach_the_library(run_json, digit) -> None:
+    options = ["--no-files", "--engine", "explicit", "--dtype", "float64", "--mode", "frozen"]
+    found = run_json("explain", *digit, *options, "--rows", "7,0:2,-1", "--memory", "1GiB")
+    assert found["map"] | {"plan": ""} == {
+        "rows": 4, "columns": 784, "rows_note": "", "dtype": "float64", "mode": "frozen",
+        "engine": "explicit", "plan": "",
+    }  # fmt: skip
+    assert [row["output"] for row in found["rows"]] == [7, 0, 1, 9]
+    assert found["files"] == []
+    assert not Path("digit_7.npz").exists()
+
+
+def test_preprocessing_options_override_the_model(run_json, digit) -> None:
+    found = run_json("explain", *digit, "--no-files", "--scale", "2/255", "--mean", "1")
+    assert found["input_notes"] == ["gray, scale 0.00784314, mean 1, as NCHW, 1 x 28 x 28"]
+    x = pixels(digit[1]) * (2 / 255) - 1
+    m = onnxlin.linearize(digit[0], x)
+    assert [row["F"] for row in found["rows"]] == m.y.tolist()
+
+
+def test_classes_by_name(run_json, run, fixtures) -> None:
+    pair = fixtures / "lenet5_fashion.onnx", fixtures / "garment_bag.png"
+    found = run_json("explain", *pair, "--class", "ankle BOOT", "--out", "made/")
+    assert found["explained"][1]["label"] == "Ankle boot"
+    assert found["files"][1] == str(Path("made/garment_bag.ankle-boot.png"))
+    assert "9 Ankle boot" in run("explain", *pair, "--no-files")[1]
+    code, _, err = run("explain", *pair, "--class", "hat")
+    assert code == 1
+    assert "--class 'hat' is no index and no class name. Known: T-shirt/top" in err
+
+
+@pytest.mark.parametrize(
+    ("out", "expected"),
+    [(".", "digit_7.npz"), ("a/b/", "a/b/digit_7.npz"), ("other", "other.npz")],
+)
+def test_out_names_a_folder_or_a_prefix(run_json, digit, out, expected) -> None:
+    assert Path(run_json("explain", *digit, "--out", out)["files"][-1]) == Path(expected)
+    assert Path(expected).exists()
+
+
+def test_a_large_map_shows_its_strongest_rows(run_json, run, wide, x4) -> None:
+    found = run_json("explain", wide, x4, "--class", "1199", "--no-files")
+    y = onnxlin.linearize(wide, np.load(x4)).y
+    strongest = np.argsort(-y)[:5].tolist()
+    assert [row["output"] for row in found["rows"]] == [*strongest, 1199]
+    assert found["map"]["rows_note"].startswith("6 of 1,200 rows: the 5 strongest outputs and")
+    assert len(run_json("explain", wide, x4, "--rows", "all", "--no-files")["rows"]) == 1200
+    for text in (
+        run("explain", wide, x4, "--no-files")[1],
+        run("verify", wide, "--input", x4)[1],
+    ):
+        assert "--rows all computes every row" in text
+
+
+def test_combinations_of_outputs(run_json, wide, x4) -> None:
+    seeds = np.zeros((2, 1200))
+    seeds[:, 0], seeds[:, 1] = 1, -1
+    np.save("rows.npy", seeds)
+    found = run_json("explain", wide, x4, "--rows", "rows.npy")
+    y = onnxlin.linearize(wide, np.load(x4)).y
+    assert [row["F"] for row in found["rows"]] == pytest.approx([y[0] - y[1]] * 2)
+    assert [row["label"] for row in found["rows"]] == ["combination 0", "combination 1"]
+    assert "x4.combination-0.png" in found["files"]
+
+
+def test_rows_without_the_strongest_output_explain_the_strongest_of_them(run_json, digit) -> None:
+    found = run_json("explain", *digit, "--rows", "0,9", "--no-files")
+    assert [e["output"] for e in found["explained"]] == [9]
+
+
+def test_tables_bring_their_names(run, run_json, wide) -> None:
+    Path("row.csv").write_text("age,height,weight,size\n1,2,3,4\n")
+    found = run_json("explain", wide, "row.csv", "--rows", "0")
+    assert {f["name"] for f in found["explained"][0]["features"]} == {
+        "age", "height", "weight", "size",
+    }  # fmt: skip
+    assert "height" in run("explain", wide, "row.csv", "--rows", "0", "--no-files")[1]
+
+
+@pytest.mark.parametrize(
+    "name", ["conv1d", "two_in_two_out", "scalar_input", "empty_rows", "constant_output",
+             "mixed_dtypes", "opset7_image", "gather_index", "dynamic_axes"],
+)  # fmt: skip
+def test_odd_graphs_are_explained_and_drawn(run, fixtures, name) -> None:
+    pair = fixtures / "odd" / f"{name}.onnx", fixtures / "odd" / f"{name}.npz"
+    code, out, err = run("explain", *pair)
+    assert (code, err) == (0, "")
+    assert f"wrote {name}.npz" in out
+    assert run("verify", pair[0], "--input", pair[1])[0] == 0
+
+
+def test_many_short_channels_are_drawn_as_bars(run) -> None:
+    model = write_model("m.onnx", [helper.make_node("Relu", ["x"], ["y"])], (1, 13, 20))
+    np.save("many.npy", np.ones((1, 13, 20), np.float32))
+    assert run("explain", model, "many.npy", "--rows", "0")[0] == 0
+    assert Path("many.y-0-0-0.png").exists()
+
+
+def test_a_map_may_start_and_end_inside(run_json, digit) -> None:
+    graph = onnxlin.Linearizer(digit[0]).graph
+    hidden = graph.nodes[1].outputs[0]
+    found = run_json("explain", *digit, "--inputs", hidden)
+    assert list(found["inputs"]) == [hidden]
+    found = run_json("explain", *digit, "--outputs", hidden, "--no-files")
+    assert list(found["outputs"]) == [hidden]
+    assert found["explained"][0]["label"].startswith(f"{hidden}[0,")
+
+
+def test_probabilities_are_shown_as_they_are(run_json, run, x4) -> None:
+    x = np.array([[0.1, 0.2, 0.3, 0.4]], np.float32)
+    np.save("p.npy", x)
+    model = write_model("same.onnx", [helper.make_node("Identity", ["x"], ["y"])])
+    found = run_json("explain", model, "p.npy", "--no-files")
+    assert found["prediction"]["probability_is"] == "output"
+    assert "Prediction: 3, 40.0% (the output)" in run("explain", model, "p.npy", "--no-files")[1]
+    np.save("zero.npy", 0 * x)
+    found = run_json("explain", model, "zero.npy", "--no-files")
+    assert found["rows"][0]["Wx_share"] is None
+    text = run("explain", model, "zero.npy", "--no-files")[1]
+    assert "none: W x is 0 in every entry" in text
+    assert "none: b is 0" in text

@@ -1,0 +1,222 @@
+"""The laws of the whole: what F(x) = W x + b promises, on random graphs of every operator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import onnxlin
+from onnxlin import AffineMap, Linearizer
+from tests.graphs import Grown, graphs
+from tests.grow import MAKERS, run
+from tests.twin import by_hand
+
+# Operators that no random graph can hold, each with the place where it is tested instead.
+WITHOUT_MAKER = {
+    "Upsample": "ended with operator set 9: tests/test_normalise.py and fixtures/odd",
+}
+ENGINES = ("explicit", "reverse", "forward")
+few = settings(max_examples=max(settings().max_examples // 4, 1))
+
+
+def test_every_rule_has_a_maker() -> None:
+    standard = {op_type for domain, op_type in onnxlin.RULES if not domain}
+    assert standard - set(MAKERS) - set(WITHOUT_MAKER) == set()
+
+
+def test_every_maker_has_a_rule() -> None:
+    assert {("", op_type) for op_type in MAKERS} <= set(onnxlin.RULES)
+
+
+def linearized(grown: Grown, **options: Any) -> AffineMap:
+    """The map of a grown model, in float64."""
+    return onnxlin.linearize(grown.model, grown.x, **({"dtype": np.float64} | options))
+
+
+def assert_equals_run(m: AffineMap, grown: Grown) -> None:
+    """W x + b is what onnxruntime computes, as near as rounding lets it be."""
+    ours = run(grown.model, grown.x)
+    np.testing.assert_array_equal(m.y, np.concatenate([y.ravel() for y in ours]))
+    assert (m.residual <= m.bound).all()
+    assert m.verify() is m
+
+
+@pytest.mark.parametrize("op_type", MAKERS)
+@few
+@given(data=st.data())
+def test_one_operator(op_type: str, data: st.DataObject) -> None:
+    grown = data.draw(graphs([op_type], max_size=2))
+    m = linearized(grown)
+    assert_equals_run(m, grown)
+    assert (m.composition_residual <= m.composition_bound).all()
+    assert_equals_run(linearized(grown, dtype=np.float32), grown)
+
+
+@given(graphs(min_size=3, max_size=9))
+def test_wx_plus_b_is_f_of_x_in_float64(grown: Grown) -> None:
+    m = linearized(grown)
+    assert m.W.dtype == m.dtype == np.float64
+    assert_equals_run(m, grown)
+    assert (m.composition_residual <= m.composition_bound).all()
+    assert m.composition_residual.max(initial=0) <= 1e-12
+
+
+@given(graphs(min_size=3, max_size=9))
+def test_wx_plus_b_is_f_of_x_in_float32(grown: Grown) -> None:
+    m = linearized(grown, dtype=None)
+    assert m.W.dtype == np.float32
+    assert_equals_run(m, grown)
+
+
+@given(graphs(min_size=2))
+def test_w_and_its_parts_have_their_shapes(grown: Grown) -> None:
+    m = linearized(grown)
+    rows, columns = sum(y.size for y in m.outputs.values()), sum(x.size for x in m.inputs.values())
+    assert m.W.shape == m.contributions.shape == (rows, columns)
+    assert m.b.shape == m.y.shape == m.residual.shape == m.bound.shape == (rows,)
+    assert m.x.shape == (columns,)
+    assert m.engine in ENGINES
+    assert m.plan
+    np.testing.assert_array_equal(m.contributions, m.W * m.x)
+
+
+# Engines and views agree
+
+
+@given(graphs(min_size=2), st.booleans())
+def test_engines_agree_with_layers_by_hand(grown: Grown, ties: bool) -> None:
+    m = linearized(grown)
+    hand = by_hand(m)
+    for engine in ENGINES:
+        other = linearized(grown, engine=engine)
+        assert other.engine == engine
+        assert (np.abs(other.W - hand.W) <= hand.slack).all()
+        assert (np.abs(other.b - hand.b) <= hand.bias_slack).all()
+
+
+@given(graphs(min_size=2))
+def test_bias_by_node_sums_to_b(grown: Grown) -> None:
+    for engine in ENGINES:
+        m = linearized(grown, engine=engine)
+        total = sum(m.bias_by_node.values(), start=np.zeros(m.b.shape))
+        np.testing.assert_array_equal(total, m.b)
+        names = {layer.name for layer in m.layers} | set(m.outputs)
+        assert set(m.bias_by_node) <= names
+
+
+@given(graphs(min_size=2), st.data())
+def test_rows_are_rows_of_w(grown: Grown, data: st.DataObject) -> None:
+    whole = linearized(grown)
+    hand, n = by_hand(whole), len(whole.y)
+    picked = st.lists(st.integers(-n, n - 1), max_size=4)
+    rows = np.array(data.draw(picked), np.int64)
+    engine = data.draw(st.sampled_from(ENGINES))
+    m = linearized(grown, rows=rows, engine=engine)
+    assert (np.abs(m.W - whole.W[rows]) <= hand.slack[rows]).all()
+    assert (np.abs(m.b - whole.b[rows]) <= hand.bias_slack[rows]).all()
+    np.testing.assert_array_equal(m.y, whole.y[rows])
+    m.verify()
+
+
+@given(graphs(min_size=2), st.integers(0, 3), st.sampled_from(ENGINES), st.integers(0, 99))
+def test_rows_may_be_combinations(grown: Grown, k: int, engine: str, seed: int) -> None:
+    whole = linearized(grown)
+    hand, n = by_hand(whole), len(whole.y)
+    mix = np.random.default_rng(seed).integers(-2, 3, (k, n))
+    m = linearized(grown, rows=mix, engine=engine)
+    # One more sum, over the rows.
+    more = 1 + n / hand.roundings
+    assert (np.abs(m.W - mix @ whole.W) <= more * (np.abs(mix) @ hand.slack)).all()
+    assert (np.abs(m.b - mix @ whole.b) <= more * (np.abs(mix) @ hand.bias_slack)).all()
+    np.testing.assert_allclose(m.y, mix @ whole.y, rtol=1e-14, atol=1e-13 * np.abs(whole.y).sum())
+    m.verify()
+
+
+@given(graphs(min_size=2), st.integers(0, 99))
+def test_operator_is_w(grown: Grown, seed: int) -> None:
+    m = linearized(grown)
+    hand, operator = by_hand(m), m.operator()
+    rng = np.random.default_rng(seed)
+    x, y = rng.integers(-2, 3, (m.x.size, 2)), rng.integers(-2, 3, (m.y.size, 2))
+    more = 1 + max(m.W.shape) / hand.roundings
+    assert operator.shape == m.W.shape
+    gap, slack = np.abs(operator @ x - m.W @ x), more * (hand.slack @ np.abs(x))
+    assert (gap <= slack).all()
+    gap, slack = np.abs(operator.H @ y - m.W.T @ y), more * (hand.slack.T @ np.abs(y))
+    assert (gap <= slack).all()
+    assert (
+        np.abs(operator @ x[:, 0] - m.W @ x[:, 0]) <= more * (hand.slack @ np.abs(x[:, 0]))
+    ).all()
+
+
+@given(graphs(min_size=2), st.sampled_from(["reverse", "forward"]))
+def test_chunks_do_not_change_the_map(grown: Grown, engine: str) -> None:
+    whole = linearized(grown, engine=engine)
+    hand, sweeps = by_hand(whole), []
+    # The least budget that is not refused makes the smallest chunks.
+    for memory in 2 ** np.arange(6, 30):
+        try:
+            m = linearized(
+                grown, engine=engine, memory=int(memory), progress=lambda *at: sweeps.append(at)
+            )
+            assert (np.abs(m.W - whole.W) <= hand.slack).all()
+            assert (np.abs(m.b - whole.b) <= hand.bias_slack).all()
+            break
+        except onnxlin.MemoryBudgetError:
+            continue
+    else:
+        pytest.fail("every budget was refused")
+    total = sweeps[-1][1]
+    assert sweeps[-1] == (total, total)
+    assert sweeps == sorted(sweeps)
+
+
+# Files, and many instances
+
+
+@settings(few, suppress_health_check=list(HealthCheck))  # each example writes its own file
+@given(grown=graphs(min_size=2))
+def test_saved_and_loaded_again(grown: Grown, tmp_path: Path) -> None:
+    m = linearized(grown)
+    path = tmp_path / "map.npz"
+    m.save(path)
+    again = AffineMap.load(path)
+    for name in ("W", "b", "x", "y", "residual", "contributions"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(m, name))
+    assert again.bias_by_node.keys() == m.bias_by_node.keys()
+    assert list(again.inputs) == list(m.inputs)
+    assert list(again.outputs) == list(m.outputs)
+    assert (again.mode, again.engine, again.dtype) == (m.mode, m.engine, m.dtype)
+
+
+@few
+@given(graphs(min_size=2))
+def test_linearizer_gives_what_linearize_gives(grown: Grown) -> None:
+    lin = Linearizer(grown.model)
+    once = linearized(grown)
+    for m in (lin(grown.x, dtype=np.float64), lin(grown.x, dtype=np.float64)):
+        np.testing.assert_array_equal(m.W, once.W)
+        np.testing.assert_array_equal(m.b, once.b)
+        assert m.pattern_key == once.pattern_key
+    values = lin.run(grown.x)
+    np.testing.assert_array_equal(np.concatenate([v.ravel() for v in values.values()]), once.y)
+
+
+@few
+@given(graphs(min_size=3), st.data())
+def test_any_tensors_may_be_the_ends(grown: Grown, data: st.DataObject) -> None:
+    values = grown.tensors()
+    made = [name for name in values if name not in grown.x]
+    start = data.draw(st.sampled_from([*grown.x, *made]), label="inputs")
+    end = data.draw(st.sampled_from(made), label="outputs")
+    m = onnxlin.linearize(grown.model, grown.x, inputs=[start], outputs=[end], dtype=np.float64)
+    np.testing.assert_array_equal(m.x, values[start].ravel())
+    np.testing.assert_array_equal(m.y, values[end].ravel())
+    m.verify()
+    hand = by_hand(m)
+    assert (np.abs(m.W - hand.W) <= hand.slack).all()

@@ -1,0 +1,128 @@
+"""The map holds all over its activation pattern, and only there."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onnxlin import AffineMap, Linearizer, linearize
+from tests.graphs import Grown, graphs
+from tests.grow import Array
+from tests.small import model
+
+COMPARISONS = ("Greater", "LessOrEqual")
+
+
+def moved(grown: Grown, direction: Array, step: float) -> Grown:
+    """The same model at x + step * direction."""
+    x, at = {}, 0
+    for name, value in grown.x.items():
+        part = direction[at : at + value.size].reshape(value.shape)
+        x[name] = np.asarray(value + step * part, np.float32)
+        at += value.size
+    return Grown(grown.model, x)
+
+
+def near(lin: Linearizer, grown: Grown, m: AffineMap, direction: Array) -> AffineMap | None:
+    """The map at the first x', nearer and nearer to x, that has the pattern of x."""
+    for halvings in range(0, 18, 3):
+        other = lin(moved(grown, direction, 2.0**-halvings).x, dtype=np.float64)
+        if other.pattern_key == m.pattern_key:
+            return other
+    return None
+
+
+class Counts:
+    """How many examples a test used, and how many it had to leave out."""
+
+    def __init__(self) -> None:
+        self.used = self.skipped = 0
+
+    def assert_mostly_used(self) -> None:
+        """More than half of the examples said something."""
+        assert self.used > self.skipped, f"{self.used} used, {self.skipped} left out"
+
+
+def test_same_pattern_same_map() -> None:
+    counts = Counts()
+
+    @given(graphs(min_size=2), st.integers(0, 99))
+    def law(grown: Grown, seed: int) -> None:
+        lin = Linearizer(grown.model)
+        m = lin(grown.x, dtype=np.float64)
+        other = near(lin, grown, m, np.random.default_rng(seed).normal(size=m.x.size))
+        if other is None:
+            # On a tie most directions leave the pattern at once; else it is open around x.
+            assert sum(m.near_kinks().values()) > 0 or compares(grown)
+            counts.skipped += 1
+            return
+        counts.used += 1
+        np.testing.assert_array_equal(other.W, m.W)
+        np.testing.assert_array_equal(other.b, m.b)
+        gap = np.abs(m(other.x) - other.y)
+        assert (gap <= other.bound * other.scale).all()
+
+    law()
+    counts.assert_mostly_used()
+
+
+def assert_kink_between(m: AffineMap, one: Grown, other: Grown) -> None:
+    """A pattern changes only across a kink, and near_kinks sees it."""
+    before, after = one.tensors(), other.tensors()
+    moves = [np.abs(after[name] - before[name]).max(initial=0) for name in before]
+    # Two rivals may have moved towards one another.
+    assert sum(m.near_kinks(2 * max(moves)).values()) > 0 or compares(one)
+
+
+def compares(grown: Grown) -> bool:
+    """Whether a comparison decides something: it has no rule, so nobody knows its margin."""
+    return any(node.op_type in COMPARISONS for node in grown.model.graph.node)
+
+
+def test_finite_differences() -> None:
+    counts = Counts()
+
+    @given(graphs(min_size=2, ties=False), st.integers(0, 10**6))
+    def law(grown: Grown, column: int) -> None:
+        lin = Linearizer(grown.model)
+        m = lin(grown.x, dtype=np.float64)
+        unit = np.zeros(m.x.size)
+        unit[column % unit.size] = 1
+        for step in (2.0**-4, 2.0**-8):
+            sides = [moved(grown, unit, s) for s in (step, -step)]
+            up, down = (lin(side.x, dtype=np.float64) for side in sides)
+            changed = [
+                s
+                for s, at in zip(sides, (up, down), strict=True)
+                if at.pattern_key != m.pattern_key
+            ]
+            if not changed:
+                counts.used += 1
+                assert_slope(m, up, down)
+                return
+            assert_kink_between(m, grown, changed[0])
+        counts.skipped += 1
+
+    law()
+    counts.assert_mostly_used()
+
+
+def assert_slope(m: AffineMap, up: AffineMap, down: AffineMap) -> None:
+    """The difference of two runs of onnxruntime is W times that of their inputs."""
+    rounding = up.bound * up.scale + down.bound * down.scale
+    assert (np.abs((up.y - down.y) - m.W @ (up.x - down.x)) <= rounding).all()
+
+
+def test_scalars_are_part_of_the_pattern() -> None:
+    proto = model("g (float x) => (float y) { y = Relu(x) }")
+    keys = {linearize(proto, np.float32(x)).pattern_key for x in (-1, 1)}
+    assert len(keys) == 2
+
+
+def test_places_are_part_of_the_pattern() -> None:
+    """One index is read as a box, whose start is a number and no array."""
+    proto = model("g (float[3] x, int64[1] i) => (float[1] y) { y = Gather(x, i) }")
+    x = np.ones(3, np.float32)
+    keys = {linearize(proto, {"x": x, "i": np.array([i])}).pattern_key for i in range(3)}
+    assert len(keys) == 3

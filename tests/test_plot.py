@@ -1,0 +1,129 @@
+"""What the pictures show is what the numbers are."""
+
+from __future__ import annotations
+
+import builtins
+
+import numpy as np
+import pytest
+
+from onnxlin import OnnxlinError, OptionError, plot
+
+pytest.importorskip("matplotlib")
+Image = pytest.importorskip("PIL.Image")
+
+RNG = np.random.default_rng(0)
+
+
+def pixels(path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB")).astype(int)
+
+
+def has_colour(path, colour: tuple[float, ...]) -> bool:
+    return bool((np.abs(pixels(path) - np.array(colour)).max(axis=-1) <= 1).any())
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (1, 28, 28), (3, 9, 16), (1, 1, 1), (1, 40, 4)])
+@pytest.mark.parametrize("picture", [None, "grey", "colour"])
+def test_heat_maps_are_written_for_any_shape(tmp_path, shape, picture) -> None:
+    values = RNG.standard_normal(shape)
+    shown = {
+        None: None,
+        "grey": RNG.random(shape[-2:]),
+        "colour": RNG.integers(0, 256, (*shape[-2:], 3), dtype=np.uint8),
+    }[picture]
+    plot.heat_map(values, shown, title="a title", path=tmp_path / "h.png")
+    assert min(pixels(tmp_path / "h.png").shape[:2]) > 100
+
+
+def test_red_raises_and_blue_lowers_and_the_limits_are_symmetric(tmp_path) -> None:
+    red, blue = (103, 0, 31), (5, 48, 97)  # both ends of RdBu_r
+    values = np.zeros((6, 6))
+    values[1, 2] = 5
+    plot.heat_map(values, None, title="", path=tmp_path / "h.png")
+    body = pixels(tmp_path / "h.png")
+    left = body[:, : int(body.shape[1] * 0.7)]  # without the colour bar
+    assert (np.abs(left - red).max(axis=-1) <= 1).any()
+    assert not (np.abs(left - blue).max(axis=-1) <= 1).any()
+    plot.heat_map(-values, None, title="", path=tmp_path / "h.png")
+    left = pixels(tmp_path / "h.png")[:, : left.shape[1]]
+    assert (np.abs(left - blue).max(axis=-1) <= 1).any()
+    assert not (np.abs(left - red).max(axis=-1) <= 1).any()
+
+
+def test_limits_are_a_percentile_of_what_is_not_zero() -> None:
+    values = np.concatenate([np.zeros(1000), np.arange(-100, 101)])
+    assert plot.limit_of(values, 100) == 100
+    assert plot.limit_of(values, 50) == np.percentile(np.abs(values[values != 0]), 50)
+    assert plot.limit_of(np.zeros(5)) == 1
+    assert plot.limit_of(np.zeros(0)) == 1
+
+
+def test_strong_entries_keep_the_colour_that_the_bar_gives_them() -> None:
+    grey = np.zeros((1, 3))
+    grey[:] = plot.GREY_LOW
+    over = plot._over(np.array([[-1.0, 0.0, 1.0]]), grey)
+    np.testing.assert_allclose(over[0, 0], plot._colours(np.array(-1.0))[:3])
+    np.testing.assert_allclose(over[0, 2], plot._colours(np.array(1.0))[:3])
+    middle = plot._colours(np.zeros(1))[0, :3]
+    np.testing.assert_allclose(over[0, 1], middle * plot.GREY_LOW)
+
+
+def test_smoothing_keeps_the_sum_and_0_keeps_the_values() -> None:
+    values = np.zeros((2, 41, 41))
+    values[0, 20, 20], values[1, 20, 20] = 1.0, -3.0
+    assert plot.smoothed(values, 0) is values
+    np.testing.assert_allclose(plot.smoothed(values, 2).sum(axis=(1, 2)), [1, -3])
+    for sigma in (-1, np.nan):
+        with pytest.raises(OptionError, match="smooth="):
+            plot.smoothed(values, sigma)
+
+
+def test_the_title_says_what_was_smoothed_and_added_up(tmp_path, monkeypatch) -> None:
+    notes = []
+    monkeypatch.setattr(plot, "_show", lambda ax, image, note: notes.append(note))
+    values = RNG.standard_normal((3, 8, 8))
+    plot.heat_map(values, np.zeros((8, 8)), title="", path=tmp_path / "h.png", smooth=1.5)
+    assert notes == [
+        "input",
+        "W x per pixel, 3 channels added up\nsmoothed for the eye: Gaussian, sigma 1.5 px",
+    ]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (3, 20)])
+def test_series(tmp_path, shape) -> None:
+    values = RNG.standard_normal(shape)
+    plot.series(values, values, title="", path=tmp_path / "s.png", names=["first"])
+    assert min(pixels(tmp_path / "s.png").shape[:2]) > 100
+
+
+@pytest.mark.parametrize("values", [[1.0, -2.0, 0.0], [0.0], [], list(range(-40, 40))])
+def test_bars(tmp_path, values) -> None:
+    names = [rf"[bold]$\bad{{{i}$" for i in range(len(values))]
+    plot.bars(np.array(values), names, title=r"$\bad{$", path=tmp_path / "b.png")
+    assert has_colour(tmp_path / "b.png", (178, 24, 43)) == any(v > 0 for v in values)
+    assert has_colour(tmp_path / "b.png", (33, 102, 172)) == any(v < 0 for v in values)
+
+
+def test_no_global_state_is_touched(tmp_path) -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    before = pyplot.get_fignums()
+    plot.heat_map(np.ones((4, 4)), None, title="", path=tmp_path / "h.png")
+    assert pyplot.get_fignums() == before
+
+
+def test_errors(tmp_path, monkeypatch) -> None:
+    with pytest.raises(OptionError, match=r"values has shape \(4,\); expected"):
+        plot.heat_map(np.ones(4), None, title="", path=tmp_path / "h.png")
+    with pytest.raises(OptionError, match=r"Cannot write .*No such file"):
+        plot.heat_map(np.ones((4, 4)), None, title="", path=tmp_path / "none" / "h.png")
+    real = builtins.__import__
+
+    def without(name, *rest):
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(OnnxlinError, match=r'pip install "onnxlin\[cli\]"'):
+        plot.bars(np.ones(3), ["a", "b", "c"], title="", path=tmp_path / "b.png")
