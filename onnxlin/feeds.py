@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,17 @@ from onnxlin.graph import Array, TensorType
 Instance = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
 
-def make_feeds(x: Instance, inputs: Mapping[str, TensorType]) -> dict[str, Array]:
+def make_feeds(
+    x: Instance, inputs: Mapping[str, TensorType], held: Collection[str] = ()
+) -> dict[str, Array]:
     """Check x against the model's inputs and bring it to their dtypes.
 
     Parameters
     ----------
     x : array, or {input name: array}
         A bare array serves a model with one input.
+    held : names
+        Inputs that are not linearised: these may hold infinities, as attention masks do.
 
     Raises
     ------
@@ -28,7 +32,11 @@ def make_feeds(x: Instance, inputs: Mapping[str, TensorType]) -> dict[str, Array
         A name, shape, dtype or value does not fit.
     """
     given = _named(x, inputs)
-    return {name: _tensor(name, given[name], kind) for name, kind in inputs.items()}
+    feeds = {name: _tensor(name, given[name], kind) for name, kind in inputs.items()}
+    for name, kind in inputs.items():
+        if kind.is_float:
+            _check_finite(name, given[name], feeds[name], held=name in held)
+    return feeds
 
 
 def _named(x: Instance, inputs: Mapping[str, TensorType]) -> dict[str, Any]:
@@ -59,17 +67,21 @@ def _tensor(name: str, value: Any, kind: TensorType) -> Array:
     _check_dtype(name, array, kind)
     if kind.shape is not None:
         _check_shape(name, array, kind)
-    if kind.is_float and not np.isfinite(array.astype(np.float64)).all():
-        count = int(np.count_nonzero(~np.isfinite(array.astype(np.float64))))
-        raise InputError(
-            f"Input {name!r} holds {count} NaN or infinite values; a map exists at finite x only. "
-            "Clean or impute them first."
-        )
     with np.errstate(over="ignore"):
         cast: Array = np.ascontiguousarray(array.astype(kind.dtype))
-    if kind.is_float and not np.isfinite(cast.astype(np.float64)).all():
-        raise InputError(f"Input {name!r} overflows the model's {kind.dtype}; scale it down.")
     return cast.reshape(array.shape)
+
+
+def _check_finite(name: str, given: Any, cast: Array, *, held: bool) -> None:
+    wide = np.asarray(given).astype(np.float64)
+    bad = np.isnan(wide) if held else ~np.isfinite(wide)
+    if bad.any():
+        raise InputError(
+            f"Input {name!r} holds {np.count_nonzero(bad)} NaN or infinite values; a map exists at "
+            "finite x only. Clean or impute them first."
+        )
+    if not held and not np.isfinite(cast.astype(np.float64)).all():
+        raise InputError(f"Input {name!r} overflows the model's {cast.dtype}; scale it down.")
 
 
 def _check_dtype(name: str, array: Array, kind: TensorType) -> None:

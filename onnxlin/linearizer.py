@@ -70,7 +70,7 @@ class Linearizer:
 
     def run(self, x: Instance) -> dict[str, Array]:
         """Run the model once: ``{output name: array}`` for the outputs to be linearised."""
-        values = self._tracer(make_feeds(x, self.graph.inputs))
+        values = self._trace(x)
         return {name: values[name] for name in self.section.outputs}
 
     def __call__(
@@ -102,7 +102,7 @@ class Linearizer:
         InputError, RowsError, OptionError, TraceError, UnsupportedNodeError
         """
         require_engine(engine)
-        values = self._tracer(make_feeds(x, self.graph.inputs))
+        values = self._trace(x)
         kind = self._dtype(dtype, values)
         outputs = {name: values[name] for name in self.section.outputs}
         # Before the rules: they would stumble over the same infinity, and say less.
@@ -135,6 +135,11 @@ class Linearizer:
         ``(1, 1, 28, 28)`` come as ``(N, 1, 28, 28)``.
         """
         return (self(x, rows, engine, dtype) for x in instances(xs, self.graph.inputs))
+
+    def _trace(self, x: Instance) -> dict[str, Array]:
+        """Run at x: every tensor that the section touches."""
+        held = set(self.graph.inputs) - set(self.section.inputs)
+        return self._tracer(make_feeds(x, self.graph.inputs, held))
 
     def _dtype(self, dtype: npt.DTypeLike | None, values: dict[str, Array]) -> np.dtype[Any]:
         if dtype is None:

@@ -81,17 +81,21 @@ class Tracer:
             if (node.name, output) not in self._extra
         }
         own = section.varying - set(graph.inputs)
-        self._wanted = sorted({*(section.touched & own), *graph.outputs, *self._extra.values()})
-        listed = {o.name for o in model.graph.output}
+        self._wanted = sorted({*(section.touched & own), *self._extra.values()})
+        _cut_down(model, graph, self._wanted)
+        declared = {o.name: o for o in model.graph.output}
+        del model.graph.output[:]
         model.graph.output.extend(
-            onnx.ValueInfoProto(name=name) for name in self._wanted if name not in listed
+            declared.get(name, onnx.ValueInfoProto(name=name)) for name in self._wanted
         )
-        self._session = session(model)
+        # With nothing wanted (the outputs are inputs) there is nothing to run.
+        self._session = session(model) if self._wanted else None
         self.fixed = fold(graph, section.touched - section.varying)
 
     def __call__(self, feeds: Mapping[str, Array]) -> dict[str, Any]:
         """Run at x: tensor name -> value, for every tensor that the section touches."""
-        return {**self.fixed, **feeds, **run(self._session, self._wanted, feeds)}
+        ran = run(self._session, self._wanted, feeds) if self._session else {}
+        return {**self.fixed, **feeds, **ran}
 
     def native_outputs(self, node: Node, values: Mapping[str, Any]) -> dict[str, Array]:
         """Return the further outputs of a node: captured by the run, or by one of its own."""
@@ -177,6 +181,27 @@ class LoneNode:
         return helper.make_model(graph, opset_imports=[opset], ir_version=8)
 
 
+def _ancestors(graph: Graph, wanted: Iterable[str]) -> set[str]:
+    """Tensors that the wanted ones are made from, themselves included."""
+    reads = {o: node.reads for node in graph.nodes for o in node.writes}
+    needed, kept = list(wanted), set[str]()
+    while needed:
+        name = needed.pop()
+        if name not in kept:
+            kept.add(name)
+            needed += reads.get(name, ())
+    return kept
+
+
+def _cut_down(model: onnx.ModelProto, graph: Graph, wanted: Iterable[str]) -> None:
+    """Drop nodes that nothing wanted needs: the runtime need not even be able to load them."""
+    kept = _ancestors(graph, wanted)
+    nodes = [n for n in model.graph.node if any(o in kept for o in n.output)]
+    nodes = [onnx.NodeProto.FromString(n.SerializeToString()) for n in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
 def fold(graph: Graph, names: Iterable[str]) -> dict[str, Array]:
     """Compute tensors that do not depend on any input, by running what makes them."""
     names = set(names)
@@ -184,13 +209,7 @@ def fold(graph: Graph, names: Iterable[str]) -> dict[str, Array]:
     wanted = sorted(names - set(known))
     if not wanted:
         return known
-    reads = {o: node.reads for node in graph.nodes for o in node.writes}
-    needed, kept = list(wanted), dict[str, None]()
-    while needed:
-        name = needed.pop()
-        if name not in kept:
-            kept[name] = None
-            needed += reads.get(name, ())
+    kept = _ancestors(graph, wanted)
     model = onnx.ModelProto()
     model.ir_version = max(graph.model.ir_version, 4)
     model.opset_import.extend(graph.model.opset_import)

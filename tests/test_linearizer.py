@@ -177,3 +177,10 @@ def test_extrema_over_no_entries_are_refused() -> None:
         e = Slice(x, z, z)  r = ReduceMax(e, z)  y = Clip(r, low) }"""
     with pytest.raises(onnxlin.UnsupportedNodeError, match="the extremum is over no entries"):
         linearize(model(text), np.ones(2))
+
+
+def test_an_input_that_is_the_output_is_mapped_by_the_identity(fixtures):
+    x = np.random.default_rng(0).random((1, 1, 28, 28))
+    m = onnxlin.linearize(str(fixtures / "mlp2_mnist.onnx"), x, outputs="image").verify()
+    assert np.array_equal(m.W, np.eye(784))
+    assert not m.b.any()
