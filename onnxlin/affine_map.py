@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,7 @@ from onnxlin.errors import DetachedError, InputError
 from onnxlin.layer import Layer
 from onnxlin.primitives import Array, Shape
 from onnxlin.program import LinearProgram, slices
-from onnxlin.rounding import charges, first_departure, smallest, unit_roundoff
+from onnxlin.rounding import charges, first_departure, smallest, underflow, unit_roundoff
 from onnxlin.seeds import Seeds
 
 # Where W x + b is nothing at all, the residual is relative to the size at which the absolute
@@ -53,10 +53,12 @@ class AffineMap:
         The same with names and shapes; outputs are complete, whatever the rows.
     rows : Seeds
         The rows asked.
-    mode, engine, plan : str
-        The reading of smooth operators, the engine, and why that engine.
+    mode, rounding, engine, plan : str
+        The readings of smooth operators and of rounding, the engine, and why that engine.
     dtype : numpy.dtype
         Of W.
+    notes : tuple of str
+        What was chosen for the caller: where the map starts and ends.
     """
 
     def __init__(
@@ -70,6 +72,8 @@ class AffineMap:
         plan: str,
         dtype: npt.DTypeLike,
         origin: Origin | None,
+        notes: Sequence[str] = (),
+        rounding: str = "staircase",
         solution: Solution | None = None,
         bound: Array | None = None,
     ) -> None:
@@ -77,9 +81,11 @@ class AffineMap:
         self.outputs = dict(outputs)
         self.rows = rows
         self.mode = mode
+        self.rounding = rounding
         self.engine = engine
         self.plan = plan
         self.dtype = np.dtype(dtype)
+        self.notes = tuple(notes)
         self.x = _flat(self.inputs)
         self.y = rows.apply(_flat(self.outputs))
         self._origin = origin
@@ -179,6 +185,7 @@ class AffineMap:
             kinds = [charges(origin.program, origin.values, native=n) for n in (True, False)]
             # Summing W x over the columns is rounded in float64 as well.
             last = len(self.x) * np.finfo(np.float64).eps * self.scale
+            last += underflow(origin.program, origin.values)
             self._bounds = charge(origin.job, *kinds) + last
         return self._bounds
 

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import onnx
 
-from onnxlin.errors import RuleError
+from onnxlin.check import require_rules
 from onnxlin.graph import Node
+from onnxlin.load import load, prefixed
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram, Step
-from onnxlin.rules import RULES, Affine, NodeAtX, Operand
-from onnxlin.section import Section
+from onnxlin.rules import Affine, Body, NodeAtX, Operand, Rule, rule_of
+from onnxlin.section import Section, make_section
+from onnxlin.sequences import flattened
+from onnxlin.steps import Build, alias, is_float_array, make_step
 from onnxlin.trace import Tracer
 
 
 class Builder:
     """Makes the linear program of a section at one x after another.
 
-    Pieces whose rules did not look at x are kept and used again.
+    Pieces whose rules did not look at x are kept and used again, and so are opened bodies.
 
     Parameters
     ----------
@@ -34,130 +39,184 @@ class Builder:
         self.mode = mode
         self._kept: dict[Any, list[Step]] = {}
         self._cast: dict[tuple[str, np.dtype[Any]], Array] = {}
+        self._bodies: dict[Any, Builder] = {}
 
-    def __call__(self, values: Mapping[str, Array], dtype: np.dtype[Any]) -> LinearProgram:
-        """Build the program at the x whose run gave ``values``."""
+    def __call__(self, values: dict[str, Array], dtype: np.dtype[Any]) -> LinearProgram:
+        """Build the program at the x whose run gave ``values``; bodies add theirs to it."""
         inputs = {name: values[name].shape for name in self.section.inputs}
         outputs = {name: values[name].shape for name in self.section.outputs}
-        steps: list[Step] = []
-        own = OwnForward(steps, {name: values[name].astype(dtype) for name in inputs})
-        for node in self.section.nodes:
-            key = (node.name, dtype, *(values[n].shape for n in node.reads + node.writes))
-            made = self._kept.get(key)
-            if made is None:
-                made = self._steps(node, values, own, dtype)
-                if not any(step.varies for step in made):
-                    self._kept[key] = made
-            steps += made
-        reached = {*inputs, *(step.output for step in steps)}
+        own = {name: values[name].astype(dtype) for name in inputs}
+        narrow = any(values[name].dtype != dtype for name in inputs)
+        build = Build(values, dtype, [], own, set(inputs), narrow=narrow)
+        self.extend(build)
+        reached = {*inputs, *(step.output for step in build.steps)}
         constants = {name: values[name] for name in outputs if name not in reached}
-        return LinearProgram(inputs, outputs, tuple(steps), constants, dtype)
+        return LinearProgram(inputs, outputs, tuple(build.steps), constants, dtype)
 
-    def _steps(
-        self, node: Node, values: Mapping[str, Array], own: OwnForward, dtype: np.dtype[Any]
-    ) -> list[Step]:
-        """Linearise one node: a step for each float output that somebody may read."""
-        rule = RULES[node.domain, node.op_type]
-        operands = [self._operand(n, values, own, dtype) if n else None for n in node.inputs]
-        wanted = [o for o in node.outputs if o in self.section.live - set(self.section.inputs)]
-        wanted = [o for o in wanted if _is_float(values[o])]
-        shapes = [values[o].shape if o else () for o in node.outputs]
-        extra = self.tracer.native_outputs(node, values) if rule.captures else {}
-        at_x = NodeAtX(node, operands, shapes, dtype, extra, self.mode)
+    def extend(self, build: Build) -> None:
+        """Append the steps of this section to a program in the making."""
+        for whole in self.section.nodes:
+            node = flattened(whole, build.values, build.whole)
+            touched = [build.values[name] for name in node.reads + node.writes]
+            alive = tuple(name in build.alive for name in node.reads)
+            key = (node.name, build.dtype, alive, *(getattr(v, "shape", None) for v in touched))
+            if key not in self._kept:
+                steps, varies = self._steps(whole, node, build)
+                if not varies:
+                    self._kept[key] = steps
+                build.add(steps)
+            else:
+                build.add(self._kept[key])
+
+    def _steps(self, whole: Node, node: Node, build: Build) -> tuple[list[Step], bool]:
+        """Linearise one node: a step for each float output that somebody may read.
+
+        ``node`` is the ``whole`` one with tensors in the place of sequences.
+        """
+        rule = self._rule(node)
+        at_x = self._at_x(whole if rule.status == "unrolled" else node, rule, build)
         answer = rule.function(at_x)
+        if isinstance(answer, Body):
+            return self._expanded(node, answer, build), True
         pieces: Sequence[Affine] = [answer] if isinstance(answer, Affine) else answer
         if at_x.overlooked():
             raise at_x.refuse(f"attributes {at_x.overlooked()} are set")
-        positions = [node.outputs.index(o) for o in wanted]
+        positions = self._wanted(node, build)
         if any(i >= len(pieces) for i in positions):
             raise at_x.refuse(f"output {max(positions)} is used")
-        return [_step(at_x, i, pieces[i], rule.status) for i in positions]
+        kind = rule.status_of([at_x.traced(i) for i in range(len(node.inputs))])
+        status = self.mode if kind == "smooth" else kind
+        steps = [make_step(at_x, i, pieces[i], status) for i in positions]
+        held = any(name in build.made and name not in build.alive for name in node.reads)
+        apart = build.narrow or build.dtype != _native_dtype(at_x, build)
+        if (held or status == self.mode) and apart:
+            steps = [replace(step, twin=self._twin(node, rule, build, step)) for step in steps]
+        return steps, at_x.looked
 
-    def _operand(
-        self, name: str, values: Mapping[str, Array], own: OwnForward, dtype: np.dtype[Any]
-    ) -> Operand:
-        native = values[name]
-        traced = name in self.section.traced
-        fixed = name not in self.section.varying
-        compute = self._value(name, native, own, dtype, traced=traced, fixed=fixed)
-        return Operand(name, native, traced, fixed, compute)
+    def _rule(self, node: Node) -> Rule:
+        rule = rule_of(self.section.graph, node, self.section.rounding)
+        assert rule is not None, f"no rule for {node.op_type}"
+        return rule
+
+    def _twin(self, node: Node, rule: Rule, build: Build, step: Step) -> Callable[[], Step]:
+        """Make the same piece at the tensors that the runtime had, for comparing with it."""
+        at_x = self._at_x(node, rule, build, native=True)
+
+        def twin() -> Step:
+            answer = rule.function(at_x)
+            assert not isinstance(answer, Body)
+            pieces: Sequence[Affine] = [answer] if isinstance(answer, Affine) else answer
+            i = node.outputs.index(step.output)
+            return make_step(at_x, i, pieces[i], step.status)
+
+        return twin
+
+    def _wanted(self, node: Node, build: Build) -> list[int]:
+        """Positions of the float outputs that lie on a path to the section's outputs."""
+        live = self.section.live - set(self.section.inputs)
+        made = [(i, o) for i, o in enumerate(node.outputs) if build.whole.get(o, o) in live]
+        return [i for i, o in made if self._is_number(o, build)]
+
+    def _is_fixed(self, name: str, build: Build) -> bool:
+        """Whether a tensor is the same for every x."""
+        return build.whole.get(name, name) not in self.section.varying
+
+    def _is_number(self, name: str, build: Build) -> bool:
+        """Whether a tensor is float, or holds numbers as integers."""
+        return is_float_array(build.values[name]) or name in self.section.carriers
+
+    def _at_x(self, node: Node, rule: Rule, build: Build, *, native: bool = False) -> NodeAtX:
+        operands = [
+            self._operand(node, name, build, native=native) if name else None
+            for name in node.inputs
+        ]
+        results = [build.values.get(name) for name in node.outputs]
+        extra = self.tracer.native_outputs(node, build.values) if rule.captures else {}
+        outer = {name: build.values[name] for name in node.implicit}
+        opsets = self.section.graph.opsets
+        return NodeAtX(node, operands, results, build.dtype, extra, self.mode, outer, opsets)
+
+    def _operand(self, node: Node, name: str, build: Build, *, native: bool) -> Operand:
+        fixed = self._is_fixed(name, build)
+        value = build.values[name]
+        alive = name in build.alive and self.section.enters(node, name)
+        made = alive or (name in build.made and is_float_array(value))
+        own = made and not native and (build.narrow or value.dtype != build.dtype)
+        if alive and not is_float_array(value):
+            value = value.astype(np.float64)  # integers that stand for numbers
+        known = self._value(name, value, build.dtype, fixed=fixed)
+        return Operand(name, value, alive, fixed, (lambda: build.forward(name)) if own else known)
 
     def _value(
-        self,
-        name: str,
-        native: Array,
-        own: OwnForward,
-        dtype: np.dtype[Any],
-        *,
-        traced: bool,
-        fixed: bool,
+        self, name: str, native: Array, dtype: np.dtype[Any], *, fixed: bool
     ) -> Callable[[], Array]:
-        """Say how to get a tensor in the precision of the map."""
-        if not _is_float(native):
+        """Say how to bring what the runtime computed to the precision of the map."""
+        if not is_float_array(native):
             return lambda: native
-        if traced and native.dtype != dtype:
-            return lambda: own(name)
         if fixed:
             return lambda: self._cast.setdefault((name, dtype), native.astype(dtype, copy=False))
         return lambda: native.astype(dtype, copy=False)
 
+    def _expanded(self, node: Node, body: Body, build: Build) -> list[Step]:
+        """Linearise a node as its body: run that on the node's inputs, and put its steps here."""
+        if not any(outer in build.alive for outer in body.feeds.values()):
+            ends = [node.outputs[i] for i in self._wanted(node, build)]
+            return [alias(node, name, name, build) for name in ends]
+        prefix = f"{node.name}/"
+        inner = self._opened(node, prefix, body, build)
+        section = inner.section
+        feeds = {prefix + name: build.values[outer] for name, outer in body.feeds.items()}
+        feeds = {name: value for name, value in feeds.items() if name in section.graph.inputs}
+        build.values.update(inner.tracer(feeds))
+        start = len(build.steps)
+        for name, outer in body.feeds.items():
+            if prefix + name in section.inputs:
+                build.add([alias(node, outer, prefix + name, build)])
+        inner.extend(build)
+        made = [replace(step, inner=True) for step in build.steps[start:]]
+        del build.steps[start:]
+        pairs = [(prefix + body.outputs[i], node.outputs[i]) for i in self._wanted(node, build)]
+        made += [replace(alias(node, a, b, build), joins=True) for a, b in pairs]
+        return made
 
-class OwnForward:
-    """The program's own forward pass while it is being built, as far as somebody asks."""
-
-    def __init__(self, steps: list[Step], inputs: dict[str, Array]) -> None:
-        self._steps = steps
-        self._values = inputs
-        self._done = 0
-
-    def __call__(self, name: str) -> Array:
-        """Return the value of a tensor that the steps so far make."""
-        while name not in self._values:
-            step = self._steps[self._done]
-            self._values[step.output] = step(self._values)
-            self._done += 1
-        return self._values[name]
-
-
-def _is_float(value: Any) -> bool:
-    # bfloat16 is a dtype of its own kind ("V") from ml_dtypes.
-    return isinstance(value, np.ndarray) and (value.dtype.kind == "f" or value.dtype == "bfloat16")
+    def _opened(self, node: Node, prefix: str, body: Body, build: Build) -> Builder:
+        """Load a body, with the node's constant inputs as its initialisers."""
+        fixed = {n: o for n, o in body.feeds.items() if self._is_fixed(o, build)}
+        feeds = {n: o for n, o in body.feeds.items() if n not in fixed}
+        alive = tuple(n for n, o in feeds.items() if o in build.alive and self._is_number(o, build))
+        wanted = tuple(body.outputs[i] for i in self._wanted(node, build))
+        shapes = tuple((build.values[o].shape, build.values[o].dtype) for o in feeds.values())
+        key = (node.name, body.key, alive, wanted, shapes)
+        if key not in self._bodies:
+            model = with_constants(body.make(), {n: build.values[o] for n, o in fixed.items()})
+            graph = load(prefixed(model, prefix))
+            inputs, outputs = ([prefix + name for name in names] for names in (alive, wanted))
+            section = make_section(graph, inputs, outputs, self.section.rounding)
+            require_rules(section)
+            self._bodies[key] = open_builder(section, self.mode)
+        return self._bodies[key]
 
 
-def _step(at_x: NodeAtX, i: int, piece: Affine, status: str) -> Step:
-    """Move the terms of operands that do not depend on x into the bias, and check the shapes."""
-    shape, node = at_x.out_shapes[i], at_x.node
-    terms, biases, sizes = [], [], []
-    if piece.bias is not None:
-        biases.append(piece.bias)
-        sizes.append(np.abs(piece.bias) if piece.bias_size is None else piece.bias_size)
-    for position, op in piece.terms.items():
-        operand = at_x.operand(position)
-        if op.in_shape != operand.shape or op.out_shape != shape:
-            raise RuleError(
-                f"The rule of {node.op_type} answered at node {node.name!r} with a map "
-                f"{op.in_shape} -> {op.out_shape} for input {position}; the run has "
-                f"{operand.shape} -> {shape}."
-            )
-        if operand.traced:
-            terms.append((operand.name, op))
-        else:
-            value = at_x.value(position)[None]
-            biases.append(op.matvec(value)[0])
-            sizes.append(op.absolute().matvec(np.abs(value))[0])
-    return Step(
-        node=node,
-        output=node.outputs[i],
-        shape=shape,
-        status=status,
-        terms=tuple(terms),
-        bias=_total(biases),
-        bias_size=_total(sizes),
-        margin=piece.margin,
-        roundings=piece.roundings + len(biases) + len(terms),
-        varies=at_x.looked,
+def open_builder(section: Section, mode: str) -> Builder:
+    """Open the runtime for a section, with the outputs that its rules ask for."""
+    rules = ((n.name, rule_of(section.graph, n, section.rounding)) for n in section.nodes)
+    captures = {name: rule.captures for name, rule in rules if rule and rule.captures}
+    return Builder(section, Tracer(section, captures), mode)
+
+
+def with_constants(model: onnx.ModelProto, constants: Mapping[str, Array]) -> onnx.ModelProto:
+    """Turn inputs of a model into initialisers."""
+    kept = [i for i in model.graph.input if i.name not in constants]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    model.graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.asarray(a), name) for name, a in constants.items()
     )
+    return model
 
 
-def _total(parts: list[Array]) -> Array | None:
-    return sum(parts[1:], start=parts[0]) if parts else None
+def _native_dtype(at_x: NodeAtX, build: Build) -> np.dtype[Any]:
+    """Precision in which the runtime had the operands that depend on x, or would if not held."""
+    found = [o for o in at_x.operands if o is not None and (o.traced or o.name in build.made)]
+    kinds = [o.native.dtype for o in found]
+    return kinds[0] if kinds else at_x.dtype

@@ -10,8 +10,8 @@ from typing import Any
 from onnxlin.errors import MissingRuleError
 from onnxlin.graph import Node
 from onnxlin.load import Model, load
-from onnxlin.rules import RULES
-from onnxlin.section import Section, make_section
+from onnxlin.rules import RULES, rule_of
+from onnxlin.section import STAIRCASE, Section, make_section, require_rounding
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Report:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     nodes: tuple[NodeReport, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def obstacles(self) -> tuple[NodeReport, ...]:
@@ -64,6 +65,7 @@ def check_model(
     *,
     inputs: Iterable[str] | str | None = None,
     outputs: Iterable[str] | str | None = None,
+    rounding: str = STAIRCASE,
 ) -> Report:
     """Report the status of every node without running the model.
 
@@ -72,27 +74,30 @@ def check_model(
     model : path, bytes or onnx.ModelProto
     inputs, outputs : tensor names, optional
         The ends of what is to be linearised; by default all float inputs and outputs.
+    rounding : {"staircase", "straight-through"}
+        The reading of rounding; see `Linearizer`.
     """
-    return report(make_section(load(model), inputs, outputs))
+    require_rounding(rounding)
+    return report(make_section(load(model), inputs, outputs, rounding))
 
 
 def report(section: Section) -> Report:
     """Report the status of every node of a section's graph."""
     inside = {node.name for node in section.nodes}
     nodes = tuple(_node_report(section, node, node.name in inside) for node in section.graph.nodes)
-    return Report(section.inputs, section.outputs, nodes)
+    return Report(section.inputs, section.outputs, nodes, section.notes)
 
 
 def _node_report(section: Section, node: Node, inside: bool) -> NodeReport:
     opset = section.graph.opsets.get(node.domain, 0)
-    rule = RULES.get((node.domain, node.op_type))
+    rule = rule_of(section.graph, node, section.rounding)
     if not inside:
         status, obstacle = "folded", None
     elif rule is None:
         status, obstacle = "missing", f"no rule for {_qualified(node)}"
     else:
         obstacle = rule.obstacle(section.is_traced(node))
-        status = "unsupported" if obstacle else rule.status
+        status = "unsupported" if obstacle else rule.status_of(section.is_traced(node))
     return NodeReport(node.name, node.op_type, node.domain, opset, status, obstacle)
 
 

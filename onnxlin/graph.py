@@ -22,6 +22,12 @@ FLOAT_TYPES = frozenset(
 )
 
 
+def is_float(dtype: np.dtype[Any]) -> bool:
+    """Whether numbers of a type are floats of 16 bits or more; 8-bit ones count as codes."""
+    # Some types of the ml_dtypes package are of kind "f" as well, bfloat16 is not.
+    return dtype.name in ("float16", "float32", "float64", "bfloat16")
+
+
 @dataclass(frozen=True, eq=False)
 class Node:
     """One operator call.
@@ -131,3 +137,8 @@ class Graph:
     def may_be_float(self, tensor: str) -> bool:
         """Whether the tensor is float, or of a type that inference could not tell."""
         return self.elem_types.get(tensor, onnx.TensorProto.FLOAT) in FLOAT_TYPES
+
+    def may_hold_floats(self, name: str) -> bool:
+        """Whether this is a float tensor, or a sequence or optional, which may hold some."""
+        kind = self.elem_types.get(name, onnx.TensorProto.FLOAT)
+        return kind == onnx.TensorProto.UNDEFINED or kind in FLOAT_TYPES

@@ -9,18 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxlin.affine_map import AffineMap, Origin
-from onnxlin.build import Builder
+from onnxlin.build import open_builder
 from onnxlin.check import require_rules
+from onnxlin.engines.heap import keep_freed_arrays
 from onnxlin.engines.job import Job, Progress
 from onnxlin.engines.plan import memory_budget, plan, require_engine
 from onnxlin.errors import OptionError, TraceError
 from onnxlin.feeds import Instance, instances, make_feeds
 from onnxlin.graph import Array
 from onnxlin.load import Model, load
-from onnxlin.rules import RULES
-from onnxlin.section import make_section
+from onnxlin.section import STAIRCASE, make_section, require_rounding
 from onnxlin.seeds import make_seeds
-from onnxlin.trace import Tracer
 
 Names = Iterable[str] | str | None
 MODES = ("tangent", "frozen")
@@ -35,9 +34,15 @@ class Linearizer:
     model : path, bytes or onnx.ModelProto
     inputs, outputs : tensor names, optional
         Any tensors of the graph; by default its float inputs and float outputs. What is not
-        linearised is held constant.
+        linearised is held constant. A model without float inputs starts at the first float tensors
+        that follow them (embeddings). ``outputs="logits"`` ends before a softmax or sigmoid at
+        the end. What was chosen stands in the map's ``notes``.
     mode : {"tangent", "frozen"}
         The reading of smooth operators; on piecewise-affine ones the two agree.
+    rounding : {"staircase", "straight-through"}
+        The reading of rounding, in quantised graphs above all. A staircase is locally constant, so
+        dependence on x ends there. Straight-through counts rounding as the identity plus an offset
+        captured at x, and saturation as Clip; F(x) = W x + b holds all the same.
     memory : int or str, optional
         Bytes, or text such as "4GiB"; by default half of what is free when a map is computed.
 
@@ -53,20 +58,23 @@ class Linearizer:
         inputs: Names = None,
         outputs: Names = None,
         mode: str = "tangent",
+        rounding: str = STAIRCASE,
         memory: int | str | None = None,
     ) -> None:
         if mode not in MODES:
             raise OptionError(f"mode={mode!r}; expected one of {list(MODES)}.")
+        require_rounding(rounding)
         if memory is not None:
             memory_budget(memory)
+        keep_freed_arrays()
         self.mode = mode
+        self.rounding = rounding
         self.memory = memory
         self.graph = load(model)
-        self.section = make_section(self.graph, inputs, outputs)
+        self.section = make_section(self.graph, inputs, outputs, rounding)
         require_rules(self.section)
-        nodes = ((n.name, RULES[n.domain, n.op_type].captures) for n in self.section.nodes)
-        self._tracer = Tracer(self.section, {name: wanted for name, wanted in nodes if wanted})
-        self._builder = Builder(self.section, self._tracer, mode)
+        self._builder = open_builder(self.section, mode)
+        self._tracer = self._builder.tracer
 
     def run(self, x: Instance) -> dict[str, Array]:
         """Run the model once: ``{output name: array}`` for the outputs to be linearised."""
@@ -116,10 +124,12 @@ class Linearizer:
             outputs=outputs,
             rows=seeds,
             mode=self.mode,
+            rounding=self.rounding,
             engine=chosen,
             plan=why,
             dtype=kind,
             origin=Origin(program, values, job),
+            notes=self.section.notes,
         )
 
     def map(
@@ -171,6 +181,7 @@ def linearize(
     outputs: Names = None,
     rows: Any = None,
     mode: str = "tangent",
+    rounding: str = STAIRCASE,
     engine: str = "auto",
     dtype: npt.DTypeLike | None = None,
     memory: int | str | None = None,
@@ -181,5 +192,7 @@ def linearize(
     The arguments are those of `Linearizer` and of its call. For many inputs of one model make a
     `Linearizer` once.
     """
-    ready = Linearizer(model, inputs=inputs, outputs=outputs, mode=mode, memory=memory)
+    ready = Linearizer(
+        model, inputs=inputs, outputs=outputs, mode=mode, rounding=rounding, memory=memory
+    )
     return ready(x, rows, engine, dtype, progress=progress)

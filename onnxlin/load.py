@@ -14,6 +14,8 @@ import onnx.inliner
 from onnxlin.errors import ModelError
 from onnxlin.graph import Graph, Node
 from onnxlin.normalise import Context, Draft, normalise, to_proto
+from onnxlin.runtime_types import runtime_types
+from onnxlin.schemas import default_values
 from onnxlin.tensors import infer_types, tensor_type, to_array, to_dense
 
 Model = str | os.PathLike[str] | bytes | onnx.ModelProto
@@ -51,6 +53,9 @@ def load(model: Model) -> Graph:
         proto = _rebuilt(proto, [draft for draft, _ in drafts], context)
         elem_types |= infer_types(proto)[0]
     known = set(initialisers)
+    foreign = [o for n in proto.graph.node for o in n.output if o and o not in elem_types]
+    if foreign:
+        elem_types |= runtime_types(proto, foreign)
     return Graph(
         nodes=tuple(_node(draft, source) for draft, source in drafts),
         inputs={i.name: tensor_type(i) for i in proto.graph.input if i.name not in known},
@@ -159,6 +164,26 @@ def _reads(node: onnx.NodeProto) -> list[str]:
     return [*node.input, *_implicit(node)]
 
 
+def prefixed(model: onnx.ModelProto, prefix: str) -> onnx.ModelProto:
+    """Return a copy with a prefix before every tensor name, those in subgraphs too."""
+    new = onnx.ModelProto()
+    new.CopyFrom(model)
+    _prefix(new.graph, prefix)
+    return new
+
+
+def _prefix(graph: onnx.GraphProto, prefix: str) -> None:
+    sparse = [part for t in graph.sparse_initializer for part in (t.values, t.indices)]
+    ends = (*graph.input, *graph.output, *graph.value_info)
+    for named in (*ends, *graph.initializer, *sparse):
+        named.name = prefix + named.name
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [prefix + name if name else "" for name in names]
+        for inner in _subgraphs(node):
+            _prefix(inner, prefix)
+
+
 def _name_nodes(nodes: Sequence[onnx.NodeProto]) -> None:
     """Make every node's name its own: onnxruntime refuses doubles, and maps are keyed by it.
 
@@ -221,12 +246,8 @@ def _without_trailing_blanks(names: list[str]) -> tuple[str, ...]:
 
 def _defaults(op_type: str, domain: str) -> dict[str, Any]:
     """Attribute defaults of the newest schema: the one place where they come from."""
-    try:
-        schema = onnx.defs.get_schema(op_type, domain=domain)
-    except onnx.defs.SchemaError:
-        return {}
-    given = ((name, a.default_value) for name, a in schema.attributes.items())
-    return {name: _attribute(value) for name, value in given if value.name}
+    given = default_values(op_type, domain)
+    return {name: _attribute(value) for name, value in given.items()}
 
 
 def _rebuilt(proto: onnx.ModelProto, drafts: list[Draft], context: Context) -> onnx.ModelProto:

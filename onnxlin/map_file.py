@@ -28,6 +28,8 @@ def write(path: str | os.PathLike[str], m: AffineMap, bound: Array | None) -> No
         "inputs": {name: list(shape) for name, shape in inputs.items()},
         "outputs": {name: list(shape) for name, shape in outputs.items()},
         "mode": m.mode,
+        "rounding": m.rounding,
+        "notes": list(m.notes),
         "engine": m.engine,
         "plan": m.plan,
         "bias_nodes": list(m.bias_by_node),
@@ -36,7 +38,11 @@ def write(path: str | os.PathLike[str], m: AffineMap, bound: Array | None) -> No
     arrays |= {"W": m.W, "b": m.b, "x": m.x, "y": m.y, "residual": m.residual}
     shares = list(m.bias_by_node.values())
     arrays["bias_by_node"] = np.stack(shares) if shares else np.zeros((0, len(m.rows)))
-    arrays["output"] = np.concatenate([np.ravel(value) for value in m.outputs.values()])
+    # Types that NumPy itself does not have would be read back as raw bytes.
+    parts = [
+        np.ravel(v if v.dtype.isbuiltin == 1 else v.astype(np.float32)) for v in m.outputs.values()
+    ]
+    arrays["output"] = np.concatenate(parts)
     rows = m.rows
     arrays |= {"row_index": rows.index} if rows.matrix is None else {"row_matrix": rows.matrix}
     if bound is not None:
@@ -63,6 +69,9 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         "outputs": _unpack(found["output"], about["outputs"]),
         "rows": Seeds(size, found.get("row_index"), found.get("row_matrix")),
         "mode": about["mode"],
+        # Files written before there was a choice do not name it.
+        "rounding": about.get("rounding", "staircase"),
+        "notes": about.get("notes", ()),
         "engine": about["engine"],
         "plan": about["plan"],
         "dtype": found["W"].dtype,

@@ -160,7 +160,7 @@ def _bars(ax: Axes, lengths: list[float], labels: list[str]) -> Any:
 
 def _line(ax: Axes, signal: Array, values: Array, limit: float) -> None:
     """One line in pieces, each half-way to its neighbours in the colour of its own entry."""
-    from matplotlib.collections import LineCollection  # noqa: PLC0415
+    from matplotlib.collections import LineCollection
 
     at = np.arange(len(signal), dtype=np.float64)
     if len(signal) > 1:
@@ -200,7 +200,7 @@ def _grey(picture: Array | None) -> Array | None:
 
 
 def _colours(ratios: Array) -> Array:
-    from matplotlib import colormaps  # noqa: PLC0415
+    from matplotlib import colormaps
 
     found: Array = colormaps[COLOURS](np.clip(ratios, -1, 1) / 2 + 0.5)
     return found
@@ -218,9 +218,9 @@ def _over(ratios: Array, grey: Array | None) -> Array:
 
 def _figure(width: float, height: float) -> Figure:
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  # an extra
-        from matplotlib.figure import Figure  # noqa: PLC0415
-        from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415
+        from matplotlib.backends.backend_agg import FigureCanvasAgg  # an extra
+        from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError as error:
         raise OnnxlinError(
             'Drawing needs matplotlib: pip install "onnxlin[cli]", or say --no-files.'
@@ -253,8 +253,8 @@ def _show(ax: Axes, pixels: Array, note: str) -> None:
 def _colour_bar(
     fig: Figure, panels: Axes | list[Axes], values: Array, limit: float, percentile: float
 ) -> None:
-    from matplotlib.cm import ScalarMappable  # noqa: PLC0415
-    from matplotlib.colors import Normalize  # noqa: PLC0415
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
 
     past = float(np.max(np.abs(values), initial=0.0)) > limit
     scale = ScalarMappable(Normalize(-limit, limit), COLOURS)

@@ -39,6 +39,16 @@ class Step:
         See `onnxlin.rules.Affine`.
     varies : bool
         Whether the piece was decided by looking at x.
+    inner : bool
+        Whether it belongs to the body that a node was expanded into.
+    joins : bool
+        Whether it hands the result of such a body to the node's own output, which the runtime
+        computed by other arithmetic.
+    twin : callable or None
+        For a smooth node whose piece was taken at the program's own values: makes the piece at the
+        runtime's values, which differ by rounding.
+    held : tuple of (tensor name, LinearMap)
+        How errors of operands that do not depend on the inputs reach the output.
     """
 
     node: Node
@@ -51,10 +61,14 @@ class Step:
     margin: Callable[[], Array] | None
     roundings: int
     varies: bool
+    inner: bool = False
+    joins: bool = False
+    twin: Callable[[], Step] | None = None
+    held: tuple[tuple[str, LinearMap], ...] = ()
 
     def __call__(self, values: Mapping[str, Array]) -> Array:
         """Apply the piece to tensors without a stacking axis."""
-        parts = [op.matvec(values[name][None])[0] for name, op in self.terms]
+        parts = [op.matvec(finite(values[name])[None])[0] for name, op in self.terms]
         if self.bias is not None:
             parts.append(self.bias)
         total: Array = sum(parts[1:], start=parts[0]) if parts else np.zeros(())
@@ -124,7 +138,16 @@ class LinearProgram:
                 for part in (*_arrays([op for _, op in step.terms]), *_arrays(step.bias)):
                     digest.update(f"{part.shape}{part.dtype}".encode())
                     digest.update(np.ascontiguousarray(part).tobytes())
+        for name, value in self.constants.items():
+            digest.update(f"{name}{value.shape}".encode())
+            digest.update(np.ascontiguousarray(value).tobytes())
         return digest.hexdigest()
+
+
+def finite(value: Array) -> Array:
+    """Put 0 for infinities and NaN: masks with -inf that what follows gives no weight."""
+    fine = np.isfinite(value)
+    return value if fine.all() else np.where(fine, value, 0)
 
 
 def _arrays(value: Any) -> Iterator[Array]:

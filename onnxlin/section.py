@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from onnxlin.errors import InputError, TensorNameError
+from onnxlin import carriers
+from onnxlin.ends import Names, first_end, last_end
+from onnxlin.errors import OptionError
 from onnxlin.graph import Graph, Node
+
+STAIRCASE = "staircase"
+STRAIGHT = "straight-through"
+ROUNDINGS = (STAIRCASE, STRAIGHT)
 
 # Without inputs of their own, yet different at every run: never folded.
 RANDOM_OPS = frozenset(
@@ -38,6 +44,11 @@ class Section:
         The traced tensors that lie on a path to the outputs.
     varying : frozenset of str
         Tensors that can differ from one run to the next; the others are fixed.
+    carriers : frozenset of str
+        Traced tensors that hold numbers as integers; none where rounding is a staircase.
+    rounding : {"staircase", "straight-through"}
+    notes : tuple of str
+        What was chosen for the caller, in words.
     """
 
     graph: Graph
@@ -47,10 +58,17 @@ class Section:
     traced: frozenset[str]
     live: frozenset[str]
     varying: frozenset[str]
+    carriers: frozenset[str] = frozenset()
+    rounding: str = STAIRCASE
+    notes: tuple[str, ...] = ()
 
     def is_traced(self, node: Node) -> list[bool]:
         """For each input of a node, whether it depends on what is linearised."""
-        return [name in self.traced for name in node.inputs]
+        return [name in self.traced and self.enters(node, name) for name in node.inputs]
+
+    def enters(self, node: Node, name: str) -> bool:
+        """Whether a dependence on a traced tensor enters a node that reads it."""
+        return name not in self.carriers or name in carriers.taken(node)
 
     @property
     def touched(self) -> frozenset[str]:
@@ -59,15 +77,26 @@ class Section:
         return frozenset({*at_nodes, *self.inputs, *self.outputs})
 
 
+def require_rounding(rounding: str) -> None:
+    """Raise OptionError unless this is a reading of rounding."""
+    if rounding not in ROUNDINGS:
+        raise OptionError(f"rounding={rounding!r}; expected one of {list(ROUNDINGS)}.")
+
+
 def make_section(
-    graph: Graph, inputs: Iterable[str] | str | None, outputs: Iterable[str] | str | None
+    graph: Graph,
+    inputs: Names,
+    outputs: Names,
+    rounding: str = STAIRCASE,
 ) -> Section:
     """Find what lies between the chosen tensors.
 
     Parameters
     ----------
     inputs, outputs : tensor names, or None
-        None takes all float inputs, and all float outputs, of the graph.
+        None takes all float inputs, and all float outputs, of the graph; see `onnxlin.ends`.
+    rounding : {"staircase", "straight-through"}
+        Whether dependence ends at integer tensors, or goes through those that stand for numbers.
 
     Raises
     ------
@@ -76,14 +105,13 @@ def make_section(
     InputError
         No names were given and the graph has no float input.
     """
-    sources = _default_inputs(graph) if inputs is None else _named(graph, inputs, "inputs")
-    targets = _default_outputs(graph) if outputs is None else _named(graph, outputs, "outputs")
-    constants = [name for name in sources if name in graph.initialisers]
-    if constants:
-        raise TensorNameError(
-            f"inputs={constants!r} are initialisers: constants of the model, not functions of x."
-        )
-    traced = _downstream(graph, sources, sources)
+    straight = rounding == STRAIGHT
+    first = first_end(graph, inputs, graph.tensors if straight else frozenset())
+    sources = first.names
+    traced, carried = _downstream(graph, sources, straight)
+    last = last_end(graph, outputs, carried)
+    targets = last.names
+    ends = Section(graph, (), (), (), traced, traced, traced, carried, rounding)
     needed: list[Node] = []
     wanted = set(targets)
     for node in reversed(graph.nodes):
@@ -91,67 +119,43 @@ def make_section(
         made = [name for name in node.writes if name in wanted - set(sources)]
         if any(name in traced for name in made):
             needed.append(node)
-            wanted.update(name for name in node.reads if name in traced)
-    random = [o for node in graph.nodes if node.op_type in RANDOM_OPS for o in node.writes]
-    varying = _downstream(graph, [*graph.inputs, *random], (), floats_only=False)
-    live = frozenset(wanted) & traced
-    nodes = tuple(reversed(needed))
-    return Section(graph, tuple(sources), tuple(targets), nodes, traced, live, varying)
-
-
-def _downstream(
-    graph: Graph, sources: Sequence[str], cut: Sequence[str], *, floats_only: bool = True
-) -> frozenset[str]:
-    """Tensors that depend on the sources; dependence ends at integers if ``floats_only``."""
-    reached = set(sources)
-    for node in graph.nodes:
-        if any(name in reached for name in node.reads):
-            outputs = (o for o in node.writes if not floats_only or graph.may_be_float(o))
-            reached.update(o for o in outputs if o not in cut)
-    return frozenset(reached)
-
-
-def _default_inputs(graph: Graph) -> list[str]:
-    floats = [name for name, kind in graph.inputs.items() if kind.is_float]
-    if floats:
-        return floats
-    found = ", ".join(f"{name!r} ({kind})" for name, kind in graph.inputs.items()) or "none at all"
-    followers = [o for n in graph.nodes for o in n.writes if set(n.reads) & set(graph.inputs)]
-    starts = [o for o in followers if graph.may_be_float(o)][:5]
-    raise InputError(
-        f"The model has no float input to linearise (its inputs: {found}). Start at a float "
-        f"tensor inside with inputs=[...]; the first ones after the inputs are {starts}."
+            wanted.update(n for n in node.reads if n in traced and ends.enters(node, n))
+    return replace(
+        ends,
+        inputs=sources,
+        outputs=targets,
+        nodes=tuple(reversed(needed)),
+        live=frozenset(wanted) & traced,
+        varying=_varying(graph),
+        notes=tuple(end.note for end in (first, last) if end.note),
     )
 
 
-def _default_outputs(graph: Graph) -> list[str]:
-    floats = [name for name in graph.outputs if graph.may_be_float(name)]
-    if not floats:
-        raise TensorNameError(
-            f"None of the model's outputs {list(graph.outputs)} is a float tensor. Choose a float "
-            "tensor inside with outputs=[...]."
-        )
-    return floats
+def _downstream(
+    graph: Graph, sources: Sequence[str], straight: bool
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Tensors that depend on the sources, and those among them that may be integers.
+
+    Dependence ends at integers, but for those that carry numbers if ``straight``.
+    """
+    reached = set(sources)
+    carried = {name for name in sources if straight and not graph.may_be_float(name)}
+    for node in graph.nodes:
+        through = carriers.taken(node) if carried else frozenset()
+        if any(name in reached and (name not in carried or name in through) for name in node.reads):
+            numbers = carriers.made(graph, node) if straight else []
+            floats = [o for o in node.writes if graph.may_hold_floats(o)]
+            new = {*floats, *numbers} - set(sources)
+            reached |= new
+            carried |= {o for o in numbers if o in new and not graph.may_be_float(o)}
+    return frozenset(reached), frozenset(carried)
 
 
-def _named(graph: Graph, names: Iterable[str] | str, what: str) -> list[str]:
-    chosen = [names] if isinstance(names, str) else list(dict.fromkeys(names))
-    if not chosen:
-        raise TensorNameError(f"{what}=[] names no tensor; leave it out to take the model's own.")
-    unknown = [name for name in chosen if name not in graph.tensors]
-    if unknown:
-        raise TensorNameError(
-            f"{what}={unknown!r}: no such tensor in the graph. "
-            f"Did you mean {_similar(graph, unknown[0])}?"
-        )
-    wrong = [name for name in chosen if not graph.may_be_float(name)]
-    if wrong:
-        raise TensorNameError(f"{what}={wrong!r}: not a float tensor, so it has no linear map.")
-    return chosen
-
-
-def _similar(graph: Graph, name: str) -> str:
-    import difflib  # noqa: PLC0415  # only to word an error
-
-    close = difflib.get_close_matches(str(name), sorted(graph.tensors), n=4, cutoff=0.4)
-    return ", ".join(repr(c) for c in close or [*graph.inputs, *graph.outputs][:4])
+def _varying(graph: Graph) -> frozenset[str]:
+    """Tensors that depend on any input, or are drawn at random."""
+    random = [o for node in graph.nodes if node.op_type in RANDOM_OPS for o in node.writes]
+    reached = {*graph.inputs, *random}
+    for node in graph.nodes:
+        if any(name in reached for name in node.reads):
+            reached.update(node.writes)
+    return frozenset(reached)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import onnx
@@ -11,6 +12,7 @@ import onnxruntime
 from onnxlin.errors import ModelError, TraceError
 from onnxlin.graph import Array, Graph, Node
 from onnxlin.load import NEWEST_RUNNABLE
+from onnxlin.narrow import Crossing, prepare
 from onnxlin.normalise import Draft, to_proto
 from onnxlin.section import Section
 
@@ -26,7 +28,21 @@ MESSAGES = (
 """What onnxruntime raises."""
 
 
-def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+_HINT = (
+    ". It has no CPU kernel of that operator for this element type and operator set. Export the "
+    "model in float32: dtype=numpy.float64 composes its map in double all the same."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """A model that onnxruntime has opened, and how its tensors cross."""
+
+    runtime: onnxruntime.InferenceSession
+    crossing: Crossing
+
+
+def session(model: onnx.ModelProto) -> Session:
     """Open a session with the graph optimisers off.
 
     With them off, adding outputs leaves the other outputs as they are to the last bit.
@@ -38,21 +54,24 @@ def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     # Idle threads that spin would take the cores from the products that follow the run.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        data = model.SerializeToString()
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        widened, crossing = prepare(model)
+        data = widened.SerializeToString()
+        opened = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except (*MESSAGES, ValueError) as error:
-        raise ModelError(f"onnxruntime cannot load the model: {_short(error)}") from error
+        hint = _HINT if "NOT_IMPLEMENTED" in str(error) else ""
+        raise ModelError(f"onnxruntime cannot load the model: {_short(error)}{hint}") from error
+    return Session(opened, crossing)
 
 
-def run(
-    open_session: onnxruntime.InferenceSession, wanted: list[str], feeds: Mapping[str, Array]
-) -> dict[str, Any]:
+def run(open_session: Session, wanted: list[str], feeds: Mapping[str, Array]) -> dict[str, Any]:
     """Run once and name the results."""
     try:
-        values = open_session.run(wanted, dict(feeds))
+        crossing = open_session.crossing
+        names = [crossing.name(name) for name in wanted]
+        values = open_session.runtime.run(names, crossing.given(feeds))
     except MESSAGES as error:
         raise TraceError(f"onnxruntime cannot run the model at this x: {_short(error)}") from error
-    return dict(zip(wanted, values, strict=True))
+    return {n: crossing.taken(n, value) for n, value in zip(wanted, values, strict=True)}
 
 
 def _short(error: Exception) -> str:
@@ -156,7 +175,7 @@ class LoneNode:
             )
         )
         self._output = output
-        self._sessions: dict[Any, onnxruntime.InferenceSession] = {}
+        self._sessions: dict[Any, Session] = {}
 
     def __call__(self, values: Mapping[str, Any]) -> Array:
         """Run it on the tensors of a trace."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from onnxlin.check import NodeReport, Report, check_model
@@ -10,10 +11,26 @@ from onnxlin.load import load
 
 OBSTACLES = 3
 
+MODES = {
+    "exact": ("its affine piece", "its affine piece"),
+    "smooth": ("slope at x, and a bias", "gate f(z) / z, or the value held"),
+    "constant": ("W = 0", "W = 0"),
+    "expanded": ("as simpler operators", "as simpler operators"),
+    "unrolled": ("as it ran at x", "as it ran at x"),
+    "random": ("the draw held", "the draw held"),
+    "straight-through": ("identity, offset captured", "identity, offset captured"),
+    "folded": ("constant at x", "constant at x"),
+    "missing": ("an obstacle", "an obstacle"),
+    "unsupported": ("an obstacle", "an obstacle"),
+}
+"""Status -> what happens in tangent and in frozen mode."""
+
 
 def run(options: Any, screen: Screen) -> int:
     """Check a model and return the exit code."""
-    report = check_model(options.model, inputs=options.inputs, outputs=options.outputs)
+    report = check_model(
+        options.model, inputs=options.inputs, outputs=options.outputs, rounding=options.rounding
+    )
     fixes = _fixes(options.model, report)
     document = report.as_dict()
     for node in document["nodes"]:
@@ -44,11 +61,19 @@ def _fix(node: NodeReport, reads: list[str]) -> str:
 
 def _show(model: str, report: Report, fixes: dict[str, str], screen: Screen) -> None:
     screen.line(f"{model}: {', '.join(report.inputs)} -> {', '.join(report.outputs)}")
+    for note in report.notes:
+        screen.line(f"note: {note}")
     screen.heading(f"{len(report.nodes)} nodes")
     rows: list[list[Cell]] = [
         [_operator(node), node.opset, node.status, node.name] for node in report.nodes
     ]
     screen.table(["operator", "opset", "status", "node"], rows)
+    screen.heading("What each mode does")
+    counts = Counter(node.status for node in report.nodes)
+    screen.table(
+        ["status", "nodes", "tangent", "frozen"],
+        [[status, count, *MODES[status]] for status, count in counts.most_common()],
+    )
     screen.heading("Operators")
     screen.table(["operator", "nodes"], [[op, count] for op, count in report.histogram.items()])
     screen.line()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -63,6 +64,9 @@ def _head(options: Any, lin: Linearizer, given: Given, m: AffineMap, note: str) 
             "rows_note": note,
             "dtype": str(m.dtype),
             "mode": m.mode,
+            "rounding": m.rounding,
+            "notes": list(m.notes),
+            "status": dict(Counter(layer.status for layer in m.layers).most_common()),
             "engine": m.engine,
             "plan": m.plan,
         },

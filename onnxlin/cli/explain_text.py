@@ -34,6 +34,10 @@ def _head(document: Document, screen: Screen) -> None:
     screen.line(
         f"map     W {about['rows']} x {about['columns']:,}, {about['dtype']}, {about['mode']} mode"
     )
+    readings = ", ".join(f"{count} {status}" for status, count in about["status"].items())
+    screen.line(f"nodes   {readings}; rounding: {about['rounding']}")
+    for text in about["notes"]:
+        screen.line(f"note    {text}")
     screen.line(f"engine  {about['engine']}: {about['plan']}")
     if about["rows_note"]:
         screen.line(f"rows    {about['rows_note']}")

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from onnxlin.catalogue import markdown
 from onnxlin.cli.show import Cell, Screen
 from onnxlin.rules import RULES
 
 
 def run(options: Any, screen: Screen) -> int:
     """List the rules and return the exit code."""
+    if options.markdown:
+        screen.line(markdown())
+        return 0
     known = [
         {
             "domain": domain,
             "operator": op,
             "status": rule.status,
             "constant_inputs": list(rule.constant),
-            "one_of_inputs": list(rule.bilinear),
         }
         for (domain, op), rule in sorted(RULES.items())
     ]
@@ -37,9 +40,5 @@ def run(options: Any, screen: Screen) -> int:
 
 def _held(rule: dict[str, Any]) -> str:
     """Say which operands may not depend on x."""
-    words = []
-    if rule["constant_inputs"]:
-        words.append(f"constant: {', '.join(map(str, rule['constant_inputs']))}")
-    if rule["one_of_inputs"]:
-        words.append(f"only one may depend on x: {', '.join(map(str, rule['one_of_inputs']))}")
-    return "; ".join(words)
+    held = rule["constant_inputs"]
+    return f"constant: {', '.join(map(str, held))}" if held else ""

@@ -9,6 +9,7 @@ from typing import Any
 from onnxlin import __version__
 from onnxlin.engines.plan import ENGINES
 from onnxlin.inputs.preprocessing import CHOICES
+from onnxlin.section import ROUNDINGS
 
 EXIT_CODES = """\
 exit codes:
@@ -126,7 +127,10 @@ def _verify(commands: Any) -> None:
 
 
 def _ops(commands: Any) -> None:
-    _command(commands, "ops", "List the operators that have rules.")
+    command = _command(commands, "ops", "List the operators that have rules.")
+    command.add_argument(
+        "--markdown", action="store_true", help="print every operator of every schema (docs/)"
+    )
 
 
 def _ends(command: argparse.ArgumentParser) -> None:
@@ -136,8 +140,15 @@ def _ends(command: argparse.ArgumentParser) -> None:
             f"--{name}",
             metavar="NAME",
             action="append",
-            help=f"take this tensor among the {name}; may be repeated (its float {name})",
+            help=f"take this tensor among the {name}; may be repeated (its float {name})"
+            + ('; "logits" ends before a softmax' if name == "outputs" else ""),
         )
+    ends.add_argument(
+        "--rounding",
+        choices=ROUNDINGS,
+        default=ROUNDINGS[0],
+        help="quantised numbers: W is 0 behind a staircase, or goes straight through (staircase)",
+    )
 
 
 def _map(command: argparse.ArgumentParser) -> None:

@@ -100,9 +100,9 @@ def _plain_table(
 def _rich_table(
     columns: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool], padding: int
 ) -> Any:
-    from rich import box  # noqa: PLC0415  # an extra
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich import box  # an extra
+    from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, padding))
     for column, end in zip(columns, right, strict=True):
@@ -120,7 +120,7 @@ def _console(stream: Any) -> Any:
     if not stream.isatty():
         return None
     try:
-        from rich.console import Console  # noqa: PLC0415  # an extra
+        from rich.console import Console  # an extra
     except ImportError:
         return None
     return Console(file=stream)

@@ -29,6 +29,7 @@ def linearizer(options: Any) -> Linearizer:
         inputs=options.inputs,
         outputs=options.outputs,
         mode=options.mode,
+        rounding=options.rounding,
         memory=options.memory,
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 from onnxlin.engines.job import Job, Solution
 from onnxlin.engines.reverse import fits, refuse
 from onnxlin.primitives import Array
-from onnxlin.program import LinearProgram, slices
+from onnxlin.program import LinearProgram, finite, slices
 
 MOST_COLUMNS = 64
 
@@ -71,7 +71,8 @@ def _through(
     for step in program.steps:
         value = np.zeros((k, *step.shape), program.dtype)
         for name, op in step.terms:
-            value += op.matvec(values[name])
+            # The -inf of a mask weighs nothing in what follows.
+            value += op.matvec(finite(values[name]))
         own = origin.get(step.node.name, -1)
         if step.bias is not None and 0 <= own < k:
             value[own] += step.bias

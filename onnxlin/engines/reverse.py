@@ -13,8 +13,8 @@ from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram, Step, slices
 from onnxlin.seeds import Seeds
 
-# More rows at once than this no longer make the products faster, and fall out of the cache.
-MOST_ROWS = 16
+# More rows at once make the products no faster, and fall out of the cache.
+MOST_ROWS = 8
 
 
 def reverse(job: Job) -> Solution:

@@ -20,7 +20,7 @@ GREY = ("1", "L", "LA")
 def open_picture(file: Path) -> tuple[Image, tuple[str, ...]]:
     """Open a picture as 8-bit grey ("L") or colour ("RGB"), the right way up."""
     try:
-        from PIL import Image, ImageOps, UnidentifiedImageError  # noqa: PLC0415  # an extra
+        from PIL import Image, ImageOps, UnidentifiedImageError  # an extra
     except ImportError as error:
         raise OnnxlinError(
             f'Reading {file.name} needs Pillow: pip install "onnxlin[cli]". Arrays (.npy, .npz, '
@@ -41,7 +41,7 @@ def open_picture(file: Path) -> tuple[Image, tuple[str, ...]]:
 
 def _flat(image: Image) -> tuple[Image, tuple[str, ...]]:
     """Lay a picture with transparency over white."""
-    from PIL import Image  # noqa: PLC0415
+    from PIL import Image
 
     mode = "L" if image.mode in GREY else "RGB"
     if not image.has_transparency_data:
@@ -66,7 +66,7 @@ def resize(image: Image, geometry: Geometry, how: str) -> tuple[Image, tuple[str
     how : {"fit", "crop", "none"}
         Stretch; scale to cover and cut the centre; or refuse.
     """
-    from PIL import Image, ImageOps  # noqa: PLC0415
+    from PIL import Image, ImageOps
 
     size = (geometry.width, geometry.height)
     if image.size == size:

@@ -4,7 +4,9 @@
 from onnxlin.normalise import (  # noqa: F401
     axes,
     broadcasting,
+    foreign,
     normalisation,
+    recurrent,
     renamed,
     resize,
     softmax,

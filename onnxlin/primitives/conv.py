@@ -115,12 +115,12 @@ class Conv(LinearMap):
         return y.reshape(len(x), *self.out_shape)
 
     def _forward(self, x: Array) -> Array:
-        taps = self._unfold(x)
+        taps = self.unfold(x)
         columns = taps.reshape(len(x), self.group, self._matrix.shape[2], prod(self.out_shape[2:]))
         return (self._matrix @ columns).reshape(len(x), *self.out_shape[1:])
 
-    def _unfold(self, x: Array) -> Array:
-        """``(S, C, *spatial) -> (S, C, *kernel, *out_spatial)``."""
+    def unfold(self, x: Array) -> Array:
+        """Lay out what each window reads: ``(S, C, *spatial) -> (S, C, *kernel, *out_spatial)``."""
         if self._pointwise:
             return x
         padded = np.zeros((*x.shape[:2], *self._padded_shape()), dtype=x.dtype)

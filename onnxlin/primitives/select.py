@@ -12,9 +12,6 @@ import scipy.sparse as sp
 
 from onnxlin.primitives.linear_map import Array, LinearMap, Shape
 
-# So many cotangents are counted up one by one before a transposed matrix pays for itself.
-FEW = 4
-
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -53,20 +50,16 @@ class Select(LinearMap):
         flat = y.reshape(len(y), self.rows)
         row, column = self._kept
         x = np.zeros((len(y), self.columns), dtype=y.dtype)
-        if self._once:
-            x[:, column] = flat[:, row]
-        elif len(y) <= FEW:
-            for i in range(len(y)):
-                x[i] = np.bincount(column, flat[i, row], minlength=self.columns)
-        else:
-            x = (self._adjoint(y.dtype) @ flat.T).T
+        for i in range(len(y)):
+            # Counting adds up repeats, and beats a transposed sparse matrix for any K.
+            x[i] = np.bincount(column, flat[i, row], minlength=self.columns)
         return x.reshape(len(y), *self.in_shape)
 
     def to_sparse(self, dtype: npt.DTypeLike = np.float64) -> sp.csr_array:
         """At most one entry a row; -1 leaves the row empty."""
         row, column = self._kept
         counts = np.zeros(self.rows + 1, dtype=np.int64)
-        counts[row + 1] = 1
+        counts[1:][row] = 1
         data = np.ones(len(column), dtype=dtype)
         return sp.csr_array((data, column, np.cumsum(counts)), shape=(self.rows, self.columns))
 
@@ -79,27 +72,23 @@ class Select(LinearMap):
         """One."""
         return 1
 
-    @property
+    @cached_property
     def fan_out(self) -> int:
         """How often the most wanted entry is read."""
         _, column = self._kept
         return int(np.bincount(column).max(initial=0))
 
+    @property
+    def nnz(self) -> int:
+        """Entries that are read."""
+        return len(self._kept[1])
+
     @cached_property
-    def _kept(self) -> tuple[Array, Array]:
+    def _kept(self) -> tuple[slice | Array, Array]:
         """Positions of the output that read an entry, and the entries they read."""
-        flat = self.index.ravel()
-        (row,) = np.nonzero(flat >= 0)
+        flat = self.index.reshape(self.rows)
+        empty = flat < 0
+        if not empty.any():
+            return slice(None), flat
+        (row,) = np.nonzero(~empty)
         return row, flat[row]
-
-    @cached_property
-    def _once(self) -> bool:
-        """Whether no entry is read twice, so that the adjoint may assign instead of add."""
-        return self.fan_out <= 1
-
-    def _adjoint(self, dtype: npt.DTypeLike) -> sp.csr_array:
-        return sp.csr_array(self._transposed.astype(dtype, copy=False))
-
-    @cached_property
-    def _transposed(self) -> sp.csr_array:
-        return self.to_sparse(np.float32).T.tocsr()

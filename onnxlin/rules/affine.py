@@ -1,9 +1,11 @@
-"""What a rule answers: the affine piece that a node is at x."""
+"""What a rule answers: the affine piece that a node is at x, or a graph of simpler nodes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+import onnx
 
 from onnxlin.primitives import Array, LinearMap
 
@@ -27,6 +29,9 @@ class Affine:
     roundings : int
         Roundings of the runtime's own evaluation, and of this piece's coefficients, beyond one
         for each entry that an output adds up.
+    held : {input position: LinearMap}
+        Maps of operands that are coefficients here, the other factor of a product: how an error in
+        them reaches the output. Inside a body nothing else tells.
     """
 
     terms: Mapping[int, LinearMap]
@@ -34,3 +39,28 @@ class Affine:
     margin: Callable[[], Array] | None = field(default=None)
     bias_size: Array | None = None
     roundings: int = 2
+    held: Mapping[int, LinearMap] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """A node written as a graph of simpler nodes, linearised in its place.
+
+    The graph is run by itself on the node's own traced inputs. What it computes is held against
+    what the node computed, so a wrong body is seen like a wrong rule.
+
+    Parameters
+    ----------
+    key : hashable
+        Bodies of one node with equal keys are equal, for equal shapes of its inputs.
+    make : callable
+        Builds the graph, a model of any operator set; called once a key.
+    feeds : {input name of the body: tensor name around the node}
+    outputs : sequence of str
+        For each output of the node, the body's output that stands for it; "" for none.
+    """
+
+    key: Hashable
+    make: Callable[[], onnx.ModelProto]
+    feeds: Mapping[str, str]
+    outputs: Sequence[str]

@@ -7,7 +7,8 @@ import numpy as np
 from onnxlin.primitives import Array, Broadcast, Diagonal, LinearMap, chain, identity
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
-from onnxlin.rules.registry import rule
+from onnxlin.rules.bilinear import product_rule
+from onnxlin.rules.registry import one_of_two, rule
 
 
 def weighted(node: NodeAtX, i: int, weight: Array | float | None = None) -> LinearMap:
@@ -39,17 +40,23 @@ def mean(node: NodeAtX) -> Affine:
     return Affine({i: weighted(node, i, 1 / n) for i in range(n)})
 
 
-@rule("Mul", bilinear=(0, 1))
+@rule("Mul", status="smooth", exact_if=one_of_two)
 def multiply(node: NodeAtX) -> Affine:
-    """Product with a constant on either side."""
-    i = 0 if node.traced(0) else 1
-    return Affine({i: weighted(node, i, node.constant(1 - i))})
+    """Product of two tensors; exact where one is constant."""
+    return product_rule(
+        node, (0, weighted(node, 0, node.value(1))), (1, weighted(node, 1, node.value(0)))
+    )
 
 
-@rule("Div", constant=(1,))
+@rule("Div", status="smooth", exact_if=lambda traced: not traced[1])
 def divide(node: NodeAtX) -> Affine:
-    """Quotient by a constant."""
-    return Affine({0: weighted(node, 0, 1 / node.constant(1))})
+    """Quotient of two tensors; exact where the divisor is constant, and ``frozen`` holds it."""
+    a, b = node.value(0), node.value(1)
+    over = weighted(node, 0, 1 / b)
+    if node.frozen or not node.traced(1):
+        return Affine({0: over})
+    value = a / b
+    return Affine({0: over, 1: weighted(node, 1, -value / b)}, value, roundings=6)
 
 
 @rule("Neg")
@@ -59,10 +66,13 @@ def negate(node: NodeAtX) -> Affine:
 
 
 @rule("Identity", "Cast", "CastLike")
-def same(node: NodeAtX) -> Affine:
-    """The input itself; casts between floats round, which counts as rounding error."""
+def same(node: NodeAtX) -> list[Affine]:
+    """The input itself; casts between floats round, which counts as rounding error.
+
+    A sequence comes as so many inputs.
+    """
     node.ignore("to", "saturate", "round_mode")
-    return Affine({0: identity(node.shape(0))})
+    return [Affine({i: identity(node.shape(i))}) for i in range(len(node.results))]
 
 
 @rule("Dropout")

@@ -49,7 +49,7 @@ class Operand:
 
 @dataclass(eq=False)
 class NodeAtX:
-    """A node, its operands at x, and the shapes of its outputs.
+    """A node, its operands and results at x.
 
     Attribute reads are recorded: an attribute that the file sets and that the rule never asked
     for is an error, so a rule cannot overlook one. Reads of tensors that change with x are
@@ -58,10 +58,12 @@ class NodeAtX:
 
     node: Node
     operands: Sequence[Operand | None]
-    out_shapes: Sequence[Shape]
+    results: Sequence[Array | None]
     dtype: np.dtype[Any]
     native_outputs: Mapping[str, Array]
     mode: str = "tangent"
+    outer: Mapping[str, Array] = field(default_factory=dict)
+    opsets: Mapping[str, int] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
     looked: bool = False
 
@@ -71,9 +73,26 @@ class NodeAtX:
         return self.node.op_type
 
     @property
+    def frozen(self) -> bool:
+        """Whether gates, statistics and attention weights are held at their value at x."""
+        return self.mode == "frozen"
+
+    @property
+    def out_shapes(self) -> list[Shape]:
+        """Shapes of all outputs; () for one that the file leaves out."""
+        return [() if result is None else result.shape for result in self.results]
+
+    @property
     def out_shape(self) -> Shape:
         """Shape of the first output."""
         return self.out_shapes[0]
+
+    def result(self, i: int = 0) -> Array:
+        """Output ``i`` as onnxruntime computed it."""
+        self.looked = True
+        result = self.results[i]
+        assert result is not None, f"{self.op_type} has no output {i}"
+        return result
 
     def attr(self, name: str) -> Any:
         """Return an attribute, the schema's default where the file gives none, else None."""

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from onnxlin.primitives import Broadcast, Conv, Crop, LinearMap, Reshape, Shape, adjoint, chain
+from dataclasses import replace
+from math import prod
+
+from onnxlin.primitives import (
+    Array,
+    Broadcast,
+    Conv,
+    Crop,
+    LinearMap,
+    MatMul,
+    Reshape,
+    Shape,
+    adjoint,
+    chain,
+)
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
+from onnxlin.rules.bilinear import product_rule
 from onnxlin.rules.padding import resolve_pads, spatial_attr, split_pads, strides_and_dilations
-from onnxlin.rules.registry import rule
+from onnxlin.rules.registry import one_of_two, rule
 
 
 def with_bias(node: NodeAtX, term: LinearMap) -> Affine:
@@ -18,14 +33,14 @@ def with_bias(node: NodeAtX, term: LinearMap) -> Affine:
     return Affine(terms)
 
 
-@rule("Conv", constant=(1,))
+@rule("Conv", status="smooth", exact_if=one_of_two)
 def conv(node: NodeAtX) -> Affine:
-    """Cross-correlate with a constant kernel.
+    """Cross-correlate with a kernel; exact where one of the two is constant.
 
     ``x : (N, C, *spatial) -> y : (N, M, *out_spatial)``. Source: ONNX operator specification, Conv.
     """
     node.ignore("kernel_shape")  # the weight has it
-    weight = node.constant(1)
+    weight = node.value(1)
     kernel, spatial = weight.shape[2:], node.shape(0)[2:]
     strides, dilations = strides_and_dilations(node, len(kernel))
     begin, end = resolve_pads(node, spatial, kernel, strides, dilations)
@@ -38,7 +53,22 @@ def conv(node: NodeAtX) -> Affine:
         end=end,
         group=node.attr("group"),
     )
-    return with_bias(node, term)
+    if not node.traced(1):
+        return with_bias(node, term)
+    found = product_rule(node, (0, term), (1, _of_weight(term, node.value(0))))
+    shift = {i: op for i, op in with_bias(node, term).terms.items() if i == 2}
+    return replace(found, terms={**found.terms, **shift})
+
+
+def _of_weight(conv: Conv, x: Array) -> LinearMap:
+    """The same convolution as a map of its kernel: a product with the windows of x."""
+    (m, c, *kernel), group = conv.weight.shape, conv.group
+    n, points = conv.out_shape[0], prod(conv.out_shape[2:])
+    rows = (group, m // group, c * prod(kernel))
+    windows = conv.unfold(x).reshape(n, group, rows[2], points)
+    times = MatMul.of(rows, windows)
+    before = Reshape(conv.weight.shape, rows)
+    return chain(before, times, Reshape(times.out_shape, conv.out_shape))
 
 
 @rule("ConvTranspose", constant=(1,))

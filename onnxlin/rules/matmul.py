@@ -1,6 +1,8 @@
-"""Matrix products of which one side is constant."""
+"""Matrix products; exact where one side is constant."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,7 +10,8 @@ from onnxlin.primitives import Array, LinearMap, MatMul, Reshape, Shape, Transpo
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.arithmetic import weighted
 from onnxlin.rules.at_x import NodeAtX
-from onnxlin.rules.registry import rule
+from onnxlin.rules.bilinear import product_rule
+from onnxlin.rules.registry import one_of_two, rule
 
 
 def product(shapes: tuple[Shape, Shape], side: int, constant: Array) -> LinearMap:
@@ -27,37 +30,38 @@ def _turn(shape: Shape) -> Transpose:
     return Transpose.of(shape, (*range(rank - 2), rank - 1, rank - 2))
 
 
-@rule("Gemm", bilinear=(0, 1))
+@rule("Gemm", status="smooth", exact_if=one_of_two)
 def gemm(node: NodeAtX) -> Affine:
     """``alpha A' B' + beta C``, A and B transposed if the attributes say so."""
     flags = (bool(node.attr("transA")), bool(node.attr("transB")))
-    side = 1 if node.traced(1) else 0
-    constant = node.constant(1 - side).T if flags[1 - side] else node.constant(1 - side)
-    alpha, beta = node.attr("alpha"), node.attr("beta")
-    if alpha != 1:
-        constant = constant * node.cast(np.asarray(alpha))
-    maps: list[LinearMap] = [_turn(node.shape(side))] if flags[side] else []
-    shapes = [node.shape(i)[::-1] if flags[i] else node.shape(i) for i in (0, 1)]
-    maps.append(product((shapes[0], shapes[1]), side, constant))
-    terms: dict[int, LinearMap] = {side: chain(*maps)}
+    values = [node.value(i).T if flags[i] else node.value(i) for i in (0, 1)]
+    alpha = node.attr("alpha")
+    shapes = (values[0].shape, values[1].shape)
+    scaled = values if alpha == 1 else [v * node.cast(np.asarray(alpha)) for v in values]
+    maps = [product(shapes, i, scaled[1 - i]) for i in (0, 1)]
+    sides = [chain(_turn(node.shape(i)), maps[i]) if flags[i] else maps[i] for i in (0, 1)]
+    found = product_rule(node, (0, sides[0]), (1, sides[1]))
+    terms, beta = dict(found.terms), node.attr("beta")
     if node.has(2) and beta != 0:
         terms[2] = weighted(node, 2, None if beta == 1 else beta)
-    return Affine(terms, roundings=4)
+    return replace(found, terms=terms)
 
 
-@rule("MatMul", bilinear=(0, 1))
+@rule("MatMul", status="smooth", exact_if=one_of_two)
 def matmul(node: NodeAtX) -> Affine:
     """``A B`` as ``numpy.matmul`` has it: batch axes broadcast, vectors are rows or columns."""
-    side = 1 if node.traced(1) else 0
     shapes = (_matrix(node.shape(0), 0), _matrix(node.shape(1), 1))
-    constant = node.constant(1 - side).reshape(shapes[1 - side])
-    times = product(shapes, side, constant)
-    before, after = (
-        Reshape(node.shape(side), shapes[side]),
-        Reshape(times.out_shape, node.out_shape),
-    )
+    sides = [_matmul_side(node, shapes, i) for i in (0, 1)]
+    return product_rule(node, (0, sides[0]), (1, sides[1]))
+
+
+def _matmul_side(node: NodeAtX, shapes: tuple[Shape, Shape], side: int) -> LinearMap:
+    """Multiply operand ``side`` by the value of the other one."""
+    times = product(shapes, side, node.value(1 - side).reshape(shapes[1 - side]))
+    before = Reshape(node.shape(side), shapes[side])
+    after = Reshape(times.out_shape, node.out_shape)
     plain = before.in_shape == before.out_shape and after.in_shape == after.out_shape
-    return Affine({side: times if plain else chain(before, times, after)})
+    return times if plain else chain(before, times, after)
 
 
 def _matrix(shape: Shape, side: int) -> Shape:

@@ -5,21 +5,26 @@ from __future__ import annotations
 import numpy as np
 
 from onnxlin.primitives import Array, Broadcast, Diagonal, LinearMap, Reshape, Shape, chain
-from onnxlin.rules.affine import Affine
+from onnxlin.rules.affine import Affine, Body
 from onnxlin.rules.at_x import NodeAtX
 from onnxlin.rules.registry import rule
+from onnxlin.rules.training import live_body, training_body
 
 
-@rule("BatchNormalization", constant=(1, 3, 4))
-def batch_normalization(node: NodeAtX) -> Affine:
+@rule("BatchNormalization")
+def batch_normalization(node: NodeAtX) -> Affine | Body:
     """``scale * (x - mean) / sqrt(var + epsilon) + B``, statistics as stored.
+
+    With ``training_mode`` the statistics are those of the batch: an expansion of its own.
 
     ``x : (N, C, *spatial)``, parameters ``(C,)`` or, as operator sets before 9 allow, the full
     ``(C, *spatial)``. Source: ONNX operator specification, BatchNormalization.
     """
     node.ignore("momentum", "spatial")
     if node.attr("training_mode"):
-        raise node.refuse("training_mode is set, so the statistics depend on the whole batch")
+        return training_body(node)
+    if any(node.traced(i) for i in (1, 3, 4)):
+        return live_body(node, _across(node, node.shape(1)))
     scale, mean, var = (node.constant(i) for i in (1, 3, 4))
     factor = scale / np.sqrt(var + node.cast(np.asarray(node.attr("epsilon"))))
     across = _across(node, scale.shape)

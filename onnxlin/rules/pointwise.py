@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from onnxlin.primitives import Array, Diagonal
+from onnxlin.primitives import Array, Diagonal, Sum
 from onnxlin.rules.affine import Affine
+from onnxlin.rules.arithmetic import weighted
 from onnxlin.rules.at_x import NodeAtX
-from onnxlin.rules.registry import rule
+from onnxlin.rules.bilinear import product_rule
+from onnxlin.rules.registry import one_of_two, rule
 
 
 def nearest(*distances: Array) -> Array:
@@ -35,10 +39,17 @@ def leaky_relu(node: NodeAtX) -> Affine:
     return pieces(node, np.where(node.native(0) >= 0, 1.0, node.attr("alpha")), None, 0)
 
 
-@rule("PRelu", constant=(1,))
+@rule("PRelu", status="smooth", exact_if=one_of_two)
 def prelu(node: NodeAtX) -> Affine:
     """``z`` where z >= 0, else ``slope * z``; the slope broadcasts to z."""
-    return pieces(node, np.where(node.native(0) >= 0, 1.0, node.constant(1)), None, 0)
+    up = node.native(0) >= 0
+    if not node.traced(1):
+        return pieces(node, np.where(up, 1.0, node.value(1)), None, 0)
+    z, slope = (np.where(up, 0.0, node.value(i)) for i in (0, 1))
+    below = product_rule(node, (0, weighted(node, 0, slope)), (1, weighted(node, 1, z)))
+    above = weighted(node, 0, up)
+    terms = {**below.terms, 0: Sum.of(above, below.terms[0]) if 0 in below.terms else above}
+    return replace(below, terms=terms, margin=lambda: np.abs(node.native(0)))
 
 
 @rule("ThresholdedRelu")
@@ -48,19 +59,21 @@ def thresholded_relu(node: NodeAtX) -> Affine:
     return pieces(node, node.native(0) > alpha, None, alpha)
 
 
-@rule("Clip", constant=(1, 2))
+@rule("Clip")
 def clip(node: NodeAtX) -> Affine:
-    """``min(max(z, low), high)``; slope 1 on both edges."""
+    """``min(max(z, low), high)``; slope 1 on both edges, which may depend on x themselves."""
     z = node.native(0)
-    low = node.constant(1) if node.has(1) else np.array(-np.inf)
-    high = node.constant(2) if node.has(2) else np.array(np.inf)
+    low = node.native(1) if node.has(1) else np.array(-np.inf)
+    high = node.native(2) if node.has(2) else np.array(np.inf)
     # With low > high the specification makes everything high, so high decides first.
     capped, raised = z > high, z < low
     raised &= ~capped & (low <= high)
     capped |= low > high
-    inside = ~(capped | raised)
-    offset = np.where(capped, high, np.where(raised, low, 0.0))
-    return pieces(node, inside, offset, low, high)
+    held = [np.zeros(()) if node.traced(i) else edge for i, edge in ((1, low), (2, high))]
+    offset = np.where(capped, held[1], np.where(raised, held[0], 0.0))
+    found = pieces(node, ~(capped | raised), offset, low, high)
+    moving = {i: weighted(node, i, m) for i, m in ((1, raised), (2, capped)) if node.traced(i)}
+    return replace(found, terms={**found.terms, **moving})
 
 
 @rule("HardSigmoid")
@@ -78,3 +91,12 @@ def hard_sigmoid(node: NodeAtX) -> Affine:
 def absolute(node: NodeAtX) -> Affine:
     """``|z|``; slope 0 at the tie z = 0."""
     return pieces(node, np.sign(node.native(0)), None, 0)
+
+
+@rule("Shrink")
+def shrink(node: NodeAtX) -> Affine:
+    """Zero between -lambd and lambd; outside of that moved towards zero by ``bias``."""
+    z, lambd = node.native(0), node.attr("lambd")
+    outside = np.abs(z) > lambd
+    offset = np.where(outside, -np.sign(z) * node.attr("bias"), 0.0)
+    return pieces(node, outside, offset, -lambd, lambd)

@@ -17,8 +17,8 @@ from onnxlin.rules.reduce import average
 from onnxlin.rules.registry import rule
 
 
-def _taps(node: NodeAtX) -> tuple[list[Array], Shape, Shape]:
-    """For each spatial axis, where each window's taps lie; and the pads before and after."""
+def window_taps(node: NodeAtX) -> tuple[list[Array], Shape, Shape]:
+    """Where each window's taps lie along each spatial axis; and the pads before and after."""
     node.ignore("ceil_mode")  # the output shape has it
     spatial, kernel = node.shape(0)[2:], tuple(node.attr("kernel_shape"))
     strides, dilations = strides_and_dilations(node, len(kernel))
@@ -33,7 +33,7 @@ def max_pool(node: NodeAtX) -> Affine:
 
     ``x : (N, C, *spatial) -> y : (N, C, *pooled)``. Source: ONNX operator specification, MaxPool.
     """
-    taps, _, _ = _taps(node)
+    taps, _, _ = window_taps(node)
     z = node.native(0)
     index = node.captured("Indices")
     if node.attr("storage_order"):
@@ -74,7 +74,7 @@ def average_pool(node: NodeAtX) -> Affine:
     divided by its taps inside of the padded input, else by those inside of the input.
     Source: ONNX operator specification, AveragePool.
     """
-    taps, begin, end = _taps(node)
+    taps, begin, end = window_taps(node)
     padded, ceil = bool(node.attr("count_include_pad")), bool(node.attr("ceil_mode"))
     steps: list[LinearMap] = [identity(node.shape(0))]
     for i, index in enumerate(taps):

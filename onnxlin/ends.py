@@ -1,0 +1,178 @@
+"""The two ends of what is linearised: the tensors named, or those chosen for the caller."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from onnxlin.errors import InputError, TensorNameError
+from onnxlin.graph import Graph, Node
+
+Names = Iterable[str] | str | None
+
+LOGITS = "logits"
+# What turns logits into probabilities, and what may stand between it and the output.
+SQUASHING = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
+CARRYING = frozenset(
+    {"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Cast"}
+)
+
+
+@dataclass(frozen=True)
+class End:
+    """Chosen tensors, and what to tell the caller about the choice.
+
+    Parameters
+    ----------
+    names : tuple of str
+    note : str or None
+    """
+
+    names: tuple[str, ...]
+    note: str | None = None
+
+
+def first_end(graph: Graph, inputs: Names, integers: frozenset[str]) -> End:
+    """Choose where the map starts.
+
+    Parameters
+    ----------
+    inputs : tensor names, or None
+        None takes the graph's float inputs; where it has none, the first float tensors that
+        follow its inputs: embeddings that the integers look up, else whatever is float first.
+    integers : frozenset of str
+        Tensors that may be named although they are not float.
+
+    Raises
+    ------
+    TensorNameError, InputError
+    """
+    if inputs is not None:
+        chosen = _named(graph, inputs, "inputs", integers)
+        constants = [name for name in chosen if name in graph.initialisers]
+        if constants:
+            raise TensorNameError(
+                f"inputs={constants!r} are initialisers: constants of the model, not functions "
+                "of x."
+            )
+        return End(chosen)
+    floats = tuple(name for name, kind in graph.inputs.items() if kind.is_float)
+    if floats:
+        return End(floats)
+    found = ", ".join(f"{name!r} ({kind})" for name, kind in graph.inputs.items()) or "none at all"
+    looked_up, first = _first_floats(graph)
+    starts = tuple(looked_up or first)
+    if not starts:
+        raise InputError(
+            f"The model has no float input to linearise (its inputs: {found}), and no float "
+            "tensor follows them. Only a float tensor has a linear map."
+        )
+    return End(
+        starts,
+        f"the model's inputs are no floats ({found}); the map starts at {', '.join(starts)}",
+    )
+
+
+def _first_floats(graph: Graph) -> tuple[list[str], list[str]]:
+    """First float tensors on every way from the inputs: looked up in a table, and all of them."""
+    reached = set(graph.inputs)
+    looked_up, first = [], []
+    for node in graph.nodes:
+        if reached.isdisjoint(node.reads):
+            continue
+        floats = [o for o in node.writes if o in graph.elem_types and graph.may_be_float(o)]
+        first += floats
+        # A lookup reads a float table that is no function of the inputs.
+        tables = [n for n in node.reads if n not in reached and graph.may_be_float(n)]
+        looked_up += floats if tables and node.op_type.startswith(("Gather", "Embed")) else []
+        # Behind a float tensor nothing is first any more.
+        reached.update(o for o in node.writes if o not in floats)
+    return looked_up, first
+
+
+def last_end(graph: Graph, outputs: Names, integers: frozenset[str]) -> End:
+    """Choose where the map ends.
+
+    Parameters
+    ----------
+    outputs : tensor names, "logits" or None
+        None takes the graph's float outputs. "logits", where no tensor has that name, takes what
+        goes into a softmax or sigmoid at the end.
+    integers : frozenset of str
+        Tensors that may be named although they are not float.
+
+    Raises
+    ------
+    TensorNameError
+    """
+    asked = [outputs] if isinstance(outputs, str) else outputs
+    asked = None if asked is None else list(asked)
+    if asked is not None and (asked != [LOGITS] or LOGITS in graph.tensors):
+        return End(_named(graph, asked, "outputs", integers))
+    ends = (_before_maps(graph, n) for n in graph.outputs)
+    floats = tuple(n for n in ends if graph.may_be_float(n) or n in integers)
+    if not floats:
+        raise TensorNameError(
+            f"None of the model's outputs {list(graph.outputs)} is a float tensor. Choose a float "
+            "tensor inside with outputs=[...]."
+        )
+    return End(floats) if asked is None else _before_squashing(graph, floats)
+
+
+def _before_maps(graph: Graph, name: str) -> str:
+    """Return the table of scores that a classifier's output, a list of maps, is made of."""
+    node = graph.producer.get(name)
+    return node.inputs[0] if node is not None and node.op_type == "ZipMap" else name
+
+
+def _before_squashing(graph: Graph, outputs: tuple[str, ...]) -> End:
+    """Step back over what turns logits into probabilities."""
+    pairs = {name: _squashing(graph, name) for name in outputs}
+    stripped = [f"{node.op_type} at node {node.name!r}" for node in pairs.values() if node]
+    names = tuple(_own_input(graph, node) if node else name for name, node in pairs.items())
+    what = f"left out {', '.join(stripped)}" if stripped else "found no softmax or sigmoid to leave"
+    return End(tuple(dict.fromkeys(names)), f'outputs="logits" {what}: {", ".join(names)}')
+
+
+def _own_input(graph: Graph, node: Node) -> str:
+    """First input of a node in the file, where its newest form is several nodes."""
+    name = node.inputs[0]
+    while (maker := graph.producer.get(name)) is not None and maker.source is node.source:
+        name = maker.inputs[0]
+    return name
+
+
+def _squashing(graph: Graph, name: str) -> Node | None:
+    """Return the softmax or sigmoid that a tensor comes from through nothing but layout."""
+    node = graph.producer.get(name)
+    while node is not None and node.op_type in CARRYING and node.domain == "":
+        node = graph.producer.get(node.inputs[0])
+    return node if node is not None and node.op_type in SQUASHING else None
+
+
+def _named(
+    graph: Graph, names: Iterable[str] | str, what: str, integers: frozenset[str]
+) -> tuple[str, ...]:
+    """Check names of tensors."""
+    chosen = [names] if isinstance(names, str) else list(dict.fromkeys(names))
+    if not chosen:
+        raise TensorNameError(f"{what}=[] names no tensor; leave it out to take the model's own.")
+    unknown = [name for name in chosen if name not in graph.tensors]
+    if unknown:
+        raise TensorNameError(
+            f"{what}={unknown!r}: no such tensor in the graph. "
+            f"Did you mean {_similar(graph, unknown[0])}?"
+        )
+    wrong = [name for name in chosen if not graph.may_be_float(name) and name not in integers]
+    if wrong:
+        raise TensorNameError(
+            f"{what}={wrong!r}: not a float tensor, so it has no linear map. Where it holds "
+            'quantised numbers, rounding="straight-through" gives it one.'
+        )
+    return tuple(chosen)
+
+
+def _similar(graph: Graph, name: str) -> str:
+    close = difflib.get_close_matches(str(name), sorted(graph.tensors), n=4, cutoff=0.4)
+    return ", ".join(repr(c) for c in close or [*graph.inputs, *graph.outputs][:4])

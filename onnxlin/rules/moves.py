@@ -1,0 +1,196 @@
+"""Operators that only move entries, at positions that do not change with x or that x decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from onnxlin.primitives import Along, Array, LinearMap, Reshape, Select, Shape, adjoint, chain
+from onnxlin.rules.affine import Affine
+from onnxlin.rules.at_x import NodeAtX
+from onnxlin.rules.padding import positions, spatial_attr, strides_and_dilations
+from onnxlin.rules.registry import rule
+
+
+def places(shape: Shape) -> Array:
+    """Return the C-order position of every entry, in an array of that shape."""
+    return np.arange(prod(shape)).reshape(shape)
+
+
+def _read(node: NodeAtX, index: Array) -> Affine:
+    """Copy input 0 at flat positions."""
+    return Affine({0: Select.of(node.shape(0), index)}, roundings=0)
+
+
+def elements(shape: Shape, index: Array, axis: int) -> Array:
+    """Flat positions that an index array along one axis points at, negatives from the back.
+
+    The index may be shorter than ``shape`` along the other axes.
+    """
+    grid: list[Array] = list(np.indices(index.shape, sparse=True))
+    grid[axis] = index
+    found: Array = places(shape)[tuple(grid)]
+    return found
+
+
+def slices(shape: Shape, index: Array, batch_dims: int = 0) -> Array:
+    """Flat positions of the slices that the last axis of an index array points at.
+
+    ``index : (*batch, *k, depth) -> (*batch, *k, *shape[batch_dims + depth:])``.
+    """
+    grid: tuple[Array, ...] = np.indices(index.shape[:batch_dims], sparse=True)
+    rest = index.ndim - 1 - batch_dims
+    batch = tuple(g.reshape(*g.shape, *(1,) * rest) for g in grid)
+    found: Array = places(shape)[(*batch, *np.moveaxis(index, -1, 0))]
+    return found.reshape((*index.shape[:-1], *shape[batch_dims + index.shape[-1] :]))
+
+
+@rule("GatherElements", constant=(1,))
+def gather_elements(node: NodeAtX) -> Affine:
+    """Entries at one position along an axis for each output."""
+    shape = node.shape(0)
+    index = elements(shape, node.constant(1), node.attr("axis") % len(shape))
+    return _read(node, index)
+
+
+@rule("GatherND", constant=(1,))
+def gather_nd(node: NodeAtX) -> Affine:
+    """Slices at tuples of positions."""
+    return _read(node, slices(node.shape(0), node.constant(1), node.attr("batch_dims")))
+
+
+@rule("Compress", constant=(1,))
+def compress(node: NodeAtX) -> Affine:
+    """Slices along an axis, or entries of the flattened input, where a condition holds."""
+    shape, axis = node.shape(0), node.attr("axis")
+    condition = node.native(1)
+    if axis is None:
+        # What lies beyond the end of a short condition is left out.
+        return _read(node, np.compress(condition[: prod(shape)], np.arange(prod(shape))))
+    axis = axis % len(shape)
+    (kept,) = np.nonzero(condition[: shape[axis]])
+    return Affine({0: Along.take(shape, axis, kept)}, roundings=0)
+
+
+@rule("ReverseSequence", constant=(1,))
+def reverse_sequence(node: NodeAtX) -> Affine:
+    """The first entries along the time axis backwards, as many as each batch entry says."""
+    time_axis, batch_axis = node.attr("time_axis"), node.attr("batch_axis")
+    at = np.moveaxis(places(node.shape(0)), (batch_axis, time_axis), (0, 1))
+    lengths = node.constant(1)[:, None]
+    time = np.arange(at.shape[1])
+    order = np.where(time < lengths, lengths - 1 - time, time)
+    turned = np.take_along_axis(at, order.reshape(*order.shape, *(1,) * (at.ndim - 2)), axis=1)
+    return _read(node, np.moveaxis(turned, (0, 1), (batch_axis, time_axis)))
+
+
+@rule("Trilu", constant=(1,))
+def trilu(node: NodeAtX) -> Affine:
+    """Upper or lower triangle of the last two axes, zeros elsewhere."""
+    k = int(node.constant(1).item()) if node.has(1) else 0
+    shape = node.shape(0)
+    inside = (np.triu if node.attr("upper") else np.tril)(np.ones(shape[-2:], dtype=bool), k)
+    # A product with a mask would turn infinite entries outside of the triangle into NaN.
+    return _read(node, np.where(inside, places(shape), -1))
+
+
+@rule("MaxUnpool", constant=(1, 2))
+def max_unpool(node: NodeAtX) -> Affine:
+    """Entries put at flat positions of the output, zeros elsewhere; of several the last stays."""
+    node.ignore("kernel_shape", "pads", "strides")  # the output shape has them
+    source = np.full(prod(node.out_shape), -1)
+    index = node.constant(1).ravel()
+    source[index] = np.arange(index.size)
+    return _read(node, source.reshape(node.out_shape))
+
+
+@rule("TopK", captures=("Indices",))
+def top_k(node: NodeAtX) -> Affine:
+    """The largest or smallest entries along an axis, which the runtime has picked and ordered.
+
+    Margin: how far each one is from the values next to it, picked or not.
+    """
+    node.ignore("largest", "sorted")  # the runtime's choice has them
+    z, axis = node.native(0), node.attr("axis") % len(node.shape(0))
+    index = node.captured("Indices")
+    return Affine(
+        {0: Select.of(z.shape, elements(z.shape, index, axis))},
+        margin=lambda: np.take_along_axis(gaps(z, axis), index, axis=axis),
+        roundings=0,
+    )
+
+
+def gaps(z: Array, axis: int) -> Array:
+    """Distance of every entry from the value next to it among those along an axis."""
+    order = np.argsort(z, axis=axis)
+    # Wider than the runtime's numbers, so that a gap is never rounded to a tie.
+    ranked = np.take_along_axis(z, order, axis=axis).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        steps = np.diff(ranked, axis=axis)
+    # Equal infinities are a tie as well.
+    steps = np.where(np.isnan(steps), 0.0, steps)
+    end = np.full_like(steps, np.inf, shape=[1 if i == axis else n for i, n in enumerate(z.shape)])
+    near = np.minimum(
+        np.concatenate([end, steps], axis=axis), np.concatenate([steps, end], axis=axis)
+    )
+    found = np.empty_like(near)
+    np.put_along_axis(found, order, near, axis=axis)
+    return found
+
+
+@rule("Unique", captures=("indices",))
+def unique(node: NodeAtX) -> Sequence[Affine]:
+    """First occurrence of every value, or of every slice along an axis; the rest is integers.
+
+    Margin: distance from the next value; for slices that of their first entries, which is the
+    least that any order or equality of slices can hang on.
+    """
+    node.ignore("sorted")  # the order of the indices has it
+    z, axis, index = node.native(0), node.attr("axis"), node.captured("indices")
+    if axis is None:
+        firsts = z.ravel()
+        taken: LinearMap = Select.of(z.shape, index)
+    else:
+        axis = axis % z.ndim
+        firsts = np.moveaxis(z, axis, 0).reshape(z.shape[axis], -1)[:, 0]
+        taken = Along.take(z.shape, axis, index)
+    return [Affine({0: taken}, margin=lambda: gaps(firsts, 0)[index], roundings=0)]
+
+
+@rule("Col2Im", constant=(1, 2))
+def col2im(node: NodeAtX) -> Affine:
+    """Add up columns of blocks where they lie in the image: the adjoint of cutting blocks out.
+
+    ``x : (N, C * prod(block), L) -> y : (N, C, *image)``.
+    """
+    image, block = (tuple(int(n) for n in node.constant(i)) for i in (1, 2))
+    rank = len(image)
+    strides, dilations = strides_and_dilations(node, rank)
+    pads = spatial_attr(node, "pads", 2 * rank, 0)
+    reach = [(k - 1) * d + 1 for k, d in zip(block, dilations, strict=True)]
+    padded = [n + a + b for n, a, b in zip(image, pads[:rank], pads[rank:], strict=True)]
+    counts = [(n - r) // s + 1 for n, r, s in zip(padded, reach, strides, strict=True)]
+    windows = zip(counts, block, strides, dilations, pads[:rank], strict=True)
+    cut = Select.of(node.out_shape, _blocks(node.out_shape, [positions(*w) for w in windows]))
+    return Affine({0: chain(Reshape(node.shape(0), cut.out_shape), adjoint(cut))})
+
+
+def _blocks(shape: Shape, taps: list[Array]) -> Array:
+    """Flat position in the image of every entry of every block, -1 outside.
+
+    Returns
+    -------
+    integer array, shape (N, C, *block, *places)
+    """
+    rank = len(taps)
+    flat, inside = np.zeros((), dtype=np.int64), np.ones((), dtype=bool)
+    for axis, index in enumerate(taps):
+        shaped = [1] * (2 * rank)
+        shaped[axis], shaped[rank + axis] = index.shape[1], index.shape[0]
+        place = index.T.reshape(shaped)
+        inside = inside & (place >= 0) & (place < shape[2 + axis])
+        flat = flat * shape[2 + axis] + place
+    planes = places(shape[:2]).reshape(*shape[:2], *(1,) * (2 * rank)) * prod(shape[2:])
+    return np.where(inside, planes + flat, -1)

@@ -1,0 +1,68 @@
+"""Softmax, its logarithm, and its hard form."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import special
+
+from onnxlin.primitives import Array, Broadcast, Diagonal, LinearMap, Sum, adjoint, chain, identity
+from onnxlin.rules.affine import Affine
+from onnxlin.rules.at_x import NodeAtX
+from onnxlin.rules.axes import kept_shape
+from onnxlin.rules.registry import rule
+
+
+def centred(p: Array, axes: tuple[int, ...], dtype: np.dtype) -> LinearMap:
+    """``z -> z - <p, z>``, the p-weighted mean over axes taken away."""
+    kept = kept_shape(p.shape, axes)
+    total = adjoint(Broadcast(kept, p.shape))
+    minus = Diagonal.of(kept, np.asarray(-1, dtype=dtype))
+    mean = chain(Diagonal.of(p.shape, p), total, minus, Broadcast(kept, p.shape))
+    return Sum.of(identity(p.shape), mean)
+
+
+@rule("Softmax", status="smooth")
+def softmax(node: NodeAtX) -> Affine:
+    """``exp(z) / sum exp(z)`` along an axis; ``frozen`` holds the weights."""
+    z, axis = node.value(0), node.attr("axis") % len(node.out_shape)
+    p = node.cast(_weights(z, axis))
+    if node.frozen:
+        # The exponent z - max z is rounded, which moves its exponential by that many units.
+        top = np.maximum(z.max(axis=axis, keepdims=True), np.finfo(z.dtype).min)
+        size = p * (1 + np.where(p > 0, np.abs(z - top), 0))
+        return Affine({}, p, None, size, roundings=16)
+    jacobian = chain(centred(p, (axis,), node.dtype), Diagonal.of(p.shape, p))
+    return tangent(node, jacobian, p)
+
+
+def _weights(z: Array, axis: int) -> Array:
+    """Softmax; 0 for rows that a mask put at -inf as a whole, where the runtime has NaN."""
+    top = z.max(axis=axis, keepdims=True, initial=-np.inf)
+    return special.softmax(np.where(np.isneginf(top), 0, z), axis=axis) * ~np.isneginf(top)
+
+
+@rule("LogSoftmax", status="smooth")
+def log_softmax(node: NodeAtX) -> Affine:
+    """``z - log sum exp(z)`` along an axis; ``frozen`` holds the logarithm."""
+    z, axis = node.value(0), node.attr("axis") % len(node.out_shape)
+    lse = special.logsumexp(z, axis=axis, keepdims=True)
+    if node.frozen:
+        return Affine({0: identity(z.shape)}, node.cast(-lse), roundings=16)
+    p = node.cast(np.exp(z - lse))
+    return tangent(node, centred(p, (axis,), node.dtype), node.cast(z - lse))
+
+
+def tangent(node: NodeAtX, jacobian: LinearMap, value: Array, roundings: int = 16) -> Affine:
+    """Touch a function of input 0 with this Jacobian and this value at x."""
+    z = node.value(0)
+    # Entries that a mask put at -inf have no weight, and 0 * inf is no number.
+    z = np.where(np.isfinite(z), z, 0)
+    size = np.abs(value) + jacobian.absolute().matvec(np.abs(z)[None])[0]
+    return Affine({0: jacobian}, value - jacobian.matvec(z[None])[0], None, size, roundings)
+
+
+@rule("Hardmax", status="constant")
+def hardmax(node: NodeAtX) -> Affine:
+    """1 at the largest entry, 0 elsewhere."""
+    node.ignore("axis")
+    return Affine({}, node.cast(node.result()))

@@ -1,0 +1,131 @@
+"""A program in the making, and how a rule's answer becomes a step of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from onnxlin.errors import RuleError
+from onnxlin.graph import Node, is_float
+from onnxlin.primitives import Array, Diagonal, LinearMap, identity
+from onnxlin.program import Step
+from onnxlin.rules import Affine, NodeAtX
+
+
+@dataclass(frozen=True, eq=False)
+class Build:
+    """A program in the making, at one x.
+
+    Parameters
+    ----------
+    values : dict
+        Tensor -> what onnxruntime computed; bodies add theirs.
+    dtype : numpy.dtype
+    steps : list of Step
+    own : {tensor: array}
+        The program's own forward pass, as far as somebody asked for it.
+    alive : set of str
+        Tensors that, at this x, really depend on the inputs: a locally constant node ends it.
+    made : set of str
+        Tensors that a step makes, whether they depend on the inputs or are held.
+    whole : {str: str}
+        Tensor -> the sequence that holds it.
+    narrow : bool
+        Whether the run starts from coarser numbers than the map is made of: then even a tensor of
+        the map's own type carries their rounding.
+    """
+
+    values: dict[str, Array]
+    dtype: np.dtype[Any]
+    steps: list[Step]
+    own: dict[str, Array]
+    alive: set[str]
+    made: set[str] = field(default_factory=set)
+    whole: dict[str, str] = field(default_factory=dict)
+    narrow: bool = False
+
+    def add(self, steps: Sequence[Step]) -> None:
+        """Append steps."""
+        self.steps.extend(steps)
+        self.alive.update(step.output for step in steps if step.terms)
+        self.made.update(step.output for step in steps)
+
+    def forward(self, name: str) -> Array:
+        """Value of a tensor in the program's own forward pass."""
+        if name not in self.own:
+            for step in self.steps:
+                if step.output not in self.own:
+                    native, own = self.values[step.output], step(self.own)
+                    # Infinities, and the NaN of a row that is masked as a whole, are as they are.
+                    fine = np.isfinite(native)
+                    self.own[step.output] = own if fine.all() else np.where(fine, own, native)
+        return self.own[name]
+
+
+def is_float_array(value: Any) -> bool:
+    """Whether a value of a run is a tensor of floats."""
+    return isinstance(value, np.ndarray) and is_float(value.dtype)
+
+
+def alias(node: Node, source: str, target: str, build: Build) -> Step:
+    """Hand a tensor on under another name; infinities are as the runtime has them there."""
+    shape = build.values[target].shape
+    value, size = None, None
+    term: tuple[tuple[str, LinearMap], ...] = ()
+    fine = np.isfinite(build.values[source])
+    if source not in build.alive or not fine.all():
+        value = np.where(fine & (source in build.alive), 0, build.values[target])
+        value = value.astype(build.dtype)
+        size = np.abs(value)
+    if source in build.alive:
+        whole = identity(shape)
+        op = whole if fine.all() else Diagonal.of(shape, fine.astype(build.dtype))
+        term = ((source, op),)
+    return Step(node, target, shape, "expanded", term, value, size, None, 1, varies=True)
+
+
+def make_step(at_x: NodeAtX, i: int, piece: Affine, status: str) -> Step:
+    """Move the terms of operands that do not depend on x into the bias, and check the shapes."""
+    shape, node = at_x.out_shapes[i], at_x.node
+    terms, biases, sizes, added = [], [], [], 0
+    if piece.bias is not None:
+        biases.append(piece.bias)
+        sizes.append(np.abs(piece.bias) if piece.bias_size is None else piece.bias_size)
+    elif piece.bias_size is not None:
+        sizes.append(piece.bias_size)
+    for position, op in piece.terms.items():
+        operand = at_x.operand(position)
+        if op.in_shape != operand.shape or op.out_shape != shape:
+            raise RuleError(
+                f"The rule of {node.op_type} answered at node {node.name!r} with a map "
+                f"{op.in_shape} -> {op.out_shape} for input {position}; the run has "
+                f"{operand.shape} -> {shape}."
+            )
+        if operand.traced:
+            terms.append((operand.name, op))
+        else:
+            value = at_x.value(position)[None].astype(at_x.dtype, copy=False)
+            biases.append(op.matvec(value)[0])
+            added += op.fan_in  # the runtime adds these up all the same
+            sizes.append(op.absolute().matvec(np.abs(value))[0])
+    unsure = [(at_x.operand(j), op) for j, op in {**piece.terms, **piece.held}.items()]
+    return Step(
+        node=node,
+        output=node.outputs[i],
+        shape=shape,
+        status=status,
+        terms=tuple(terms),
+        bias=_total(biases),
+        bias_size=_total(sizes),
+        margin=piece.margin,
+        roundings=piece.roundings + len(biases) + len(terms) + added,
+        varies=at_x.looked,
+        held=tuple((o.name, op) for o, op in unsure if not (o.traced or o.fixed)),
+    )
+
+
+def _total(parts: list[Array]) -> Array | None:
+    return sum(parts[1:], start=parts[0]) if parts else None
