@@ -22,10 +22,11 @@ Shape = tuple[int, ...]
 
 # Larger tensors would make W of a random graph large without making it any richer.
 MOST_ENTRIES = 120
+ML = "ai.onnx.ml"
 
 
 class TooLarge(Exception):  # noqa: N818  # no error: the node is left out
-    """A node would make a tensor larger than `MOST_ENTRIES`."""
+    """A node would make a tensor larger than `MOST_ENTRIES`, or numbers that are not finite."""
 
 
 @dataclass
@@ -44,6 +45,8 @@ class Grow:
         The tensors that a further node may read.
     read : set of str
         The tensors that a node reads already.
+    outer : set of str
+        The tensors that subgraphs read.
     """
 
     draw: st.DrawFn
@@ -55,6 +58,7 @@ class Grow:
     live: list[str] = field(default_factory=list)
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     read: set[str] = field(default_factory=set)
+    outer: set[str] = field(default_factory=set)
 
     # What makers draw
 
@@ -166,42 +170,76 @@ class Grow:
         array = self.rng.normal(size=(*before, *sides))
         return self.floats(array + offset * np.sign(array))
 
+    # Tensors in the range of a function
+
+    def tame(self, name: str, most: float = 3.0) -> str:
+        """The same, scaled down if some entry is larger than ``most``."""
+        top = float(np.abs(self.values[name]).max(initial=0))
+        return self.add("Mul", [name, self.floats(most / top)]) if top > most else name
+
+    def between(self, name: str, low: float, high: float) -> str:
+        """A squashed tensor, with values strictly between two bounds."""
+        squashed = self.add("Sigmoid", [self.tame(name)])
+        scaled = self.add("Mul", [squashed, self.floats(high - low)])
+        return self.add("Add", [scaled, self.floats(low)])
+
     # Nodes
 
     def add(self, op_type: str, inputs: Sequence[str], outputs: int = 1, **attributes: Any) -> str:
-        """Add a node and run it; return its first output, the name of a live tensor."""
+        """Add a node and run it; return its first output, the name of a live tensor.
+
+        Further arguments are those of `add_all`.
+        """
         return self.add_all(op_type, inputs, outputs, **attributes)[0]
 
     def add_all(
-        self, op_type: str, inputs: Sequence[str], outputs: int = 1, **attributes: Any
+        self,
+        op_type: str,
+        inputs: Sequence[str],
+        outputs: int = 1,
+        *,
+        domain: str = "",
+        outer: Sequence[str] = (),
+        **attributes: Any,
     ) -> list[str]:
-        """Add a node of several outputs and run it; return their names."""
+        """Add a node of several outputs and run it; return their names.
+
+        ``outer`` are tensors that its subgraphs read.
+        """
         names = [f"t{len(self.nodes)}_{i}" for i in range(outputs)]
         if self.flag():
             # Exporters write defaults out; a rule must not take them for something unknown.
-            attributes = _defaults(op_type, self.opset) | attributes
+            attributes = _defaults(op_type, self.opset, domain) | attributes
         node = onnx.helper.make_node(
-            op_type, inputs, names, name=f"{op_type}_{len(self.nodes)}", **attributes
+            op_type,
+            inputs,
+            names,
+            name=f"{op_type}_{len(self.nodes)}",
+            domain=domain,
+            **attributes,
         )
-        made = dict(zip(names, self._run(node), strict=True))
+        self.outer.update(outer)
+        made = dict(zip(names, self._run(node, outer), strict=True))
+        if any(not np.isfinite(value).all() for value in made.values() if value.dtype.kind == "f"):
+            raise TooLarge
         if any(value.size > MOST_ENTRIES for value in made.values()):
             raise TooLarge
         self.nodes.append(node)
-        self.read.update(inputs)
+        self.read.update((*inputs, *outer))
         self.values |= made
         self.live += [name for name, value in made.items() if value.dtype == np.float32]
         return names
 
-    def _run(self, node: onnx.NodeProto) -> list[Array]:
+    def _run(self, node: onnx.NodeProto, outer: Sequence[str]) -> list[Array]:
         known = self.constants | self.values
-        feeds = {name: known[name] for name in node.input if name}
+        feeds = {name: known[name] for name in (*node.input, *outer) if name}
         return run(self._model([node], feeds, list(node.output)), feeds)
 
     def _model(
         self, nodes: Sequence[onnx.NodeProto], feeds: dict[str, Array], outputs: Sequence[str]
     ) -> onnx.ModelProto:
         given = {name: value for name, value in feeds.items() if name not in self.constants}
-        read = {name for node in nodes for name in node.input}
+        read = {name for node in nodes for name in node.input} | self.outer
         kept = {name: value for name, value in self.constants.items() if name in read}
         graph = onnx.helper.make_graph(
             nodes,
@@ -215,8 +253,8 @@ class Grow:
             [onnx.ValueInfoProto(name=name) for name in outputs],
             [onnx.numpy_helper.from_array(value, name) for name, value in kept.items()],
         )
-        opset = onnx.helper.make_opsetid("", self.opset)
-        return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10)
+        opsets = [onnx.helper.make_opsetid("", self.opset), onnx.helper.make_opsetid(ML, 3)]
+        return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
     def model(self, outputs: Sequence[str]) -> onnx.ModelProto:
         """The graph so far, with the outputs chosen and typed."""
@@ -242,9 +280,9 @@ def run(model: onnx.ModelProto, feeds: dict[str, Array]) -> list[Array]:
     return session.run(None, {name: feeds[name] for name in wanted})
 
 
-def _defaults(op_type: str, opset: int) -> dict[str, Any]:
+def _defaults(op_type: str, opset: int, domain: str) -> dict[str, Any]:
     """The attributes of an operator that have defaults."""
-    schema = onnx.defs.get_schema(op_type, opset)
+    schema = onnx.defs.get_schema(op_type, 3 if domain == ML else opset, domain)
     given = {name: a.default_value for name, a in schema.attributes.items()}
     return {n: onnx.helper.get_attribute_value(a) for n, a in given.items() if a.name}
 

@@ -130,9 +130,9 @@ CASES: dict[str, Case] = {
         r"names \['c'\] unknown and lacks \['b'\] needed inputs; .*'a': float32\[2\]",
     ),
     "integer input": (
-        at(ONLY_INTEGERS, np.array([0, 1])),
+        at("g (int64[2] i) => (int64[2] y) { y = Neg(i) }", np.array([0, 1])),
         onnxlin.InputError,
-        r"no float input .*'i' \(int64\[2\]\).*inputs=\[\.\.\.\].*\['e'\]",
+        r"no float input .*'i' \(int64\[2\]\).*no float tensor follows",
     ),
     "a sequence": (
         at(
@@ -223,10 +223,9 @@ CASES: dict[str, Case] = {
     "no rule": (
         at(NO_RULES, V),
         onnxlin.MissingRuleError,
-        r"(?s)3 of 3 nodes between inputs \['x'\] and outputs \['y'\].*"
+        r"(?s)2 of 3 nodes between inputs \['x'\] and outputs \['y'\].*"
         r"Gate \(opset 1\) at node 'gate': no rule for com\.example\.Gate.*"
         r"Swirl \(opset 1\) at node 'swirl': no rule.*"
-        r"Mul \(opset 18\) at node 'Mul:y': inputs 0 and 1 both depend on x.*"
         r"onnxlin knows \d+ operators.*docs/adding_a_rule\.md",
     ),
     "refused by the rule": (

@@ -1,13 +1,10 @@
-"""The specification's own cases: what is supported must come out as the specification says.
+"""The specification's own cases: W x + b is what it says, and W is the derivative.
 
-Which cases those are is computed with `onnxlin.check_model`, and their number is written down
-here, so that it cannot shrink unnoticed. ``pytest tests/test_spec_corpus.py -s`` lists the rest by
-reason.
+What becomes of the cases is written down here, so that it cannot get worse unnoticed.
+``python -m tests.corpus`` prints the whole table with its reasons.
 """
 
 from __future__ import annotations
-
-from collections import Counter
 
 import numpy as np
 import onnx
@@ -15,71 +12,264 @@ import onnxruntime
 import pytest
 
 import onnxlin
-from onnxlin.primitives import identity
-from onnxlin.rules import Affine, NodeAtX, Rule
-from tests.corpus import DepartsError, Outcome, assert_reproduces, cases, outcomes
+from onnxlin.primitives import Diagonal, identity
+from onnxlin.rules import RULES, Affine, NodeAtX, Rule
+from tests.corpus import PARTS, assert_reproduces, cases, counted, outcomes, part, survey, table
 
-# (onnx, onnxruntime) -> number of pairs of a case and the inputs that were linearised, by kind.
-EXPECTED = {
+VERSIONS = (onnx.__version__, onnxruntime.__version__)
+# (onnx, onnxruntime) -> for each part of the corpus, how many cases came out how. A "+" counts
+# those on a kink, where differences say nothing.
+EXPECTED: dict[tuple[str, str], dict[str, dict[str, int]]] = {
     ("1.23.2", "1.32.0"): {
-        "reproduced": 636,
-        "obstacle": 1883,
-        "no float": 531,
-        "runtime": 54,
-        "input": 26,
-        "refused": 10,
-        "departs": 2,
+        "a": {
+            "constant": 1,
+            "constant+": 1,
+            "departs": 10,
+            "input": 5,
+            "no float": 50,
+            "obstacle": 25,
+            "reproduced": 210,
+            "reproduced+": 1,
+            "runtime": 5,
+        },
+        "bc": {
+            "constant": 2,
+            "input": 24,
+            "no float": 185,
+            "obstacle": 11,
+            "reproduced": 138,
+            "reproduced+": 6,
+            "runtime": 26,
+        },
+        "defg": {
+            "constant": 1,
+            "constant+": 1,
+            "departs": 10,
+            "no float": 47,
+            "obstacle": 33,
+            "reproduced": 101,
+            "reproduced+": 21,
+            "runtime": 14,
+        },
+        "hijkl": {
+            "constant": 6,
+            "constant+": 1,
+            "no float": 54,
+            "reproduced": 146,
+            "reproduced+": 2,
+        },
+        "mnop": {
+            "constant+": 1,
+            "departs": 1,
+            "input": 3,
+            "no float": 71,
+            "obstacle": 15,
+            "reproduced": 97,
+            "reproduced+": 11,
+            "runtime": 3,
+        },
+        "qr": {
+            "constant+": 1,
+            "departs": 2,
+            "no float": 31,
+            "obstacle": 23,
+            "reproduced": 231,
+            "reproduced+": 7,
+            "runtime": 9,
+        },
+        "stuvwxyz": {
+            "constant+": 1,
+            "departs": 2,
+            "no float": 93,
+            "obstacle": 2,
+            "refused": 6,
+            "reproduced": 208,
+            "reproduced+": 13,
+            "runtime": 6,
+        },
     },
 }
-VERSIONS = (onnx.__version__, onnxruntime.__version__)
-# onnxruntime keeps align_corners exact where the cases round the output size, onnx issue 4583.
-DEPARTS = {
-    "test_resize_downsample_scales_linear_align_corners",
-    "test_resize_downsample_scales_cubic_align_corners",
+NARROW = "onnxruntime computes in float32 where the case rounds to 16 bits at every step"
+DFT = "onnxruntime's float32 transform is less exact than the case allows"
+CORNERS = "onnxruntime keeps align_corners exact where the case rounds the size, onnx issue 4583"
+UNPOOL = "onnxruntime reads the indices in the shape that they have without output_shape"
+# The map equals onnxruntime's result, but that is not what the case expects.
+DEPARTS: dict[str, str] = {
+    "test_attention_4d_causal_bf16": NARROW,
+    "test_attention_4d_causal_bf16_expanded": NARROW,
+    "test_attention_4d_causal_fp16": NARROW,
+    "test_attention_4d_causal_fp16_expanded": NARROW,
+    "test_attention_4d_padded_kv_bf16_expanded": NARROW,
+    "test_attention_4d_causal_padded_kv_bf16_expanded": NARROW,
+    "test_attention_4d_attn_mask_causal_bf16": NARROW,
+    "test_attention_4d_attn_mask_causal_bf16_expanded": NARROW,
+    "test_attention_3d_causal_bf16": NARROW,
+    "test_attention_3d_causal_bf16_expanded": NARROW,
+    "test_dft_opset19": DFT,
+    "test_dft_axis_opset19": DFT,
+    "test_dft_inverse_opset19": DFT,
+    "test_dft_rfft_opset19": DFT,
+    "test_dft_irfft_opset19": DFT,
+    "test_dft": DFT,
+    "test_dft_axis": DFT,
+    "test_dft_inverse": DFT,
+    "test_dft_rfft": DFT,
+    "test_dft_irfft": DFT,
+    "test_maxunpool_export_with_output_shape": UNPOOL,
+    "test_resize_downsample_scales_linear_align_corners": CORNERS,
+    "test_resize_downsample_scales_cubic_align_corners": CORNERS,
+    "test_stft": DFT,
+    "test_stft_with_window": DFT,
 }
 
 
-@pytest.fixture(scope="module")
-def found() -> list[Outcome]:
-    return [outcome for case in cases() for outcome in outcomes(case)]
-
-
-def test_supported_cases_are_reproduced(found: list[Outcome]) -> None:
-    counts = Counter(outcome.kind for outcome in found)
-    for (kind, reason), n in Counter((o.kind, o.reason[:90]) for o in found).most_common():
-        print(f"{n:5} {kind}: {reason}")
+@pytest.mark.parametrize("letters", PARTS)
+def test_cases_come_out(letters: str) -> None:
+    found = list(survey(part(letters)))
+    print(table(found))
+    failed = [f"{o.case}: {o.reason}" for o in found if o.kind == "FAILED"]
+    assert not failed, "\n".join(failed)
+    counts = counted(found)
     assert counts["reproduced"] > 0
     if VERSIONS in EXPECTED:
-        assert counts == EXPECTED[VERSIONS]
-        assert {o.case for o in found if o.kind == "departs"} == DEPARTS
+        assert counts == EXPECTED[VERSIONS][letters]
+        assert {o.case for o in found if o.kind == "departs"} <= set(DEPARTS)
 
 
-def test_every_standard_rule_has_a_case(found: list[Outcome]) -> None:
-    reproduced = {o.case for o in found if o.kind == "reproduced"}
-    models = {case.name: case.model for case in cases()}
-    seen = {n.op_type for name in reproduced for n in models[name].graph.node}
-    assert {op_type for domain, op_type in onnxlin.RULES if not domain} - seen == WITHOUT_CASE
+@pytest.mark.parametrize("op_type", sorted(n for d, n in RULES if d in ("", "ai.onnx.ml")))
+def test_every_standard_rule_has_a_case(op_type: str) -> None:
+    """Some case with this operator comes out; the simplest ones are tried first."""
+    having = [c for c in cases() if any(n.op_type == op_type for n in c.model.graph.node)]
+    having.sort(key=lambda case: len(case.model.graph.node))
+    kinds = set()
+    for outcome in (o for case in having for o in outcomes(case)):
+        kinds.add(outcome.kind)
+        if outcome.kind in ("reproduced", "constant", "random", "departs"):
+            assert op_type not in WITHOUT_CASE
+            return
+    assert op_type in WITHOUT_CASE, f"{op_type}: {kinds or 'no case at all'}"
 
 
-# Deprecated operators have no cases any more.
-WITHOUT_CASE: set[str] = set()
+NO_FLOATS = "its cases have no float that goes in and comes out: tests/rules"
+NO_CASES = "the corpus has no case of it: tests/rules"
+NO_KERNEL = "onnxruntime runs none of its cases: tests/rules"
+# Operators of which no case can come out, each with the reason.
+WITHOUT_CASE: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            "ArgMax",
+            "ArgMin",
+            "BitCast",
+            "BitShift",
+            "BitwiseAnd",
+            "BitwiseNot",
+            "BitwiseOr",
+            "BitwiseXor",
+            "BlackmanWindow",
+            "ConvInteger",
+            "EyeLike",
+            "HammingWindow",
+            "HannWindow",
+            "IsInf",
+            "IsNaN",
+            "LabelEncoder",
+            "MatMulInteger",
+            "NonMaxSuppression",
+            "NonZero",
+            "Or",
+            "QLinearConv",
+            "QLinearMatMul",
+            "SequenceInsert",
+            "SequenceMap",
+            "SplitToSequence",
+            "Trilu",
+            "Xor",
+        ),
+        NO_FLOATS,
+    ),
+    **dict.fromkeys(
+        (
+            "CastMap",
+            "CategoryMapper",
+            "ConcatFromSequence",
+            "DictVectorizer",
+            "FeatureVectorizer",
+            "GlobalLpPool",
+            "Imputer",
+            "LinearClassifier",
+            "LinearRegressor",
+            "MaxRoiPool",
+            "Multinomial",
+            "Normalizer",
+            "OneHotEncoder",
+            "Optional",
+            "RandomNormal",
+            "RandomNormalLike",
+            "RandomUniform",
+            "SVMClassifier",
+            "SVMRegressor",
+            "Scaler",
+            "SequenceAt",
+            "SequenceConstruct",
+            "SequenceErase",
+            "SimplifiedLayerNormalization",
+            "TreeEnsembleClassifier",
+            "TreeEnsembleRegressor",
+            "ZipMap",
+        ),
+        NO_CASES,
+    ),
+    **dict.fromkeys(
+        (
+            "Bernoulli",
+            "DequantizeLinear",
+            "Greater",
+            "OptionalGetElement",
+            "RandomUniformLike",
+            "RoiAlign",
+            "SwiGLU",
+        ),
+        NO_KERNEL,
+    ),
+}
 
 
-@pytest.mark.parametrize("fault", ["slope", "bias", "expected"])
+@pytest.mark.parametrize("fault", ["slope", "bias", "derivative", "frozen", "expected"])
 def test_a_wrong_value_is_caught(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison can fail: a planted bug in a rule, or another expected value."""
-    (case,) = (case for case in cases() if case.name == "test_leakyrelu")
+    (case,) = (case for case in cases() if case.name == "test_softplus")
     ((x,), (y,)) = case.data_sets[0]
     want = y + 1 if fault == "expected" else y
-    rule = onnxlin.RULES["", "LeakyRelu"]
+    rule = RULES["", "Softplus"]
 
     def wrong(node: NodeAtX) -> Affine:
         piece = rule.function(node)
+        assert isinstance(piece, Affine)
         if fault == "slope":
-            return Affine({0: identity(node.shape(0))})
-        return Affine(piece.terms, np.ones(node.out_shape))
+            return Affine({0: identity(node.shape(0))}, piece.bias)
+        if fault == "bias" or (fault == "frozen" and node.frozen):
+            return Affine(piece.terms, np.ones(node.out_shape))
+        if fault == "derivative" and not node.frozen:
+            # W x + b is right all the same: only differences tell.
+            shift = np.full(node.out_shape, 1e-3)
+            more = piece.bias + shift * node.value(0)
+            return Affine({0: Diagonal.of(node.shape(0), _slope(node) - shift)}, more)
+        return piece
 
-    if fault != "expected":
-        monkeypatch.setitem(onnxlin.RULES, ("", "LeakyRelu"), Rule(wrong))
-    with pytest.raises(DepartsError if fault == "expected" else AssertionError):
+    if fault == "expected":
+        assert assert_reproduces(case, {"x": x}, {"y": want}, ("x",))[0] == "departs"
+        return
+    monkeypatch.setitem(RULES, ("", "Softplus"), Rule(wrong, status="smooth"))
+    with pytest.raises(AssertionError):
         assert_reproduces(case, {"x": x}, {"y": want}, ("x",))
+
+
+def _slope(node: NodeAtX) -> np.ndarray:
+    return 1 / (1 + np.exp(-node.value(0)))
+
+
+def test_a_refusal_is_no_failure() -> None:
+    (case,) = (case for case in cases() if case.name == "test_training_dropout")
+    assert {o.kind for o in outcomes(case)} <= {"refused", "random"}
+    with pytest.raises(onnxlin.OnnxlinError):
+        onnxlin.linearize(case.model, case.data_sets[0][0][0])

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from onnxlin import AffineMap
+from onnxlin.layer import Layer
 
 Array = npt.NDArray[Any]
 
@@ -56,15 +57,16 @@ def by_hand(m: AffineMap) -> ByHand:
     """Multiply the matrices of the layers in order, from the inputs on."""
     W, b = _through(m, absolute=False)
     size, bias_size = _through(m, absolute=True)
-    terms = [matrix for layer in m.layers for matrix in layer.terms.values()]
-    roundings = sum(2 * _fullest(matrix) + 6 for matrix in terms) + 4 * len(m.layers) + 4
+    maps = [op for layer in m.layers for _, op in layer.step.terms]
+    roundings = sum(2 * max(op.fan_in, op.fan_out) + 6 for op in maps) + 4 * len(m.layers) + 4
     return ByHand(W, b, size, bias_size, roundings)
 
 
-def _fullest(matrix: sp.csr_array) -> int:
-    """Entries of the fullest row or column."""
-    rows = np.diff(matrix.indptr).max(initial=0)
-    return int(max(rows, np.bincount(matrix.indices).max(initial=0)))
+def _terms(layer: Layer, *, absolute: bool) -> list[tuple[str, sp.csr_array]]:
+    """Matrices of a layer; absolute ones map by map, before anything in them cancels."""
+    if not absolute:
+        return list(layer.terms.items())
+    return [(name, op.absolute().to_sparse(np.float64)) for name, op in layer.step.terms]
 
 
 def _through(m: AffineMap, *, absolute: bool) -> tuple[Array, Array]:
@@ -74,10 +76,10 @@ def _through(m: AffineMap, *, absolute: bool) -> tuple[Array, Array]:
     for layer in m.layers:
         # A sparse array whose entries can be looked at, as DESIGN promises.
         assert all(sp.issparse(matrix) for matrix in layer.terms.values())
-        terms = {n: abs(a) if absolute else a for n, a in layer.terms.items()}
+        terms = _terms(layer, absolute=absolute)
         bias = np.abs(layer.bias) if absolute else layer.bias
-        W[layer.output] = sum((a @ W[n] for n, a in terms.items()), np.zeros((bias.size, columns)))
-        b[layer.output] = sum((a @ b[n] for n, a in terms.items()), bias.astype(np.float64))
+        W[layer.output] = sum((a @ W[n] for n, a in terms), np.zeros((bias.size, columns)))
+        b[layer.output] = sum((a @ b[n] for n, a in terms), bias.astype(np.float64))
     for name, value in m.outputs.items():
         if name not in W:
             constant = value.ravel().astype(np.float64)

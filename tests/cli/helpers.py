@@ -7,6 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+OPSETS = [helper.make_opsetid("", 17), helper.make_opsetid("my.domain", 1)]
+
 
 def write_model(path, nodes, x=(1, 4), y=None, **initialisers) -> str:
     graph = helper.make_graph(
@@ -16,7 +18,7 @@ def write_model(path, nodes, x=(1, 4), y=None, **initialisers) -> str:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, y)],
         [onnx.numpy_helper.from_array(np.asarray(v), k) for k, v in initialisers.items()],
     )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    onnx.save(helper.make_model(graph, opset_imports=OPSETS), path)
     return str(path)
 
 

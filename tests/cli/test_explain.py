@@ -69,6 +69,7 @@ def test_options_reach_the_library(run_json, digit) -> None:
     found = run_json("explain", *digit, *options, "--rows", "7,0:2,-1", "--memory", "1GiB")
     assert found["map"] | {"plan": ""} == {
         "rows": 4, "columns": 784, "rows_note": "", "dtype": "float64", "mode": "frozen",
+        "rounding": "staircase", "notes": [], "status": {"exact": 12},
         "engine": "explicit", "plan": "",
     }  # fmt: skip
     assert [row["output"] for row in found["rows"]] == [7, 0, 1, 9]

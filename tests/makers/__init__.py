@@ -1,5 +1,11 @@
 """One maker an operator; importing this package fills the table `tests.grow.MAKERS`."""
 
-from tests.makers import arithmetic, layout, pointwise, reduce, resize, weights, windows
+from __future__ import annotations
 
-__all__ = ["arithmetic", "layout", "pointwise", "reduce", "resize", "weights", "windows"]
+from importlib import import_module
+from pkgutil import iter_modules
+
+__all__ = [found.name for found in iter_modules(__path__)]
+
+for _name in __all__:
+    import_module(f"{__name__}.{_name}")

@@ -12,19 +12,6 @@ def two_operands(g: Grow, op_type: str) -> None:
     g.add(op_type, pair if g.flag() else pair[::-1])
 
 
-@maker("Mul")
-def multiply(g: Grow, op_type: str) -> None:
-    x = g.pick()
-    pair = [x, g.constant_beside(g.shape(x))]
-    g.add(op_type, pair if g.flag() else pair[::-1])
-
-
-@maker("Div")
-def divide(g: Grow, op_type: str) -> None:
-    x = g.pick()
-    g.add(op_type, [x, g.constant_beside(g.shape(x), offset=0.5)])
-
-
 @maker("Sum", "Mean", "Max", "Min")
 def several_operands(g: Grow, op_type: str) -> None:
     x = g.pick()

@@ -10,43 +10,6 @@ import numpy as np
 from tests.grow import Grow, Shape, maker
 
 
-@maker("Gemm")
-def gemm(g: Grow, op_type: str) -> None:
-    x = g.pick(2, 2)
-    m, k = g.shape(x)
-    first = g.flag()
-    turned = {name: int(g.flag()) for name in ("transA", "transB")}
-    own = turned["transA" if first else "transB"]
-    inner = (k, m)[own] if first else (m, k)[own]
-    outer = (m, k)[own] if first else (k, m)[own]
-    other = g.integer(1, 4)
-    flipped = turned["transB" if first else "transA"]
-    shape = (inner, other) if first else (other, inner)
-    weight = g.weight(*(shape[::-1] if flipped else shape), fan=inner)
-    out = (outer, other) if first else (other, outer)
-    c = g.choice(None, out, (out[1],), (1, out[1]), (out[0], 1), ())
-    inputs = [x, weight] if first else [weight, x]
-    fits = [name for name in g.live if g.shape(name) in (out, (1, out[1]))]
-    if c is not None:
-        inputs.append(g.choice(g.weight(*c), *fits))
-    g.add(op_type, inputs, **g.some(alpha=0.5, beta=-1.5), **turned)
-
-
-@maker("MatMul")
-def matmul(g: Grow, op_type: str) -> None:
-    x = g.pick(1, 4)
-    shape = g.shape(x)
-    right = g.flag()
-    inner = shape[-1] if right or len(shape) == 1 else shape[-2]
-    core = (inner, g.integer(1, 3)) if right else (g.integer(1, 3), inner)
-    core = g.choice(core, (inner,))
-    batch: Shape = ()
-    if len(core) == 2:
-        batch = g.choice((), tuple(1 if g.flag() else n for n in shape[:-2]), (2, *shape[:-2]))
-    weight = g.weight(*batch, *core, fan=inner)
-    g.add(op_type, [x, weight] if right else [weight, x])
-
-
 def window(g: Grow, spatial: Shape, *, small_pads: bool = False) -> dict[str, Any]:
     """Kernel, strides, dilations and pads that fit the spatial axes.
 
