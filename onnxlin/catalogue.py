@@ -28,6 +28,12 @@ CLASSES = {
 RENAMED = {"Upsample": "Resize", "Scatter": "ScatterElements"}
 """Operators that no longer exist, and those whose newest form they are brought to."""
 
+REMARKS = {
+    ("", "ScatterElements"): "products of its reduction mul are smooth",
+    ("", "ScatterND"): "products of its reduction mul are smooth",
+}
+"""What a class leaves unsaid."""
+
 REASONS: dict[tuple[str, str], tuple[str, str]] = {
     ("ai.onnx.ml", "CastMap"): ("not numeric", "reads a map"),
     ("ai.onnx.ml", "DictVectorizer"): ("not numeric", "reads a map"),
@@ -67,6 +73,8 @@ def classify(schema: onnx.defs.OpSchema) -> tuple[str, str]:
     key = (schema.domain, RENAMED.get(schema.name, schema.name))
     rule = RULES.get(key)
     if rule is not None:
+        if key in REMARKS:
+            return rule.status, REMARKS[key]
         straight = "identity under straight-through rounding" if key in STRAIGHT else ""
         newest = f"becomes {key[1]}" if key[1] != schema.name else straight
         return rule.status, newest
