@@ -9,6 +9,7 @@ from onnxlin.primitives import Array, Broadcast, Diagonal, LinearMap, Sum, adjoi
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
 from onnxlin.rules.axes import kept_shape
+from onnxlin.rules.contest import lead
 from onnxlin.rules.registry import rule
 
 
@@ -63,6 +64,6 @@ def tangent(node: NodeAtX, jacobian: LinearMap, value: Array, roundings: int = 1
 
 @rule("Hardmax", status="constant")
 def hardmax(node: NodeAtX) -> Affine:
-    """1 at the largest entry, 0 elsewhere."""
-    node.ignore("axis")
-    return Affine({}, node.cast(node.result()))
+    """1 at the largest entry of an axis, 0 elsewhere; it jumps where another one overtakes it."""
+    entries = np.moveaxis(node.native(0), node.attr("axis"), -1)
+    return Affine({}, node.cast(node.result()), margin=lambda: lead(entries))
