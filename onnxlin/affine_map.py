@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -71,7 +71,7 @@ class AffineMap:
         engine: str,
         plan: str,
         dtype: npt.DTypeLike,
-        origin: Origin | None,
+        origin: Origin | Callable[[], Origin] | None,
         notes: Sequence[str] = (),
         rounding: str = "staircase",
         solution: Solution | None = None,
@@ -269,6 +269,8 @@ class AffineMap:
         return cls(**found, solution=solution, origin=None)
 
     def _made_from(self, what: str) -> Origin:
+        if callable(self._origin):
+            self._origin = self._origin()
         if self._origin is None:
             raise DetachedError(
                 f"{what} needs the linear program, which a map loaded from a file does not have. "

@@ -18,7 +18,7 @@ from onnxlin.rules import Affine, Body, NodeAtX, Operand, Rule, rule_of
 from onnxlin.section import Section, make_section
 from onnxlin.sequences import flattened
 from onnxlin.steps import Build, alias, is_float_array, make_step
-from onnxlin.trace import Tracer
+from onnxlin.trace import Captures, OpenTracer
 
 
 class Builder:
@@ -29,14 +29,16 @@ class Builder:
     Parameters
     ----------
     section : Section
-    tracer : Tracer
+    open_tracer : callable
+        Opens the runtime for a section, with the outputs that its rules ask for.
     mode : {"tangent", "frozen"}
     """
 
-    def __init__(self, section: Section, tracer: Tracer, mode: str) -> None:
+    def __init__(self, section: Section, open_tracer: OpenTracer, mode: str) -> None:
         self.section = section
-        self.tracer = tracer
         self.mode = mode
+        self.tracer = open_tracer(section, _captures(section))
+        self._open_tracer = open_tracer
         self._kept: dict[Any, list[Step]] = {}
         self._cast: dict[tuple[str, np.dtype[Any]], Array] = {}
         self._bodies: dict[Any, Builder] = {}
@@ -193,15 +195,14 @@ class Builder:
             inputs, outputs = ([prefix + name for name in names] for names in (alive, wanted))
             section = make_section(graph, inputs, outputs, self.section.rounding)
             require_rules(section)
-            self._bodies[key] = open_builder(section, self.mode)
+            self._bodies[key] = Builder(section, self._open_tracer, self.mode)
         return self._bodies[key]
 
 
-def open_builder(section: Section, mode: str) -> Builder:
-    """Open the runtime for a section, with the outputs that its rules ask for."""
+def _captures(section: Section) -> Captures:
+    """Say which further outputs of its nodes the rules of a section ask for."""
     rules = ((n.name, rule_of(section.graph, n, section.rounding)) for n in section.nodes)
-    captures = {name: rule.captures for name, rule in rules if rule and rule.captures}
-    return Builder(section, Tracer(section, captures), mode)
+    return {name: rule.captures for name, rule in rules if rule and rule.captures}
 
 
 def with_constants(model: onnx.ModelProto, constants: Mapping[str, Array]) -> onnx.ModelProto:

@@ -7,19 +7,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 
 from onnxlin.affine_map import AffineMap, Origin
-from onnxlin.build import open_builder
+from onnxlin.build import Builder
 from onnxlin.check import require_rules
+from onnxlin.compiled import Runner, Shelf
 from onnxlin.engines.heap import keep_freed_arrays
 from onnxlin.engines.job import Job, Progress
-from onnxlin.engines.plan import memory_budget, plan, require_engine
+from onnxlin.engines.plan import memory_budget, plan, require_engine, seconds
 from onnxlin.errors import OptionError, TraceError
 from onnxlin.feeds import Instance, instances, make_feeds
 from onnxlin.graph import Array
 from onnxlin.load import Model, load
 from onnxlin.section import STAIRCASE, make_section, require_rounding
-from onnxlin.seeds import make_seeds
+from onnxlin.seeds import Seeds, make_seeds
+from onnxlin.trace import Tracer
 
 Names = Iterable[str] | str | None
 MODES = ("tangent", "frozen")
@@ -45,6 +48,8 @@ class Linearizer:
         captured at x, and saturation as Clip; F(x) = W x + b holds all the same.
     memory : int or str, optional
         Bytes, or text such as "4GiB"; by default half of what is free when a map is computed.
+    session_options : onnxruntime.SessionOptions, optional
+        Threads and the like of the compiled engine's sessions; by default onnxruntime's own.
 
     Raises
     ------
@@ -60,6 +65,7 @@ class Linearizer:
         mode: str = "tangent",
         rounding: str = STAIRCASE,
         memory: int | str | None = None,
+        session_options: onnxruntime.SessionOptions | None = None,
     ) -> None:
         if mode not in MODES:
             raise OptionError(f"mode={mode!r}; expected one of {list(MODES)}.")
@@ -73,8 +79,9 @@ class Linearizer:
         self.graph = load(model)
         self.section = make_section(self.graph, inputs, outputs, rounding)
         require_rules(self.section)
-        self._builder = open_builder(self.section, mode)
+        self._builder = Builder(self.section, Tracer, mode)
         self._tracer = self._builder.tracer
+        self._shelf = Shelf(self.section, mode, session_options)
 
     def run(self, x: Instance) -> dict[str, Array]:
         """Run the model once: ``{output name: array}`` for the outputs to be linearised."""
@@ -99,7 +106,7 @@ class Linearizer:
             ``x`` holds what the model saw.
         rows : indices (K,) or combinations (K, n_out), optional
             Rows of W to compute; by default all.
-        engine : {"auto", "explicit", "reverse", "forward"}
+        engine : {"auto", "explicit", "reverse", "forward", "compiled"}
         dtype : float32 or float64, optional
             Of W; by default float64 for a float64 model, else float32.
         progress : callable, optional
@@ -110,7 +117,12 @@ class Linearizer:
         InputError, RowsError, OptionError, TraceError, UnsupportedNodeError
         """
         require_engine(engine)
-        values = self._trace(x)
+        feeds = self._feeds(x)
+        kind = None if dtype is None else self._dtype(dtype, {})
+        runner = self._runner(feeds, engine, kind)
+        if runner is not None:
+            return self._by_graph(runner, feeds, rows, progress)
+        values = self._tracer(feeds)
         kind = self._dtype(dtype, values)
         outputs = {name: values[name] for name in self.section.outputs}
         # Before the rules: they would stumble over the same infinity, and say less.
@@ -118,6 +130,10 @@ class Linearizer:
         program = self._builder(values, kind)
         seeds = make_seeds(rows, program.rows)
         chosen, why = plan(program, len(seeds), engine)
+        if (engine, chosen) == ("auto", "reverse"):
+            better = self._shelf.worth_opening(feeds, kind, *seconds(program, len(seeds)))
+            if better is not None:
+                return self._by_graph(better, feeds, rows, progress)
         job = Job(program, seeds, memory_budget(self.memory), progress)
         return AffineMap(
             inputs={name: values[name] for name in self.section.inputs},
@@ -146,10 +162,62 @@ class Linearizer:
         """
         return (self(x, rows, engine, dtype) for x in instances(xs, self.graph.inputs))
 
+    def _feeds(self, x: Instance) -> dict[str, Array]:
+        held = set(self.graph.inputs) - set(self.section.inputs)
+        return make_feeds(x, self.graph.inputs, held)
+
     def _trace(self, x: Instance) -> dict[str, Array]:
         """Run at x: every tensor that the section touches."""
-        held = set(self.graph.inputs) - set(self.section.inputs)
-        return self._tracer(make_feeds(x, self.graph.inputs, held))
+        return self._tracer(self._feeds(x))
+
+    def _runner(
+        self, feeds: dict[str, Array], engine: str, dtype: np.dtype[Any] | None
+    ) -> Runner | None:
+        """Return the compiled graph if that is the engine, or is ready and serves as well."""
+        if engine == "compiled":
+            runner = self._shelf.require(feeds)
+            if not runner.serves(dtype):
+                raise OptionError(
+                    f"engine='compiled' computes in the model's own {runner.compiled.dtype}; "
+                    f"dtype={dtype} was asked for. Use engine='reverse'."
+                )
+            return runner
+        ready = self._shelf.ready(feeds) if engine == "auto" else None
+        return ready if ready is not None and ready.serves(dtype) else None
+
+    def _by_graph(
+        self, runner: Runner, feeds: dict[str, Array], rows: Any, progress: Progress | None
+    ) -> AffineMap:
+        """Answer from a compiled graph: its forward pass, its W and b."""
+        seeds = make_seeds(rows, runner.compiled.n_rows)
+        found = runner(feeds, seeds, memory_budget(self.memory), progress)
+        outputs = {name: found.values[name] for name in self.section.outputs}
+        _require_finite(outputs)
+        kind = runner.compiled.dtype
+
+        return AffineMap(
+            inputs={name: found.values[name] for name in self.section.inputs},
+            outputs=outputs,
+            rows=seeds,
+            mode=self.mode,
+            rounding=self.rounding,
+            engine="compiled",
+            plan="the model is compiled for these shapes",
+            dtype=kind,
+            origin=lambda: self._origin(feeds, kind, seeds),
+            solution=found.solution,
+            notes=self.section.notes,
+        )
+
+    def _origin(self, feeds: dict[str, Array], dtype: np.dtype[Any], seeds: Seeds) -> Origin:
+        """Build what a map from a compiled graph is asked for beyond W and b."""
+        values = self._tracer(feeds)
+        program = self._builder(values, dtype)
+        return Origin(program, values, Job(program, seeds, memory_budget(self.memory)))
+
+    def close(self) -> None:
+        """Release the sessions of compiled graphs; they are opened again when needed."""
+        self._shelf.clear()
 
     def _dtype(self, dtype: npt.DTypeLike | None, values: dict[str, Array]) -> np.dtype[Any]:
         if dtype is None:

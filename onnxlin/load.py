@@ -279,5 +279,13 @@ def _newest_proto(draft: Draft, opsets: Mapping[str, int], context: Context) -> 
     return node
 
 
+def newest_node(graph: Graph, node: Node) -> onnx.NodeProto:
+    """Write a node of a graph as one of the operator set `NEWEST_RUNNABLE`."""
+    attributes = {name: node.attributes[name] for name in node.given}
+    ends = (list(node.inputs), list(node.outputs))
+    draft = Draft(node.name, node.op_type, node.domain, *ends, attributes, NEWEST_RUNNABLE)
+    return _newest_proto(draft, graph.opsets, Context(dict(graph.initialisers), {}))
+
+
 def _outputs(graph: onnx.GraphProto) -> list[str]:
     return [output.name for output in graph.output]

@@ -10,6 +10,7 @@ import numpy as np
 
 from onnxlin.errors import RuleError
 from onnxlin.graph import Node, is_float
+from onnxlin.lowering import Traced, is_traced
 from onnxlin.primitives import Array, Diagonal, LinearMap, identity
 from onnxlin.program import Step
 from onnxlin.rules import Affine, NodeAtX
@@ -67,7 +68,7 @@ class Build:
 
 def is_float_array(value: Any) -> bool:
     """Whether a value of a run is a tensor of floats."""
-    return isinstance(value, np.ndarray) and is_float(value.dtype)
+    return isinstance(value, np.ndarray | Traced) and is_float(value.dtype)
 
 
 def alias(node: Node, source: str, target: str, build: Build) -> Step:
@@ -75,7 +76,7 @@ def alias(node: Node, source: str, target: str, build: Build) -> Step:
     shape = build.values[target].shape
     value, size = None, None
     term: tuple[tuple[str, LinearMap], ...] = ()
-    fine = np.isfinite(build.values[source])
+    fine = _finite(build.values[source])
     if source not in build.alive or not fine.all():
         value = np.where(fine & (source in build.alive), 0, build.values[target])
         value = value.astype(build.dtype)
@@ -85,6 +86,11 @@ def alias(node: Node, source: str, target: str, build: Build) -> Step:
         op = whole if fine.all() else Diagonal.of(shape, fine.astype(build.dtype))
         term = ((source, op),)
     return Step(node, target, shape, "expanded", term, value, size, None, 1, varies=True)
+
+
+def _finite(value: Array) -> Array:
+    """Which entries are finite: of a traced array all are taken to be, where x can move them."""
+    return np.ones(value.shape, bool) if is_traced(value) else np.isfinite(value)
 
 
 def make_step(at_x: NodeAtX, i: int, piece: Affine, status: str) -> Step:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import onnx
 import onnxruntime
@@ -78,6 +78,25 @@ def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:600]
 
 
+Captures = Mapping[str, tuple[str, ...]]
+"""Node name -> further outputs, by their schema names, that its rule wants."""
+
+
+class Tracing(Protocol):
+    """What a program is built from: the tensors of a section at some x."""
+
+    fixed: dict[str, Array]
+
+    def __call__(self, feeds: Mapping[str, Array]) -> dict[str, Any]:
+        """Tensor name -> value, for every tensor that the section touches."""
+
+    def native_outputs(self, node: Node, values: Mapping[str, Any]) -> dict[str, Array]:
+        """Return the further outputs of a node that its rule wants."""
+
+
+OpenTracer = Callable[["Section", Captures], Tracing]
+
+
 class Tracer:
     """A model, opened once, with everything that a section needs among its outputs.
 
@@ -88,7 +107,7 @@ class Tracer:
         Further native outputs that rules want.
     """
 
-    def __init__(self, section: Section, captures: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(self, section: Section, captures: Captures) -> None:
         graph = section.graph
         model = onnx.ModelProto()
         model.CopyFrom(graph.model)
@@ -125,14 +144,14 @@ class Tracer:
         return found
 
 
-def _position(node: Node, opset: int, output: str) -> int | None:
+def position(node: Node, opset: int, output: str) -> int | None:
     """Where the schema of an operator set has an output; None if it has no such output."""
     outputs = onnx.defs.get_schema(node.op_type, opset, node.domain).outputs
     return next((i for i, o in enumerate(outputs) if o.name == output), None)
 
 
 def _add_outputs(
-    model: onnx.ModelProto, nodes: Iterable[Node], captures: Mapping[str, tuple[str, ...]]
+    model: onnx.ModelProto, nodes: Iterable[Node], captures: Captures
 ) -> dict[tuple[str, str], str]:
     """Name the wanted optional outputs of nodes; return {(node, output): tensor}."""
     protos = {proto.output[0]: proto for proto in model.graph.node if proto.output}
@@ -140,7 +159,7 @@ def _add_outputs(
     extra = {}
     for node in nodes:
         for output in captures.get(node.name, ()):
-            i = _position(node, opsets.get(node.domain, 1), output)
+            i = position(node, opsets.get(node.domain, 1), output)
             proto = protos.get(node.outputs[0])
             if i is None or proto is None:
                 continue  # this old version of the operator has no such output
@@ -162,7 +181,7 @@ class LoneNode:
 
     def __init__(self, node: Node, output: str) -> None:
         attributes = {name: node.attributes[name] for name in node.given}
-        at = _position(node, NEWEST_RUNNABLE, output)
+        at = position(node, NEWEST_RUNNABLE, output)
         assert at is not None, f"{node.op_type} has no output {output}"
         outputs = [output if i == at else "" for i in range(at + 1)]
         # Operators check that their required first output is asked for.

@@ -11,7 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from onnxlin.lowering import NotStaticError, Stack, is_traced
 from onnxlin.primitives.linear_map import Array, LinearMap, Shape, entries, flat_index
+
+# Entries of a matrix that a graph may hold as a dense one.
+MOST_DENSE = 2**24
 
 
 @final
@@ -82,6 +86,14 @@ class Along(LinearMap):
         column = (before * n + coo.col.astype(np.int64)) * lines.shape[1] + after
         return entries(self, row, column, coo.data, dtype)
 
+    def lower(self, x: Stack) -> Stack:
+        """One product, or one reading of positions."""
+        return _lowered(self.matrix, x, self.axis)
+
+    def lower_adjoint(self, y: Stack) -> Stack:
+        """The same with the transposed matrix."""
+        return _lowered(self.matrix.T.tocsr(), y, self.axis)
+
     def absolute(self) -> Along:
         """Absolute values of the matrix."""
         return Along(self.in_shape, self.out_shape, self.axis, abs(self.matrix))
@@ -107,6 +119,8 @@ def _apply(matrix: Array | sp.csr_array, x: Array, axis: int) -> Array:
     """Multiply the lines of ``x`` along ``axis`` by ``matrix``."""
     before, after = x.shape[:axis], x.shape[axis + 1 :]
     lines = x.reshape(prod(before), x.shape[axis], prod(after))
+    if is_traced(x) and not isinstance(matrix, np.ndarray):
+        matrix = matrix.toarray()
     if not isinstance(matrix, np.ndarray):
         columns = lines.transpose(1, 0, 2).reshape(x.shape[axis], prod(before) * prod(after))
         product = (matrix @ columns).reshape(matrix.shape[0], prod(before), prod(after))
@@ -117,3 +131,23 @@ def _apply(matrix: Array | sp.csr_array, x: Array, axis: int) -> Array:
     else:
         product = matrix @ lines
     return product.reshape(*before, matrix.shape[0], *after)
+
+
+def _lowered(matrix: sp.csr_array, x: Stack, axis: int) -> Stack:
+    """Write the product of the lines along ``axis`` with a matrix."""
+    counts = np.diff(matrix.indptr)
+    if counts.max(initial=0) <= 1 and (matrix.data == 1).all():
+        index = np.full(matrix.shape[0], -1, dtype=np.int64)
+        index[counts == 1] = matrix.indices
+        return x.taken(axis, index)
+    if prod(matrix.shape) > MOST_DENSE:
+        raise NotStaticError(f"a matrix of {matrix.shape} along one axis is too large to store")
+    graph, shape = x.emitter, x.shape
+    before, after = prod(shape[:axis]), prod(shape[axis + 1 :])
+    out = (*shape[:axis], matrix.shape[0], *shape[axis + 1 :])
+    if after == 1:
+        name = graph("MatMul", x.laid(before, (shape[axis],)), graph.floats(matrix.toarray().T))
+        return x.as_laid(name, out, before, (matrix.shape[0],))
+    lines = x.laid(before, (shape[axis], after))
+    name = graph("MatMul", graph.floats(matrix.toarray()), lines)
+    return x.as_laid(name, out, before, (matrix.shape[0], after))

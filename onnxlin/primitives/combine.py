@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from onnxlin.lowering import Stack
 from onnxlin.primitives.linear_map import Array, LinearMap
 
 
@@ -34,6 +35,14 @@ class Chain(LinearMap):
         """Product of the matrices."""
         matrices = (op.to_sparse(dtype) for op in self.maps)
         return sp.csr_array(reduce(lambda before, after: after @ before, matrices))
+
+    def lower(self, x: Stack) -> Stack:
+        """One after the other."""
+        return reduce(lambda value, op: op.lower(value), self.maps, x)
+
+    def lower_adjoint(self, y: Stack) -> Stack:
+        """One after the other, the last one first."""
+        return reduce(lambda value, op: op.lower_adjoint(value), reversed(self.maps), y)
 
     def absolute(self) -> LinearMap:
         """Chain of the absolute maps."""
@@ -91,6 +100,14 @@ class Sum(LinearMap):
         """Sum of the matrices."""
         return sp.csr_array(reduce(lambda a, b: a + b, (op.to_sparse(dtype) for op in self.maps)))
 
+    def lower(self, x: Stack) -> Stack:
+        """Side by side."""
+        return reduce(Stack.plus, (op.lower(x) for op in self.maps))
+
+    def lower_adjoint(self, y: Stack) -> Stack:
+        """Side by side."""
+        return reduce(Stack.plus, (op.lower_adjoint(y) for op in self.maps))
+
     def absolute(self) -> Sum:
         """Sum of the absolute maps."""
         return Sum.of(*(op.absolute() for op in self.maps))
@@ -129,6 +146,14 @@ class Adjoint(LinearMap):
     def to_sparse(self, dtype: npt.DTypeLike = np.float64) -> sp.csr_array:
         """Transposed matrix."""
         return sp.csr_array(self.base.to_sparse(dtype).T)
+
+    def lower(self, x: Stack) -> Stack:
+        """Adjoint of the base."""
+        return self.base.lower_adjoint(x)
+
+    def lower_adjoint(self, y: Stack) -> Stack:
+        """The base."""
+        return self.base.lower(y)
 
     def absolute(self) -> Adjoint:
         """Adjoint of the absolute map."""

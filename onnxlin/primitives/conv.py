@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from onnxlin.lowering import Stack, tensor
 from onnxlin.primitives.linear_map import Array, LinearMap, Shape, entries, flat_index
 
 # Unfolded windows are made for a few samples at a time, so that they stay in the cache between
@@ -165,6 +166,40 @@ class Conv(LinearMap):
         row, column, value = np.broadcast_arrays(row, column, value)
         real = column >= 0
         return entries(self, row[real], column[real], value[real], dtype)
+
+    def lower(self, x: Stack) -> Stack:
+        """Conv."""
+        graph = x.emitter
+        weight = tensor(graph, self.weight, graph.dtype)
+        pads = [*self.begin, *self.end]
+        name = graph("Conv", x.samples, weight, pads=pads, **self._attributes)
+        return x.as_samples(name, self.out_shape)
+
+    def lower_adjoint(self, y: Stack) -> Stack:
+        """ConvTranspose, which takes the weight as it is stored."""
+        graph = y.emitter
+        weight = tensor(graph, self.weight, graph.dtype)
+        steps = zip(self.out_shape[2:], self._kernel, self.strides, self.dilations, strict=True)
+        reached = [(m - 1) * s + (k - 1) * d + 1 for m, k, s, d in steps]
+        # Entries at the end that no window reaches.
+        left = [n - r for n, r in zip(self._padded_shape(), reached, strict=True)]
+        name = graph(
+            "ConvTranspose",
+            y.samples,
+            weight,
+            pads=[*self.begin, *self.end],
+            output_padding=left,
+            **self._attributes,
+        )
+        return y.as_samples(name, self.in_shape)
+
+    @property
+    def _attributes(self) -> dict[str, Any]:
+        return {
+            "strides": list(self.strides),
+            "dilations": list(self.dilations),
+            "group": self.group,
+        }
 
     def absolute(self) -> Conv:
         """Absolute values of the kernel."""

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from onnxlin.lowering import Stack
 from onnxlin.primitives.linear_map import Array, LinearMap, Shape, entries, flat_index
 
 
@@ -63,6 +64,35 @@ class Crop(LinearMap):
         """One entry a row."""
         column = flat_index(self.in_shape)[self._window].ravel()
         return entries(self, np.arange(self.rows), column, np.ones(1), dtype)
+
+    def lower(self, x: Stack) -> Stack:
+        """Slice."""
+        graph = x.emitter
+        name, first = x.spread
+        axes = self._cut
+        if axes:
+            ends = [self.start[i] + self.out_shape[i] * self.step[i] for i in axes]
+            # A backward slice that reaches entry 0 ends before any position.
+            ends = [e if e >= 0 else -self.in_shape[i] - 1 for i, e in zip(axes, ends, strict=True)]
+            starts, steps = [self.start[i] for i in axes], [self.step[i] for i in axes]
+            places = (graph.ints(v) for v in (starts, ends, [i + first for i in axes], steps))
+            name = graph("Slice", name, *places)
+        return x.as_spread(name, self.out_shape, first)
+
+    def lower_adjoint(self, y: Stack) -> Stack:
+        """Pad; with steps, set between zeros one axis after the other."""
+        for axis in self._cut:
+            n, m, a, s = (v[axis] for v in (self.in_shape, self.out_shape, self.start, self.step))
+            index = np.full(n, -1, dtype=np.int64)
+            index[a + s * np.arange(m)] = np.arange(m)
+            y = y.padded(axis, a, n - a - m) if s == 1 else y.taken(axis, index)
+        return y
+
+    @property
+    def _cut(self) -> list[int]:
+        """Axes that are not taken as they are."""
+        sizes = zip(self.in_shape, self.out_shape, self.step, strict=True)
+        return [i for i, (n, m, s) in enumerate(sizes) if n != m or (s != 1 and n > 1)]
 
     def absolute(self) -> Crop:
         """Itself."""

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from onnxlin.lowering import Stack
 from onnxlin.primitives.linear_map import Array, LinearMap, Shape, entries, flat_index
 
 
@@ -50,6 +51,14 @@ class Diagonal(LinearMap):
         (kept,) = np.nonzero(scale.ravel())
         index = flat_index(self.in_shape).ravel()[kept]
         return entries(self, index, index, scale.ravel()[kept], dtype)
+
+    def lower(self, x: Stack) -> Stack:
+        """One product."""
+        return x.times(self.scale)
+
+    def lower_adjoint(self, y: Stack) -> Stack:
+        """The same."""
+        return y.times(self.scale)
 
     def absolute(self) -> Diagonal:
         """Scale by the absolute values."""

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from onnxlin.lowering import Stack
 from onnxlin.primitives.linear_map import Array, LinearMap, Shape, entries, flat_index
 
 
@@ -33,6 +34,14 @@ class Reshape(LinearMap):
     def to_sparse(self, dtype: npt.DTypeLike = np.float64) -> sp.csr_array:
         """Identity matrix."""
         return sp.eye_array(self.rows, dtype=np.dtype(dtype), format="csr")
+
+    def lower(self, x: Stack) -> Stack:
+        """No node of its own."""
+        return x.reshaped(self.out_shape)
+
+    def lower_adjoint(self, y: Stack) -> Stack:
+        """No node of its own."""
+        return y.reshaped(self.in_shape)
 
     def absolute(self) -> Reshape:
         """Itself."""
@@ -82,6 +91,14 @@ class Transpose(LinearMap):
         """Permutation matrix."""
         column = flat_index(self.in_shape).transpose(self.perm).ravel()
         return entries(self, np.arange(self.rows), column, np.ones(1), dtype)
+
+    def lower(self, x: Stack) -> Stack:
+        """Transpose."""
+        return x.permuted(self.perm)
+
+    def lower_adjoint(self, y: Stack) -> Stack:
+        """Transpose back."""
+        return y.permuted(tuple(int(p) for p in np.argsort(self.perm)))
 
     def absolute(self) -> Transpose:
         """Itself."""

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from onnxlin.lowering import Stack
+
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
@@ -44,6 +46,14 @@ class LinearMap(ABC):
     @abstractmethod
     def to_sparse(self, dtype: npt.DTypeLike = np.float64) -> sp.csr_array:
         """Return the matrix, ``(prod(out_shape), prod(in_shape))``, C order on both sides."""
+
+    @abstractmethod
+    def lower(self, x: Stack) -> Stack:
+        """Write `matvec` into a graph."""
+
+    @abstractmethod
+    def lower_adjoint(self, y: Stack) -> Stack:
+        """Write `rmatvec` into a graph."""
 
     @abstractmethod
     def absolute(self) -> LinearMap:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from onnxlin.primitives.broadcast import sum_to
+from onnxlin.lowering import Stack, tensor
+from onnxlin.primitives.broadcast import Broadcast, sum_to
 from onnxlin.primitives.linear_map import Array, LinearMap, Shape, entries, flat_index
 
 
@@ -56,6 +57,16 @@ class MatMul(LinearMap):
         row = flat_index(self.out_shape)[..., :, None, :]
         return entries(self, row, column[..., :, :, None], value[..., None, :, :], dtype)
 
+    def lower(self, x: Stack) -> Stack:
+        """One product, of all rows at once where the matrix has no batch axes."""
+        return _lowered(x, self.matrix, self.out_shape, turned=False)
+
+    def lower_adjoint(self, y: Stack) -> Stack:
+        """The product with the transposed matrix, summed where x was broadcast."""
+        batch = self.out_shape[:-1] + self.in_shape[-1:]
+        back = _lowered(y, self.matrix, batch, turned=True)
+        return Broadcast(self.in_shape, batch).lower_adjoint(back)
+
     def absolute(self) -> MatMul:
         """Absolute values of the matrix."""
         return MatMul(self.in_shape, self.out_shape, np.abs(self.matrix))
@@ -79,3 +90,18 @@ def _product(x: Array, matrix: Array) -> Array:
         return x @ matrix
     lines = x.reshape(prod(x.shape[:-1]), x.shape[-1])
     return (lines @ matrix).reshape(*x.shape[:-1], matrix.shape[1])
+
+
+def _lowered(x: Stack, matrix: Array, shape: Shape, *, turned: bool) -> Stack:
+    """Write ``x @ matrix``, or with the matrix ``turned``, which makes arrays of a shape."""
+    graph = x.emitter
+    if matrix.ndim > 2:
+        other = np.swapaxes(matrix, -1, -2) if turned else matrix
+        aligned = (1,) * (len(shape) - len(x.shape)) + x.shape
+        name = graph("MatMul", x.laid(1, aligned), tensor(graph, other, graph.dtype))
+        return x.as_split(name, shape)
+    lines = prod(shape[:-1])
+    name = x.laid(lines, x.shape[-1:])
+    # The weight as it is stored: its transpose is not kept a second time.
+    name = graph("Gemm", name, tensor(graph, matrix, graph.dtype), transB=int(turned))
+    return x.as_laid(name, shape, lines, shape[-1:])

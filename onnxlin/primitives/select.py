@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from onnxlin.lowering import Stack, is_traced, tensor
 from onnxlin.primitives.linear_map import Array, LinearMap, Shape
 
 
@@ -24,16 +25,21 @@ class Select(LinearMap):
         ``out_shape`` is the shape of the index; use `Select.of`.
     index : integer array of shape ``out_shape``
         Flat positions in C order. Where indices repeat, cotangents add up.
+    whole : bool
+        Whether no index can be -1, said where the indices themselves are known only to a run.
     """
 
     index: Array
+    whole: bool = False
 
     @classmethod
-    def of(cls, in_shape: Shape, index: Array) -> Select:
+    def of(cls, in_shape: Shape, index: Array, *, whole: bool = False) -> Select:
         """Read arrays of ``in_shape`` at the flat positions ``index``."""
-        return cls(in_shape, index.shape, index)
+        return cls(in_shape, index.shape, index, whole)
 
     def __post_init__(self) -> None:
+        if is_traced(self.index):
+            return
         low, high = (int(self.index.min()), int(self.index.max())) if self.index.size else (0, -1)
         if low < -1 or high >= self.columns:
             raise ValueError(f"indices {low}..{high} outside of -1..{self.columns - 1}")
@@ -62,6 +68,42 @@ class Select(LinearMap):
         counts[1:][row] = 1
         data = np.ones(len(column), dtype=dtype)
         return sp.csr_array((data, column, np.cumsum(counts)), shape=(self.rows, self.columns))
+
+    def lower(self, x: Stack) -> Stack:
+        """Gather."""
+        graph = x.emitter
+        source, index = x.flat, self.index
+        if not self._total:
+            source = graph("Concat", source, x.zeros(1), axis=1)
+            index = np.where(index < 0, self.columns, index)
+        place = tensor(graph, index.reshape(self.rows), np.int64)
+        return x.as_split(graph("Gather", source, place, axis=1), self.out_shape)
+
+    def lower_adjoint(self, y: Stack) -> Stack:
+        """Gather by the inverse where no index repeats and all are known, else ScatterElements."""
+        if not is_traced(self.index) and self.fan_out <= 1:
+            row, column = self._kept
+            inverse = np.full(self.in_shape, -1, dtype=np.int64)
+            inverse.reshape(self.columns)[column] = np.arange(self.rows)[row]
+            return Select.of(self.out_shape, inverse).lower(y)
+        graph, index, size = y.emitter, self.index, self.columns
+        if not self._total:
+            index, size = np.where(index < 0, self.columns, index), self.columns + 1
+        place = tensor(graph, index.reshape(1, self.rows), np.int64)
+        zeros = y.zeros(size)
+        place = graph("Expand", place, graph("Shape", y.flat))
+        name = graph("ScatterElements", zeros, place, y.flat, axis=1, reduction="add")
+        if size > self.columns:
+            bounds = (graph.ints([n]) for n in (0, self.columns, 1))
+            name = graph("Slice", name, *bounds)
+        return y.as_split(name, self.in_shape)
+
+    @property
+    def _total(self) -> bool:
+        """Whether no entry reads the constant 0, as far as is known."""
+        if is_traced(self.index):
+            return self.whole
+        return not (self.index < 0).any()
 
     def absolute(self) -> Select:
         """Itself."""

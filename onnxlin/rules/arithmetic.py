@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from onnxlin.primitives import Array, Broadcast, Diagonal, LinearMap, chain, identity
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
@@ -17,7 +15,7 @@ def weighted(node: NodeAtX, i: int, weight: Array | float | None = None) -> Line
     if node.shape(i) != node.out_shape:
         spread.append(Broadcast(node.shape(i), node.out_shape))
     if weight is not None:
-        spread.append(Diagonal.of(node.out_shape, node.cast(np.asarray(weight))))
+        spread.append(Diagonal.of(node.out_shape, node.cast(weight)))
     return chain(*spread) if spread else identity(node.out_shape)
 
 

@@ -142,8 +142,9 @@ class NodeAtX:
         self.looked = True
         return self.native_outputs[output]
 
-    def cast(self, array: Array) -> Array:
-        """Bring an array (a mask, say) to the dtype of the map."""
+    def cast(self, value: Array | float) -> Array:
+        """Bring a number or an array (a mask, say) to the dtype of the map."""
+        array = np.asarray(value) if isinstance(value, int | float) else value
         return array.astype(self.dtype)
 
     def refuse(self, why: str) -> UnsupportedNodeError:

@@ -28,7 +28,7 @@ def product_rule(
         (side, op), held = (second, first) if node.traced(j) else (first, second)
         return Affine({side: op}, roundings=roundings, held=dict([held]))
     if node.frozen:
-        half = Diagonal.of(node.out_shape, node.cast(np.asarray(0.5)))
+        half = Diagonal.of(node.out_shape, node.cast(0.5))
         return Affine({i: chain(a, half), j: chain(b, half)}, roundings=roundings)
     value = node.value(i)[None]
     size = a.absolute().matvec(np.abs(value))[0]

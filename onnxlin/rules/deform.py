@@ -197,7 +197,7 @@ def deform_conv(node: NodeAtX) -> Affine:
     y = chain(parts.masked(), parts.convolved()).matvec(parts.read[None])[0]
     bias = y
     if node.frozen and terms:
-        share = Diagonal.of(node.out_shape, node.cast(np.asarray(1 / len(terms))))
+        share = Diagonal.of(node.out_shape, node.cast(1 / len(terms)))
         terms = terms if len(terms) == 1 else {i: chain(op, share) for i, op in terms.items()}
         bias = np.zeros_like(y)
     elif not node.frozen:

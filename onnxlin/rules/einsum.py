@@ -82,7 +82,7 @@ def einstein_sum(node: NodeAtX) -> Affine:
     if len(live) < 2:
         return Affine(terms, roundings=roundings)
     if node.frozen:
-        share = Diagonal.of(node.out_shape, node.cast(np.asarray(1 / len(live))))
+        share = Diagonal.of(node.out_shape, node.cast(1 / len(live)))
         return Affine({i: chain(op, share) for i, op in terms.items()}, roundings=roundings)
     z = node.value(live[0])[None]
     value = terms[live[0]].matvec(z)[0]

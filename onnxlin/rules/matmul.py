@@ -37,7 +37,7 @@ def gemm(node: NodeAtX) -> Affine:
     values = [node.value(i).T if flags[i] else node.value(i) for i in (0, 1)]
     alpha = node.attr("alpha")
     shapes = (values[0].shape, values[1].shape)
-    scaled = values if alpha == 1 else [v * node.cast(np.asarray(alpha)) for v in values]
+    scaled = values if alpha == 1 else [v * node.cast(alpha) for v in values]
     maps = [product(shapes, i, scaled[1 - i]) for i in (0, 1)]
     sides = [chain(_turn(node.shape(i)), maps[i]) if flags[i] else maps[i] for i in (0, 1)]
     found = product_rule(node, (0, sides[0]), (1, sides[1]))

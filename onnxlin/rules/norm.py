@@ -26,7 +26,7 @@ def batch_normalization(node: NodeAtX) -> Affine | Body:
     if any(node.traced(i) for i in (1, 3, 4)):
         return live_body(node, _across(node, node.shape(1)))
     scale, mean, var = (node.constant(i) for i in (1, 3, 4))
-    factor = scale / np.sqrt(var + node.cast(np.asarray(node.attr("epsilon"))))
+    factor = scale / np.sqrt(var + node.cast(node.attr("epsilon")))
     across = _across(node, scale.shape)
     shift: LinearMap = Reshape(node.shape(2), across)
     terms = {

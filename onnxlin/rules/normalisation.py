@@ -72,7 +72,7 @@ def weighted_value(node: NodeAtX, at: Standardised, scale: Array) -> Affine:
 
 
 def _half(node: NodeAtX, op: LinearMap) -> LinearMap:
-    return chain(op, Diagonal.of(node.out_shape, node.cast(np.asarray(0.5))))
+    return chain(op, Diagonal.of(node.out_shape, node.cast(0.5)))
 
 
 def _channels(node: NodeAtX) -> Shape:
@@ -98,7 +98,7 @@ def layer_normalization(node: NodeAtX) -> list[Affine]:
     found = [broadcast_scaled(node, at)]
     over = Broadcast(at.mean.shape, at.shape)
     count = max(at.value.size // max(at.mean.size, 1), 1)
-    weight = Diagonal.of(at.mean.shape, node.cast(np.asarray(1 / count)))
+    weight = Diagonal.of(at.mean.shape, node.cast(1 / count))
     found.append(Affine({0: chain(adjoint(over), weight)}))
     size = at.inverse * (1 + at.size.max(axis=axes, keepdims=True, initial=0) ** 2)
     if node.frozen:

@@ -81,7 +81,7 @@ def apply(op: LinearMap, value: Array) -> Array:
 
 def scaled(node: NodeAtX, op: LinearMap, weight: Array | float) -> LinearMap:
     """Follow a map by a multiplication."""
-    return chain(op, Diagonal.of(op.out_shape, node.cast(np.asarray(weight))))
+    return chain(op, Diagonal.of(op.out_shape, node.cast(weight)))
 
 
 def dequantised(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from math import prod
 
-import numpy as np
-
 from onnxlin.primitives import Broadcast, Diagonal, LinearMap, Reshape, Shape, adjoint, chain
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
@@ -25,7 +23,7 @@ def average(node: NodeAtX, axes: Shape) -> Affine:
     count = prod(node.shape(0)[axis] for axis in axes)
     if not count:
         raise node.refuse("the mean is over no entries")
-    weight = node.cast(np.asarray(1 / count))
+    weight = node.cast(1 / count)
     return Affine({0: chain(total(node, axes), Diagonal.of(node.out_shape, weight))})
 
 

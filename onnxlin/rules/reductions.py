@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import special
 
 from onnxlin.primitives import Array, Diagonal, Shape, chain
 from onnxlin.rules.affine import Affine
@@ -12,7 +11,7 @@ from onnxlin.rules.axes import reduced_axes
 from onnxlin.rules.reduce import total
 from onnxlin.rules.registry import rule
 from onnxlin.rules.smooth import ratio
-from onnxlin.rules.softmax import tangent
+from onnxlin.rules.softmax import log_sum_exp, tangent
 
 
 def weighed(node: NodeAtX, axes: Shape, weights: Array) -> Affine:
@@ -77,7 +76,7 @@ def reduce_log_sum(node: NodeAtX) -> Affine:
 def reduce_log_sum_exp(node: NodeAtX) -> Affine:
     """``log sum exp z``, with softmax weights for slopes; ``frozen`` holds the value."""
     z, axes = node.value(0), reduced_axes(node)
-    value = special.logsumexp(z, axis=axes, keepdims=True) if axes else z
+    value = log_sum_exp(z, axes) if axes else z
     # The runtime's sum of n exponentials is off by n roundings, which the logarithm makes absolute.
     count = z.size // max(value.size, 1)
     if node.frozen:

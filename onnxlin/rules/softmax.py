@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import special
 
 from onnxlin.primitives import Array, Broadcast, Diagonal, LinearMap, Sum, adjoint, chain, identity
 from onnxlin.rules.affine import Affine
@@ -39,14 +38,23 @@ def softmax(node: NodeAtX) -> Affine:
 def _weights(z: Array, axis: int) -> Array:
     """Softmax; 0 for rows that a mask put at -inf as a whole, where the runtime has NaN."""
     top = z.max(axis=axis, keepdims=True, initial=-np.inf)
-    return special.softmax(np.where(np.isneginf(top), 0, z), axis=axis) * ~np.isneginf(top)
+    masked = np.isneginf(top)
+    weights = np.exp(np.where(masked, 0, z - np.where(masked, 0, top)))
+    return weights / weights.sum(axis=axis, keepdims=True) * ~masked
+
+
+def log_sum_exp(z: Array, axis: int | tuple[int, ...]) -> Array:
+    """``log sum exp z`` over axes, which are kept."""
+    top = z.max(axis=axis, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, 0)
+    return top + np.log(np.exp(z - top).sum(axis=axis, keepdims=True))
 
 
 @rule("LogSoftmax", status="smooth")
 def log_softmax(node: NodeAtX) -> Affine:
     """``z - log sum exp(z)`` along an axis; ``frozen`` holds the logarithm."""
     z, axis = node.value(0), node.attr("axis") % len(node.out_shape)
-    lse = special.logsumexp(z, axis=axis, keepdims=True)
+    lse = log_sum_exp(z, axis)
     if node.frozen:
         return Affine({0: identity(z.shape)}, node.cast(-lse), roundings=16)
     p = node.cast(np.exp(z - lse))

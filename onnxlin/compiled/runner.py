@@ -1,0 +1,119 @@
+"""A compiled section opened by onnxruntime, and rows of W from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from onnxlin.compiled.model import Compiled
+from onnxlin.engines.job import Progress, Solution
+from onnxlin.errors import MemoryBudgetError
+from onnxlin.graph import Array
+from onnxlin.lowering import NotStaticError
+from onnxlin.seeds import Seeds
+from onnxlin.trace import MESSAGES
+
+# Most rows at once: more make the products no faster, and fall out of the cache.
+MOST_ROWS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What one x gave.
+
+    Parameters
+    ----------
+    solution : Solution
+    values : {tensor name: array}
+        The section's inputs and outputs as the graph has them.
+    """
+
+    solution: Solution
+    values: Mapping[str, Array]
+
+
+class Runner:
+    """An open session of a compiled section.
+
+    Parameters
+    ----------
+    compiled : Compiled
+    options : onnxruntime.SessionOptions, optional
+        Threads and the like; by default onnxruntime's own.
+
+    Raises
+    ------
+    NotStaticError
+        onnxruntime has no kernel for something in the graph.
+    """
+
+    def __init__(
+        self, compiled: Compiled, options: onnxruntime.SessionOptions | None = None
+    ) -> None:
+        self.compiled = compiled
+        try:
+            self._session = onnxruntime.InferenceSession(
+                compiled.model.SerializeToString(),
+                options or _quiet(),
+                providers=["CPUExecutionProvider"],
+            )
+        except (*MESSAGES, ValueError) as error:
+            text = " ".join(str(error).split())[:300]
+            raise NotStaticError(f"onnxruntime cannot open the compiled graph: {text}") from error
+
+    def __call__(
+        self,
+        feeds: Mapping[str, Array],
+        seeds: Seeds,
+        memory: int,
+        progress: Progress | None = None,
+    ) -> Answer:
+        """Compute the rows at one x, so many at once as memory allows."""
+        compiled, dtype, total = self.compiled, self.compiled.dtype, len(seeds)
+        W = np.zeros((total, compiled.columns), dtype)
+        shares = np.zeros((total, len(compiled.nodes)))
+        size = self._chunk(memory - W.nbytes)
+        ends = [*compiled.outputs, *compiled.further]
+        wanted = [*ends, compiled.rows, compiled.shares]
+        given = {name: feeds[name] for name in compiled.feeds}
+        values: dict[str, Array] = {}
+        for start in range(0, max(total, 1), size):
+            rows = slice(start, min(start + size, total))
+            found = self._run(wanted, {**given, compiled.seeds: seeds.dense(rows, dtype)})
+            values = dict(zip(ends, found, strict=False))
+            W[rows] = found[-2]
+            if compiled.nodes:
+                shares[rows] = found[-1]
+            if progress is not None:
+                progress(rows.stop, total)
+        bias = {name: shares[:, i] for i, name in enumerate(compiled.nodes)}
+        return Answer(Solution(W, bias), {**given, **values})
+
+    def serves(self, dtype: np.dtype[Any] | None) -> bool:
+        """Whether W comes in this precision."""
+        # NumPy takes None for float64 when it compares types.
+        return dtype is None or dtype == self.compiled.dtype
+
+    def _run(self, wanted: list[str], feeds: Mapping[str, Array]) -> list[Any]:
+        return self._session.run(wanted, feeds)
+
+    def _chunk(self, memory: int) -> int:
+        """Rows at once."""
+        need = self.compiled.row_bytes
+        if need > memory:
+            raise MemoryBudgetError(
+                f"engine='compiled' needs about {need / 2**20:,.0f} MiB beside W; the budget "
+                f"leaves {memory / 2**20:,.0f} MiB. Ask for fewer rows= or raise memory=."
+            )
+        return min(memory // max(need, 1), MOST_ROWS)
+
+
+def _quiet() -> onnxruntime.SessionOptions:
+    """What goes wrong is raised; a second copy on stderr would only be in the way."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    return options

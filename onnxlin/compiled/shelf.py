@@ -1,0 +1,102 @@
+"""Open sessions of one section, one for each set of input shapes, the latest few of them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from onnxlin.compiled.model import compile_section, float_type
+from onnxlin.compiled.runner import Runner
+from onnxlin.errors import OptionError
+from onnxlin.graph import Array
+from onnxlin.lowering import NotStaticError
+from onnxlin.section import Section
+
+MOST_OPEN = 4
+
+
+class Shelf:
+    """Compiles a section when asked, and remembers where that cannot be done.
+
+    Parameters
+    ----------
+    section : Section
+    mode : {"tangent", "frozen"}
+    options : onnxruntime.SessionOptions, optional
+        For every session.
+    """
+
+    def __init__(
+        self, section: Section, mode: str, options: onnxruntime.SessionOptions | None = None
+    ) -> None:
+        self._section = section
+        self._mode = mode
+        self._options = options
+        self._open: OrderedDict[Any, Runner | str] = OrderedDict()
+        self._spent: dict[Any, float] = {}
+
+    def ready(self, feeds: Mapping[str, Array]) -> Runner | None:
+        """Return the open session for these shapes; None if there is none."""
+        found = self._open.get(_key(feeds))
+        return found if isinstance(found, Runner) else None
+
+    def opened(self, feeds: Mapping[str, Array]) -> Runner | str:
+        """Return a session for these shapes, opened now if need be, or why there can be none."""
+        key = _key(feeds)
+        if key not in self._open:
+            self._open[key] = self._compile(feeds)
+            while len(self._open) > MOST_OPEN:
+                self._open.popitem(last=False)
+        self._open.move_to_end(key)
+        return self._open[key]
+
+    def require(self, feeds: Mapping[str, Array]) -> Runner:
+        """Return a session for these shapes.
+
+        Raises
+        ------
+        OptionError
+            The section cannot be compiled.
+        """
+        found = self.opened(feeds)
+        if isinstance(found, str):
+            raise OptionError(
+                f"engine='compiled' cannot serve this model: {found}. Use engine='auto' or "
+                "'reverse'."
+            )
+        return found
+
+    def worth_opening(
+        self, feeds: Mapping[str, Array], dtype: np.dtype[Any], sweeps: float, opening: float
+    ) -> Runner | None:
+        """Return a session if it pays: when sweeps without it have cost as much as opening one.
+
+        Parameters
+        ----------
+        sweeps, opening : float
+            Estimates of what is to be done now without compiling, and of compiling, in seconds.
+        """
+        key = _key(feeds)
+        self._spent[key] = self._spent.get(key, 0.0) + sweeps
+        if self._spent[key] <= opening or dtype != float_type(self._section, feeds):
+            return None
+        found = self.opened(feeds)
+        return None if isinstance(found, str) else found
+
+    def clear(self) -> None:
+        """Release every session."""
+        self._open.clear()
+
+    def _compile(self, feeds: Mapping[str, Array]) -> Runner | str:
+        try:
+            return Runner(compile_section(self._section, self._mode, feeds), self._options)
+        except NotStaticError as error:
+            return str(error)
+
+
+def _key(feeds: Mapping[str, Array]) -> Any:
+    return tuple((name, value.dtype, value.shape) for name, value in feeds.items())

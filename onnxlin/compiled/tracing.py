@@ -1,0 +1,104 @@
+"""A section written into a graph, with traced arrays for its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+
+from onnxlin.graph import Array, Node
+from onnxlin.load import NEWEST_RUNNABLE, newest_node
+from onnxlin.lowering import Emitter, Traced, example
+from onnxlin.section import RANDOM_OPS, Section
+from onnxlin.trace import Captures, Tracer, position
+
+# Their results depend on shapes alone, which a compiled graph knows.
+SHAPE_OPS = frozenset({"Shape", "Size"})
+
+
+class GraphTracer:
+    """Stands in for a `Tracer`: writes the section's nodes into a graph instead of running them.
+
+    Parameters
+    ----------
+    section : Section
+    captures : {node name: output names of the schema}
+    emitter : Emitter
+        The graph; bodies of nodes are written into the same one.
+    """
+
+    def __init__(self, section: Section, captures: Captures, emitter: Emitter) -> None:
+        self.section = section
+        self.emitter = emitter
+        self._captures = captures
+        self._tracer = Tracer(section, captures)
+        self.fixed = self._tracer.fixed
+        self._examples: dict[str, Any] = {}
+
+    def __call__(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the nodes; tensor name -> array where it is known, traced array where not."""
+        self._examples = self._tracer({name: example(value) for name, value in feeds.items()})
+        for name, array in {**self.section.graph.initialisers, **self.fixed}.items():
+            self.emitter.keep(name, array)
+        for name, value in feeds.items():
+            self._feed(name, value)
+        known = self._known(feeds)
+        for name in known:
+            self.emitter.keep(name, known[name])
+        for node in self.section.graph.nodes:
+            if not all(name in known or name in self.fixed for name in node.writes):
+                self.emitter.add(self._proto(node))
+        traced = {
+            name: Traced(self.emitter, name, np.asarray(value))
+            for name, value in self._examples.items()
+            if isinstance(value, np.ndarray | np.generic)
+        }
+        return {**self._examples, **traced, **self.fixed, **known}
+
+    def _feed(self, name: str, value: Any) -> None:
+        """Bring a tensor from outside to the name that the section has for it."""
+        if not isinstance(value, Traced):
+            self.emitter.keep(name, value)
+        elif value.name != name:
+            self.emitter.add(onnx.helper.make_node("Identity", [value.name], [name]))
+
+    def _known(self, feeds: Mapping[str, Any]) -> dict[str, Array]:
+        """Tensors that follow from shapes, and from what is fixed, alone."""
+        varying = set(self.section.varying)
+        varying -= {name for name, value in feeds.items() if not isinstance(value, Traced)}
+        known: dict[str, Array] = {}
+        for node in self.section.graph.nodes:
+            follows = node.op_type in SHAPE_OPS or not any(n in varying for n in node.reads)
+            if follows and node.op_type not in RANDOM_OPS:
+                varying -= set(node.writes)
+                known |= {n: self._examples[n] for n in node.writes if n in self._examples}
+        return {n: v for n, v in known.items() if n not in self.fixed and isinstance(v, np.ndarray)}
+
+    def _proto(self, node: Node) -> onnx.NodeProto:
+        """Write a node in newest form, with the further outputs that its rule wants."""
+        proto = newest_node(self.section.graph, node)
+        for output in self._captures.get(node.name, ()):
+            at = position(node, NEWEST_RUNNABLE, output)
+            assert at is not None, f"{node.op_type} has no output {output}"
+            proto.output.extend([""] * (at + 1 - len(proto.output)))
+            proto.output[at] = proto.output[at] or _extra(node, output)
+        return proto
+
+    def native_outputs(self, node: Node, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the further outputs of a node that its rule wants."""
+        found = self._tracer.native_outputs(node, {n: example(v) for n, v in values.items()})
+        outputs = dict(zip(_outputs(node), node.outputs, strict=False))
+        return {
+            output: Traced(self.emitter, outputs.get(output) or _extra(node, output), value)
+            for output, value in found.items()
+        }
+
+
+def _outputs(node: Node) -> list[str]:
+    return [o.name for o in onnx.defs.get_schema(node.op_type, node.domain).outputs]
+
+
+def _extra(node: Node, output: str) -> str:
+    return f"{node.outputs[0]}/{output}"

@@ -1,0 +1,8 @@
+"""Writing linear programs as ONNX graphs: nodes, traced arrays, and stacks of them."""
+
+from onnxlin.lowering import functions, ufuncs  # noqa: F401  # they fill the tables
+from onnxlin.lowering.emitter import Emitter
+from onnxlin.lowering.stack import Stack
+from onnxlin.lowering.traced import NotStaticError, Traced, example, is_traced, tensor
+
+__all__ = ["Emitter", "NotStaticError", "Stack", "Traced", "example", "is_traced", "tensor"]

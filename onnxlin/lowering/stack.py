@@ -1,0 +1,170 @@
+"""K stacked arrays of one shape as a tensor of the graph, K known only when it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from onnx import numpy_helper
+
+from onnxlin.lowering.emitter import Emitter
+from onnxlin.lowering.traced import Traced, tensor
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """K arrays of ``shape``, held by a tensor of shape ``(K * merged, *rest)``.
+
+    Reshaping a stack costs nothing until somebody needs the tensor in another layout.
+
+    Parameters
+    ----------
+    emitter : Emitter
+    name : str
+        The tensor.
+    shape : tuple of int
+        Of one array.
+    merged : int
+        Entries of the leading axes of one array that share an axis with K.
+    rest : tuple of int
+        The other axes of the tensor; ``merged * prod(rest) == prod(shape)``.
+    """
+
+    emitter: Emitter
+    name: str
+    shape: Shape
+    merged: int
+    rest: Shape
+
+    @classmethod
+    def of(cls, emitter: Emitter, name: str, shape: Shape) -> Stack:
+        """Describe a tensor ``(K, *shape)``."""
+        return cls(emitter, name, shape, 1, shape)
+
+    def reshaped(self, shape: Shape) -> Stack:
+        """The same entries as arrays of another shape."""
+        return replace(self, shape=shape)
+
+    def laid(self, merged: int, rest: Shape) -> str:
+        """The tensor in the layout ``(K * merged, *rest)``."""
+        if (merged, rest) == (self.merged, self.rest):
+            return self.name
+        return self.emitter("Reshape", self.name, self.emitter.ints([-1, *rest]))
+
+    @property
+    def split(self) -> str:
+        """The tensor as ``(K, *shape)``."""
+        return self.laid(1, self.shape)
+
+    @property
+    def samples(self) -> str:
+        """The tensor as ``(K * shape[0], *shape[1:])``."""
+        return self.laid(self.shape[0], self.shape[1:])
+
+    @property
+    def flat(self) -> str:
+        """The tensor as ``(K, entries)``."""
+        count = self.merged
+        for n in self.rest:
+            count *= n
+        return self.laid(1, (count,))
+
+    def through(self, op_type: str, *others: str, **attributes: Any) -> Stack:
+        """Apply an entrywise operator to the tensor as it lies."""
+        return replace(self, name=self.emitter(op_type, self.name, *others, **attributes))
+
+    def as_split(self, name: str, shape: Shape) -> Stack:
+        """Describe another tensor of the graph, ``(K, *shape)``."""
+        return Stack(self.emitter, name, shape, 1, shape)
+
+    def as_samples(self, name: str, shape: Shape) -> Stack:
+        """Describe another tensor of the graph, ``(K * shape[0], *shape[1:])``."""
+        return Stack(self.emitter, name, shape, shape[0], shape[1:])
+
+    def as_laid(self, name: str, shape: Shape, merged: int, rest: Shape) -> Stack:
+        """Describe another tensor of the graph, ``(K * merged, *rest)``."""
+        return Stack(self.emitter, name, shape, merged, rest)
+
+    def plus(self, other: Stack) -> Stack:
+        """Add two stacks of the same shape."""
+        return replace(
+            self, name=self.emitter("Add", self.name, other.laid(self.merged, self.rest))
+        )
+
+    @property
+    def spread(self) -> tuple[str, int]:
+        """A layout in which every axis stands alone, and where axis 0 of an array is in it.
+
+        An axis 0 of length 1 is left to K: no reshape then comes between one image's operators.
+        """
+        compact = len(self.shape) > 1 and self.shape[0] == 1
+        return (self.samples, 0) if compact else (self.split, 1)
+
+    def as_spread(self, name: str, shape: Shape, first: int) -> Stack:
+        """Describe another tensor of the graph, laid out as `spread` has it."""
+        return self.as_split(name, shape) if first else self.as_samples(name, shape)
+
+    def times(self, factor: Any) -> Stack:
+        """Multiply by an array that broadcasts to ``shape``."""
+        if factor.size == 1 and not isinstance(factor, Traced) and factor.item() == 1:
+            return self
+        name, first = self.spread
+        # Over the axis that K has, the factor must not differ; there it has 1 entry, or no axis.
+        scale = tensor(self.emitter, factor, self.emitter.dtype)
+        return self.as_spread(self.emitter("Mul", name, scale), self.shape, first)
+
+    def summed(self, axes: Shape) -> Stack:
+        """Sum over axes, which are kept with length 1."""
+        if not axes:
+            return self
+        name, first = self.spread
+        along = [axis + first for axis in axes if axis + first > 0]
+        kept = tuple(1 if i in axes else n for i, n in enumerate(self.shape))
+        if along:
+            name = self.emitter("ReduceSum", name, self.emitter.ints(along), keepdims=1)
+        return self.as_spread(name, kept, first)
+
+    def permuted(self, perm: Shape) -> Stack:
+        """Permute the axes."""
+        shape = tuple(self.shape[p] for p in perm)
+        if perm == tuple(range(len(perm))):
+            return self
+        name, first = self.spread if perm[0] == 0 else (self.split, 1)
+        order = [0, *(p + 1 for p in perm)] if first else list(perm)
+        return self.as_spread(self.emitter("Transpose", name, perm=order), shape, first)
+
+    def stretched(self, shape: Shape) -> Stack:
+        """Broadcast to a shape by NumPy's rule."""
+        aligned = self.reshaped((1,) * (len(shape) - len(self.shape)) + self.shape)
+        if aligned.shape == shape:
+            return aligned
+        name = self.emitter("Expand", aligned.split, self.emitter.ints([1, *shape]))
+        return self.as_split(name, shape)
+
+    def zeros(self, count: int) -> str:
+        """A tensor ``(K, count)`` of zeros."""
+        rows = self.emitter("Shape", self.flat, start=0, end=1)
+        shape = self.emitter("Concat", rows, self.emitter.ints([count]), axis=0)
+        zero = numpy_helper.from_array(np.zeros(1, self.emitter.dtype))
+        return self.emitter("ConstantOfShape", shape, value=zero)
+
+    def padded(self, axis: int, before: int, after: int) -> Stack:
+        """Set between zeros along an axis."""
+        shape = (*self.shape[:axis], before + self.shape[axis] + after, *self.shape[axis + 1 :])
+        name, first = self.spread if axis else (self.split, 1)
+        pads = self.emitter.ints([before, after])
+        name = self.emitter("Pad", name, pads, "", self.emitter.ints([axis + first]))
+        return self.as_spread(name, shape, first)
+
+    def taken(self, axis: int, index: Any) -> Stack:
+        """Read an axis at known positions; -1 reads 0."""
+        source, graph, n = self, self.emitter, self.shape[axis]
+        if (index < 0).any():
+            source, index = self.padded(axis, 0, 1), np.where(index < 0, n, index)
+        name, first = source.spread if axis else (source.split, 1)
+        name = graph("Gather", name, graph.ints(index), axis=axis + first)
+        shape = (*self.shape[:axis], len(index), *self.shape[axis + 1 :])
+        return self.as_spread(name, shape, first)
