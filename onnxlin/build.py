@@ -136,7 +136,10 @@ class Builder:
         extra = self.tracer.native_outputs(node, build.values) if rule.captures else {}
         outer = {name: build.values[name] for name in node.implicit}
         opsets = self.section.graph.opsets
-        return NodeAtX(node, operands, results, build.dtype, extra, self.mode, outer, opsets)
+        floats = (o for o in operands if o is not None and is_float_array(o.native))
+        own = native or build.narrow or any(o.native.dtype != build.dtype for o in floats)
+        at = (node, operands, results, build.dtype, extra, self.mode, outer, opsets, own)
+        return NodeAtX(*at)
 
     def _operand(self, node: Node, name: str, build: Build, *, native: bool) -> Operand:
         fixed = self._is_fixed(name, build)
@@ -178,6 +181,7 @@ class Builder:
         made = [replace(step, inner=True) for step in build.steps[start:]]
         del build.steps[start:]
         pairs = [(prefix + body.outputs[i], node.outputs[i]) for i in self._wanted(node, build)]
+        self.tracer.expanded(pairs)
         made += [replace(alias(node, a, b, build), joins=True) for a, b in pairs]
         return made
 

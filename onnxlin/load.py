@@ -148,7 +148,7 @@ def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
         yield from ([attribute.g] if attribute.HasField("g") else attribute.graphs)
 
 
-def _implicit(node: onnx.NodeProto) -> list[str]:
+def implicit(node: onnx.NodeProto) -> list[str]:
     """Tensors that the subgraphs of a node read from outside."""
     outer: dict[str, None] = {}
     for graph in _subgraphs(node):
@@ -161,7 +161,7 @@ def _implicit(node: onnx.NodeProto) -> list[str]:
 
 
 def _reads(node: onnx.NodeProto) -> list[str]:
-    return [*node.input, *_implicit(node)]
+    return [*node.input, *implicit(node)]
 
 
 def prefixed(model: onnx.ModelProto, prefix: str) -> onnx.ModelProto:
@@ -233,7 +233,7 @@ def _node(draft: Draft, source: onnx.NodeProto) -> Node:
         attributes=_defaults(draft.op_type, draft.domain) | draft.attributes,
         given=frozenset(draft.attributes),
         source=source,
-        implicit=tuple(_implicit(source)),
+        implicit=tuple(implicit(source)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -93,6 +93,9 @@ class Tracing(Protocol):
     def native_outputs(self, node: Node, values: Mapping[str, Any]) -> dict[str, Array]:
         """Return the further outputs of a node that its rule wants."""
 
+    def expanded(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Take note that tensors of a body (first) stand for those of its node (second)."""
+
 
 OpenTracer = Callable[["Section", Captures], Tracing]
 
@@ -142,6 +145,9 @@ class Tracer:
             if name == node.name:
                 found[output] = alone(values)
         return found
+
+    def expanded(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Nothing to do: both have been computed."""
 
 
 def position(node: Node, opset: int, output: str) -> int | None:

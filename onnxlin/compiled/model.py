@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 
 from onnxlin.build import Builder
+from onnxlin.compiled.batching import Formulas
 from onnxlin.compiled.sweep import adjoint_sweep
 from onnxlin.compiled.tracing import GraphTracer
 from onnxlin.engines.reverse import row_bytes
@@ -93,11 +94,11 @@ def compile_section(section: Section, mode: str, feeds: Mapping[str, Array]) -> 
     traced: dict[str, Any] = {n: Traced(graph, n, v) for n, v in feeds.items()}
     values = builder.tracer(traced)
     program = builder(values, dtype)
-    rows, shares = adjoint_sweep(graph, program, seeds)
-    W = _joined(graph, list(rows.values()))
-    parts = _joined(graph, list(shares.values())) if shares else _no_shares(graph, seeds)
+    swept = adjoint_sweep(graph, program, seeds)
+    parts = swept.shares or _no_shares(graph, seeds)
     total = graph("ReduceSum", parts, graph.ints([1]), keepdims=0)
-    names = {"seeds_W": W, "seeds_b": total, "shares": parts}
+    Formulas(graph).batch()
+    names = {"seeds_W": swept.rows, "seeds_b": total, "shares": parts}
     for name, made in names.items():
         graph.add(onnx.helper.make_node("Identity", [made], [name]))
     extra = [n for n in section.inputs if n not in section.graph.inputs]
@@ -118,17 +119,13 @@ def compile_section(section: Section, mode: str, feeds: Mapping[str, Array]) -> 
         rows="seeds_W",
         bias="seeds_b",
         shares="shares",
-        nodes=tuple(shares),
+        nodes=swept.nodes,
         inputs=dict(program.inputs),
         outputs=dict(program.outputs),
         further=tuple(extra),
         dtype=dtype,
         row_bytes=row_bytes(program),
     )
-
-
-def _joined(graph: Emitter, parts: Sequence[str]) -> str:
-    return graph("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
 
 
 def _no_shares(graph: Emitter, seeds: str) -> str:
@@ -157,7 +154,7 @@ def _assemble(
         "shares": [STACKING, None],
     }
     outputs += [helper.make_tensor_value_info(n, kind, ranks[n]) for n in made]
-    nodes = _needed(graph.nodes, [o.name for o in outputs])
+    nodes = graph.finished([o.name for o in outputs])
     read = {n for node in nodes for n in node.input} | {o.name for o in outputs}
     stored = [onnx.numpy_helper.from_array(a, n) for n, a in graph.stored.items() if n in read]
     body = helper.make_graph(nodes, "linearisation", given, outputs, stored)
@@ -169,13 +166,3 @@ def _assemble(
 def _info(name: str, dtype: Any, shape: Shape) -> onnx.ValueInfoProto:
     kind = int(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
     return onnx.helper.make_tensor_value_info(name, kind, shape)
-
-
-def _needed(nodes: Sequence[onnx.NodeProto], wanted: Sequence[str]) -> list[onnx.NodeProto]:
-    """Keep the nodes that something wanted needs."""
-    kept, needed = [], set(wanted)
-    for node in reversed(nodes):
-        if any(name in needed for name in node.output):
-            kept.append(node)
-            needed.update(node.input)
-    return kept[::-1]

@@ -2,82 +2,77 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from onnxlin.lowering import Emitter, NotStaticError, Stack, Traced, tensor
+from onnxlin.compiled.pending import Pending
+from onnxlin.compiled.shares import Shares
+from onnxlin.lowering import Emitter, Stack
 from onnxlin.program import LinearProgram, slices
 
 
-def adjoint_sweep(
-    graph: Emitter, program: LinearProgram, seeds: str
-) -> tuple[dict[str, str], dict[str, str]]:
+@dataclass(frozen=True, eq=False)
+class Swept:
+    """What a sweep ends with.
+
+    Parameters
+    ----------
+    rows : str
+        Tensor ``seeds @ W``, (K, n_in).
+    nodes : tuple of str
+        The nodes that have a share of b.
+    shares : str
+        Tensor (K, nodes): shares of ``seeds @ b``; "" where no node has any.
+    """
+
+    rows: str
+    nodes: tuple[str, ...]
+    shares: str
+
+
+def adjoint_sweep(graph: Emitter, program: LinearProgram, seeds: str) -> Swept:
     """Write the sweep from the outputs to the inputs.
 
     Parameters
     ----------
     seeds : str
         Tensor (K, rows of the program).
-
-    Returns
-    -------
-    rows : {input name: tensor (K, entries of that input)}
-        Of ``seeds @ W``.
-    shares : {node name: tensor (K, 1)}
-        Of ``seeds @ b``.
     """
-    waiting: dict[str, Stack] = {}
-    shares: dict[str, str] = {}
+    whole = Stack.of(graph, seeds, (program.rows,))
+    waiting: dict[str, Pending] = {}
+    shares = Shares(graph)
     for name, at in slices(program.outputs):
-        part = _cut(graph, seeds, at, program.rows)
+        part = _cut(whole, at).reshaped(program.outputs[name])
         if name in program.constants:
-            column = program.constants[name].reshape(at.stop - at.start, 1)
-            shares[name] = graph("MatMul", part, tensor(graph, column, graph.dtype))
+            shares.add(name, part, program.constants[name])
         else:
-            flat = Stack.of(graph, part, (at.stop - at.start,))
-            waiting[name] = flat.reshaped(program.outputs[name])
+            waiting.setdefault(name, Pending()).start(part)
     for step in reversed(program.steps):
-        cotangent = waiting.pop(step.output, None)
-        if cotangent is None:
+        found = waiting.pop(step.output, None)
+        if found is None:
             continue
-        share = None if step.bias is None else dot(cotangent, step.bias)
-        if share is not None:
-            _add(graph, shares, step.node.name, share)
+        if step.bias is not None:
+            shares.add(step.node.name, found.total(), step.bias)
         for name, op in step.terms:
-            back = op.lower_adjoint(cotangent)
-            waiting[name] = waiting[name].plus(back) if name in waiting else back
-    rows = {}
-    for name, shape in program.inputs.items():
-        found = waiting.get(name)
-        any_stack = Stack.of(graph, seeds, (program.rows,))
-        rows[name] = any_stack.zeros(prod(shape)) if found is None else found.flat
-    return rows, shares
+            waiting.setdefault(name, Pending()).take(op, found)
+            if waiting[name].empty:
+                del waiting[name]
+    rows = [
+        waiting[name].total().flat if name in waiting else whole.zeros(prod(shape))
+        for name, shape in program.inputs.items()
+    ]
+    W = graph("Concat", *rows, axis=1) if len(rows) > 1 else rows[0]
+    return Swept(W, *(shares.written() if shares else ((), "")))
 
 
-def _cut(graph: Emitter, seeds: str, at: slice, size: int) -> str:
-    if (at.start, at.stop) == (0, size):
+def _cut(seeds: Stack, at: slice) -> Stack:
+    """Take some columns of the seeds."""
+    if (at.start, at.stop) == (0, seeds.shape[0]):
         return seeds
-    return graph("Slice", seeds, *(graph.ints([n]) for n in (at.start, at.stop, 1)))
-
-
-def _add(graph: Emitter, shares: dict[str, str], node: str, share: str) -> None:
-    shares[node] = graph("Add", shares[node], share) if node in shares else share
-
-
-def dot(cotangent: Stack, bias: Any) -> str | None:
-    """``<cotangent, bias>``: a tensor (K, 1); None where the bias is 0."""
-    graph = cotangent.emitter
-    if not isinstance(bias, Traced):
-        if not np.isfinite(bias).all():
-            raise NotStaticError("a bias is infinite")
-        if not bias.any():
-            return None
-    rank = len(cotangent.shape)
-    shape = (1,) * (rank - bias.ndim) + bias.shape
-    # An axis along which the bias repeats is summed first.
-    repeated = tuple(i for i, n in enumerate(shape) if n == 1 and cotangent.shape[i] != 1)
-    summed = cotangent.summed(repeated)
-    column = tensor(graph, bias.reshape(prod(shape), 1), graph.dtype)
-    return graph("MatMul", summed.flat, column)
+    graph = seeds.emitter
+    places: list[Any] = [[at.start], [at.stop], [1]]
+    name = graph("Slice", seeds.name, *(graph.ints(np.asarray(p)) for p in places))
+    return Stack.of(graph, name, (at.stop - at.start,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,11 @@ class GraphTracer:
             proto.output.extend([""] * (at + 1 - len(proto.output)))
             proto.output[at] = proto.output[at] or _extra(node, output)
         return proto
+
+    def expanded(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Let the body's tensors be read in place of the node's: the node need not run."""
+        for inner, outer in pairs:
+            self.emitter.stand_in(inner, outer)
 
     def native_outputs(self, node: Node, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the further outputs of a node that its rule wants."""

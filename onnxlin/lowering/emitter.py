@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
+
+from onnxlin.load import implicit
 
 Array = npt.NDArray[Any]
 
@@ -24,17 +26,25 @@ class Emitter:
         Of every float that is computed; constants are stored in it.
     taken : collection of str
         Tensor names that may not be used.
+
+    Attributes
+    ----------
+    shapes : {tensor: shape}
+        Of the tensors that traced arrays stand for.
     """
 
     def __init__(self, dtype: npt.DTypeLike, taken: Collection[str] = ()) -> None:
         self.dtype = np.dtype(dtype)
         self.nodes: list[onnx.NodeProto] = []
         self.stored: dict[str, Array] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self._added: set[str] = set()
         self._taken = set(taken)
         self._count = 0
         self._by_identity: dict[int, tuple[Array, str]] = {}
         self._by_value: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._made: dict[Any, list[str]] = {}
+        self._instead: dict[str, str] = {}
 
     def fresh(self, base: str) -> str:
         """Return a tensor name that nothing has yet."""
@@ -51,17 +61,58 @@ class Emitter:
 
     def several(self, op_type: str, count: int, *inputs: str, **attributes: Any) -> list[str]:
         """Add a node with ``count`` outputs, or find the one that is there."""
-        key = (op_type, count, inputs, tuple(sorted((k, str(v)) for k, v in attributes.items())))
+        node = onnx.helper.make_node(op_type, inputs, [], **attributes)
+        key = (count, node.SerializeToString(deterministic=True))
         if key not in self._made:
             outputs = [self.fresh(op_type) for _ in range(count)]
-            self.nodes.append(onnx.helper.make_node(op_type, inputs, outputs, **attributes))
+            node.output.extend(outputs)
+            self.nodes.append(node)
             self._made[key] = outputs
         return self._made[key]
 
     def add(self, node: onnx.NodeProto) -> None:
-        """Add a node as it is; its outputs keep their names."""
+        """Add a node as it is; its outputs keep their names, and serve equal calls as well."""
         self._taken.update(node.output)
+        self._added.update(node.output)
         self.nodes.append(node)
+        bare = onnx.NodeProto(op_type=node.op_type, input=node.input, domain=node.domain)
+        bare.attribute.extend(sorted(node.attribute, key=lambda a: a.name))
+        key = (len(node.output), bare.SerializeToString(deterministic=True))
+        self._made.setdefault(key, list(node.output))
+
+    @property
+    def coefficients(self) -> set[str]:
+        """Tensors of known shapes that are no part of the forward pass."""
+        return set(self.shapes) - self._added
+
+    def stand_in(self, tensor: str, other: str) -> None:
+        """Let a tensor be read wherever another one, of the same value, is."""
+        self._instead[other] = tensor
+
+    def finished(self, wanted: Sequence[str]) -> list[onnx.NodeProto]:
+        """Return the nodes that the wanted tensors need, each after those that it reads."""
+        wanted = [*wanted]
+        for node in self.nodes:
+            node.input[:] = [self._instead.get(name, name) for name in node.input]
+        made = {name: node for node in self.nodes for name in node.output if name}
+        for name in wanted:
+            if name in self._instead:
+                index = list(made[name].output).index(name)
+                made[name].output[index] = self.fresh(name)
+                made[name] = onnx.helper.make_node("Identity", [self._instead[name]], [name])
+        ordered: dict[int, onnx.NodeProto] = {}
+        stack = [made[name] for name in reversed(wanted) if name in made]
+        entered: set[int] = set()
+        while stack:
+            node = stack[-1]
+            if id(node) in entered:
+                stack.pop()
+                ordered.setdefault(id(node), node)
+                continue
+            entered.add(id(node))
+            needs = (made[n] for n in (*node.input, *implicit(node)) if n in made)
+            stack.extend(other for other in needs if id(other) not in entered)
+        return list(ordered.values())
 
     def keep(self, name: str, array: Array) -> None:
         """Store a constant under a name of its own."""

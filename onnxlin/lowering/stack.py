@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -167,4 +168,16 @@ class Stack:
         name, first = source.spread if axis else (source.split, 1)
         name = graph("Gather", name, graph.ints(index), axis=axis + first)
         shape = (*self.shape[:axis], len(index), *self.shape[axis + 1 :])
+        return self.as_spread(name, shape, first)
+
+    def beside(self, others: Sequence[Stack], axis: int) -> Stack:
+        """Put stacks side by side along an axis of their arrays."""
+        if not others:
+            return self
+        parts = [self, *others]
+        laid = [part.spread if axis else (part.split, 1) for part in parts]
+        size = sum(part.shape[axis] for part in parts)
+        first = laid[0][1]
+        name = self.emitter("Concat", *(name for name, _ in laid), axis=axis + first)
+        shape = (*self.shape[:axis], size, *self.shape[axis + 1 :])
         return self.as_spread(name, shape, first)

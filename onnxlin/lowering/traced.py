@@ -47,6 +47,7 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         self.emitter = emitter
         self.name = name
         self.example = example
+        emitter.shapes[name] = example.shape
 
     def __repr__(self) -> str:
         return f"<Traced {self.name} {self.dtype}{list(self.shape)}>"

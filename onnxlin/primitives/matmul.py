@@ -95,13 +95,12 @@ def _product(x: Array, matrix: Array) -> Array:
 def _lowered(x: Stack, matrix: Array, shape: Shape, *, turned: bool) -> Stack:
     """Write ``x @ matrix``, or with the matrix ``turned``, which makes arrays of a shape."""
     graph = x.emitter
-    if matrix.ndim > 2:
-        other = np.swapaxes(matrix, -1, -2) if turned else matrix
+    other = tensor(graph, matrix, graph.dtype)
+    if turned:
+        # A node, and not a transposed array: the model then holds the weight only once.
+        order = [*range(matrix.ndim - 2), matrix.ndim - 1, matrix.ndim - 2]
+        other = graph("Transpose", other, perm=order)
+    if matrix.ndim > 2 or x.rest[-1:] != x.shape[-1:]:
         aligned = (1,) * (len(shape) - len(x.shape)) + x.shape
-        name = graph("MatMul", x.laid(1, aligned), tensor(graph, other, graph.dtype))
-        return x.as_split(name, shape)
-    lines = prod(shape[:-1])
-    name = x.laid(lines, x.shape[-1:])
-    # The weight as it is stored: its transpose is not kept a second time.
-    name = graph("Gemm", name, tensor(graph, matrix, graph.dtype), transB=int(turned))
-    return x.as_laid(name, shape, lines, shape[-1:])
+        return x.as_split(graph("MatMul", x.laid(1, aligned), other), shape)
+    return x.as_laid(graph("MatMul", x.name, other), shape, x.merged, (*x.rest[:-1], shape[-1]))

@@ -42,7 +42,10 @@ def mean(node: NodeAtX) -> Affine:
 def multiply(node: NodeAtX) -> Affine:
     """Product of two tensors; exact where one is constant."""
     return product_rule(
-        node, (0, weighted(node, 0, node.value(1))), (1, weighted(node, 1, node.value(0)))
+        node,
+        (0, weighted(node, 0, node.value(1))),
+        (1, weighted(node, 1, node.value(0))),
+        alone=True,
     )
 
 

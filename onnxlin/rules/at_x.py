@@ -54,6 +54,8 @@ class NodeAtX:
     Attribute reads are recorded: an attribute that the file sets and that the rule never asked
     for is an error, so a rule cannot overlook one. Reads of tensors that change with x are
     recorded too: pieces of rules that look at none are kept from one x to the next.
+
+    ``own`` says whether some operand's `value` is another one than `native`.
     """
 
     node: Node
@@ -64,6 +66,7 @@ class NodeAtX:
     mode: str = "tangent"
     outer: Mapping[str, Array] = field(default_factory=dict)
     opsets: Mapping[str, int] = field(default_factory=dict)
+    own: bool = True
     asked: set[str] = field(default_factory=set)
     looked: bool = False
 
@@ -93,6 +96,17 @@ class NodeAtX:
         result = self.results[i]
         assert result is not None, f"{self.op_type} has no output {i}"
         return result
+
+    def computed(self, formula: Callable[[], Array]) -> Array:
+        """Output 0 at the operands' `value`: what the runtime computed, if it had these operands.
+
+        Parameters
+        ----------
+        formula : callable
+            Computes it otherwise.
+        """
+        self.looked = True
+        return self.cast(formula()) if self.own else self.result()
 
     def attr(self, name: str) -> Any:
         """Return an attribute, the schema's default where the file gives none, else None."""

@@ -10,7 +10,12 @@ from onnxlin.rules.at_x import NodeAtX
 
 
 def product_rule(
-    node: NodeAtX, first: tuple[int, LinearMap], second: tuple[int, LinearMap], roundings: int = 4
+    node: NodeAtX,
+    first: tuple[int, LinearMap],
+    second: tuple[int, LinearMap],
+    roundings: int = 4,
+    *,
+    alone: bool = False,
 ) -> Affine:
     """Answer for ``y = a * b``, linear in each of two operands.
 
@@ -21,7 +26,8 @@ def product_rule(
         operand's value to y.
 
     With one operand constant this is the other one's map. With both traced, ``tangent`` takes both
-    terms and the bias ``-a0 * b0``; ``frozen`` takes half of each term and no bias.
+    terms and the bias ``-a0 * b0``; ``frozen`` takes half of each term and no bias. ``alone`` says
+    that the node's output is the product and nothing else.
     """
     (i, a), (j, b) = first, second
     if not (node.traced(i) and node.traced(j)):
@@ -32,4 +38,5 @@ def product_rule(
         return Affine({i: chain(a, half), j: chain(b, half)}, roundings=roundings)
     value = node.value(i)[None]
     size = a.absolute().matvec(np.abs(value))[0]
-    return Affine({i: a, j: b}, -a.matvec(value)[0], None, size, roundings)
+    product = node.computed(lambda: a.matvec(value)[0]) if alone else a.matvec(value)[0]
+    return Affine({i: a, j: b}, -product, None, size, roundings)

@@ -52,7 +52,7 @@ def matmul(node: NodeAtX) -> Affine:
     """``A B`` as ``numpy.matmul`` has it: batch axes broadcast, vectors are rows or columns."""
     shapes = (_matrix(node.shape(0), 0), _matrix(node.shape(1), 1))
     sides = [_matmul_side(node, shapes, i) for i in (0, 1)]
-    return product_rule(node, (0, sides[0]), (1, sides[1]))
+    return product_rule(node, (0, sides[0]), (1, sides[1]), alone=True)
 
 
 def _matmul_side(node: NodeAtX, shapes: tuple[Shape, Shape], side: int) -> LinearMap:

@@ -151,7 +151,15 @@ class LongShort(Cell):
     def step(self, x: str, state: list[str]) -> list[str]:
         """Go one step."""
         w, (h, c) = self.w, state
-        zi, zo, zf, zg = self.cut(w("Add", x, w("MatMul", h, self.r)))
+        z = w("Add", x, w("MatMul", h, self.r))
+        if self._peepholes is None and not self._coupled:
+            # Three gates have the same function: they pass through it side by side.
+            hidden = self.node.shape(R)[2]
+            gates, zg = w.several("Split", 2, z, w.ints([3 * hidden, hidden]), axis=2)
+            i, o, f = w.split(self.act(0, gates), 3, 2)
+            c = w("Add", w("Mul", f, c), w("Mul", i, self.act(1, zg)))
+            return [w("Mul", o, self.functions[2].write(w, c)), c]
+        zi, zo, zf, zg = self.cut(z)
         i = self.act(0, self._peep(zi, 0, c))
         f = w("Sub", w.floats(1), i) if self._coupled else self.act(0, self._peep(zf, 2, c))
         c = w("Add", w("Mul", f, c), w("Mul", i, self.act(1, zg)))

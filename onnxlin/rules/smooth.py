@@ -81,16 +81,16 @@ def ratio(value: Array, z: Array, limit: float) -> Array:
 
 
 @smooth("Sigmoid", size=1.0)
-def sigmoid(_: NodeAtX, z: Array) -> Point:
+def sigmoid(node: NodeAtX, z: Array) -> Point:
     """``1 / (1 + exp(-z))``."""
-    s = special.expit(z)
+    s = node.computed(lambda: special.expit(z))
     return Point(s, s * special.expit(-z))
 
 
 @smooth("Tanh", size=1.0)
-def tanh(_: NodeAtX, z: Array) -> Point:
+def tanh(node: NodeAtX, z: Array) -> Point:
     """``tanh(z)``."""
-    t = np.tanh(z)
+    t = node.computed(lambda: np.tanh(z))
     return Point(t, 1 - t * t, ratio(t, z, 1))
 
 
@@ -178,9 +178,10 @@ def swish(node: NodeAtX, z: Array) -> Point:
 
 
 @smooth("Exp")
-def exp(_: NodeAtX, z: Array) -> Point:
+def exp(node: NodeAtX, z: Array) -> Point:
     """``exp(z)``."""
-    return Point(np.exp(z), np.exp(z))
+    value = node.computed(lambda: np.exp(z))
+    return Point(value, value)
 
 
 @smooth("Log", size=1.0)

@@ -25,7 +25,8 @@ def centred(p: Array, axes: tuple[int, ...], dtype: np.dtype) -> LinearMap:
 def softmax(node: NodeAtX) -> Affine:
     """``exp(z) / sum exp(z)`` along an axis; ``frozen`` holds the weights."""
     z, axis = node.value(0), node.attr("axis") % len(node.out_shape)
-    p = node.cast(_weights(z, axis))
+    p = node.computed(lambda: _weights(z, axis))
+    p = np.where(np.isnan(p), 0, p)  # the runtime's answer for a row that is masked as a whole
     if node.frozen:
         # The exponent z - max z is rounded, which moves its exponential by that many units.
         top = np.maximum(z.max(axis=axis, keepdims=True), np.finfo(z.dtype).min)

@@ -1,0 +1,105 @@
+"""Coefficients of many equal steps computed at once.
+
+A recurrent node has the same small formulas at every step in time. They read only the forward
+pass, so all steps' operands can be put side by side, go through each formula once, and be cut
+apart again: a node for every operator instead of one for every operator and step.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import onnx
+
+from onnxlin.lowering import Emitter
+
+_NAMES = """
+    Add Sub Mul Div Neg Abs Exp Log Sqrt Reciprocal Sigmoid Tanh Erf Sign Pow Max Min Where
+    Greater GreaterOrEqual Less LessOrEqual Equal Not And Or Cast IsNaN Sin Cos
+"""
+ENTRYWISE = frozenset(_NAMES.split())
+FEWEST = 4
+
+
+class Formulas:
+    """The entrywise formulas among the coefficients of a graph.
+
+    Parameters
+    ----------
+    graph : Emitter
+        With everything that reads the coefficients in it.
+    """
+
+    def __init__(self, graph: Emitter) -> None:
+        self._graph = graph
+        self._coefficients = graph.coefficients
+        self._inner = {node.output[0]: node for node in graph.nodes if self._is_formula(node)}
+
+    def _is_formula(self, node: onnx.NodeProto) -> bool:
+        """Whether a node works entry by entry on traced arrays of one shape, and on numbers."""
+        shapes, stored = self._graph.shapes, self._graph.stored
+        if node.op_type not in ENTRYWISE or node.output[0] not in self._coefficients:
+            return False
+        shape = shapes[node.output[0]]
+        operands = [n for n in node.input if n not in stored]
+        numbers = all(stored[n].size == 1 for n in node.input if n in stored)
+        return numbers and bool(shape) and all(shapes.get(n) == shape for n in operands)
+
+    def batch(self) -> None:
+        """Write formulas that occur often once, and let the results stand for them."""
+        groups: dict[Any, list[tuple[str, list[str]]]] = defaultdict(list)
+        for root in self._roots():
+            leaves: list[str] = []
+            form = self._form(root, leaves)
+            groups[self._graph.shapes[root], form].append((root, leaves))
+        for group in groups.values():
+            if len(group) >= FEWEST:
+                self._write(group)
+
+    def _roots(self) -> list[str]:
+        """Formulas that something else than a formula reads, in order."""
+        read = {
+            name
+            for node in self._graph.nodes
+            if node.output[0] not in self._inner
+            for name in node.input
+        }
+        return [name for name in self._inner if name in read]
+
+    def _form(self, name: str, leaves: list[str]) -> Any:
+        """Describe a formula by its operators; ``leaves`` gets the tensors that it reads."""
+        if name in self._graph.stored:
+            return name
+        node = self._inner.get(name)
+        if node is None:
+            if name not in leaves:
+                leaves.append(name)
+            return leaves.index(name)
+        attributes = tuple(a.SerializeToString() for a in node.attribute)
+        return node.op_type, attributes, *(self._form(n, leaves) for n in node.input)
+
+    def _write(self, group: list[tuple[str, list[str]]]) -> None:
+        graph, (first, leaves) = self._graph, group[0]
+        joined = {
+            leaf: graph("Concat", *(names[i] for _, names in group), axis=0)
+            for i, leaf in enumerate(leaves)
+        }
+        whole = self._again(first, joined)
+        count = len(group)
+        for root, part in zip(
+            [root for root, _ in group],
+            graph.several("Split", count, whole, axis=0, num_outputs=count),
+            strict=True,
+        ):
+            graph.stand_in(part, root)
+
+    def _again(self, name: str, joined: dict[str, str]) -> str:
+        """Write a formula on other leaves."""
+        if name in joined or name in self._graph.stored:
+            return joined.get(name, name)
+        node = self._inner[name]
+        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        return self._graph(
+            node.op_type, *(self._again(n, joined) for n in node.input), **attributes
+        )

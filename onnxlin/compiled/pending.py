@@ -1,0 +1,148 @@
+"""What arrives at one tensor during an adjoint sweep, until it is needed."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from onnxlin.lowering import Stack
+from onnxlin.primitives import Adjoint, Along, Chain, Crop, LinearMap, Reshape, Transpose
+
+Piece = tuple[int, int, Stack]
+"""An axis, where on it the cotangent belongs, and the cotangent."""
+
+
+class Pending:
+    """Maps whose adjoints are still to be written, with their cotangents.
+
+    Pieces of a tensor that was cut apart are put side by side again, instead of each between
+    zeros and added up.
+    """
+
+    def __init__(self) -> None:
+        self._arrived: list[Stack] = []
+        self._pieces: list[Piece] = []
+        self._whole: tuple[int, ...] = ()
+        self._sum: Stack | None = None
+
+    def start(self, cotangent: Stack) -> None:
+        """Take a cotangent of the tensor itself."""
+        self._arrived.append(cotangent)
+
+    def add(self, op: LinearMap, cotangent: Stack) -> None:
+        """Take a cotangent of what a map makes of the tensor."""
+        inner = op.maps if isinstance(op, Chain) else (op,)
+        cut = _cut(inner[0])
+        for outer in reversed(inner[1:]):
+            cotangent = outer.lower_adjoint(cotangent)
+        if cut is None:
+            self._arrived.append(inner[0].lower_adjoint(cotangent))
+        else:
+            self._whole = inner[0].in_shape
+            self._pieces.append((*cut, cotangent))
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing has arrived."""
+        return not (self._arrived or self._pieces)
+
+    def take(self, op: LinearMap, made: Pending) -> None:
+        """Take what has arrived at the tensor that a map makes.
+
+        A single piece stays one through maps that only move entries, and misses the parts of a
+        concatenation that it does not lie in: often only the last step in time is read.
+        """
+        if made._arrived or len(made._pieces) != 1:
+            self.add(op, made.total())
+            return
+        piece = made._pieces[0]
+        moved = _moved(op, piece)
+        if moved is not None:
+            self._whole = op.in_shape
+            self._pieces.append(moved)
+        elif not _missed(op, piece):
+            self.add(op, made.total())
+
+    def total(self) -> Stack:
+        """Write what has arrived."""
+        if self._sum is None:
+            self._sum = self._total()
+        return self._sum
+
+    def _total(self) -> Stack:
+        arrived = list(self._arrived)
+        for axis in sorted({axis for axis, _, _ in self._pieces}):
+            places = sorted((p for p in self._pieces if p[0] == axis), key=lambda p: p[1])
+            while places:
+                row, places = _side_by_side(places)
+                arrived.append(_joined(row, self._whole[axis]))
+        found = arrived[0]
+        for other in arrived[1:]:
+            found = found.plus(other)
+        return found
+
+
+def _cut(op: LinearMap) -> tuple[int, int] | None:
+    """Axis and start of a map that takes one run of entries along one axis."""
+    if isinstance(op, Crop) and set(op.step) == {1}:
+        axes = [i for i, (n, m) in enumerate(zip(op.in_shape, op.out_shape, strict=True)) if n != m]
+        return (axes[0], op.start[axes[0]]) if len(axes) == 1 else None
+    if isinstance(op, Along) and op.matrix.nnz == op.matrix.shape[0] < op.matrix.shape[1]:
+        index = op.matrix.indices
+        run = (op.matrix.data == 1).all() and (np.diff(op.matrix.indptr) == 1).all()
+        if run and (np.diff(index) == 1).all():
+            return op.axis, int(index[0])
+    return None
+
+
+def _missed(op: LinearMap, piece: Piece) -> bool:
+    """Whether a map sets all that it makes beside a piece."""
+    last = op.maps[-1] if isinstance(op, Chain) else op
+    cut = _cut(last.base) if isinstance(last, Adjoint) else None
+    if cut is None or cut[0] != piece[0]:
+        return False
+    (axis, start, stack), first = piece, cut[1]
+    return start + stack.shape[axis] <= first or first + last.in_shape[axis] <= start
+
+
+def _moved(op: LinearMap, piece: Piece) -> Piece | None:
+    """Take a piece back through a map that only moves entries."""
+    axis, start, stack = piece
+    if isinstance(op, Transpose):
+        return op.perm[axis], start, op.lower_adjoint(stack)
+    if not isinstance(op, Reshape):
+        return None
+    before, after = ([n for n in shape if n != 1] for shape in (op.in_shape, op.out_shape))
+    if before != after or op.out_shape[axis] == 1:
+        return None
+    # The same axes but for those of length 1: find the one that has as many others before it.
+    rank = sum(n != 1 for n in op.out_shape[:axis])
+    longer = [i for i, n in enumerate(op.in_shape) if n != 1]
+    shape = list(op.in_shape)
+    shape[longer[rank]] = stack.shape[axis]
+    return longer[rank], start, stack.reshaped(tuple(shape))
+
+
+def _side_by_side(places: list[Piece]) -> tuple[list[Piece], list[Piece]]:
+    """Take pieces that do not overlap, in order; and what is left."""
+    row = [places[0]]
+    left: list[Piece] = []
+    for piece in places[1:]:
+        axis, start, last = row[-1]
+        (row if piece[1] >= start + last.shape[axis] else left).append(piece)
+    return row, left
+
+
+def _joined(row: list[Piece], size: int) -> Stack:
+    """Concatenate pieces along their axis, zeros where none is."""
+    axis, first, _ = row[0]
+    ends = [start + stack.shape[axis] for _, start, stack in row]
+    after = [b[1] - end for end, (_, b) in zip(ends, pairwise(row), strict=False)]
+    after.append(size - ends[-1])
+    stacks = []
+    for i, (_, _, stack) in enumerate(row):
+        before = first if i == 0 else 0
+        padded = stack.padded(axis, before, after[i]) if before or after[i] else stack
+        stacks.append(padded)
+    return stacks[0].beside(stacks[1:], axis)
