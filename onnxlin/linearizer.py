@@ -21,7 +21,7 @@ from onnxlin.feeds import Instance, instances, make_feeds
 from onnxlin.graph import Array
 from onnxlin.load import Model, load
 from onnxlin.section import STAIRCASE, make_section, require_rounding
-from onnxlin.seeds import Seeds, make_seeds
+from onnxlin.seeds import Seeds, is_single, make_seeds
 from onnxlin.trace import Tracer
 
 Names = Iterable[str] | str | None
@@ -119,7 +119,8 @@ class Linearizer:
         require_engine(engine)
         feeds = self._feeds(x)
         kind = None if dtype is None else self._dtype(dtype, {})
-        runner = self._runner(feeds, engine, kind)
+        single = is_single(rows)
+        runner = self._runner(feeds, engine, kind, single)
         if runner is not None:
             return self._by_graph(runner, feeds, rows, progress)
         values = self._tracer(feeds)
@@ -131,7 +132,8 @@ class Linearizer:
         seeds = make_seeds(rows, program.rows)
         chosen, why = plan(program, len(seeds), engine)
         if (engine, chosen) == ("auto", "reverse"):
-            better = self._shelf.worth_opening(feeds, kind, *seconds(program, len(seeds)))
+            costs = seconds(program, len(seeds))
+            better = self._shelf.worth_opening(feeds, kind, *costs, single=single)
             if better is not None:
                 return self._by_graph(better, feeds, rows, progress)
         job = Job(program, seeds, memory_budget(self.memory), progress)
@@ -171,18 +173,18 @@ class Linearizer:
         return self._tracer(self._feeds(x))
 
     def _runner(
-        self, feeds: dict[str, Array], engine: str, dtype: np.dtype[Any] | None
+        self, feeds: dict[str, Array], engine: str, dtype: np.dtype[Any] | None, single: bool
     ) -> Runner | None:
         """Return the compiled graph if that is the engine, or is ready and serves as well."""
         if engine == "compiled":
-            runner = self._shelf.require(feeds)
+            runner = self._shelf.require(feeds, single=single)
             if not runner.serves(dtype):
                 raise OptionError(
                     f"engine='compiled' computes in the model's own {runner.compiled.dtype}; "
                     f"dtype={dtype} was asked for. Use engine='reverse'."
                 )
             return runner
-        ready = self._shelf.ready(feeds) if engine == "auto" else None
+        ready = self._shelf.ready(feeds, single=single) if engine == "auto" else None
         return ready if ready is not None and ready.serves(dtype) else None
 
     def _by_graph(

@@ -46,6 +46,11 @@ class Seeds:
         return y[self.index] if self.matrix is None else self.matrix @ y
 
 
+def is_single(rows: Any) -> bool:
+    """Whether a ``rows`` argument asks for one row, seen before the number of outputs is known."""
+    return rows is not None and np.size(rows) > 0 and len(np.atleast_1d(rows)) == 1
+
+
 def make_seeds(rows: Any, size: int) -> Seeds:
     """Read the ``rows`` argument.
 

@@ -8,6 +8,7 @@ apart again: a node for every operator instead of one for every operator and ste
 from __future__ import annotations
 
 from collections import defaultdict
+from math import prod
 from typing import Any
 
 import onnx
@@ -20,6 +21,8 @@ _NAMES = """
 """
 ENTRYWISE = frozenset(_NAMES.split())
 FEWEST = 4
+# Entries of an array that is worth copying to save nodes.
+LARGEST = 2**13
 
 
 class Formulas:
@@ -44,7 +47,12 @@ class Formulas:
         shape = shapes[node.output[0]]
         operands = [n for n in node.input if n not in stored]
         numbers = all(stored[n].size == 1 for n in node.input if n in stored)
-        return numbers and bool(shape) and all(shapes.get(n) == shape for n in operands)
+        return (
+            numbers
+            and 0 < prod(shape) <= LARGEST
+            and bool(shape)
+            and all(shapes.get(n) == shape for n in operands)
+        )
 
     def batch(self) -> None:
         """Write formulas that occur often once, and let the results stand for them."""

@@ -47,6 +47,10 @@ class Compiled:
         Of everything that is computed.
     row_bytes : int
         Estimate of the memory that one row needs at the widest point of the sweep.
+    work : float
+        Multiplications of one row at a node, on average.
+    single : bool
+        Whether the graph takes one row at a time.
     """
 
     model: onnx.ModelProto
@@ -61,6 +65,8 @@ class Compiled:
     further: tuple[str, ...]
     dtype: np.dtype[Any]
     row_bytes: int
+    work: float
+    single: bool
 
     @property
     def n_rows(self) -> int:
@@ -79,8 +85,15 @@ def float_type(section: Section, feeds: Mapping[str, Array]) -> np.dtype[Any]:
     return np.dtype(np.float64 if np.dtype(np.float64) in kinds else np.float32)
 
 
-def compile_section(section: Section, mode: str, feeds: Mapping[str, Array]) -> Compiled:
+def compile_section(
+    section: Section, mode: str, feeds: Mapping[str, Array], *, single: bool = False
+) -> Compiled:
     """Compile for the shapes of these feeds.
+
+    Parameters
+    ----------
+    single : bool
+        For one row at a time, and not for any number: what is fastest differs.
 
     Raises
     ------
@@ -88,7 +101,7 @@ def compile_section(section: Section, mode: str, feeds: Mapping[str, Array]) -> 
         A rule decides from values, or there is no form of something in a graph.
     """
     dtype = float_type(section, feeds)
-    graph = Emitter(dtype, section.graph.tensors)
+    graph = Emitter(dtype, section.graph.tensors, single=single)
     seeds = "seeds" if "seeds" not in section.graph.tensors else graph.fresh("seeds")
     builder = Builder(section, partial(GraphTracer, emitter=graph), mode)
     traced: dict[str, Any] = {n: Traced(graph, n, v) for n, v in feeds.items()}
@@ -125,6 +138,8 @@ def compile_section(section: Section, mode: str, feeds: Mapping[str, Array]) -> 
         further=tuple(extra),
         dtype=dtype,
         row_bytes=row_bytes(program),
+        work=program.nnz / max(len(program.steps), 1),
+        single=single,
     )
 
 
@@ -146,12 +161,15 @@ def _assemble(
     helper = onnx.helper
     kind = int(helper.np_dtype_to_tensor_dtype(graph.dtype))
     given = [_info(n, v.dtype, v.shape) for n, v in feeds.items()]
-    given.append(helper.make_tensor_value_info(seeds, kind, [STACKING, rows]))
+    given.append(
+        helper.make_tensor_value_info(seeds, kind, [1 if graph.single else STACKING, rows])
+    )
     outputs = [_info(n, v.dtype, v.shape) for n, v in ends.items()]
+    stack = 1 if graph.single else STACKING
     ranks: dict[str, list[str | int | None]] = {
-        "seeds_b": [STACKING],
-        "seeds_W": [STACKING, None],
-        "shares": [STACKING, None],
+        "seeds_b": [stack],
+        "seeds_W": [stack, None],
+        "shares": [stack, None],
     }
     outputs += [helper.make_tensor_value_info(n, kind, ranks[n]) for n in made]
     nodes = graph.finished([o.name for o in outputs])

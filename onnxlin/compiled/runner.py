@@ -19,6 +19,8 @@ from onnxlin.trace import MESSAGES
 
 # Most rows at once: more make the products no faster, and fall out of the cache.
 MOST_ROWS = 16
+# Multiplications at a node below which a second thread costs more than it helps.
+WORTH_A_THREAD = 2**16
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +60,7 @@ class Runner:
         try:
             self._session = onnxruntime.InferenceSession(
                 compiled.model.SerializeToString(),
-                options or _quiet(),
+                options or _options(compiled),
                 providers=["CPUExecutionProvider"],
             )
         except (*MESSAGES, ValueError) as error:
@@ -109,11 +111,13 @@ class Runner:
                 f"engine='compiled' needs about {need / 2**20:,.0f} MiB beside W; the budget "
                 f"leaves {memory / 2**20:,.0f} MiB. Ask for fewer rows= or raise memory=."
             )
-        return min(memory // max(need, 1), MOST_ROWS)
+        return 1 if self.compiled.single else min(memory // max(need, 1), MOST_ROWS)
 
 
-def _quiet() -> onnxruntime.SessionOptions:
-    """What goes wrong is raised; a second copy on stderr would only be in the way."""
+def _options(compiled: Compiled) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
+    # What goes wrong is raised; a second copy on stderr would only be in the way.
     options.log_severity_level = 4
+    if compiled.work < WORTH_A_THREAD:
+        options.intra_op_num_threads = 1
     return options

@@ -75,7 +75,13 @@ def _summed(cotangent: Stack, bias: Any) -> tuple[Stack, Any]:
     if not is_traced(bias):
         bias = bias[tuple(_repeating(bias))]
     pairs = zip(bias.shape, cotangent.shape, strict=True)
-    return cotangent.summed(tuple(i for i, (n, m) in enumerate(pairs) if n != m)), bias
+    axes = tuple(i for i, (n, m) in enumerate(pairs) if n != m)
+    if cotangent.emitter.single and rank == 4 and axes == (2, 3) and cotangent.shape[0] == 1:
+        # A mean may stay in the layout that convolutions work in; a sum may not.
+        mean = cotangent.emitter("GlobalAveragePool", cotangent.samples)
+        kept = (*cotangent.shape[:2], 1, 1)
+        return cotangent.as_samples(mean, kept), bias * bias.dtype.type(prod(cotangent.shape[2:]))
+    return cotangent.summed(axes), bias
 
 
 def _repeating(bias: Any) -> Iterator[slice]:

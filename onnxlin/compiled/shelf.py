@@ -39,30 +39,39 @@ class Shelf:
         self._open: OrderedDict[Any, Runner | str] = OrderedDict()
         self._spent: dict[Any, float] = {}
 
-    def ready(self, feeds: Mapping[str, Array]) -> Runner | None:
-        """Return the open session for these shapes; None if there is none."""
-        found = self._open.get(_key(feeds))
-        return found if isinstance(found, Runner) else None
+    def ready(self, feeds: Mapping[str, Array], *, single: bool) -> Runner | None:
+        """Return an open session for these shapes; None if there is none."""
+        for variant in (single, False):
+            found = self._open.get(_key(feeds, variant))
+            if isinstance(found, Runner):
+                return found
+        return None
 
-    def opened(self, feeds: Mapping[str, Array]) -> Runner | str:
-        """Return a session for these shapes, opened now if need be, or why there can be none."""
-        key = _key(feeds)
+    def opened(self, feeds: Mapping[str, Array], *, single: bool) -> Runner | str:
+        """Return a session for these shapes, opened now if need be, or why there can be none.
+
+        Parameters
+        ----------
+        single : bool
+            Whether it is to compute one row at a time.
+        """
+        key = _key(feeds, single)
         if key not in self._open:
-            self._open[key] = self._compile(feeds)
+            self._open[key] = self._compile(feeds, single)
             while len(self._open) > MOST_OPEN:
                 self._open.popitem(last=False)
         self._open.move_to_end(key)
         return self._open[key]
 
-    def require(self, feeds: Mapping[str, Array]) -> Runner:
-        """Return a session for these shapes.
+    def require(self, feeds: Mapping[str, Array], *, single: bool) -> Runner:
+        """Return a session for these shapes; see `opened`.
 
         Raises
         ------
         OptionError
             The section cannot be compiled.
         """
-        found = self.opened(feeds)
+        found = self.opened(feeds, single=single)
         if isinstance(found, str):
             raise OptionError(
                 f"engine='compiled' cannot serve this model: {found}. Use engine='auto' or "
@@ -71,7 +80,13 @@ class Shelf:
         return found
 
     def worth_opening(
-        self, feeds: Mapping[str, Array], dtype: np.dtype[Any], sweeps: float, opening: float
+        self,
+        feeds: Mapping[str, Array],
+        dtype: np.dtype[Any],
+        sweeps: float,
+        opening: float,
+        *,
+        single: bool,
     ) -> Runner | None:
         """Return a session if it pays: when sweeps without it have cost as much as opening one.
 
@@ -80,23 +95,24 @@ class Shelf:
         sweeps, opening : float
             Estimates of what is to be done now without compiling, and of compiling, in seconds.
         """
-        key = _key(feeds)
+        key = _key(feeds, single)
         self._spent[key] = self._spent.get(key, 0.0) + sweeps
         if self._spent[key] <= opening or dtype != float_type(self._section, feeds):
             return None
-        found = self.opened(feeds)
+        found = self.opened(feeds, single=single)
         return None if isinstance(found, str) else found
 
     def clear(self) -> None:
         """Release every session."""
         self._open.clear()
 
-    def _compile(self, feeds: Mapping[str, Array]) -> Runner | str:
+    def _compile(self, feeds: Mapping[str, Array], single: bool) -> Runner | str:
         try:
-            return Runner(compile_section(self._section, self._mode, feeds), self._options)
+            compiled = compile_section(self._section, self._mode, feeds, single=single)
+            return Runner(compiled, self._options)
         except NotStaticError as error:
             return str(error)
 
 
-def _key(feeds: Mapping[str, Array]) -> Any:
-    return tuple((name, value.dtype, value.shape) for name, value in feeds.items())
+def _key(feeds: Mapping[str, Array], single: bool) -> Any:
+    return single, *((name, value.dtype, value.shape) for name, value in feeds.items())

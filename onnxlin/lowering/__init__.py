@@ -2,7 +2,17 @@
 
 from onnxlin.lowering import functions, ufuncs  # noqa: F401  # they fill the tables
 from onnxlin.lowering.emitter import Emitter
+from onnxlin.lowering.scatter import scattered
 from onnxlin.lowering.stack import Stack
 from onnxlin.lowering.traced import NotStaticError, Traced, example, is_traced, tensor
 
-__all__ = ["Emitter", "NotStaticError", "Stack", "Traced", "example", "is_traced", "tensor"]
+__all__ = [
+    "Emitter",
+    "NotStaticError",
+    "Stack",
+    "Traced",
+    "example",
+    "is_traced",
+    "scattered",
+    "tensor",
+]

@@ -26,6 +26,8 @@ class Emitter:
         Of every float that is computed; constants are stored in it.
     taken : collection of str
         Tensor names that may not be used.
+    single : bool
+        Whether stacks hold one array, and not any number of them.
 
     Attributes
     ----------
@@ -33,8 +35,11 @@ class Emitter:
         Of the tensors that traced arrays stand for.
     """
 
-    def __init__(self, dtype: npt.DTypeLike, taken: Collection[str] = ()) -> None:
+    def __init__(
+        self, dtype: npt.DTypeLike, taken: Collection[str] = (), *, single: bool = False
+    ) -> None:
         self.dtype = np.dtype(dtype)
+        self.single = single
         self.nodes: list[onnx.NodeProto] = []
         self.stored: dict[str, Array] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
@@ -44,6 +49,7 @@ class Emitter:
         self._by_identity: dict[int, tuple[Array, str]] = {}
         self._by_value: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._made: dict[Any, list[str]] = {}
+        self._makers: dict[str, onnx.NodeProto] = {}
         self._instead: dict[str, str] = {}
 
     def fresh(self, base: str) -> str:
@@ -67,15 +73,25 @@ class Emitter:
             outputs = [self.fresh(op_type) for _ in range(count)]
             node.output.extend(outputs)
             self.nodes.append(node)
+            self._makers |= dict.fromkeys(outputs, node)
             self._made[key] = outputs
         return self._made[key]
+
+    def maker(self, tensor: str) -> onnx.NodeProto | None:
+        """Return the node that a call has made a tensor by."""
+        return self._makers.get(tensor)
+
+    def found(self, op_type: str, *inputs: str) -> str | None:
+        """Return what a node without attributes makes of these inputs, if there is one."""
+        node = onnx.helper.make_node(op_type, inputs, [])
+        return self._made.get((1, node.SerializeToString(deterministic=True)), [None])[0]
 
     def add(self, node: onnx.NodeProto) -> None:
         """Add a node as it is; its outputs keep their names, and serve equal calls as well."""
         self._taken.update(node.output)
         self._added.update(node.output)
         self.nodes.append(node)
-        bare = onnx.NodeProto(op_type=node.op_type, input=node.input, domain=node.domain)
+        bare = onnx.helper.make_node(node.op_type, node.input, [], domain=node.domain or None)
         bare.attribute.extend(sorted(node.attribute, key=lambda a: a.name))
         key = (len(node.output), bare.SerializeToString(deterministic=True))
         self._made.setdefault(key, list(node.output))

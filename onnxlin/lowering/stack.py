@@ -53,7 +53,9 @@ class Stack:
         """The tensor in the layout ``(K * merged, *rest)``."""
         if (merged, rest) == (self.merged, self.rest):
             return self.name
-        return self.emitter("Reshape", self.name, self.emitter.ints([-1, *rest]))
+        # Where K stays alone on its axis that axis is copied, so that its name is not lost.
+        first = 0 if merged == self.merged == 1 else -1
+        return self.emitter("Reshape", self.name, self.emitter.ints([first, *rest]))
 
     @property
     def split(self) -> str:

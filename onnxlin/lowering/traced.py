@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxlin.lowering.emitter import Array, Emitter
+from onnxlin.lowering.peephole import as_number
 
 Shape = tuple[int, ...]
 
@@ -182,7 +183,8 @@ def emit(op_type: str, operands: Sequence[Any], value: Any, **attributes: Any) -
 def astype(x: Traced, dtype: npt.DTypeLike) -> Traced:
     """Bring to another element type; all floats have one in a graph."""
     graph, kind = x.emitter, x.emitter.settled(dtype)
-    return Traced(graph, tensor(graph, x, kind), x.example.astype(kind))
+    number = as_number(graph, x.name) if x.dtype == bool and kind == graph.dtype else None
+    return Traced(graph, number or tensor(graph, x, kind), x.example.astype(kind))
 
 
 def reshaped(x: Traced, shape: Shape) -> Traced:

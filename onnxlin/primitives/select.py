@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from onnxlin.lowering import Stack, is_traced, tensor
+from onnxlin.lowering import Stack, is_traced, scattered, tensor
 from onnxlin.primitives.linear_map import Array, LinearMap, Shape
 
 
@@ -27,15 +27,20 @@ class Select(LinearMap):
         Flat positions in C order. Where indices repeat, cotangents add up.
     whole : bool
         Whether no index can be -1, said where the indices themselves are known only to a run.
+    distinct : bool
+        Whether no index can repeat, said likewise.
     """
 
     index: Array
     whole: bool = False
+    distinct: bool = False
 
     @classmethod
-    def of(cls, in_shape: Shape, index: Array, *, whole: bool = False) -> Select:
+    def of(
+        cls, in_shape: Shape, index: Array, *, whole: bool = False, distinct: bool = False
+    ) -> Select:
         """Read arrays of ``in_shape`` at the flat positions ``index``."""
-        return cls(in_shape, index.shape, index, whole)
+        return cls(in_shape, index.shape, index, whole, distinct)
 
     def __post_init__(self) -> None:
         if is_traced(self.index):
@@ -89,10 +94,8 @@ class Select(LinearMap):
         graph, index, size = y.emitter, self.index, self.columns
         if not self._total:
             index, size = np.where(index < 0, self.columns, index), self.columns + 1
-        place = tensor(graph, index.reshape(1, self.rows), np.int64)
-        zeros = y.zeros(size)
-        place = graph("Expand", place, graph("Shape", y.flat))
-        name = graph("ScatterElements", zeros, place, y.flat, axis=1, reduction="add")
+        distinct = self.distinct and size == self.columns
+        name = scattered(y, index.reshape(self.rows), size, distinct=distinct)
         if size > self.columns:
             bounds = (graph.ints([n]) for n in (0, self.columns, 1))
             name = graph("Slice", name, *bounds)
@@ -116,14 +119,16 @@ class Select(LinearMap):
 
     @cached_property
     def fan_out(self) -> int:
-        """How often the most wanted entry is read."""
+        """How often the most wanted entry is read; all may be the same where only a run tells."""
+        if is_traced(self.index):
+            return 1 if self.distinct else self.rows
         _, column = self._kept
         return int(np.bincount(column).max(initial=0))
 
     @property
     def nnz(self) -> int:
         """Entries that are read."""
-        return len(self._kept[1])
+        return self.rows if is_traced(self.index) else len(self._kept[1])
 
     @cached_property
     def _kept(self) -> tuple[slice | Array, Array]:

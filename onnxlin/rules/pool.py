@@ -39,7 +39,10 @@ def max_pool(node: NodeAtX) -> Affine:
     if node.attr("storage_order"):
         index = _row_major(index, z.shape)
     empty = _empty(taps, z.shape)
-    term = Select.of(z.shape, np.where(empty, -1, index))
+    kernel, strides = node.attr("kernel_shape"), strides_and_dilations(node, len(taps))[0]
+    apart = all(k <= s for k, s in zip(kernel, strides, strict=True))
+    place = np.where(empty, -1, index)
+    term = Select.of(z.shape, place, whole=not empty.any(), distinct=apart)
     bias = node.cast(np.where(empty, np.finfo(z.dtype).min, 0.0)) if empty.any() else None
     return Affine({0: term}, bias, lambda: lead(unfold(z, taps, -np.inf)), roundings=0)
 

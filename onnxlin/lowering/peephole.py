@@ -1,0 +1,26 @@
+"""Known forms of coefficients that a runtime computes faster in another way."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onnxlin.lowering.emitter import Emitter
+
+# The largest power of ten that float32 holds: times it, every normal number is above 1.
+STEEP = 3e38
+
+
+def as_number(graph: Emitter, mask: str) -> str | None:
+    """Write ``z > 0`` as a number, given that max(0, z) is there; None for other masks.
+
+    A steep HardSigmoid of it is 0 or 1 but for a unit closer than 4e-39 to its kink. Unlike a
+    comparison it may stay in the layout that convolutions work in.
+    """
+    node = graph.maker(mask)
+    if node is None or node.op_type != "Greater" or graph.dtype != np.float32:
+        return None
+    z, edge = node.input
+    if edge not in graph.stored or graph.stored[edge].size != 1 or graph.stored[edge].item() != 0:
+        return None
+    above = graph.found("Relu", z)
+    return above and graph("HardSigmoid", above, alpha=STEEP, beta=0.0)
