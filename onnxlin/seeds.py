@@ -48,7 +48,10 @@ class Seeds:
 
 def is_single(rows: Any) -> bool:
     """Whether a ``rows`` argument asks for one row, seen before the number of outputs is known."""
-    return rows is not None and np.size(rows) > 0 and len(np.atleast_1d(rows)) == 1
+    try:
+        return rows is not None and len(np.atleast_1d(rows)) == 1
+    except ValueError:  # `make_seeds` says what is wrong
+        return False
 
 
 def make_seeds(rows: Any, size: int) -> Seeds:

@@ -204,7 +204,7 @@ CASES: dict[str, Case] = {
     "unknown engine": (
         at_mlp(engine="warp"),
         onnxlin.OptionError,
-        r"engine='warp'; expected one of \['auto', 'explicit', 'reverse', 'forward'\]",
+        r"engine='warp'; expected one of \['auto', 'explicit', 'reverse', 'forward', 'compiled'\]",
     ),
     "unknown dtype": (
         at_mlp(dtype="int8"),

@@ -10,7 +10,7 @@ import pytest
 
 import onnxlin
 from onnxlin.primitives import Array
-from tests.rules.quantised_models import MICROSOFT, X4, between, graph, node, verified
+from tests.rules.quantised_models import MICROSOFT, SEVEN_BITS, X4, between, graph, node, verified
 
 STRAIGHT = "straight-through"
 
@@ -139,7 +139,7 @@ def test_qgemm(flags: tuple[int, int], floating: bool, rng: np.random.Generator)
 
 @pytest.mark.parametrize("mode", ["tangent", "frozen"])
 def test_qlinear_conv(mode: str, rng: np.random.Generator) -> None:
-    codes = rng.integers(-127, 128, (4, 3, 3, 3)).astype(np.int8)
+    codes = rng.integers(*SEVEN_BITS, (4, 3, 3, 3)).astype(np.int8)
     scales = rng.uniform(0.001, 0.002, 4).astype(np.float32)
     window = {"pads": [1, 1, 1, 1], "strides": [2, 2]}
     constants = {
@@ -212,12 +212,12 @@ def dynamic(product: str, kernel: Array, shape: tuple[int, ...], **attributes: A
 @pytest.mark.parametrize("mode", ["tangent", "frozen"])
 @pytest.mark.parametrize("size", [0.0, 1.0])
 def test_dynamic_quantisation(mode: str, size: float, rng: np.random.Generator) -> None:
-    kernel = rng.integers(-127, 128, (4, 3, 3, 3)).astype(np.int8)
+    kernel = rng.integers(*SEVEN_BITS, (4, 3, 3, 3)).astype(np.int8)
     x = (size * rng.normal(size=X4)).astype(np.float32)
     conv = dynamic("ConvInteger", kernel, X4, pads=[1, 1, 1, 1])
     m = verified(conv, x, rounding=STRAIGHT, mode=mode)
     verified(conv, x, mode=mode)
-    weights = rng.integers(-127, 128, (4, 5)).astype(np.int8)
+    weights = rng.integers(*SEVEN_BITS, (4, 5)).astype(np.int8)
     flat = x.reshape(-1, 4)
     m = verified(dynamic("MatMulInteger", weights, flat.shape), flat, rounding=STRAIGHT, mode=mode)
     if mode == "tangent" and size:
@@ -230,7 +230,7 @@ def test_dynamic_quantisation(mode: str, size: float, rng: np.random.Generator) 
 
 def test_a_dynamic_scale_goes_on_in_a_staircase(rng: np.random.Generator) -> None:
     """The integers are constant, yet the scale moves with the extremes: a true derivative."""
-    weights = rng.integers(-127, 128, (4, 5)).astype(np.int8)
+    weights = rng.integers(*SEVEN_BITS, (4, 5)).astype(np.int8)
     x = rng.normal(size=(2, 4)).astype(np.float32)
     m = verified(dynamic("MatMulInteger", weights, (2, 4)), x)
     moving = np.flatnonzero(np.abs(m.W).max(axis=0))
@@ -240,7 +240,7 @@ def test_a_dynamic_scale_goes_on_in_a_staircase(rng: np.random.Generator) -> Non
 @pytest.mark.parametrize("rounding", ["staircase", STRAIGHT])
 def test_dynamic_quantize_matmul(rounding: str, rng: np.random.Generator) -> None:
     """The fused operator has the map of what it fuses."""
-    weights = rng.integers(-127, 128, (4, 5)).astype(np.int8)
+    weights = rng.integers(*SEVEN_BITS, (4, 5)).astype(np.int8)
     fused = node("DynamicQuantizeMatMul", ["x", "W", "ws", "wz", "B"], ["y"], domain=MICROSOFT)
     constants = {
         "W": weights,
