@@ -134,4 +134,13 @@ def make_step(at_x: NodeAtX, i: int, piece: Affine, status: str) -> Step:
 
 
 def _total(parts: list[Array]) -> Array | None:
-    return sum(parts[1:], start=parts[0]) if parts else None
+    """Add up; axes along which all parts repeat themselves keep one entry."""
+    small = [_once(part) for part in parts]
+    return sum(small[1:], start=small[0]) if small else None
+
+
+def _once(part: Array) -> Array:
+    """Take one entry of every axis that an array has been broadcast along."""
+    if is_traced(part):
+        return part
+    return part[tuple(slice(0, 1) if n == 0 else slice(None) for n in part.strides)]

@@ -18,7 +18,7 @@ from onnxlin.seeds import Seeds
 from onnxlin.trace import MESSAGES
 
 # Most rows at once: more make the products no faster, and fall out of the cache.
-MOST_ROWS = 16
+MOST_ROWS = 64
 # Multiplications at a node below which a second thread costs more than it helps.
 WORTH_A_THREAD = 2**16
 

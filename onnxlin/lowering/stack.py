@@ -24,30 +24,43 @@ class Stack:
     Parameters
     ----------
     emitter : Emitter
-    name : str
-        The tensor.
+    held : str
+        The tensor, or a smaller one that is to be repeated to it.
     shape : tuple of int
         Of one array.
     merged : int
         Entries of the leading axes of one array that share an axis with K.
     rest : tuple of int
         The other axes of the tensor; ``merged * prod(rest) == prod(shape)``.
+    thin : tuple of int, optional
+        Those of the smaller tensor. Products and sums repeat it by themselves.
     """
 
     emitter: Emitter
-    name: str
+    held: str
     shape: Shape
     merged: int
     rest: Shape
+    thin: Shape | None = None
 
     @classmethod
     def of(cls, emitter: Emitter, name: str, shape: Shape) -> Stack:
         """Describe a tensor ``(K, *shape)``."""
         return cls(emitter, name, shape, 1, shape)
 
+    @property
+    def name(self) -> str:
+        """The tensor."""
+        if self.thin is None:
+            return self.held
+        return self.emitter("Expand", self.held, self.emitter.ints([1, *self.rest]))
+
     def reshaped(self, shape: Shape) -> Stack:
         """The same entries as arrays of another shape."""
-        return replace(self, shape=shape)
+        return self if shape == self.shape else self._with(self.name, shape)
+
+    def _with(self, name: str, shape: Shape) -> Stack:
+        return Stack(self.emitter, name, shape, self.merged, self.rest)
 
     def laid(self, merged: int, rest: Shape) -> str:
         """The tensor in the layout ``(K * merged, *rest)``."""
@@ -77,7 +90,7 @@ class Stack:
 
     def through(self, op_type: str, *others: str, **attributes: Any) -> Stack:
         """Apply an entrywise operator to the tensor as it lies."""
-        return replace(self, name=self.emitter(op_type, self.name, *others, **attributes))
+        return self._with(self.emitter(op_type, self.name, *others, **attributes), self.shape)
 
     def as_split(self, name: str, shape: Shape) -> Stack:
         """Describe another tensor of the graph, ``(K, *shape)``."""
@@ -93,9 +106,19 @@ class Stack:
 
     def plus(self, other: Stack) -> Stack:
         """Add two stacks of the same shape."""
-        return replace(
-            self, name=self.emitter("Add", self.name, other.laid(self.merged, self.rest))
-        )
+        if (self.merged, self.rest) != (other.merged, other.rest):
+            name = self.emitter("Add", self.name, other.laid(self.merged, self.rest))
+            return self._with(name, self.shape)
+        dims = np.broadcast_shapes(self._dims, other._dims)
+        return self._thin(self.emitter("Add", self.held, other.held), dims)
+
+    @property
+    def _dims(self) -> Shape:
+        return self.rest if self.thin is None else self.thin
+
+    def _thin(self, held: str, dims: Shape) -> Stack:
+        """Describe a tensor of this layout, but with smaller dims."""
+        return replace(self, held=held, thin=None if dims == self.rest else dims)
 
     @property
     def spread(self) -> tuple[str, int]:
@@ -114,9 +137,12 @@ class Stack:
         """Multiply by an array that broadcasts to ``shape``."""
         if factor.size == 1 and not isinstance(factor, Traced) and factor.item() == 1:
             return self
-        name, first = self.spread
         # Over the axis that K has, the factor must not differ; there it has 1 entry, or no axis.
         scale = tensor(self.emitter, factor, self.emitter.dtype)
+        if self.thin is not None:
+            dims = np.broadcast_shapes(self.thin, factor.shape[-len(self.rest) :])
+            return self._thin(self.emitter("Mul", self.held, scale), dims)
+        name, first = self.spread
         return self.as_spread(self.emitter("Mul", name, scale), self.shape, first)
 
     def summed(self, axes: Shape) -> Stack:
@@ -142,10 +168,11 @@ class Stack:
     def stretched(self, shape: Shape) -> Stack:
         """Broadcast to a shape by NumPy's rule."""
         aligned = self.reshaped((1,) * (len(shape) - len(self.shape)) + self.shape)
-        if aligned.shape == shape:
+        if aligned.shape == shape or not shape:
             return aligned
-        name = self.emitter("Expand", aligned.split, self.emitter.ints([1, *shape]))
-        return self.as_split(name, shape)
+        compact = len(shape) > 1 and shape[0] == 1
+        rest, thin = (s[1:] if compact else s for s in (shape, aligned.shape))
+        return Stack(self.emitter, aligned.laid(1, thin), shape, 1, rest, thin)
 
     def zeros(self, count: int) -> str:
         """A tensor ``(K, count)`` of zeros."""
