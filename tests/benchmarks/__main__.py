@@ -1,131 +1,151 @@
-"""Print a table of times, ratios and memory: ``python -m tests.benchmarks``.
+"""Print tables of times, ratios and memory: ``python -m tests.benchmarks``.
 
-SqueezeNet is read from the folder that ONNXLIN_ZOO names, and left out without it; torch is timed
-where it is installed. Every pair is timed in turn in one run, after a warm-up, results compared
-first.
+The networks and most contenders need the extra ``torch``; ``--zoo`` does not.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import argparse
+import contextlib
+import json
 import os
-import pathlib
-import platform
-import resource
-import statistics
-import subprocess
 import sys
-import time
-from collections.abc import Callable
-from typing import Any
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
-import onnx
-import onnxruntime
 
-import onnxlin
-from tests.benchmarks.torch_twin import torch_twin
+from tests.benchmarks.contenders import ENGINES, Work
+from tests.benchmarks.tables import gaps_list, machine, minimum, notes_list, summary, times_table
 
-FIXTURES = pathlib.Path(__file__).parents[2] / "fixtures"
-ZOO = pathlib.Path(os.environ.get("ONNXLIN_ZOO", "nowhere"))
-SQUEEZENET = ZOO / "imagenet_squeezenet_fp32_from_fp16.onnx"
-RUNS = 9
+BATCH, BATCH_ROWS = 256, 10
+COLD_NET = "resnet50"
 
 
-def alternate(jobs: dict[str, Callable[[], Any]]) -> dict[str, list[float]]:
-    """Time jobs in turn, so that all see the same drift of the machine: milliseconds."""
-    times: dict[str, list[float]] = {name: [] for name in jobs}
-    for job in jobs.values():
-        job()
-    for _ in range(RUNS):
-        for name, job in jobs.items():
-            start = time.perf_counter()
-            job()
-            times[name].append((time.perf_counter() - start) * 1e3)
-            time.sleep(0.3)  # idle threads of the other library spin for a while
-    return times
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
+    parser.add_argument("--nets", help="names, separated by commas; by default all")
+    parser.add_argument("--rows", default="1,10,50", help="numbers of rows, by commas")
+    parser.add_argument("--only", default="", help="parts of names of contenders, by commas")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of every contender")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of every contender")
+    parser.add_argument("--cache", type=Path, help="keep the exported networks in this folder")
+    parser.add_argument("--no-batch", action="store_true", help="leave out the batches")
+    parser.add_argument("--memory", action="store_true", help="peak memory instead of times")
+    parser.add_argument("--cold", action="store_true", help="import, load and compile instead")
+    parser.add_argument("--zoo", action="store_true", help="files of ONNXLIN_ZOO instead")
+    parser.add_argument("--whole", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=3, metavar=("NET", "CONTENDER", "ROWS"))
+    return parser.parse_args()
 
 
-def ort_forward(path: pathlib.Path, x: Any) -> Callable[[], Any]:
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    known = {t.name for t in onnx.load(path).graph.initializer}
-    name = next(i.name for i in session.get_inputs() if i.name not in known)
-    return lambda: session.run(None, {name: x})
+@contextlib.contextmanager
+def folder(given: argparse.Namespace) -> Iterator[Path]:
+    """Where the exported networks lie."""
+    if given.cache:
+        given.cache.mkdir(parents=True, exist_ok=True)
+        yield given.cache
+        return
+    with tempfile.TemporaryDirectory() as made:
+        yield Path(made)
 
 
-def torch_rows(model: onnx.ModelProto, output: str, x: Any, rows: int) -> Callable[[], Any]:
-    import torch
+def works(given: argparse.Namespace, at: Path) -> list[list[Work]]:
+    """Everything that is timed: one list for every table."""
+    from tests.benchmarks.export import Case, write_all
+    from tests.benchmarks.nets import NETS
 
-    net, leaf = torch_twin(model, output), torch.from_numpy(x).requires_grad_()
-
-    def gradients() -> Any:
-        y = net(leaf).reshape(-1)
-        found = [torch.autograd.grad(y[i], leaf, retain_graph=True)[0] for i in range(rows)]
-        return torch.stack(found).reshape(rows, -1).numpy()
-
-    return gradients
-
-
-def compare(path: pathlib.Path, output: str, x: Any, rows: int, *engines: str) -> None:
-    lin = onnxlin.Linearizer(os.fspath(path), outputs=output)
-    jobs: dict[str, Callable[[], Any]] = {"onnxruntime forward pass": ort_forward(path, x)}
-    for engine in engines:
-        for dtype in ("float32", "float64"):
-            jobs[f"onnxlin {engine} {dtype}"] = lambda e=engine, d=dtype: (
-                lin(x, rows=range(rows), engine=e, dtype=d).W
-            )
-    if importlib.util.find_spec("torch"):
-        jobs["torch forward + backward float32"] = torch_rows(onnx.load(path), output, x, rows)
-    reference = lin(x, rows=range(rows), dtype="float64").W
-    for name, job in jobs.items():
-        if "pass" not in name:
-            np.testing.assert_allclose(job(), reference, atol=1e-3 * np.abs(reference).max())
-    times = alternate(jobs)
-    floor = statistics.median(times["onnxruntime forward pass"])
-    for name, found in times.items():
-        middle = statistics.median(found)
-        spread = f"{min(found):.1f} - {max(found):.1f}"
-        shape = f"{rows} x {x.size}"
-        print(
-            f"| {path.stem} | {shape} | {name} | {middle:.1f} | {spread} | {middle / floor:.1f} |"
-        )
+    cases = [Case(name, at) for name in (given.nets.split(",") if given.nets else NETS)]
+    for case in cases:
+        write_all(case)
+    found = [
+        [Work(case, rows, threads=given.threads) for case in cases if rows <= case.net.outputs]
+        for rows in map(int, given.rows.split(","))
+    ]
+    if not given.no_batch:
+        small = [case for case in cases if case.net.small]
+        found.append([Work(case, BATCH_ROWS, BATCH, given.threads) for case in small])
+    return [table for table in found if table]
 
 
-def whole_squeezenet(memory: str) -> None:
-    """All 1000 rows in a process of their own, for its peak memory."""
-    x = photo()
-    start = time.perf_counter()
-    m = onnxlin.linearize(os.fspath(SQUEEZENET), x, outputs="pool10_1", memory=memory)
-    shape = " x ".join(map(str, m.W.shape))
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"W {shape} {m.dtype}: {seconds:.1f} s, peak {peak:.2f} GiB, memory={memory}")
-    print(f"largest residual {m.residual.max():.2g}, {m.plan}")
+def times(given: argparse.Namespace, at: Path) -> None:
+    from tests.benchmarks.race import chosen, race
+
+    makers = chosen([part for part in given.only.split(",") if part])
+    print(machine(given.threads), flush=True)
+    races = []
+    for tables in works(given, at):
+        done = [race(work, makers, given.rounds) for work in tables]
+        print(f"\n{times_table(done)}", flush=True)
+        races += done
+    print(f"\nFigures, of medians:\n\n{summary(races)}")
+    print(f"\nThe same of the shortest calls:\n\n{summary(races, minimum)}")
+    print(f"\nLargest departures from torch autograd:\n\n{gaps_list(races)}")
+    print(f"\nNot timed:\n\n{notes_list(races)}")
 
 
-def photo() -> Any:
-    """A seeded picture of smooth blobs: the time does not depend on what it shows."""
-    coarse = np.random.default_rng(0).uniform(0, 255, (1, 3, 8, 8))
-    return np.kron(coarse, np.ones((28, 28))).astype(np.float32) - 120
+def memory(given: argparse.Namespace, at: Path) -> None:
+    from tests.benchmarks.memory import in_child, memory_table
+    from tests.benchmarks.race import chosen
+
+    found = []
+    for work in (w for tables in works(given, at) for w in tables if not w.batch):
+        for name in chosen([part for part in given.only.split(",") if part]):
+            print(f"{work.case.name}, {work.rows} rows, {name} ...", file=sys.stderr, flush=True)
+            extra = ["--cache", str(at), "--threads", str(given.threads)]
+            sizes = in_child([*extra, "--one", work.case.name, name, str(work.rows)])
+            found.append((work.case.name, work.rows, name, sizes))
+    print(machine(given.threads), memory_table(found), sep="\n\n")
+    for net, rows, name, sizes in found:
+        if "skipped" in sizes:
+            print(f"- {name} ({net} {rows}): {sizes['skipped'][:160]}")
+
+
+def one(given: argparse.Namespace, at: Path) -> None:
+    """Measure the memory of one contender in this process."""
+    from tests.benchmarks.export import Case
+    from tests.benchmarks.memory import measure
+    from tests.benchmarks.race import all_contenders
+
+    net, name, rows = given.one
+    work = Work(Case(net, at), int(rows), threads=given.threads, check=False)
+    print(json.dumps(measure(work, all_contenders()[name])))
+
+
+def cold(given: argparse.Namespace, at: Path) -> None:
+    from tests.benchmarks.cold import cold_table
+    from tests.benchmarks.export import Case
+
+    case = Case(given.nets or COLD_NET, at)
+    np.save(at / "x.npy", case.x)
+    print(
+        machine(given.threads), cold_table(case.name, case.path, at / "x.npy", ENGINES), sep="\n\n"
+    )
 
 
 def main() -> None:
-    if sys.argv[1:] == ["--whole"]:
-        whole_squeezenet("4GiB")
+    given = options()
+    if given.whole or given.zoo:
+        from tests.benchmarks.zoo import whole_squeezenet, zoo
+
+        if given.whole:
+            whole_squeezenet()
+            return
+        print(f"{machine(given.threads)}\n")
+        zoo(given.rounds, given.threads)
         return
-    versions = f"NumPy {np.__version__}, onnxruntime {onnxruntime.__version__}"
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    print(f"{machine}, {versions}\n")
-    print("| model | W | what | median ms | range | x forward |")
-    print("|---|---|---|---|---|---|")
-    digit = np.random.default_rng(0).random((1, 1, 28, 28)).astype(np.float32)
-    compare(FIXTURES / "lenet5_mnist.onnx", "logits", digit, 10, "explicit", "reverse")
-    if SQUEEZENET.exists():
-        compare(SQUEEZENET, "pool10_1", photo(), 1, "reverse")
-        compare(SQUEEZENET, "pool10_1", photo(), 10, "reverse")
-        print()
-        sys.stdout.flush()
-        subprocess.run([sys.executable, "-m", "tests.benchmarks", "--whole"], check=True)
+    try:
+        import torch
+    except ImportError:
+        sys.exit(
+            "The networks need the extra 'torch' (pip install onnxlin[torch]); --zoo does not."
+        )
+    torch.set_num_threads(given.threads)
+    action = one if given.one else memory if given.memory else cold if given.cold else times
+    with folder(given) as at:
+        action(given, at)
 
 
-main()
+if __name__ == "__main__":
+    main()
