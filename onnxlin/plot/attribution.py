@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage
 
-from onnxlin.errors import OnnxlinError, OptionError
+from onnxlin.errors import OptionError
 from onnxlin.graph import Array
+from onnxlin.plot.figure import BLUE, COLOURS, GREY, INK, RED, Path, finish, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Path = str | os.PathLike[str]
-
-COLOURS = "RdBu_r"
-INK = "#333333"
 PERCENTILE = 99.5
 FEW = 200  # points of a series up to which each gets a marker
 # How much of the grey picture shows through: enough to find one's way, too little to be read
@@ -86,7 +82,7 @@ def heat_map(
     note += f"\nsmoothed for the eye: Gaussian, sigma {smooth:g} px" if smooth else ""
     _show(panels[-1], _over(plane / limit, _grey(shown)), note)
     _colour_bar(fig, panels[-1], plane, limit, percentile)
-    _finish(fig, title, path)
+    finish(fig, title, path)
 
 
 def series(
@@ -103,7 +99,7 @@ def series(
     """
     signal, limit = np.asarray(signal, dtype=np.float64), limit_of(values)
     channels = len(signal)
-    fig = _figure(9.0, max(1.2 + 1.25 * min(channels, 12), 3.4))
+    fig = new_figure(9.0, max(1.2 + 1.25 * min(channels, 12), 3.4))
     panels = list(fig.subplots(channels, 1, sharex=True, squeeze=False)[:, 0])
     for i, ax in enumerate(panels):
         _line(ax, signal[i], values[i], limit)
@@ -112,7 +108,7 @@ def series(
     panels[-1].xaxis.get_major_locator().set_params(integer=True)
     fig.align_ylabels(panels)
     _colour_bar(fig, panels, values, limit, PERCENTILE)
-    _finish(fig, title, path)
+    finish(fig, title, path)
 
 
 def bars(values: Array, names: Sequence[str], *, title: str, path: Path, count: int = 25) -> None:
@@ -135,18 +131,17 @@ def bars(values: Array, names: Sequence[str], *, title: str, path: Path, count: 
     if len(flat) > count:
         lengths.append(float(flat[order[count:]].sum()))
         labels.append(f"{len(flat) - count} others")
-    fig = _figure(8.0, 1.5 + 0.3 * len(lengths))
+    fig = new_figure(8.0, 1.5 + 0.3 * len(lengths))
     ax = fig.subplots()
     drawn = _bars(ax, lengths, labels)
     if len(flat) > count:
-        drawn.patches[-1].set_facecolor("#999999")
-    _finish(fig, title, path)
+        drawn.patches[-1].set_facecolor(GREY)
+    finish(fig, title, path)
 
 
 def _bars(ax: Axes, lengths: list[float], labels: list[str]) -> Any:
-    red, blue = "#b2182b", "#2166ac"
     places = np.arange(len(lengths))
-    drawn = ax.barh(places, lengths, color=[red if v > 0 else blue for v in lengths], height=0.72)
+    drawn = ax.barh(places, lengths, color=[RED if v > 0 else BLUE for v in lengths], height=0.72)
     ax.bar_label(drawn, fmt="%+.3g", padding=4, fontsize=8, color=INK)
     ax.set_yticks(places, labels, parse_math=False)
     ax.invert_yaxis()
@@ -216,27 +211,12 @@ def _over(ratios: Array, grey: Array | None) -> Array:
     return colours * (weight + (1 - weight) * grey[..., None])
 
 
-def _figure(width: float, height: float) -> Figure:
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # an extra
-        from matplotlib.figure import Figure
-        from matplotlib.layout_engine import ConstrainedLayoutEngine
-    except ImportError as error:
-        raise OnnxlinError(
-            'Drawing needs matplotlib: pip install "onnxlin[cli]", or say --no-files.'
-        ) from error
-    margins = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
-    fig = Figure(figsize=(width, height), dpi=150, layout=margins, facecolor="white")
-    FigureCanvasAgg(fig)
-    return fig
-
-
 def _panels(shape: tuple[int, ...], count: int) -> tuple[Figure, list[Axes]]:
     """Panels with the picture's proportions."""
     # A photo gets about four dots for each of its pixels.
     wide = float(np.clip(shape[1] / 40, 4.2, 7.0))
     tall = float(np.clip(wide * shape[0] / shape[1], 1.8, 12.0))
-    fig = _figure((wide + 0.2) * count + 1.4, tall + 1.1)
+    fig = new_figure((wide + 0.2) * count + 1.4, tall + 1.1)
     return fig, list(fig.subplots(1, count, squeeze=False)[0])
 
 
@@ -246,7 +226,7 @@ def _show(ax: Axes, pixels: Array, note: str) -> None:
     ax.set_title(note, fontsize=9, color=INK)
     ax.set_xticks([])
     ax.set_yticks([])
-    ax.spines[:].set_color("#999999")
+    ax.spines[:].set_color(GREY)
     ax.spines[:].set_linewidth(0.6)
 
 
@@ -268,12 +248,3 @@ def _colour_bar(
     )
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_linewidth(0.6)
-
-
-def _finish(fig: Figure, title: str, path: Path) -> None:
-    # File and class names may hold dollar signs, which are formulas to matplotlib.
-    fig.suptitle(title, fontsize=11, color=INK, parse_math=False)
-    try:
-        fig.savefig(path, format="png")
-    except OSError as error:
-        raise OptionError(f"Cannot write {os.fspath(path)!r}: {error.strerror}.") from error
