@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnxlin.primitives import Array, Broadcast, Diagonal, LinearMap, Sum, adjoint, chain, identity
+from onnxlin.primitives import (
+    Array,
+    Broadcast,
+    Diagonal,
+    LinearMap,
+    Shape,
+    Sum,
+    adjoint,
+    chain,
+    identity,
+)
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
 from onnxlin.rules.axes import kept_shape
@@ -14,11 +24,17 @@ from onnxlin.rules.registry import rule
 
 def centred(p: Array, axes: tuple[int, ...], dtype: np.dtype) -> LinearMap:
     """``z -> z - <p, z>``, the p-weighted mean over axes taken away."""
-    kept = kept_shape(p.shape, axes)
-    total = adjoint(Broadcast(kept, p.shape))
-    minus = Diagonal.of(kept, np.asarray(-1, dtype=dtype))
-    mean = chain(Diagonal.of(p.shape, p), total, minus, Broadcast(kept, p.shape))
-    return Sum.of(identity(p.shape), mean)
+    again = Broadcast(kept_shape(p.shape, axes), p.shape)
+    minus = Diagonal.of(again.in_shape, np.asarray(-1, dtype=dtype))
+    return Sum.of(identity(p.shape), chain(Diagonal.of(p.shape, p), adjoint(again), minus, again))
+
+
+def evenly_centred(shape: Shape, axes: tuple[int, ...], dtype: np.dtype) -> LinearMap:
+    """``z -> z - mean z``, over axes."""
+    again = Broadcast(kept_shape(shape, axes), shape)
+    count = max(again.rows // max(again.columns, 1), 1)
+    minus = Diagonal.of(again.in_shape, np.asarray(-1 / count, dtype=dtype))
+    return Sum.of(identity(shape), chain(adjoint(again), minus, again))
 
 
 @rule("Softmax", status="smooth")

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onnxlin.primitives import Array, Broadcast, Diagonal, LinearMap, Shape, Sum, adjoint, chain
+from onnxlin.primitives import Array, Broadcast, Diagonal, LinearMap, Shape, Sum, adjoint, chain, identity
 from onnxlin.rules.axes import kept_shape
 from onnxlin.rules.smooth import ratio
-from onnxlin.rules.softmax import centred
+from onnxlin.rules.softmax import evenly_centred
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,22 +50,30 @@ class Standardised:
         return over if self.centring is None else chain(self.centring, over)
 
     def jacobian(self) -> LinearMap:
-        """The derivative of v."""
-        held = self.held()
-        along = chain(held, *self._mean_with(-self.value), Diagonal.of(self.shape, self.value))
-        return Sum.of(held, along)
+        """The derivative of v: ``(c' - v mean(v c')) / spread``, where mean(v c') is mean(v z').
+
+        Entries that are centred average to 0, so the mean of z takes nothing from mean(v c').
+        """
+        minus = Diagonal.of(self.inverse.shape, np.asarray(-1, self.value.dtype))
+        along = chain(*self._mean_with_v(), minus, self._again, Diagonal.of(self.shape, self.value))
+        centre = identity(self.shape) if self.centring is None else self.centring
+        return chain(Sum.of(centre, along), Diagonal.of(self.shape, self.inverse))
 
     def inverse_jacobian(self) -> LinearMap:
         """The derivative of 1 / spread, axes kept."""
-        weigh, add_up, _ = self._mean_with(-self.value)
-        return chain(self.held(), weigh, add_up, Diagonal.of(self.inverse.shape, self.inverse))
+        squared = Diagonal.of(self.inverse.shape, -self.inverse * self.inverse)
+        return chain(*self._mean_with_v(), squared)
 
-    def _mean_with(self, weights: Array) -> tuple[LinearMap, ...]:
-        """Mean over the axes of the entries times weights, repeated over the axes."""
-        again = Broadcast(self.inverse.shape, self.shape)
+    @property
+    def _again(self) -> Broadcast:
+        """Repeat over the axes."""
+        return Broadcast(self.inverse.shape, self.shape)
+
+    def _mean_with_v(self) -> tuple[LinearMap, ...]:
+        """Mean over the axes of the entries times v, over the root's own derivative."""
         count = max(self.value.size // max(self.inverse.size, 1), 1)
-        weights = weights * (self.stretch / count)
-        return (Diagonal.of(self.shape, weights), adjoint(again), again)
+        weights = Diagonal.of(self.inverse.shape, self.stretch / count)
+        return Diagonal.of(self.shape, self.value), adjoint(self._again), weights
 
 
 def standardise(
@@ -89,7 +97,6 @@ def standardise(
     # An error of the mean square or of the squared mean, relative to the variance.
     lost = ((z * z).mean(axis=axes, keepdims=True) + mean * mean) / (spread * spread)
     size = np.abs(value) * (1 + lost) + (np.abs(z) + np.abs(mean)) / spread
-    even = np.full(z.shape, 1 / count, z.dtype)
-    centring = centred(even, axes, z.dtype) if centre else None
+    centring = evenly_centred(z.shape, axes, z.dtype) if centre else None
     stretch = ratio(spread, root, 0)
     return Standardised(z.shape, axes, value, mean, 1 / spread, size, stretch, centring)
