@@ -181,14 +181,17 @@ def along(source: Source, shape: Shape) -> Along:
 
 @maker(MatMul, low=2)
 def matmul(source: Source, shape: Shape) -> MatMul:
-    """A matrix, or a stack of them whose batch axes broadcast against those of x."""
+    """A matrix on either side, or a stack of them whose batch axes broadcast against those of x."""
     batch: Shape = ()
     if source.choice(True, False):
         before = source.numbers(0, 2, source.number(0, 1))
         batch = (*before, *(source.number(1, 3) if n == 1 else n for n in shape[:-2]))
         # A batch axis of the matrix may be 1 or missing where x has one.
         batch = tuple(source.choice(n, 1) for n in batch)[source.number(0, len(batch)) :]
-    return MatMul.of(shape, source.array(*batch, shape[-1], source.number(0, 3)))
+    ends, left = (shape[-1], source.number(0, 3)), source.choice(False, True)
+    if left:
+        ends = (source.number(0, 3), shape[-2])
+    return MatMul.of(shape, source.array(*batch, *ends), left=left)
 
 
 @maker(Conv, low=3, high=5)

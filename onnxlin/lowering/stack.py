@@ -34,6 +34,8 @@ class Stack:
         The other axes of the tensor; ``merged * prod(rest) == prod(shape)``.
     thin : tuple of int, optional
         Those of the smaller tensor. Products and sums repeat it by themselves.
+    negative : bool
+        Whether the arrays are the tensor's negatives: a sum then takes them away.
     """
 
     emitter: Emitter
@@ -42,6 +44,7 @@ class Stack:
     merged: int
     rest: Shape
     thin: Shape | None = None
+    negative: bool = False
 
     @classmethod
     def of(cls, emitter: Emitter, name: str, shape: Shape) -> Stack:
@@ -51,13 +54,17 @@ class Stack:
     @property
     def name(self) -> str:
         """The tensor."""
+        held = self.emitter("Neg", self.held) if self.negative else self.held
         if self.thin is None:
-            return self.held
-        return self.emitter("Expand", self.held, self.emitter.ints([1, *self.rest]))
+            return held
+        return self.emitter("Expand", held, self.emitter.ints([1, *self.rest]))
 
     def reshaped(self, shape: Shape) -> Stack:
         """The same entries as arrays of another shape."""
-        return self if shape == self.shape else self._with(self.name, shape)
+        if shape == self.shape:
+            return self
+        held = self.held if self.thin is None else self._whole
+        return Stack(self.emitter, held, shape, self.merged, self.rest, negative=self.negative)
 
     def _with(self, name: str, shape: Shape) -> Stack:
         return Stack(self.emitter, name, shape, self.merged, self.rest)
@@ -106,11 +113,20 @@ class Stack:
 
     def plus(self, other: Stack) -> Stack:
         """Add two stacks of the same shape."""
+        if self.negative and not other.negative:
+            return other.plus(self)
+        op_type = "Add" if self.negative == other.negative else "Sub"
         if (self.merged, self.rest) != (other.merged, other.rest):
-            name = self.emitter("Add", self.name, other.laid(self.merged, self.rest))
-            return self._with(name, self.shape)
+            other = replace(other, negative=False)
+            held = self.emitter(op_type, self._whole, other.laid(self.merged, self.rest))
+            return replace(self, held=held, thin=None)
         dims = np.broadcast_shapes(self._dims, other._dims)
-        return self._thin(self.emitter("Add", self.held, other.held), dims)
+        return self._thin(self.emitter(op_type, self.held, other.held), dims)
+
+    @property
+    def _whole(self) -> str:
+        """The tensor, its sign left out."""
+        return replace(self, negative=False).name
 
     @property
     def _dims(self) -> Shape:
@@ -135,8 +151,10 @@ class Stack:
 
     def times(self, factor: Any) -> Stack:
         """Multiply by an array that broadcasts to ``shape``."""
-        if factor.size == 1 and not isinstance(factor, Traced) and factor.item() == 1:
-            return self
+        if factor.size == 1 and not isinstance(factor, Traced) and abs(factor.item()) == 1:
+            return self if factor.item() == 1 else replace(self, negative=not self.negative)
+        if self.negative:
+            return replace(replace(self, negative=False).times(factor), negative=True)
         # Over the axis that K has, the factor must not differ; there it has 1 entry, or no axis.
         scale = tensor(self.emitter, factor, self.emitter.dtype)
         if self.thin is not None:
@@ -163,10 +181,12 @@ class Stack:
             return self
         name, first = self.spread if perm[0] == 0 else (self.split, 1)
         order = [0, *(p + 1 for p in perm)] if first else list(perm)
-        return self.as_spread(self.emitter("Transpose", name, perm=order), shape, first)
+        return self.as_spread(self.emitter.permuted(name, order), shape, first)
 
     def stretched(self, shape: Shape) -> Stack:
         """Broadcast to a shape by NumPy's rule."""
+        if self.negative:
+            return replace(replace(self, negative=False).stretched(shape), negative=True)
         aligned = self.reshaped((1,) * (len(shape) - len(self.shape)) + self.shape)
         if aligned.shape == shape or not shape:
             return aligned

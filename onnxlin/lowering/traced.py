@@ -199,6 +199,4 @@ def transposed(x: Traced, order: Shape) -> Traced:
     """Permute the axes."""
     if order == tuple(range(x.ndim)):
         return x
-    return Traced(
-        x.emitter, x.emitter("Transpose", x.name, perm=list(order)), x.example.transpose(order)
-    )
+    return Traced(x.emitter, x.emitter.permuted(x.name, order), x.example.transpose(order))

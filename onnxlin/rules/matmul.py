@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from onnxlin.primitives import Array, LinearMap, MatMul, Reshape, Shape, Transpose, chain
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.arithmetic import weighted
@@ -16,12 +14,7 @@ from onnxlin.rules.registry import one_of_two, rule
 
 def product(shapes: tuple[Shape, Shape], side: int, constant: Array) -> LinearMap:
     """Multiply operand ``side`` by the constant on its other side, both of rank 2 or more."""
-    if side == 0:
-        return MatMul.of(shapes[0], constant)
-    # (A B)' = B' A', so that the traced operand always stands on the left.
-    turned = _turn(shapes[1])
-    times = MatMul.of(turned.out_shape, np.swapaxes(constant, -1, -2))
-    return chain(turned, times, _turn(times.out_shape))
+    return MatMul.of(shapes[side], constant, left=side == 1)
 
 
 def _turn(shape: Shape) -> Transpose:

@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onnxlin.primitives import Array, Broadcast, Diagonal, LinearMap, Shape, Sum, adjoint, chain, identity
+from onnxlin.primitives import (
+    Array,
+    Broadcast,
+    Diagonal,
+    LinearMap,
+    Shape,
+    Sum,
+    adjoint,
+    chain,
+    identity,
+)
 from onnxlin.rules.axes import kept_shape
 from onnxlin.rules.smooth import ratio
 from onnxlin.rules.softmax import evenly_centred
@@ -87,7 +97,6 @@ def standardise(
         Added to the variance; with ``outside`` to its root.
     """
     kept = kept_shape(z.shape, axes)
-    count = max(z.size // max(int(np.prod(kept)), 1), 1)
     mean = z.mean(axis=axes, keepdims=True) if centre else np.zeros(kept, z.dtype)
     c = z - mean
     variance = (c * c).mean(axis=axes, keepdims=True)

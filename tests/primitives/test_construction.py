@@ -38,6 +38,10 @@ IMPOSSIBLE: list[tuple[Callable[[], LinearMap], str]] = [
     (lambda: Crop((3,), (3,), (1,), (-1,)), "3 entries from 1 by -1 do not fit an axis of 3"),
     (lambda: Diagonal.of((2,), np.ones((2, 2))), r"scale of shape \(2, 2\) does not fit \(2,\)"),
     (lambda: MatMul.of((2, 3), np.ones((2, 3))), r"\(2, 3\) @ \(2, 3\) does not fit"),
+    (
+        lambda: MatMul.of((2, 3), np.ones((4, 5)), left=True),
+        r"\(4, 5\) @ \(2, 3\) does not fit",
+    ),
     (lambda: Reshape((2, 3), (5,)), r"cannot reshape \(2, 3\) to \(5,\)"),
     (lambda: Select.of((2,), np.array([0, 2])), r"indices 0\.\.2 outside of -1\.\.1"),
     (lambda: Select.of((2,), np.array([-2])), r"indices -2\.\.-2 outside of -1\.\.1"),

@@ -86,7 +86,7 @@ def forgets_factor(op: Broadcast, y: Array) -> Array:
 def untransposed(op: MatMul, y: Array) -> Array:
     """``y @ matrix`` for square matrices, which has the right shape."""
     if op.matrix.shape[-1] == op.matrix.shape[-2]:
-        return true_matmul_rmatvec(MatMul(op.in_shape, op.out_shape, op.matrix.mT), y)
+        return true_matmul_rmatvec(MatMul(op.in_shape, op.out_shape, op.matrix.mT, op.left), y)
     return true_matmul_rmatvec(op, y)
 
 
