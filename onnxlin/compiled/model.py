@@ -107,7 +107,7 @@ def compile_section(
     traced: dict[str, Any] = {n: Traced(graph, n, v) for n, v in feeds.items()}
     values = builder.tracer(traced)
     program = builder(values, dtype)
-    swept = adjoint_sweep(graph, program, seeds)
+    swept = adjoint_sweep(graph, program, seeds, values)
     parts = swept.shares or _no_shares(graph, seeds)
     total = graph("ReduceSum", parts, graph.ints([1]), keepdims=0)
     Formulas(graph).batch()

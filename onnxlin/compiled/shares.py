@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from onnxlin.lowering import Emitter, NotStaticError, Stack, is_traced, tensor
+from onnxlin.lowering import Emitter, NotStaticError, Stack, Traced, is_traced, tensor
 
 # Biases up to this size are multiplied many at a time; larger ones would only be copied for it.
 SMALL = 2**14
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """``sign * <cotangent, bias>``, a part of a node's share."""
+
+    node: str
+    sign: int
+    cotangent: Stack
+    bias: Any
 
 
 class Shares:
@@ -23,7 +34,7 @@ class Shares:
 
     def __init__(self, graph: Emitter) -> None:
         self._graph = graph
-        self._groups: dict[Any, list[tuple[str, Stack, Any]]] = {}
+        self._groups: dict[Any, list[Part]] = {}
 
     def add(self, node: str, cotangent: Stack, bias: Any) -> None:
         """Note a bias that broadcasts to the shape of the cotangents."""
@@ -32,38 +43,52 @@ class Shares:
                 raise NotStaticError(f"the bias of node {node!r} is infinite at places")
             if not bias.any():
                 return
+        sign, bias = _signed(bias)
+        if cotangent.negative:
+            sign, cotangent = -sign, replace(cotangent, negative=False)
         cotangent, bias = _summed(cotangent, bias)
         small = cotangent.merged == 1 and cotangent.rest and prod(cotangent.rest) <= SMALL
         key = (cotangent.rest, bias.shape) if small else len(self._groups)
-        self._groups.setdefault(key, []).append((node, cotangent, bias))
+        self._groups.setdefault(key, []).append(Part(node, sign, cotangent, bias))
 
     def written(self) -> tuple[tuple[str, ...], str]:
         """Write the products: the nodes that have a share, and the tensor (K, nodes)."""
-        columns, parts = [], []
-        for group in self._groups.values():
-            columns += [node for node, _, _ in group]
-            parts.append(self._products(group))
-        name = self._graph("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
-        nodes = tuple(dict.fromkeys(columns))
-        if len(nodes) < len(columns):
-            belongs = np.array([[node == column for node in nodes] for column in columns])
+        parts = [part for group in self._groups.values() for part in group]
+        products = [self._products(group) for group in self._groups.values()]
+        name = self._graph("Concat", *products, axis=1) if len(products) > 1 else products[0]
+        nodes = tuple(dict.fromkeys(part.node for part in parts))
+        if len(nodes) < len(parts) or any(part.sign < 0 for part in parts):
+            belongs = [[part.sign * (node == part.node) for node in nodes] for part in parts]
             name = self._graph("MatMul", name, self._graph.floats(belongs))
         return nodes, name
 
     def __bool__(self) -> bool:
         return bool(self._groups)
 
-    def _products(self, group: list[tuple[str, Stack, Any]]) -> str:
+    def _products(self, group: list[Part]) -> str:
         """``<cotangent, bias>`` for arrays of one shape: a tensor (K, len(group))."""
-        graph, (_, first, bias), n = self._graph, group[0], prod(group[0][1].shape)
+        graph, first, n = self._graph, group[0], prod(group[0].cotangent.shape)
+        if len(group) == 1 and n > SMALL:
+            # Measured with onnxruntime 1.32: twice as fast as the product with a column.
+            row = tensor(graph, first.bias.reshape(1, n), graph.dtype)
+            found = graph("Gemm", row, first.cotangent.flat, transB=1)
+            return graph("Reshape", found, graph.ints([-1, 1]))
         if len(group) == 1:
-            column = tensor(graph, bias.reshape(n, 1), graph.dtype)
-            return graph("MatMul", first.flat, column)
-        joined = np.concatenate([b for _, _, b in group], axis=0)
+            column = tensor(graph, first.bias.reshape(n, 1), graph.dtype)
+            return graph("MatMul", first.cotangent.flat, column)
+        joined = np.concatenate([part.bias for part in group], axis=0)
         biases = tensor(graph, joined.reshape(len(group), n), graph.dtype)
-        side_by_side = graph("Concat", *(c.name for _, c, _ in group), axis=1)
+        side_by_side = graph("Concat", *(part.cotangent.name for part in group), axis=1)
         rows = graph("Reshape", side_by_side, graph.ints([-1, len(group), n]))
         return graph("ReduceSum", graph("Mul", rows, biases), graph.ints([2]), keepdims=0)
+
+
+def _signed(bias: Any) -> tuple[int, Any]:
+    """Take the sign of a bias that a graph has as the negative of something."""
+    made = bias.emitter.maker(bias.name) if is_traced(bias) else None
+    if made is None or made.op_type != "Neg":
+        return 1, bias
+    return -1, Traced(bias.emitter, made.input[0], -bias.example)
 
 
 def _summed(cotangent: Stack, bias: Any) -> tuple[Stack, Any]:
