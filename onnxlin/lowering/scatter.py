@@ -30,9 +30,8 @@ def scattered(y: Stack, index: Any, size: int, *, distinct: bool) -> str:
         place = tensor(graph, index.reshape(1, index.size), np.int64)
         return graph("ScatterElements", y.zeros(size), place, y.flat, axis=1, reduction="add")
     place = tensor(graph, index.reshape(index.size, 1), np.int64)
-    zeros = graph("Transpose", y.zeros(size), perm=[1, 0])
     entries = graph("Transpose", y.flat, perm=[1, 0])
-    added = graph("ScatterND", zeros, place, entries, reduction="add")
+    added = graph("ScatterND", y.zeros(size, turned=True), place, entries, reduction="add")
     return graph("Transpose", added, perm=[1, 0])
 
 

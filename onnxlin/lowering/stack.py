@@ -194,10 +194,11 @@ class Stack:
         rest, thin = (s[1:] if compact else s for s in (shape, aligned.shape))
         return Stack(self.emitter, aligned.laid(1, thin), shape, 1, rest, thin)
 
-    def zeros(self, count: int) -> str:
-        """A tensor ``(K, count)`` of zeros."""
+    def zeros(self, count: int, *, turned: bool = False) -> str:
+        """A tensor ``(K, count)`` of zeros, or ``(count, K)``."""
         rows = self.emitter("Shape", self.flat, start=0, end=1)
-        shape = self.emitter("Concat", rows, self.emitter.ints([count]), axis=0)
+        sides = [rows, self.emitter.ints([count])][:: -1 if turned else 1]
+        shape = self.emitter("Concat", *sides, axis=0)
         zero = numpy_helper.from_array(np.zeros(1, self.emitter.dtype))
         return self.emitter("ConstantOfShape", shape, value=zero)
 
