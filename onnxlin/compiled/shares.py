@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from onnxlin.lowering import Emitter, NotStaticError, Stack, Traced, is_traced, tensor
 
 # Biases up to this size are multiplied many at a time; larger ones would only be copied for it.
-SMALL = 2**14
+SMALL = 2**12
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +45,9 @@ class Shares:
         sign, bias = _signed(bias)
         if cotangent.negative:
             sign, cotangent = -sign, replace(cotangent, negative=False)
-        cotangent, bias = _summed(cotangent, bias)
+        bias = _once(bias, len(cotangent.shape))
+        if not _is_line(cotangent, bias):
+            cotangent, bias = _summed(cotangent, bias)
         small = cotangent.merged == 1 and cotangent.rest and prod(cotangent.rest) <= SMALL
         key = (cotangent.rest, bias.shape) if small else len(self._groups)
         self._groups.setdefault(key, []).append(Part(node, sign, cotangent, bias))
@@ -69,10 +70,15 @@ class Shares:
         """``<cotangent, bias>`` for arrays of one shape: a tensor (K, len(group))."""
         graph, first, n = self._graph, group[0], prod(group[0].cotangent.shape)
         if len(group) == 1 and n > SMALL:
-            # Measured with onnxruntime 1.32: twice as fast as the product with a column.
-            row = tensor(graph, first.bias.reshape(1, n), graph.dtype)
-            found = graph("Gemm", row, first.cotangent.flat, transB=1)
-            return graph("Reshape", found, graph.ints([-1, 1]))
+            # Measured with onnxruntime 1.32: twice as fast as the product with a column, and six
+            # times as fast as first summing the lines that a bias of one line meets.
+            length = first.bias.size
+            row = tensor(graph, first.bias.reshape(1, length), graph.dtype)
+            lines = first.cotangent.laid(n // length, (length,))
+            found = graph(
+                "Reshape", graph("Gemm", row, lines, transB=1), graph.ints([-1, n // length])
+            )
+            return graph("ReduceSum", found, graph.ints([1]), keepdims=1) if length < n else found
         if len(group) == 1:
             column = tensor(graph, first.bias.reshape(n, 1), graph.dtype)
             return graph("MatMul", first.cotangent.flat, column)
@@ -91,14 +97,25 @@ def _signed(bias: Any) -> tuple[int, Any]:
     return -1, Traced(bias.emitter, made.input[0], -bias.example)
 
 
+def _once(bias: Any, rank: int) -> Any:
+    """Give a bias so many axes, of length 1 where it repeats itself."""
+    bias = bias.reshape((1,) * (rank - bias.ndim) + bias.shape)
+    if is_traced(bias):
+        return bias
+    return bias[tuple(slice(0, 1) if n == 0 else slice(None) for n in bias.strides)]
+
+
+def _is_line(cotangent: Stack, bias: Any) -> bool:
+    """Whether a large cotangent meets the same bias in every line along the last axis."""
+    shape = cotangent.shape
+    return prod(shape) > SMALL and bias.size == bias.shape[-1] == shape[-1] > 1
+
+
 def _summed(cotangent: Stack, bias: Any) -> tuple[Stack, Any]:
     """Sum first along the axes on which the bias repeats itself."""
     rank = len(cotangent.shape)
     if not rank:
         return cotangent.reshaped((1,)), bias.reshape(1)
-    bias = bias.reshape((1,) * (rank - bias.ndim) + bias.shape)
-    if not is_traced(bias):
-        bias = bias[tuple(_repeating(bias))]
     pairs = zip(bias.shape, cotangent.shape, strict=True)
     axes = tuple(i for i, (n, m) in enumerate(pairs) if n != m)
     if cotangent.emitter.single and rank == 4 and axes == (2, 3) and cotangent.shape[0] == 1:
@@ -107,9 +124,3 @@ def _summed(cotangent: Stack, bias: Any) -> tuple[Stack, Any]:
         kept = (*cotangent.shape[:2], 1, 1)
         return cotangent.as_samples(mean, kept), bias * bias.dtype.type(prod(cotangent.shape[2:]))
     return cotangent.summed(axes), bias
-
-
-def _repeating(bias: Any) -> Iterator[slice]:
-    """Take one entry of the axes along which an array has been broadcast."""
-    for stride in bias.strides:
-        yield slice(0, 1) if stride == 0 else slice(None)

@@ -50,6 +50,7 @@ class Emitter:
         self._by_value: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._made: dict[Any, list[str]] = {}
         self._makers: dict[str, onnx.NodeProto] = {}
+        self._producers: dict[str, onnx.NodeProto] = {}
         self._instead: dict[str, str] = {}
 
     def fresh(self, base: str) -> str:
@@ -90,6 +91,10 @@ class Emitter:
         """Return the node that a call has made a tensor by."""
         return self._makers.get(tensor)
 
+    def producer(self, tensor: str) -> onnx.NodeProto | None:
+        """Return the node that makes a tensor, one of the forward pass or one that a call added."""
+        return self._makers.get(tensor) or self._producers.get(tensor)
+
     def found(self, op_type: str, *inputs: str) -> str | None:
         """Return what a node without attributes makes of these inputs, if there is one."""
         node = onnx.helper.make_node(op_type, inputs, [])
@@ -99,6 +104,7 @@ class Emitter:
         """Add a node as it is; its outputs keep their names, and serve equal calls as well."""
         self._taken.update(node.output)
         self._added.update(node.output)
+        self._producers |= dict.fromkeys(node.output, node)
         self.nodes.append(node)
         bare = onnx.helper.make_node(node.op_type, node.input, [], domain=node.domain or None)
         bare.attribute.extend(sorted(node.attribute, key=lambda a: a.name))

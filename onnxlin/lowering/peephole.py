@@ -9,6 +9,10 @@ from onnxlin.lowering.emitter import Emitter
 # The largest power of ten that float32 holds: times it, every normal number is above 1.
 STEEP = 3e38
 
+# Of finite operands these make finite numbers, unless they overflow, and then so does the output.
+FINITE = frozenset({"MatMul", "Gemm", "Conv", "Mul", "Div", "Softmax", "Reshape", "Transpose"})
+DEEPEST = 4
+
 
 def as_number(graph: Emitter, mask: str) -> str | None:
     """Write ``z > 0`` as a number, given that max(0, z) is there; None for other masks.
@@ -24,3 +28,15 @@ def as_number(graph: Emitter, mask: str) -> str | None:
         return None
     above = graph.found("Relu", z)
     return above and graph("HardSigmoid", above, alpha=STEEP, beta=0.0)
+
+
+def surely_finite(graph: Emitter, tensor: str, depth: int = DEEPEST) -> bool:
+    """Whether a tensor holds neither infinities nor NaN: no mask has been added on the way."""
+    if tensor in graph.stored:
+        return bool(np.isfinite(graph.stored[tensor]).all())
+    node = graph.producer(tensor)
+    if node is None or node.op_type not in FINITE or node.domain:
+        return False
+    if node.op_type in ("MatMul", "Gemm", "Conv"):
+        return True  # an infinity among its operands would make the output one
+    return depth > 0 and all(surely_finite(graph, name, depth - 1) for name in node.input)

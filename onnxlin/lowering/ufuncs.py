@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from onnxlin.lowering.peephole import surely_finite
 from onnxlin.lowering.traced import (
     UFUNCS,
     NotStaticError,
@@ -144,11 +145,15 @@ def _floor_divide(a: Any, b: Any) -> Any:
 
 @means(np.isnan)
 def _isnan(x: Any) -> Any:
+    if surely_finite(x.emitter, x.name):
+        return np.zeros(x.shape, bool)
     return wrap(x.emitter, x.emitter("IsNaN", x.name), np.isnan(x.example))
 
 
 @means(np.isfinite)
 def _isfinite(x: Any) -> Any:
+    if surely_finite(x.emitter, x.name):
+        return np.ones(x.shape, bool)
     return np.abs(x) < np.inf
 
 
