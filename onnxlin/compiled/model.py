@@ -13,11 +13,12 @@ import onnx
 
 from onnxlin.build import Builder
 from onnxlin.compiled.batching import Formulas
+from onnxlin.compiled.sizes import require_known_sizes
 from onnxlin.compiled.sweep import adjoint_sweep
 from onnxlin.compiled.tracing import GraphTracer
 from onnxlin.engines.reverse import row_bytes
 from onnxlin.graph import Array
-from onnxlin.load import NEWEST_RUNNABLE
+from onnxlin.load import NEWEST_RUNNABLE, implicit
 from onnxlin.lowering import Emitter, Traced
 from onnxlin.primitives import Shape
 from onnxlin.section import Section
@@ -173,7 +174,9 @@ def _assemble(
     }
     outputs += [helper.make_tensor_value_info(n, kind, ranks[n]) for n in made]
     nodes = graph.finished([o.name for o in outputs])
-    read = {n for node in nodes for n in node.input} | {o.name for o in outputs}
+    require_known_sizes(graph, nodes)
+    read = {n for node in nodes for n in (*node.input, *implicit(node))}
+    read |= {o.name for o in outputs}
     stored = [onnx.numpy_helper.from_array(a, n) for n, a in graph.stored.items() if n in read]
     body = helper.make_graph(nodes, "linearisation", given, outputs, stored)
     opsets = {**section.graph.opsets, "": NEWEST_RUNNABLE}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ class GraphTracer:
             self.emitter.keep(name, known[name])
         for node in self.section.graph.nodes:
             if not all(name in known or name in self.fixed for name in node.writes):
-                self.emitter.add(self._proto(node))
+                self.emitter.add(self._proto(node, {**known, **self.fixed}))
         traced = {
             name: Traced(self.emitter, name, np.asarray(value))
             for name, value in self._examples.items()
@@ -76,9 +76,13 @@ class GraphTracer:
                 known |= {n: self._examples[n] for n in node.writes if n in self._examples}
         return {n: v for n, v in known.items() if n not in self.fixed and isinstance(v, np.ndarray)}
 
-    def _proto(self, node: Node) -> onnx.NodeProto:
-        """Write a node in newest form, with the further outputs that its rule wants."""
+    def _proto(self, node: Node, stored: Collection[str]) -> onnx.NodeProto:
+        """Write a node in newest form, with the further outputs that its rule wants.
+
+        Outputs that are stored as constants get another name, which nothing reads.
+        """
         proto = newest_node(self.section.graph, node)
+        proto.output[:] = [self.emitter.fresh(n) if n in stored else n for n in proto.output]
         for output in self._captures.get(node.name, ()):
             at = position(node, NEWEST_RUNNABLE, output)
             assert at is not None, f"{node.op_type} has no output {output}"
