@@ -29,9 +29,8 @@ def elements(shape: Shape, index: Array, axis: int) -> Array:
 
     The index may be shorter than ``shape`` along the other axes.
     """
-    grid: list[Array] = list(np.indices(index.shape, sparse=True))
-    grid[axis] = index
-    found: Array = places(shape)[tuple(grid)]
+    box = tuple(slice(None if i == axis else n) for i, n in enumerate(index.shape))
+    found: Array = np.take_along_axis(places(shape)[box], index, axis)
     return found
 
 
