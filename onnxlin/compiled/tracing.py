@@ -10,7 +10,7 @@ import onnx
 
 from onnxlin.graph import Array, Node
 from onnxlin.load import NEWEST_RUNNABLE, newest_node
-from onnxlin.lowering import Emitter, Traced, example
+from onnxlin.lowering import Emitter, NotStaticError, Traced, example
 from onnxlin.section import RANDOM_OPS, Section
 from onnxlin.trace import Captures, Tracer, position
 
@@ -51,11 +51,23 @@ class GraphTracer:
             if not all(name in known or name in self.fixed for name in node.writes):
                 self.emitter.add(self._proto(node, {**known, **self.fixed}))
         traced = {
-            name: Traced(self.emitter, name, np.asarray(value))
+            name: self._settled(name, np.asarray(value))
             for name, value in self._examples.items()
             if isinstance(value, np.ndarray | np.generic)
         }
         return {**self._examples, **traced, **self.fixed, **known}
+
+    def _settled(self, name: str, value: Array) -> Traced:
+        """Bring a tensor to the one float type of what is computed beside the forward pass."""
+        kind = self.emitter.settled(value.dtype)
+        if value.dtype.itemsize < kind.itemsize and name in self.section.live:
+            # The interpreters go on with their own forward pass, which is not rounded so coarsely.
+            raise NotStaticError(f"tensor {name!r} is {value.dtype}, coarser than the map's {kind}")
+        return Traced(self.emitter, self.emitter.cast(name, value.dtype, kind), value.astype(kind))
+
+    def native(self, name: str) -> Array:
+        """Return the example of a tensor in the type that the model has."""
+        return np.asarray(self._examples[name])
 
     def _feed(self, name: str, value: Any) -> None:
         """Bring a tensor from outside to the name that the section has for it."""
@@ -93,7 +105,9 @@ class GraphTracer:
     def expanded(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Let the body's tensors be read in place of the node's: the node need not run."""
         for inner, outer in pairs:
-            self.emitter.stand_in(inner, outer)
+            kind = self._examples[outer].dtype
+            name = self.emitter.cast(inner, self.emitter.settled(kind), kind)
+            self.emitter.stand_in(name, outer)
 
     def native_outputs(self, node: Node, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the further outputs of a node that its rule wants."""
