@@ -12,6 +12,7 @@ import onnx
 from onnxlin.check import require_rules
 from onnxlin.graph import Node
 from onnxlin.load import load, prefixed
+from onnxlin.lowering import NotStaticError
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram, Step
 from onnxlin.rules import Affine, Body, NodeAtX, Operand, Rule, rule_of
@@ -63,7 +64,11 @@ class Builder:
             alive = tuple(name in build.alive for name in node.reads)
             key = (node.name, build.dtype, alive, *(getattr(v, "shape", None) for v in touched))
             if key not in self._kept:
-                steps, varies = self._steps(whole, node, build)
+                try:
+                    steps, varies = self._steps(whole, node, build)
+                except NotStaticError as error:
+                    where = f"{node.op_type} at node {node.name!r}"
+                    raise NotStaticError(f"{where}: {error}") from error
                 if not varies:
                     self._kept[key] = steps
                 build.add(steps)

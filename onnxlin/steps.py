@@ -11,7 +11,7 @@ import numpy as np
 from onnxlin.errors import RuleError
 from onnxlin.graph import Node, is_float
 from onnxlin.lowering import Traced, is_traced
-from onnxlin.primitives import Array, Diagonal, LinearMap, identity
+from onnxlin.primitives import Array, Diagonal, LinearMap, applied, identity
 from onnxlin.program import Step
 from onnxlin.rules import Affine, NodeAtX
 
@@ -113,10 +113,11 @@ def make_step(at_x: NodeAtX, i: int, piece: Affine, status: str) -> Step:
         if operand.traced:
             terms.append((operand.name, op))
         else:
-            value = at_x.value(position)[None].astype(at_x.dtype, copy=False)
-            biases.append(op.matvec(value)[0])
+            value = at_x.value(position).astype(at_x.dtype, copy=False)
+            biases.append(applied(op, _weighable(value) if is_traced(value) else value))
             added += op.fan_in  # the runtime adds these up all the same
-            sizes.append(op.absolute().matvec(np.abs(value))[0])
+            if not is_traced(biases[-1]):  # bounds are never written into a graph
+                sizes.append(op.absolute().matvec(np.abs(value[None]))[0])
     unsure = [(at_x.operand(j), op) for j, op in {**piece.terms, **piece.held}.items()]
     return Step(
         node=node,
@@ -131,6 +132,11 @@ def make_step(at_x: NodeAtX, i: int, piece: Affine, status: str) -> Step:
         varies=at_x.looked,
         held=tuple((o.name, op) for o, op in unsure if not (o.traced or o.fixed)),
     )
+
+
+def _weighable(value: Array) -> Array:
+    """Put 0 for infinities, as `onnxlin.engines.job.weigh` does: nothing may take them."""
+    return np.where(np.abs(value) < np.inf, value, np.zeros((), value.dtype))
 
 
 def _total(parts: list[Array]) -> Array | None:

@@ -8,6 +8,7 @@ apart again: a node for every operator instead of one for every operator and ste
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from math import prod
 from typing import Any
 
@@ -57,10 +58,12 @@ class Formulas:
     def batch(self) -> None:
         """Write formulas that occur often once, and let the results stand for them."""
         groups: dict[Any, list[tuple[str, list[str]]]] = defaultdict(list)
-        for root in self._roots():
+        roots = self._roots()
+        depth = self._depths(roots)
+        for root in roots:
             leaves: list[str] = []
             form = self._form(root, leaves)
-            groups[self._graph.shapes[root], form].append((root, leaves))
+            groups[self._graph.shapes[root], form, depth[root]].append((root, leaves))
         for group in groups.values():
             if len(group) >= FEWEST:
                 self._write(group)
@@ -74,6 +77,14 @@ class Formulas:
             for name in node.input
         }
         return [name for name in self._inner if name in read]
+
+    def _depths(self, roots: Collection[str]) -> dict[str, int]:
+        """Count the formulas on the way to every tensor: of two as deep none reads the other."""
+        ends, depth = set(roots), dict[str, int]()
+        for node in self._graph.nodes:
+            before = max((depth.get(name, 0) for name in node.input), default=0)
+            depth |= {name: before + (name in ends) for name in node.output}
+        return depth
 
     def _form(self, name: str, leaves: list[str]) -> Any:
         """Describe a formula by its operators; ``leaves`` gets the tensors that it reads."""

@@ -13,11 +13,12 @@ import onnx
 
 from onnxlin.build import Builder
 from onnxlin.compiled.batching import Formulas
+from onnxlin.compiled.sizes import require_known_sizes
 from onnxlin.compiled.sweep import adjoint_sweep
 from onnxlin.compiled.tracing import GraphTracer
 from onnxlin.engines.reverse import row_bytes
 from onnxlin.graph import Array
-from onnxlin.load import NEWEST_RUNNABLE
+from onnxlin.load import NEWEST_RUNNABLE, implicit
 from onnxlin.lowering import Emitter, Traced
 from onnxlin.primitives import Shape
 from onnxlin.section import Section
@@ -102,36 +103,39 @@ def compile_section(
     """
     dtype = float_type(section, feeds)
     graph = Emitter(dtype, section.graph.tensors, single=single)
-    seeds = "seeds" if "seeds" not in section.graph.tensors else graph.fresh("seeds")
+    seeds = _free(graph, section, "seeds")
     builder = Builder(section, partial(GraphTracer, emitter=graph), mode)
     traced: dict[str, Any] = {n: Traced(graph, n, v) for n, v in feeds.items()}
-    values = builder.tracer(traced)
+    tracer = builder.tracer
+    assert isinstance(tracer, GraphTracer)
+    values = tracer(traced)
     program = builder(values, dtype)
     swept = adjoint_sweep(graph, program, seeds, values)
     parts = swept.shares or _no_shares(graph, seeds)
     total = graph("ReduceSum", parts, graph.ints([1]), keepdims=0)
     Formulas(graph).batch()
-    names = {"seeds_W": swept.rows, "seeds_b": total, "shares": parts}
-    for name, made in names.items():
+    results = {"seeds_W": swept.rows, "seeds_b": total, "shares": parts}
+    names = [_free(graph, section, base) for base in results]
+    for name, made in zip(names, results.values(), strict=True):
         graph.add(onnx.helper.make_node("Identity", [made], [name]))
     extra = [n for n in section.inputs if n not in section.graph.inputs]
-    ends = {n: values[n] for n in (*section.outputs, *extra)}
+    ends = {n: tracer.native(n) for n in (*section.outputs, *extra)}
     model = _assemble(
         graph,
         feeds=feeds,
         seeds=seeds,
         rows=program.rows,
         ends=ends,
-        made=list(names),
+        made=names,
         section=section,
     )
     return Compiled(
         model=model,
         feeds=tuple(feeds),
         seeds=seeds,
-        rows="seeds_W",
-        bias="seeds_b",
-        shares="shares",
+        rows=names[0],
+        bias=names[1],
+        shares=names[2],
         nodes=swept.nodes,
         inputs=dict(program.inputs),
         outputs=dict(program.outputs),
@@ -141,6 +145,11 @@ def compile_section(
         work=program.nnz / max(len(program.steps), 1),
         single=single,
     )
+
+
+def _free(graph: Emitter, section: Section, base: str) -> str:
+    """Return a name that no tensor of the section has."""
+    return base if base not in section.graph.tensors else graph.fresh(base)
 
 
 def _no_shares(graph: Emitter, seeds: str) -> str:
@@ -166,14 +175,14 @@ def _assemble(
     )
     outputs = [_info(n, v.dtype, v.shape) for n, v in ends.items()]
     stack = 1 if graph.single else STACKING
-    ranks: dict[str, list[str | int | None]] = {
-        "seeds_b": [stack],
-        "seeds_W": [stack, None],
-        "shares": [stack, None],
-    }
-    outputs += [helper.make_tensor_value_info(n, kind, ranks[n]) for n in made]
+    shapes: list[list[str | int | None]] = [[stack, None], [stack], [stack, None]]
+    outputs += [
+        helper.make_tensor_value_info(n, kind, s) for n, s in zip(made, shapes, strict=True)
+    ]
     nodes = graph.finished([o.name for o in outputs])
-    read = {n for node in nodes for n in node.input} | {o.name for o in outputs}
+    require_known_sizes(graph, nodes)
+    read = {n for node in nodes for n in (*node.input, *implicit(node))}
+    read |= {o.name for o in outputs}
     stored = [onnx.numpy_helper.from_array(a, n) for n, a in graph.stored.items() if n in read]
     body = helper.make_graph(nodes, "linearisation", given, outputs, stored)
     opsets = {**section.graph.opsets, "": NEWEST_RUNNABLE}

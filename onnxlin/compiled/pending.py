@@ -33,6 +33,8 @@ class Pending:
     def add(self, op: LinearMap, cotangent: Stack) -> None:
         """Take a cotangent of what a map makes of the tensor."""
         inner = op.maps if isinstance(op, Chain) else (op,)
+        if not all(part.rows and part.columns for part in inner):
+            return  # a map of no entries is the zero map
         cut = _cut(inner[0])
         for outer in reversed(inner[1:]):
             cotangent = outer.lower_adjoint(cotangent)

@@ -11,7 +11,7 @@ import onnxruntime
 
 from onnxlin.compiled.model import Compiled
 from onnxlin.engines.job import Progress, Solution
-from onnxlin.errors import MemoryBudgetError
+from onnxlin.errors import MemoryBudgetError, TraceError
 from onnxlin.graph import Array
 from onnxlin.lowering import NotStaticError
 from onnxlin.seeds import Seeds
@@ -101,7 +101,11 @@ class Runner:
         return dtype is None or dtype == self.compiled.dtype
 
     def _run(self, wanted: list[str], feeds: Mapping[str, Array]) -> list[Any]:
-        return self._session.run(wanted, feeds)
+        try:
+            return self._session.run(wanted, feeds)
+        except MESSAGES as error:
+            text = " ".join(str(error).split())[:600]
+            raise TraceError(f"onnxruntime cannot run the model at this x: {text}") from error
 
     def _chunk(self, memory: int) -> int:
         """Rows at once."""

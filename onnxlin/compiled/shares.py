@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from onnxlin.lowering import Emitter, NotStaticError, Stack, Traced, is_traced, tensor
+from onnxlin.lowering import Emitter, Stack, Traced, is_traced, tensor
+from onnxlin.program import finite
 
 # Biases up to this size are multiplied many at a time; larger ones would only be copied for it.
 SMALL = 2**12
@@ -38,8 +39,7 @@ class Shares:
     def add(self, node: str, cotangent: Stack, bias: Any) -> None:
         """Note a bias that broadcasts to the shape of the cotangents."""
         if not is_traced(bias):
-            if not np.isfinite(bias).all():
-                raise NotStaticError(f"the bias of node {node!r} is infinite at places")
+            bias = finite(bias)
             if not bias.any():
                 return
         sign, bias = _signed(bias)

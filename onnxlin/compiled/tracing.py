@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import onnx
 
 from onnxlin.graph import Array, Node
 from onnxlin.load import NEWEST_RUNNABLE, newest_node
-from onnxlin.lowering import Emitter, Traced, example
+from onnxlin.lowering import Emitter, NotStaticError, Traced, example
 from onnxlin.section import RANDOM_OPS, Section
 from onnxlin.trace import Captures, Tracer, position
 
@@ -49,13 +49,25 @@ class GraphTracer:
             self.emitter.keep(name, known[name])
         for node in self.section.graph.nodes:
             if not all(name in known or name in self.fixed for name in node.writes):
-                self.emitter.add(self._proto(node))
+                self.emitter.add(self._proto(node, {**known, **self.fixed}))
         traced = {
-            name: Traced(self.emitter, name, np.asarray(value))
+            name: self._settled(name, np.asarray(value))
             for name, value in self._examples.items()
             if isinstance(value, np.ndarray | np.generic)
         }
         return {**self._examples, **traced, **self.fixed, **known}
+
+    def _settled(self, name: str, value: Array) -> Traced:
+        """Bring a tensor to the one float type of what is computed beside the forward pass."""
+        kind = self.emitter.settled(value.dtype)
+        if value.dtype.itemsize < kind.itemsize and name in self.section.live:
+            # The interpreters go on with their own forward pass, which is not rounded so coarsely.
+            raise NotStaticError(f"tensor {name!r} is {value.dtype}, coarser than the map's {kind}")
+        return Traced(self.emitter, self.emitter.cast(name, value.dtype, kind), value.astype(kind))
+
+    def native(self, name: str) -> Array:
+        """Return the example of a tensor in the type that the model has."""
+        return np.asarray(self._examples[name])
 
     def _feed(self, name: str, value: Any) -> None:
         """Bring a tensor from outside to the name that the section has for it."""
@@ -76,9 +88,13 @@ class GraphTracer:
                 known |= {n: self._examples[n] for n in node.writes if n in self._examples}
         return {n: v for n, v in known.items() if n not in self.fixed and isinstance(v, np.ndarray)}
 
-    def _proto(self, node: Node) -> onnx.NodeProto:
-        """Write a node in newest form, with the further outputs that its rule wants."""
+    def _proto(self, node: Node, stored: Collection[str]) -> onnx.NodeProto:
+        """Write a node in newest form, with the further outputs that its rule wants.
+
+        Outputs that are stored as constants get another name, which nothing reads.
+        """
         proto = newest_node(self.section.graph, node)
+        proto.output[:] = [self.emitter.fresh(n) if n in stored else n for n in proto.output]
         for output in self._captures.get(node.name, ()):
             at = position(node, NEWEST_RUNNABLE, output)
             assert at is not None, f"{node.op_type} has no output {output}"
@@ -89,7 +105,9 @@ class GraphTracer:
     def expanded(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Let the body's tensors be read in place of the node's: the node need not run."""
         for inner, outer in pairs:
-            self.emitter.stand_in(inner, outer)
+            kind = self._examples[outer].dtype
+            name = self.emitter.cast(inner, self.emitter.settled(kind), kind)
+            self.emitter.stand_in(name, outer)
 
     def native_outputs(self, node: Node, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the further outputs of a node that its rule wants."""

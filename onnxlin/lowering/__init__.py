@@ -1,10 +1,10 @@
 """Writing linear programs as ONNX graphs: nodes, traced arrays, and stacks of them."""
 
-from onnxlin.lowering import functions, ufuncs  # noqa: F401  # they fill the tables
+from onnxlin.lowering import functions, indexing, ufuncs  # noqa: F401  # they fill the tables
 from onnxlin.lowering.emitter import Emitter
 from onnxlin.lowering.scatter import scattered
 from onnxlin.lowering.stack import Stack
-from onnxlin.lowering.traced import NotStaticError, Traced, example, is_traced, tensor
+from onnxlin.lowering.traced import NotStaticError, Traced, example, is_traced, tensor, wrap
 
 __all__ = [
     "Emitter",
@@ -15,4 +15,5 @@ __all__ = [
     "is_traced",
     "scattered",
     "tensor",
+    "wrap",
 ]

@@ -33,6 +33,8 @@ class Emitter:
     ----------
     shapes : {tensor: shape}
         Of the tensors that traced arrays stand for.
+    added : set of str
+        What nodes make that were added as they are.
     """
 
     def __init__(
@@ -43,7 +45,7 @@ class Emitter:
         self.nodes: list[onnx.NodeProto] = []
         self.stored: dict[str, Array] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
-        self._added: set[str] = set()
+        self.added: set[str] = set()
         self._taken = set(taken)
         self._count = 0
         self._by_identity: dict[int, tuple[Array, str]] = {}
@@ -103,7 +105,7 @@ class Emitter:
     def add(self, node: onnx.NodeProto) -> None:
         """Add a node as it is; its outputs keep their names, and serve equal calls as well."""
         self._taken.update(node.output)
-        self._added.update(node.output)
+        self.added.update(node.output)
         self._producers |= dict.fromkeys(node.output, node)
         self.nodes.append(node)
         bare = onnx.helper.make_node(node.op_type, node.input, [], domain=node.domain or None)
@@ -114,7 +116,7 @@ class Emitter:
     @property
     def coefficients(self) -> set[str]:
         """Tensors of known shapes that are no part of the forward pass."""
-        return set(self.shapes) - self._added
+        return set(self.shapes) - self.added
 
     def stand_in(self, tensor: str, other: str) -> None:
         """Let a tensor be read wherever another one, of the same value, is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from string import ascii_letters
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,9 @@ def _all(x: Any, axis: Any = None, **options: Any) -> Any:
 
 
 def _arg(function: Any, op_type: str) -> None:
-    def find(x: Any, axis: int, **options: Any) -> Any:
+    def find(x: Any, axis: int | None = None, **options: Any) -> Any:
+        if axis is None:
+            return function(x.ravel(), axis=0)
         keepdims = bool(options.get("keepdims", False))
         value = function(x.example, axis=axis, keepdims=keepdims)
         name = x.emitter(op_type, x.name, axis=int(axis) % x.ndim, keepdims=int(keepdims))
@@ -195,26 +198,6 @@ def _stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     return np.concatenate([np.expand_dims(a, axis) for a in arrays], axis=axis)
 
 
-@stands_for(np.take)
-def _take(x: Any, index: Any, axis: int | None = None) -> Any:
-    graph = emitter_of(x, index)
-    value = np.take(example(x), example(index), axis=axis)
-    source = tensor(graph, x, np.asarray(example(x)).dtype)
-    if axis is None:
-        source, axis = graph("Reshape", source, graph.ints([-1])), 0
-    name = graph("Gather", source, tensor(graph, index, np.int64), axis=int(axis))
-    return wrap(graph, name, value)
-
-
-@stands_for(np.take_along_axis)
-def _take_along_axis(x: Any, index: Any, axis: int) -> Any:
-    graph = emitter_of(x, index)
-    value = np.take_along_axis(example(x), example(index), axis=axis)
-    source = tensor(graph, x, example(x).dtype)
-    place = tensor(graph, index, np.int64)
-    return wrap(graph, graph("GatherElements", source, place, axis=axis % value.ndim), value)
-
-
 @stands_for(np.cumsum)
 def _cumsum(x: Any, axis: int) -> Any:
     value = np.cumsum(x.example, axis=axis)
@@ -230,6 +213,15 @@ def _cumprod(x: Any, axis: int) -> Any:
     for i in range(1, turned.shape[-1]):
         done.append(done[-1] * turned[..., i : i + 1])
     return np.moveaxis(np.concatenate(done, axis=-1), -1, axis)
+
+
+@stands_for(np.einsum)
+def _einsum(*arguments: Any, optimize: bool = False) -> Any:
+    """Operands and the numbers of their axes by turns, the numbers of the result's axes last."""
+    operands, numbers = arguments[:-1:2], arguments[1::2]
+    sides = ["".join(ascii_letters[n] for n in each) for each in (*numbers, arguments[-1])]
+    value = np.einsum(*(example(argument) for argument in arguments))
+    return emit("Einsum", operands, value, equation=f"{','.join(sides[:-1])}->{sides[-1]}")
 
 
 @stands_for(np.zeros_like)
@@ -270,54 +262,3 @@ def _result_type(*values: Any) -> np.dtype[Any]:
 @stands_for(np.copy)
 def _copy(x: Any) -> Any:
     return x
-
-
-@stands_for("getitem")
-def _getitem(x: Traced, key: Any) -> Any:
-    """Slices, whole numbers, new axes, and one array of positions."""
-    keys = _full(key if isinstance(key, tuple) else (key,), x.ndim)
-    arrays = [i for i, k in enumerate(keys) if isinstance(k, np.ndarray | list | Traced)]
-    if not arrays:
-        return _sliced(x, keys)
-    axis = sum(k is not None for k in keys[: arrays[0]])
-    others = [k for i, k in enumerate(keys) if i != arrays[0]]
-    if len(arrays) > 1 or any(k != slice(None) for k in others):
-        raise NotStaticError("reading at several arrays of positions has no form in a graph")
-    index = keys[arrays[0]]
-    index = index if isinstance(index, Traced) else np.asarray(index)
-    if index.dtype != bool:
-        return np.take(x, index, axis=axis)
-    if isinstance(index, Traced) or axis or index.shape != x.shape[: index.ndim]:
-        raise NotStaticError("the number of entries depends on the values at x")
-    places = np.flatnonzero(index)
-    return np.take(x.reshape(index.size, *x.shape[index.ndim :]), places, axis=0)
-
-
-def _full(keys: tuple[Any, ...], ndim: int) -> list[Any]:
-    """Spell out the ellipsis and the axes left out."""
-    used = sum(
-        (k.ndim if isinstance(k, np.ndarray) and k.dtype == bool else 1)
-        for k in keys
-        if k is not None and k is not Ellipsis
-    )
-    at = next((i for i, k in enumerate(keys) if k is Ellipsis), len(keys))
-    rest = keys[at + 1 :] if at < len(keys) else ()
-    return [*keys[:at], *[slice(None)] * (ndim - used), *rest]
-
-
-def _sliced(x: Traced, keys: list[Any]) -> Traced:
-    cuts = []
-    for n, key in zip(x.shape, (k for k in keys if k is not None), strict=True):
-        cuts.append(key if isinstance(key, slice) else slice(int(key) % n, int(key) % n + 1))
-    places = [range(n)[cut] for n, cut in zip(x.shape, cuts, strict=True)]
-    axes = [
-        i for i, (n, place) in enumerate(zip(x.shape, places, strict=True)) if place != range(n)
-    ]
-    name, ints = x.name, x.emitter.ints
-    if axes:
-        # An end before entry 0 cannot be said by a position.
-        ends = [places[i].stop if places[i].stop >= 0 else -x.shape[i] - 1 for i in axes]
-        starts, steps = [places[i].start for i in axes], [places[i].step for i in axes]
-        name = x.emitter("Slice", name, ints(starts), ints(ends), ints(axes), ints(steps))
-    cut_out = Traced(x.emitter, name, x.example[tuple(cuts)])
-    return reshaped(cut_out, x.example[tuple(keys)].shape)

@@ -10,7 +10,7 @@ import numpy as np
 from onnx import numpy_helper
 
 from onnxlin.lowering.emitter import Emitter
-from onnxlin.lowering.traced import Traced, tensor
+from onnxlin.lowering.traced import NotStaticError, Traced, tensor
 
 Shape = tuple[int, ...]
 
@@ -73,6 +73,8 @@ class Stack:
         """The tensor in the layout ``(K * merged, *rest)``."""
         if (merged, rest) == (self.merged, self.rest):
             return self.name
+        if 0 in rest:
+            raise NotStaticError("a tensor without entries has no layout in a graph")
         # Where K stays alone on its axis that axis is copied, so that its name is not lost.
         first = 0 if merged == self.merged == 1 else -1
         return self.emitter("Reshape", self.name, self.emitter.ints([first, *rest]))

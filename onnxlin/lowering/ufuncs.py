@@ -143,6 +143,11 @@ def _floor_divide(a: Any, b: Any) -> Any:
     return np.floor(a / b)
 
 
+@means(np.divmod)
+def _divmod(a: Any, b: Any) -> tuple[Any, Any]:
+    return a // b, a % b
+
+
 @means(np.isnan)
 def _isnan(x: Any) -> Any:
     if surely_finite(x.emitter, x.name):

@@ -7,7 +7,7 @@ from onnxlin.primitives.conv import Conv
 from onnxlin.primitives.crop import Crop
 from onnxlin.primitives.diagonal import Diagonal
 from onnxlin.primitives.layout import Reshape, Transpose, identity
-from onnxlin.primitives.linear_map import Array, LinearMap, Shape, dot_test
+from onnxlin.primitives.linear_map import Array, LinearMap, Shape, applied, dot_test
 from onnxlin.primitives.matmul import MatMul
 from onnxlin.primitives.select import Select
 
@@ -45,6 +45,7 @@ __all__ = [
     "Sum",
     "Transpose",
     "adjoint",
+    "applied",
     "chain",
     "dot_test",
     "identity",

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 
 from onnxlin.lowering import NotStaticError, Stack, is_traced
 from onnxlin.primitives.linear_map import Array, LinearMap, Shape, entries, flat_index
+from onnxlin.primitives.select import Select
 
 # Entries of a matrix that a graph may hold as a dense one.
 MOST_DENSE = 2**24
@@ -42,8 +43,10 @@ class Along(LinearMap):
         return cls(shape, out, axis, matrix)
 
     @classmethod
-    def take(cls, shape: Shape, axis: int, index: Array) -> Along:
+    def take(cls, shape: Shape, axis: int, index: Array) -> LinearMap:
         """Read the lines along ``axis`` at the positions ``index``; -1 reads the constant 0."""
+        if is_traced(index):
+            return _taken(shape, axis, index)
         row = np.arange(len(index))[index >= 0]
         triple = (np.ones(len(row)), (row, index[index >= 0]))
         return cls.of(shape, axis, sp.csr_array(triple, shape=(len(index), shape[axis])))
@@ -107,6 +110,13 @@ class Along(LinearMap):
     def fan_out(self) -> int:
         """Entries of the fullest column."""
         return int(np.bincount(self.matrix.indices).max(initial=0))
+
+
+def _taken(shape: Shape, axis: int, index: Array) -> Select:
+    """Read lines at positions that only a run knows."""
+    first = flat_index(shape).take([0], axis)
+    at = index.reshape(index.size, *(1,) * (len(shape) - axis - 1))
+    return Select.of(shape, np.where(at < 0, -1, first + at * prod(shape[axis + 1 :])))
 
 
 def _suited(matrix: sp.csr_array, dtype: np.dtype) -> Array | sp.csr_array:

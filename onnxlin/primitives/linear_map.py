@@ -8,7 +8,8 @@ engines only combine.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from math import prod
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from onnxlin.lowering import Stack
+from onnxlin.lowering import Stack, is_traced, tensor, wrap
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
@@ -92,6 +93,33 @@ class LinearMap(ABC):
     def columns(self) -> int:
         """Number of inputs."""
         return prod(self.in_shape)
+
+
+def applied(op: LinearMap, x: Array) -> Array:
+    """Apply a map to one array, traced ones and maps of traced coefficients too.
+
+    Returns
+    -------
+    array, of ``op.out_shape`` or broadcastable to it
+    """
+    graph = next((part.emitter for part in (x, *_coefficients(op)) if is_traced(part)), None)
+    if graph is None:
+        return op.matvec(x[None])[0]
+    made = op.lower(Stack.of(graph, tensor(graph, x.reshape(1, *x.shape), x.dtype), op.in_shape))
+    name, thin = (made.split, op.out_shape) if made.thin is None else (made.held, made.thin)
+    found: Any = wrap(graph, name, np.zeros((1, *thin), x.dtype))
+    return found.reshape(thin)
+
+
+def _coefficients(value: Any) -> Iterator[Any]:
+    """Everything inside a map that is no map."""
+    if isinstance(value, LinearMap):
+        value = tuple(getattr(value, field.name) for field in fields(value))
+    if not isinstance(value, tuple):
+        yield value
+        return
+    for part in value:
+        yield from _coefficients(part)
 
 
 def entries(

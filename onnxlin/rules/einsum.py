@@ -19,6 +19,7 @@ from onnxlin.primitives import (
     Shape,
     Transpose,
     adjoint,
+    applied,
     chain,
 )
 from onnxlin.rules.affine import Affine
@@ -151,7 +152,7 @@ def _combined(node: NodeAtX, equation: Equation, others: list[int], wanted: Labe
     arguments: list[object] = []
     for j in others:
         entry, labels = _distinct(node.shape(j), equation, j)
-        arguments += [entry.matvec(node.value(j)[None])[0], _numbers(equation, labels)]
+        arguments += [applied(entry, node.value(j)), _numbers(equation, labels)]
     return np.einsum(*arguments, _numbers(equation, wanted), optimize=len(others) > 1)  # type: ignore[call-overload]
 
 

@@ -109,6 +109,6 @@ def gather(node: NodeAtX) -> Affine:
     index = node.constant(1).ravel().astype(np.int64)
     index = np.where(index < 0, index + shape[axis], index)
     lines: LinearMap = Along.take(shape, axis, index)
-    if len(index) == 1:
+    if len(index) == 1 and node.operand(1).fixed:
         lines = Crop.along(shape, axis, int(index[0]), 1)
     return Affine({0: chain(lines, Reshape(lines.out_shape, node.out_shape))}, roundings=0)

@@ -29,9 +29,8 @@ def elements(shape: Shape, index: Array, axis: int) -> Array:
 
     The index may be shorter than ``shape`` along the other axes.
     """
-    grid: list[Array] = list(np.indices(index.shape, sparse=True))
-    grid[axis] = index
-    found: Array = places(shape)[tuple(grid)]
+    box = tuple(slice(None if i == axis else n) for i, n in enumerate(index.shape))
+    found: Array = np.take_along_axis(places(shape)[box], index, axis)
     return found
 
 
@@ -40,11 +39,14 @@ def slices(shape: Shape, index: Array, batch_dims: int = 0) -> Array:
 
     ``index : (*batch, *k, depth) -> (*batch, *k, *shape[batch_dims + depth:])``.
     """
-    grid: tuple[Array, ...] = np.indices(index.shape[:batch_dims], sparse=True)
-    rest = index.ndim - 1 - batch_dims
-    batch = tuple(g.reshape(*g.shape, *(1,) * rest) for g in grid)
-    found: Array = places(shape)[(*batch, *np.moveaxis(index, -1, 0))]
-    return found.reshape((*index.shape[:-1], *shape[batch_dims + index.shape[-1] :]))
+    *k, depth = index.shape[batch_dims:]
+    steps = [prod(shape[i + 1 :]) for i in range(batch_dims + depth)]
+    batch = places(index.shape[:batch_dims]) * prod(shape[batch_dims:])
+    found = batch.reshape(*batch.shape, *(1,) * len(k))
+    for i, (n, step) in enumerate(zip(shape[batch_dims:], steps[batch_dims:], strict=False)):
+        found = found + index[..., i] % n * step
+    slice_shape = shape[batch_dims + depth :]
+    return found.reshape(*found.shape, *(1,) * len(slice_shape)) + places(slice_shape)
 
 
 @rule("GatherElements", constant=(1,))

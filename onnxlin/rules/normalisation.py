@@ -153,9 +153,8 @@ def lp_normalization(node: NodeAtX) -> Affine:
     """Divided by the norm along an axis, 1 or 2; zero where the norm is."""
     z, axis = node.value(0), node.attr("axis") % len(node.shape(0))
     two = node.attr("p") == 2
-    length = (
-        np.linalg.norm(z, 2, axis, keepdims=True) if two else np.abs(z).sum(axis, keepdims=True)
-    )
+    length = (z * z if two else np.abs(z)).sum(axis, keepdims=True)
+    length = np.sqrt(length) if two else length
     inverse = ratio(np.ones_like(length), length, 0)
     over = Diagonal.of(z.shape, inverse)
     if node.frozen:
@@ -207,7 +206,7 @@ def lp_sum(node: NodeAtX, window: LinearMap) -> Affine:
     z, p = node.value(0), node.attr("p")
     # Scaled by the largest entry, so that powers neither overflow nor vanish.
     top = np.abs(z).max(initial=0)
-    unit = np.abs(z) / top if top else np.abs(z)
+    unit = np.abs(z) / np.where(top == 0, 1, top)
     length = window.matvec((unit**p)[None])[0] ** (1 / p)
     after = ratio(np.ones_like(length), length ** (p - 1), 0)
     before = np.sign(z) * unit ** (p - 1)

@@ -51,8 +51,9 @@ def _row_major(index: Array, shape: Shape) -> Array:
     """Turn positions that count the spatial axes column by column into C order."""
     area = prod(shape[2:])
     plane, inside = np.divmod(index, area)
-    place = np.unravel_index(inside, shape[2:], order="F")
-    return plane * area + np.ravel_multi_index(place, shape[2:])
+    order = np.arange(area).reshape(shape[2:]).ravel(order="F")
+    place = np.take_along_axis(order, inside.ravel(), axis=0).reshape(index.shape)
+    return plane * area + place
 
 
 def _empty(taps: list[Array], shape: Shape) -> Array:

@@ -25,6 +25,7 @@ from onnxlin.primitives import (
     Select,
     Shape,
     Sum,
+    applied,
     chain,
     identity,
 )
@@ -73,12 +74,6 @@ def spread(node: NodeAtX, i: int, shape: Shape, axis: int = 0, block: int = 0) -
     return chain(Reshape(given, line), Broadcast(line, shape))
 
 
-def apply(op: LinearMap, value: Array) -> Array:
-    """Apply a map to one tensor."""
-    found: Array = op.matvec(value[None])[0]
-    return found
-
-
 def scaled(node: NodeAtX, op: LinearMap, weight: Array | float) -> LinearMap:
     """Follow a map by a multiplication."""
     return chain(op, Diagonal.of(op.out_shape, node.cast(weight)))
@@ -93,10 +88,10 @@ def dequantised(
     terms: dict[int, LinearMap] = {}
     if s is not None:
         scaling = spread(node, s, shape, axis, block)
-        scale = apply(scaling, wide(node, s))
+        scale = applied(scaling, wide(node, s))
     if node.has(z):
         offset = spread(node, z, shape, axis, block)
-        centred = centred - apply(offset, wide(node, z))
+        centred = centred - applied(offset, wide(node, z))
         if node.traced(z):
             terms[z] = scaled(node, offset, -scale)
     if node.traced(q):
@@ -134,8 +129,8 @@ def meet(
     bias, size = target.astype(np.float64), np.zeros(())
     for i, op in terms.items():
         z = wide(node, i)
-        bias = bias - apply(op, z)
-        size = size + apply(op.absolute(), np.abs(z))
+        bias = bias - applied(op, z)
+        size = size + applied(op.absolute(), np.abs(z))
     # The bias is a difference: what rounds in it is as large as what it is made of.
     return Affine(terms, node.cast(bias), margin, np.abs(target) + size, roundings)
 
@@ -150,11 +145,11 @@ def quantised(
     result, shape = node.result(), real.value.shape
     low, high = limits(result.dtype)
     scaling = spread(node, s, shape, axis, block)
-    scale = apply(scaling, wide(node, s))
+    scale = applied(scaling, wide(node, s))
     line = real.value / scale
     if node.has(z):
         offset = spread(node, z, shape, axis, block)
-        line = line + apply(offset, wide(node, z))
+        line = line + applied(offset, wide(node, z))
     inside = (line >= low) & (line <= high)
     terms = {i: scaled(node, op, inside / scale) for i, op in real.terms.items()}
     if node.traced(z):
@@ -210,9 +205,9 @@ def dynamic_quantize_linear(node: NodeAtX) -> list[Affine]:
     ``s = (max(x, 0) - min(x, 0)) / 255``, ``z = clip(-min(x, 0) / s)``. The runtime takes s = 1
     where all of x is 0. Source: ONNX operator specification, DynamicQuantizeLinear.
     """
-    x, shape, s = wide(node, 0), node.shape(0), float(node.result(1))
+    x, shape, s = wide(node, 0), node.shape(0), node.result(1).astype(np.float64)
     ends = np.concatenate([[0.0], x.ravel()])
-    low, high = (Select.of(shape, np.array(i - 1)) for i in (ends.argmin(), ends.argmax()))
+    low, high = (Select.of(shape, np.reshape(i - 1, ())) for i in (ends.argmin(), ends.argmax()))
     step = scaled(node, Sum.of(high, scaled(node, low, -1.0)), 1 / 255)
     zero: LinearMap
     y: LinearMap
@@ -226,7 +221,7 @@ def dynamic_quantize_linear(node: NodeAtX) -> list[Affine]:
     level = rounded(node.result(2), -lowest / s)
     targets = [
         (y, rounded(node.result(0), x / s + level)),
-        (step, np.asarray(span / 255 if span else 1.0)),
+        (step, np.where(span > 0, span / 255, 1.0)),
         (zero, level),
     ]
     return [meet(node, {0: op}, target, margin) for op, target in targets]

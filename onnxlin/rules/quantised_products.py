@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 
 from onnxlin.graph import Node
-from onnxlin.primitives import Array, LinearMap, chain
+from onnxlin.primitives import Array, LinearMap, applied, chain
 from onnxlin.rules.affine import Affine, Body
 from onnxlin.rules.arithmetic import weighted
 from onnxlin.rules.at_x import NodeAtX, Operand
@@ -21,7 +21,6 @@ from onnxlin.rules.constants import held
 from onnxlin.rules.quantised import (
     MICROSOFT,
     Real,
-    apply,
     dequantised,
     meet,
     quantised,
@@ -47,7 +46,7 @@ def floating(node: NodeAtX, op_type: str, operands: Sequence[Real], **attributes
     value: Array = np.zeros(node.out_shape) + (0 if found.bias is None else found.bias)
     terms: dict[int, LinearMap] = {}
     for position, op in found.terms.items():
-        value = value + apply(op, operands[position].value)
+        value = value + applied(op, operands[position].value)
         terms |= {i: chain(before, op) for i, before in operands[position].terms.items()}
     node.looked = True
     return Real(value, terms)

@@ -148,7 +148,7 @@ def _piece(
     margin: Callable[[], Array] | None,
 ) -> Affine:
     """Put the weights of the axes together."""
-    shape, x = node.shape(0), np.asarray(node.value(0))[None]
+    shape, x = node.shape(0), node.value(0)[None]
     n, area = shape[0], prod(shape[2:])
     flat = joint_index([r.index for r in reads], shape[2:])
     index = np.where(flat < 0, -1, flat + area * np.arange(n).reshape(-1, 1, 1))

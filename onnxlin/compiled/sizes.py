@@ -1,0 +1,54 @@
+"""Shapes in a compiled graph are those of one x: nodes whose shapes may differ at another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import onnx
+
+from onnxlin.lowering import Emitter, NotStaticError
+
+REDUCTIONS = """
+    ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
+    ReduceSum ReduceSumSquare
+"""
+SIZED: dict[str, tuple[int, ...]] = {
+    "NonZero": (0,),
+    "Unique": (0,),
+    "Compress": (1,),
+    "NonMaxSuppression": (0, 1),
+    "Range": (0, 1, 2),
+    "If": (0,),
+    "Loop": (0, 1),
+    "Slice": (1, 2, 3, 4),
+    "Pad": (1, 3),
+    "Resize": (1, 2, 3),
+    "Col2Im": (1, 2),
+    "MaxUnpool": (2,),
+    "DFT": (1, 2),
+    "STFT": (1, 3),
+    **dict.fromkeys(("Reshape", "Expand", "Tile", "TopK", "OneHot", "CenterCropPad"), (1,)),
+    **dict.fromkeys(("Squeeze", "Unsqueeze", "Split", "AffineGrid"), (1,)),
+    **dict.fromkeys(REDUCTIONS.split(), (1,)),
+    **dict.fromkeys(("ConstantOfShape", "BlackmanWindow", "HammingWindow", "HannWindow"), (0,)),
+}
+"""Operator in its newest form -> the operands whose values say how large its outputs are."""
+
+
+def require_known_sizes(graph: Emitter, nodes: Iterable[onnx.NodeProto]) -> None:
+    """Check the nodes of a finished graph that belong to the model's own forward pass.
+
+    Raises
+    ------
+    NotStaticError
+        Another x may give a tensor another shape.
+    """
+    for node in nodes:
+        if graph.added.isdisjoint(node.output):
+            continue
+        for i in SIZED.get(node.op_type, ()):
+            if any(name and name not in graph.stored for name in node.input[i : i + 1]):
+                raise NotStaticError(
+                    f"{node.op_type} at node {node.name!r} makes a tensor whose shape depends on "
+                    f"the values at x"
+                )

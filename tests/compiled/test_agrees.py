@@ -1,0 +1,80 @@
+"""Compiled once, asked anywhere: what a graph computes at another x is what the rules say there.
+
+Nothing of the x that a section was compiled at may be in the graph: every law here compiles at one
+x and asks at another one, of other signs and other maxima.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import onnxlin
+from tests.compiled.elsewhere import assert_agrees, compiled, elsewhere
+from tests.graphs import Grown, graphs
+from tests.grow import MAKERS
+from tests.test_laws import MODES
+
+few = settings(max_examples=max(settings().max_examples // 4, 1))
+
+# Operators that never compile, with what their rule decides from the values at x.
+NOT_COMPILED: dict[str, str] = {
+    "Unique": "how many entries differ",
+    "Det": "a singular value decomposition, which ONNX has no operator for",
+}
+
+
+@pytest.mark.parametrize("op_type", MAKERS)
+def test_one_operator(op_type: str) -> None:
+    """Most operators compile; those that never do are named, with the reason."""
+    reasons: list[str | None] = []
+
+    @few
+    @given(graphs([op_type], max_size=2), st.sampled_from(MODES), st.integers(0, 99))
+    def agrees(grown: Grown, mode: str, seed: int) -> None:
+        lin = compiled(grown, mode=mode)
+        reasons.append(None if lin else "refused")
+        if lin:
+            assert_agrees(lin, elsewhere(grown.x, seed))
+
+    agrees()
+    assert (op_type in NOT_COMPILED) == (None not in reasons)
+
+
+def rows_of(n: int) -> st.SearchStrategy[Any]:
+    """No row, one, some, all, and combinations of ``n`` outputs."""
+    index = st.integers(-n, n - 1)
+    picked = st.lists(index, max_size=5 if n else 0).map(lambda rows: np.array(rows, np.int64))
+    weights = st.integers(0, 99).map(np.random.default_rng)
+    mixed = st.builds(lambda rng, k: rng.integers(-2, 3, (k, n)), weights, st.integers(0, 3))
+    return st.one_of(st.none(), picked, mixed)
+
+
+@given(graphs(min_size=3, max_size=9), st.sampled_from(MODES), st.integers(0, 99), st.data())
+def test_any_rows_of_any_graph(grown: Grown, mode: str, seed: int, data: st.DataObject) -> None:
+    lin = compiled(grown, mode=mode)
+    if lin is None:
+        return
+    x = elsewhere(grown.x, seed)
+    n = sum(y.size for y in lin(grown.x).outputs.values())
+    m = assert_agrees(lin, x, data.draw(rows_of(n)))
+    if m is not None:
+        m.verify()
+
+
+@few
+@given(graphs(min_size=3, max_size=9), st.sampled_from(MODES), st.integers(0, 99))
+def test_with_the_runtimes_optimisers(grown: Grown, mode: str, seed: int) -> None:
+    """Fused kernels may put a unit on the other side of its kink; the map holds all the same."""
+    lin = compiled(grown, mode=mode, session_options=None)
+    if lin is None:
+        return
+    for rows in (None, [0]):
+        try:
+            lin(elsewhere(grown.x, seed), rows, engine="compiled").verify()
+        except onnxlin.TraceError:
+            return
