@@ -12,6 +12,7 @@ import onnx
 from onnxlin.check import require_rules
 from onnxlin.graph import Node
 from onnxlin.load import load, prefixed
+from onnxlin.lowering import NotStaticError
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram, Step
 from onnxlin.rules import Affine, Body, NodeAtX, Operand, Rule, rule_of
@@ -77,7 +78,11 @@ class Builder:
         """
         rule = self._rule(node)
         at_x = self._at_x(whole if rule.status == "unrolled" else node, rule, build)
-        answer = rule.function(at_x)
+        try:
+            answer = rule.function(at_x)
+        except NotStaticError as error:
+            where = f"{node.op_type} at node {node.name!r}"
+            raise NotStaticError(f"{where}: {error}") from error
         if isinstance(answer, Body):
             return self._expanded(node, answer, build), True
         pieces: Sequence[Affine] = [answer] if isinstance(answer, Affine) else answer

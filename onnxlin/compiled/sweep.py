@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from math import prod
 from typing import Any
 
@@ -21,7 +22,7 @@ class Swept:
     Parameters
     ----------
     rows : str
-        Tensor ``seeds @ W``, (K, n_in).
+        Tensor ``seeds @ W``, (K, n_in), or ``tangents @ W.T``, (K, n_out).
     nodes : tuple of str
         The nodes that have a share of b.
     shares : str
@@ -66,6 +67,29 @@ def adjoint_sweep(graph: Emitter, program: LinearProgram, seeds: str) -> Swept:
     ]
     W = graph("Concat", *rows, axis=1) if len(rows) > 1 else rows[0]
     return Swept(W, *(shares.written() if shares else ((), "")))
+
+
+def tangent_sweep(graph: Emitter, program: LinearProgram, tangents: str) -> Swept:
+    """Write the sweep from the inputs to the outputs; nodes have no shares in it.
+
+    Parameters
+    ----------
+    tangents : str
+        Tensor (K, columns of the program).
+    """
+    whole = Stack.of(graph, tangents, (program.columns,))
+    made: dict[str, Stack] = {}
+    for name, at in slices(program.inputs):
+        made[name] = _cut(whole, at).reshaped(program.inputs[name])
+    for step in program.steps:
+        arrived = [op.lower(made[name]) for name, op in step.terms if name in made]
+        if arrived:
+            made[step.output] = reduce(Stack.plus, arrived)
+    rows = [
+        made[name].flat if name in made else whole.zeros(prod(shape))
+        for name, shape in program.outputs.items()
+    ]
+    return Swept(graph("Concat", *rows, axis=1) if len(rows) > 1 else rows[0], (), "")
 
 
 def _cut(seeds: Stack, at: slice) -> Stack:
