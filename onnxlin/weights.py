@@ -7,7 +7,7 @@ them where they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import onnx
@@ -63,9 +63,23 @@ def is_beside(tensor: onnx.TensorProto) -> bool:
 
 
 def beside(model: onnx.ModelProto, arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """Find the weights that a model refers to, laid out as its file would have them."""
-    names = [tensor.name for tensor in model.graph.initializer if is_beside(tensor)]
+    """Find the weights that a model refers to and reads, laid out as its file would have them.
+
+    onnxruntime forgets those that nobody reads, and does not take them.
+    """
+    read = {*_reads(model.graph), *(output.name for output in model.graph.output)}
+    names = [t.name for t in model.graph.initializer if is_beside(t) and t.name in read]
     return {name: np.ascontiguousarray(arrays[name]) for name in names}
+
+
+def _reads(graph: onnx.GraphProto) -> Iterator[str]:
+    """Every name that a node reads, in graphs inside nodes as well."""
+    for node in graph.node:
+        yield from node.input
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _reads(inner)
+                yield from (output.name for output in inner.output)
 
 
 def attach(options: onnxruntime.SessionOptions, weights: Mapping[str, Array]) -> None:
