@@ -19,10 +19,9 @@ from onnxlin.errors import (
 from onnxlin.rules import RULES, rule
 from onnxlin.version import __version__
 
-from onnxlin.check import check_model  # isort: skip  # pipeline order
+from onnxlin.compiled import check_model, compile_model  # isort: skip  # pipeline order
 from onnxlin.affine_map import AffineMap  # isort: skip
 from onnxlin.linearizer import Linearizer, linearize  # isort: skip
-from onnxlin.compiled import compile_model  # isort: skip
 
 __all__ = [
     "RULES",

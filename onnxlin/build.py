@@ -64,7 +64,11 @@ class Builder:
             alive = tuple(name in build.alive for name in node.reads)
             key = (node.name, build.dtype, alive, *(getattr(v, "shape", None) for v in touched))
             if key not in self._kept:
-                steps, varies = self._steps(whole, node, build)
+                try:
+                    steps, varies = self._steps(whole, node, build)
+                except NotStaticError as error:
+                    where = f"{node.op_type} at node {node.name!r}"
+                    raise NotStaticError(f"{where}: {error}") from error
                 if not varies:
                     self._kept[key] = steps
                 build.add(steps)
@@ -78,11 +82,7 @@ class Builder:
         """
         rule = self._rule(node)
         at_x = self._at_x(whole if rule.status == "unrolled" else node, rule, build)
-        try:
-            answer = rule.function(at_x)
-        except NotStaticError as error:
-            where = f"{node.op_type} at node {node.name!r}"
-            raise NotStaticError(f"{where}: {error}") from error
+        answer = rule.function(at_x)
         if isinstance(answer, Body):
             return self._expanded(node, answer, build), True
         pieces: Sequence[Affine] = [answer] if isinstance(answer, Affine) else answer

@@ -54,6 +54,15 @@ def _drawn(kinds: Mapping[str, TensorType], shapes: Shapes) -> dict[str, Array]:
     return {name: _fill(rng, kind, shapes.get(name)) for name, kind in kinds.items()}
 
 
+def opened_shapes(section: Section, length: int) -> dict[str, list[int]]:
+    """Make up shapes for the inputs that leave axes open: 1 for a first axis, else ``length``."""
+    return {
+        name: [n if isinstance(n, int) else length if i else 1 for i, n in enumerate(kind.shape)]
+        for name, kind in section.graph.inputs.items()
+        if kind.shape is not None and _is_open(kind)
+    }
+
+
 def _is_open(kind: TensorType) -> bool:
     """Whether a tensor's shape is not known in full."""
     if not kind.elem_type:

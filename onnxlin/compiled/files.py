@@ -27,15 +27,16 @@ def save(made: onnx.ModelProto, path: str | os.PathLike[str], external_data: boo
     OptionError
         The file cannot be written, or is too large to be one.
     """
-    target, weight = Path(path), size(made)
+    target, *apart = written(made, path, external_data)
+    weight = size(made)
     if external_data is False and weight > MOST_INSIDE:
         raise OptionError(
             f"external_data=False, but the weights take {weight / 1e9:.2f} GB and one ONNX file "
             f"holds {MOST_INSIDE / 1e9:.1f} GB. Leave external_data= out, or give True."
         )
     try:
-        if external_data or weight > MOST_INSIDE:
-            _save_apart(made, target)
+        if apart:
+            _save_apart(made, target, *apart)
         else:
             onnx.save_model(made, target)
     except OSError as error:
@@ -44,13 +45,15 @@ def save(made: onnx.ModelProto, path: str | os.PathLike[str], external_data: boo
         ) from error
 
 
-def data_file(path: str | os.PathLike[str]) -> Path:
-    """Where the large weights of a model lie, if they lie apart."""
-    return Path(f"{os.fspath(path)}.data")
+def written(
+    made: onnx.ModelProto, path: str | os.PathLike[str], external_data: bool | None
+) -> list[Path]:
+    """List the files that saving writes: the model, and the weights if they lie apart."""
+    apart = external_data or size(made) > MOST_INSIDE
+    return [Path(path), *([Path(f"{os.fspath(path)}.data")] if apart else [])]
 
 
-def _save_apart(made: onnx.ModelProto, target: Path) -> None:
-    data = data_file(target)
+def _save_apart(made: onnx.ModelProto, target: Path, data: Path) -> None:
     # An older file would be appended to.
     data.unlink(missing_ok=True)
     onnx.save_model(
