@@ -124,7 +124,7 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         """Permute the axes, reverse them if none are given."""
         order: Sequence[int] = range(self.ndim)[::-1]
         if axes and axes[0] is not None:
-            order = axes[0] if isinstance(axes[0], Sequence) else axes
+            order = np.ravel(axes).tolist()
         return transposed(self, tuple(int(axis) % self.ndim for axis in order))
 
     @property
