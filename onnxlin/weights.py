@@ -90,8 +90,8 @@ def attach(options: onnxruntime.SessionOptions, weights: Mapping[str, Array]) ->
 
 
 def size(model: onnx.ModelProto) -> int:
-    """Bytes of the initialisers inside a model."""
-    return sum(tensor.ByteSize() for tensor in model.graph.initializer)
+    """Bytes of the numbers in the initialisers of a model; protobuf cannot count above 2 GiB."""
+    return sum(_bytes(tensor) for tensor in model.graph.initializer)
 
 
 def filled(model: onnx.ModelProto, weights: Mapping[str, Array]) -> onnx.ModelProto:

@@ -127,13 +127,12 @@ def odd_instance(path) -> dict[str, np.ndarray]:
 def test_odd_model_both_ways(path) -> None:
     """At its own x, compiled at another where there is another."""
     proto, x = onnx.load(path), odd_instance(path)
-    try:
-        adjoint = onnxlin.compile_model(proto, x=elsewhere(x, 0), shares=True)
-        tangent = onnxlin.compile_model(proto, x=elsewhere(x, 0), direction="tangent")
-    except onnxlin.CompileError as error:
-        assert path.stem in NOT_COMPILED, error
+    if path.stem in NOT_COMPILED:
+        with pytest.raises(onnxlin.CompileError):
+            onnxlin.compile_model(proto, x=x)
         return
-    assert path.stem not in NOT_COMPILED
+    adjoint = onnxlin.compile_model(proto, x=elsewhere(x, 0), shares=True)
+    tangent = onnxlin.compile_model(proto, x=elsewhere(x, 0), direction="tangent")
     want = Reference.at(proto, x)
     for made in (adjoint, tangent):
         onnx.checker.check_model(made, full_check=True)

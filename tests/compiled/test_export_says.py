@@ -61,9 +61,9 @@ def test_the_source_is_named_however_it_is_given() -> None:
 
 def test_outputs_have_types_and_shapes() -> None:
     def shapes(made: onnx.ModelProto) -> dict:
-        ends = (*made.graph.input, *made.graph.output)
-        return {i.name: [d.dim_param or d.dim_value for d in i.type.tensor_type.shape.dim]
-                for i in ends if i.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}  # fmt: skip
+        kinds = {i.name: i.type.tensor_type for i in (*made.graph.input, *made.graph.output)}
+        assert {kind.elem_type for kind in kinds.values()} == {onnx.TensorProto.FLOAT}
+        return {n: [d.dim_param or d.dim_value for d in t.shape.dim] for n, t in kinds.items()}
 
     assert shapes(onnxlin.compile_model(mlp(), shares=True)) == {
         "x": [1, 3], "seeds": ["K", 2],
