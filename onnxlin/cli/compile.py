@@ -48,7 +48,8 @@ def _document(made: onnx.ModelProto, options: Any) -> dict[str, Any]:
     plain = {key: own[key] for key in ("mode", "rounding", "direction")}
     parts = {key: json.loads(own[key]) for key in ("names", "columns", "rows", "source", "notes")}
     source = onnx.load(options.model, load_external_data=False)
-    files = written(made, options.out, options.external_data)
+    # Without any large weight there is no second file, and no older one is left.
+    files = [p for p in written(made, options.out, options.external_data) if p.exists()]
     return {
         "model": options.model,
         "model_bytes": _size(options.model, source),
