@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
 from math import prod
 from typing import Any
 
@@ -69,6 +68,16 @@ def adjoint_sweep(graph: Emitter, program: LinearProgram, seeds: str) -> Swept:
     return Swept(W, *(shares.written() if shares else ((), "")))
 
 
+def _cut(seeds: Stack, at: slice) -> Stack:
+    """Take some columns of the seeds."""
+    if (at.start, at.stop) == (0, seeds.shape[0]):
+        return seeds
+    graph = seeds.emitter
+    places: list[Any] = [[at.start], [at.stop], [1]]
+    name = graph("Slice", seeds.name, *(graph.ints(np.asarray(p)) for p in places))
+    return Stack.of(graph, name, (at.stop - at.start,))
+
+
 def tangent_sweep(graph: Emitter, program: LinearProgram, tangents: str) -> Swept:
     """Write the sweep from the inputs to the outputs; nodes have no shares in it.
 
@@ -82,21 +91,12 @@ def tangent_sweep(graph: Emitter, program: LinearProgram, tangents: str) -> Swep
     for name, at in slices(program.inputs):
         made[name] = _cut(whole, at).reshaped(program.inputs[name])
     for step in program.steps:
-        arrived = [op.lower(made[name]) for name, op in step.terms if name in made]
-        if arrived:
-            made[step.output] = reduce(Stack.plus, arrived)
+        for name, op in step.terms:
+            if name in made:
+                part = op.lower(made[name])
+                made[step.output] = made[step.output].plus(part) if step.output in made else part
     rows = [
         made[name].flat if name in made else whole.zeros(prod(shape))
         for name, shape in program.outputs.items()
     ]
     return Swept(graph("Concat", *rows, axis=1) if len(rows) > 1 else rows[0], (), "")
-
-
-def _cut(seeds: Stack, at: slice) -> Stack:
-    """Take some columns of the seeds."""
-    if (at.start, at.stop) == (0, seeds.shape[0]):
-        return seeds
-    graph = seeds.emitter
-    places: list[Any] = [[at.start], [at.stop], [1]]
-    name = graph("Slice", seeds.name, *(graph.ints(np.asarray(p)) for p in places))
-    return Stack.of(graph, name, (at.stop - at.start,))

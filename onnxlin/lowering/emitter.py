@@ -66,6 +66,15 @@ class Emitter:
         """Add a node with one output, or find the one that is there."""
         return self.several(op_type, 1, *inputs, **attributes)[0]
 
+    def permuted(self, tensor: str, order: Sequence[int]) -> str:
+        """Permute the axes of a tensor; of what has been permuted before, both at once."""
+        order = [int(axis) for axis in order]
+        before = self._makers.get(tensor)
+        if before is not None and before.op_type == "Transpose":
+            (perm,) = (attribute.ints for attribute in before.attribute)
+            return self.permuted(before.input[0], [perm[axis] for axis in order])
+        return tensor if order == sorted(order) else self("Transpose", tensor, perm=order)
+
     def several(self, op_type: str, count: int, *inputs: str, **attributes: Any) -> list[str]:
         """Add a node with ``count`` outputs, or find the one that is there."""
         node = onnx.helper.make_node(op_type, inputs, [], **attributes)
@@ -161,17 +170,7 @@ class Emitter:
             return None
         if laid.shape != source.shape:
             name = self("Reshape", name, self.ints(laid.shape))
-        return self.transposed(name, tuple(np.argsort(order).tolist()))
-
-    def transposed(self, tensor: str, order: tuple[int, ...]) -> str:
-        """Permute the axes of a tensor; of one that a permutation has made, by one node."""
-        maker = self.maker(tensor)
-        if maker is not None and maker.op_type == "Transpose":
-            first = maker.attribute[0].ints
-            tensor, order = maker.input[0], tuple(first[i] for i in order)
-        if order == tuple(range(len(order))):
-            return tensor
-        return self("Transpose", tensor, perm=list(order))
+        return self.permuted(name, np.argsort(order).tolist())
 
     def _store(self, array: Array) -> str:
         name = self.fresh("constant")

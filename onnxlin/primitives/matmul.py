@@ -98,8 +98,8 @@ def _lowered(x: Stack, matrix: Array, shape: Shape, *, turned: bool) -> Stack:
     other = tensor(graph, matrix, graph.dtype)
     if turned:
         # A node, and not a transposed array: the model then holds the weight only once.
-        order = (*range(matrix.ndim - 2), matrix.ndim - 1, matrix.ndim - 2)
-        other = graph.transposed(other, order)
+        order = [*range(matrix.ndim - 2), matrix.ndim - 1, matrix.ndim - 2]
+        other = graph("Transpose", other, perm=order)
     if matrix.ndim > 2 or x.rest[-1:] != x.shape[-1:]:
         aligned = (1,) * (len(shape) - len(x.shape)) + x.shape
         return x.as_split(graph("MatMul", x.laid(1, aligned), other), shape)
