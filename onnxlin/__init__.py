@@ -1,6 +1,7 @@
 """onnxlin: the exact affine map F(x) = W x + b that an ONNX model is at one input."""
 
 from onnxlin.errors import (
+    CompileError,
     DetachedError,
     InputError,
     MemoryBudgetError,
@@ -16,16 +17,16 @@ from onnxlin.errors import (
     UnsupportedNodeError,
 )
 from onnxlin.rules import RULES, rule
+from onnxlin.version import __version__
 
-from onnxlin.check import check_model  # isort: skip  # pipeline order
+from onnxlin.compiled import check_model, compile_model  # isort: skip  # pipeline order
 from onnxlin.affine_map import AffineMap  # isort: skip
 from onnxlin.linearizer import Linearizer, linearize  # isort: skip
-
-__version__ = "0.1.0"
 
 __all__ = [
     "RULES",
     "AffineMap",
+    "CompileError",
     "DetachedError",
     "InputError",
     "Linearizer",
@@ -40,7 +41,9 @@ __all__ = [
     "TensorNameError",
     "TraceError",
     "UnsupportedNodeError",
+    "__version__",
     "check_model",
+    "compile_model",
     "linearize",
     "rule",
 ]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from onnxlin.errors import MissingRuleError
 from onnxlin.graph import Node
-from onnxlin.load import Model, load
 from onnxlin.rules import RULES, rule_of
-from onnxlin.section import STAIRCASE, Section, make_section, require_rounding
+from onnxlin.section import Section
 
 
 @dataclass(frozen=True)
@@ -33,12 +31,18 @@ class NodeReport:
 
 @dataclass(frozen=True)
 class Report:
-    """The answer of `check_model`."""
+    """The answer of `check_model`.
+
+    ``compiles`` tells whether `compile_model` takes the model, and None where that is not known;
+    then, and where it does not, ``not_compiled_because`` says why.
+    """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     nodes: tuple[NodeReport, ...]
     notes: tuple[str, ...] = ()
+    compiles: bool | None = None
+    not_compiled_because: str | None = None
 
     @property
     def obstacles(self) -> tuple[NodeReport, ...]:
@@ -58,27 +62,6 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Return plain data, ready for JSON."""
         return {**asdict(self), "ok": self.ok, "histogram": self.histogram}
-
-
-def check_model(
-    model: Model,
-    *,
-    inputs: Iterable[str] | str | None = None,
-    outputs: Iterable[str] | str | None = None,
-    rounding: str = STAIRCASE,
-) -> Report:
-    """Report the status of every node without running the model.
-
-    Parameters
-    ----------
-    model : path, bytes or onnx.ModelProto
-    inputs, outputs : tensor names, optional
-        The ends of what is to be linearised; by default all float inputs and outputs.
-    rounding : {"staircase", "straight-through"}
-        The reading of rounding; see `Linearizer`.
-    """
-    require_rounding(rounding)
-    return report(make_section(load(model), inputs, outputs, rounding))
 
 
 def report(section: Section) -> Report:

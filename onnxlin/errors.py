@@ -36,6 +36,10 @@ class UnsupportedNodeError(OnnxlinError):
     """A rule knows the operator, but not this use of it (an attribute, a traced operand)."""
 
 
+class CompileError(OnnxlinError):
+    """The model has a map at every x, but cannot become one graph for all of them."""
+
+
 class RuleError(OnnxlinError):
     """A rule answered with an affine piece that does not fit its node."""
 

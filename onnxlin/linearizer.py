@@ -20,12 +20,11 @@ from onnxlin.errors import OptionError, TraceError
 from onnxlin.feeds import Instance, instances, make_feeds
 from onnxlin.graph import Array
 from onnxlin.load import Model, load
-from onnxlin.section import STAIRCASE, make_section, require_rounding
+from onnxlin.section import STAIRCASE, make_section, require_mode, require_rounding
 from onnxlin.seeds import Seeds, is_single, make_seeds
 from onnxlin.trace import Tracer
 
 Names = Iterable[str] | str | None
-MODES = ("tangent", "frozen")
 DTYPES = (np.float32, np.float64)
 
 
@@ -67,8 +66,7 @@ class Linearizer:
         memory: int | str | None = None,
         session_options: onnxruntime.SessionOptions | None = None,
     ) -> None:
-        if mode not in MODES:
-            raise OptionError(f"mode={mode!r}; expected one of {list(MODES)}.")
+        require_mode(mode)
         require_rounding(rounding)
         if memory is not None:
             memory_budget(memory)

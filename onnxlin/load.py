@@ -17,6 +17,7 @@ from onnxlin.normalise import Context, Draft, normalise, to_proto
 from onnxlin.runtime_types import runtime_types
 from onnxlin.schemas import default_values
 from onnxlin.tensors import infer_types, tensor_type, to_array, to_dense
+from onnxlin.weights import is_beside, lightened, stored
 
 Model = str | os.PathLike[str] | bytes | onnx.ModelProto
 
@@ -39,9 +40,11 @@ def load(model: Model) -> Graph:
     ModelError
         The file is missing, is no ONNX model, or its nodes form a cycle.
     """
-    proto = _prepared(read(model))
+    light, weights = lightened(read(model))
+    proto = _prepared(light)
     elem_types, ranks = infer_types(proto)
-    initialisers = {t.name: to_array(t) for t in proto.graph.initializer}
+    inside = (t for t in proto.graph.initializer if not is_beside(t))
+    initialisers = weights | {t.name: to_array(t) for t in inside}
     initialisers |= {t.values.name: to_dense(t) for t in proto.graph.sparse_initializer}
     opsets = {o.domain: o.version for o in proto.opset_import}
     context = Context(dict(initialisers), ranks, elem_types)
@@ -55,7 +58,7 @@ def load(model: Model) -> Graph:
     known = set(initialisers)
     foreign = [o for n in proto.graph.node for o in n.output if o and o not in elem_types]
     if foreign:
-        elem_types |= runtime_types(proto, foreign)
+        elem_types |= runtime_types(proto, foreign, context.constants)
     return Graph(
         nodes=tuple(_node(draft, source) for draft, source in drafts),
         inputs={i.name: tensor_type(i) for i in proto.graph.input if i.name not in known},
@@ -100,9 +103,8 @@ def _parsed(data: bytes, what: str) -> onnx.ModelProto:
 
 
 def _prepared(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy with one import a domain, functions inlined and nodes sorted."""
-    proto = onnx.ModelProto()
-    proto.CopyFrom(model)
+    """Bring a model to one import a domain, functions inlined and nodes sorted."""
+    proto = model
     versions: dict[str, int] = {}
     for entry in proto.opset_import:
         domain = _domain(entry.domain)
@@ -263,7 +265,7 @@ def _rebuilt(proto: onnx.ModelProto, drafts: list[Draft], context: Context) -> o
     del new.graph.initializer[:]
     new.graph.initializer.extend(t for t in proto.graph.initializer if t.name in read)
     added = [(n, a) for n, a in context.constants.items() if n in read and n not in known]
-    new.graph.initializer.extend(onnx.numpy_helper.from_array(a, name) for name, a in added)
+    new.graph.initializer.extend(stored(name, array) for name, array in added)
     opsets[""] = NEWEST_RUNNABLE
     new.opset_import.extend(onnx.helper.make_opsetid(d, v) for d, v in opsets.items())
     return new

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import onnx
 import onnxruntime
 
+from onnxlin.graph import Array
+from onnxlin.weights import attach, beside
+
 _KINDS = {f"tensor({name.lower()})": kind for name, kind in onnx.TensorProto.DataType.items()}
 
 
-def runtime_types(proto: onnx.ModelProto, names: Iterable[str]) -> dict[str, int]:
+def runtime_types(
+    proto: onnx.ModelProto, names: Iterable[str], constants: Mapping[str, Array]
+) -> dict[str, int]:
     """Ask onnxruntime for the types of tensors; {} where it cannot load the model."""
     model = onnx.ModelProto()
     model.CopyFrom(proto)
@@ -19,6 +24,8 @@ def runtime_types(proto: onnx.ModelProto, names: Iterable[str]) -> dict[str, int
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
+    weights = beside(proto, constants)
+    attach(options, weights)
     try:
         data = model.SerializeToString()
         found = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -13,6 +13,7 @@ from onnxlin.graph import Graph, Node
 STAIRCASE = "staircase"
 STRAIGHT = "straight-through"
 ROUNDINGS = (STAIRCASE, STRAIGHT)
+MODES = ("tangent", "frozen")
 
 # Without inputs of their own, yet different at every run: never folded.
 RANDOM_OPS = frozenset(
@@ -81,6 +82,12 @@ def require_rounding(rounding: str) -> None:
     """Raise OptionError unless this is a reading of rounding."""
     if rounding not in ROUNDINGS:
         raise OptionError(f"rounding={rounding!r}; expected one of {list(ROUNDINGS)}.")
+
+
+def require_mode(mode: str) -> None:
+    """Raise OptionError unless this is a reading of smooth operators."""
+    if mode not in MODES:
+        raise OptionError(f"mode={mode!r}; expected one of {list(MODES)}.")
 
 
 def make_section(

@@ -15,6 +15,7 @@ from onnxlin.load import NEWEST_RUNNABLE
 from onnxlin.narrow import Crossing, prepare
 from onnxlin.normalise import Draft, to_proto
 from onnxlin.section import Section
+from onnxlin.weights import attach, beside
 
 MESSAGES = (
     onnxruntime.capi.onnxruntime_pybind11_state.Fail,
@@ -36,14 +37,15 @@ _HINT = (
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """A model that onnxruntime has opened, and how its tensors cross."""
+    """A model that onnxruntime has opened, how its tensors cross, and the weights it reads."""
 
     runtime: onnxruntime.InferenceSession
     crossing: Crossing
+    weights: Mapping[str, Array]
 
 
-def session(model: onnx.ModelProto) -> Session:
-    """Open a session with the graph optimisers off.
+def session(model: onnx.ModelProto, constants: Mapping[str, Array] | None = None) -> Session:
+    """Open a session with the graph optimisers off; weights beside the model are ``constants``.
 
     With them off, adding outputs leaves the other outputs as they are to the last bit.
     """
@@ -53,6 +55,8 @@ def session(model: onnx.ModelProto) -> Session:
     options.log_severity_level = 4
     # Idle threads that spin would take the cores from the products that follow the run.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    weights = beside(model, constants or {})
+    attach(options, weights)
     try:
         widened, crossing = prepare(model)
         data = widened.SerializeToString()
@@ -60,7 +64,7 @@ def session(model: onnx.ModelProto) -> Session:
     except (*MESSAGES, ValueError) as error:
         hint = _HINT if "NOT_IMPLEMENTED" in str(error) else ""
         raise ModelError(f"onnxruntime cannot load the model: {_short(error)}{hint}") from error
-    return Session(opened, crossing)
+    return Session(opened, crossing, weights)
 
 
 def run(open_session: Session, wanted: list[str], feeds: Mapping[str, Array]) -> dict[str, Any]:
@@ -130,7 +134,7 @@ class Tracer:
             declared.get(name, onnx.ValueInfoProto(name=name)) for name in self._wanted
         )
         # With nothing wanted (the outputs are inputs) there is nothing to run.
-        self._session = session(model) if self._wanted else None
+        self._session = session(model, graph.initialisers) if self._wanted else None
         self.fixed = fold(graph, section.touched - section.varying)
 
     def __call__(self, feeds: Mapping[str, Array]) -> dict[str, Any]:
@@ -266,4 +270,4 @@ def fold(graph: Graph, names: Iterable[str]) -> dict[str, Array]:
         t for t in graph.model.graph.sparse_initializer if t.values.name in kept
     )
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
-    return known | run(session(model), wanted, {})
+    return known | run(session(model, graph.initialisers), wanted, {})

@@ -2,8 +2,11 @@
 
 import pathlib
 import re
+import shlex
 
 import pytest
+
+from onnxlin import cli
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -16,15 +19,35 @@ BLOCKS = [
 ]
 
 
+COMPILING = sorted(
+    {
+        line
+        for page in PAGES
+        for line in re.findall(r"^\S*onnxlin (compile .*)$", page.read_text("utf-8"), re.MULTILINE)
+    }
+)
+
+
+@pytest.fixture
+def _files_of_the_commands(tmp_path, monkeypatch):
+    """A folder that holds what the pages' own commands write."""
+    (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
+    (tmp_path / "explained").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for line in COMPILING:
+        assert cli.main(shlex.split(line)) == 0
+
+
 def test_there_are_blocks_to_run():
     assert len(BLOCKS) >= 2
+    assert COMPILING
 
 
+@pytest.mark.usefixtures("_files_of_the_commands")
 @pytest.mark.parametrize("block", BLOCKS)
-def test_block_runs(block, monkeypatch):
+def test_block_runs(block):
     import onnxlin
 
-    monkeypatch.chdir(ROOT)
     before = dict(onnxlin.RULES)
     try:
         exec(compile(block, "block", "exec"), {"__name__": "block"})

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from onnxlin.check import NodeReport, Report, check_model
+from onnxlin.check import NodeReport, Report
 from onnxlin.cli.show import Cell, Screen
+from onnxlin.compiled import check_model
 from onnxlin.load import load
 
 OBSTACLES = 3
@@ -29,7 +30,11 @@ MODES = {
 def run(options: Any, screen: Screen) -> int:
     """Check a model and return the exit code."""
     report = check_model(
-        options.model, inputs=options.inputs, outputs=options.outputs, rounding=options.rounding
+        options.model,
+        inputs=options.inputs,
+        outputs=options.outputs,
+        rounding=options.rounding,
+        compiles={"auto": None, "yes": True, "no": False}[options.compiling],
     )
     fixes = _fixes(options.model, report)
     document = report.as_dict()
@@ -79,6 +84,7 @@ def _show(model: str, report: Report, fixes: dict[str, str], screen: Screen) -> 
     screen.line()
     if report.ok:
         screen.verdict(True, "every node can be linearised")
+        screen.line(_compiles(report))
         return
     count = len(report.obstacles)
     screen.verdict(False, f"{count} node{'s stand' if count > 1 else ' stands'} in the way:")
@@ -86,6 +92,14 @@ def _show(model: str, report: Report, fixes: dict[str, str], screen: Screen) -> 
         screen.line(f"  {_operator(node)} (opset {node.opset}) at node {node.name!r}")
         screen.line(f"    why  {node.obstacle}")
         screen.line(f"    fix  {fixes[node.name]}")
+
+
+def _compiles(report: Report) -> str:
+    """Say whether there is a compiled engine, and a file to be had, for this model."""
+    if report.compiles:
+        return "compiles: yes (onnxlin compile, --engine compiled)"
+    answer = "no, " if report.compiles is False else ""
+    return f"compiles: {answer}{report.not_compiled_because}"
 
 
 def _operator(node: NodeReport) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from onnxlin import __version__
-from onnxlin.engines.plan import ENGINES
+from onnxlin.compiled.export import DIRECTIONS
+from onnxlin.engines.plan import NAMES
 from onnxlin.inputs.preprocessing import CHOICES
-from onnxlin.section import ROUNDINGS
+from onnxlin.section import MODES, ROUNDINGS
 
 EXIT_CODES = """\
 exit codes:
@@ -35,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     _explain(commands)
     _check(commands)
     _verify(commands)
+    _compile(commands)
     _ops(commands)
     return top
 
@@ -108,6 +110,13 @@ def _check(commands: Any) -> None:
     about = "Say for each node, before any run, whether it can be linearised, and why not."
     command = _command(commands, "check", about)
     command.add_argument("model", help="an .onnx file")
+    command.add_argument(
+        "--compiling",
+        choices=("auto", "yes", "no"),
+        default="auto",
+        help="try whether the model compiles, which runs it once on made-up numbers (auto: unless "
+        "its weights take more than 1 GiB)",
+    )
     _ends(command)
 
 
@@ -124,6 +133,38 @@ def _verify(commands: Any) -> None:
     _ends(command)
     _map(command)
     _picture(command)
+
+
+def _compile(commands: Any) -> None:
+    about = "Write the map at any x as one ONNX model: x, seeds -> y, seeds @ W, seeds @ b."
+    command = _command(commands, "compile", about)
+    command.add_argument("model", help="an .onnx file")
+    command.add_argument("-o", "--out", metavar="OUT.onnx", required=True, help="where to write it")
+    _ends(command)
+    group = command.add_argument_group("how")
+    group.add_argument("--mode", choices=MODES, default=MODES[0])
+    group.add_argument(
+        "--direction",
+        choices=DIRECTIONS,
+        default=DIRECTIONS[0],
+        help="rows of W from seeds, or columns from tangents (adjoint)",
+    )
+    group.add_argument(
+        "--shares", action="store_true", help="a further output: what each node brings in to b"
+    )
+    group.add_argument(
+        "--shape",
+        dest="shapes",
+        metavar="NAME=1,3,224,224",
+        type=_shape,
+        action="append",
+        help="of an input that the model leaves open; may be repeated",
+    )
+    group.add_argument(
+        "--external-data",
+        action="store_true",
+        help="weights in a second file, OUT.onnx.data (only where one file cannot hold them)",
+    )
 
 
 def _ops(commands: Any) -> None:
@@ -159,8 +200,8 @@ def _map(command: argparse.ArgumentParser) -> None:
         help='outputs to compute: "all", "0,3,5:9", or an .npy matrix of combinations '
         "(all, or the strongest 5 of a large map)",
     )
-    group.add_argument("--mode", choices=("tangent", "frozen"), default="tangent")
-    group.add_argument("--engine", choices=("auto", *ENGINES), default="auto")
+    group.add_argument("--mode", choices=MODES, default=MODES[0])
+    group.add_argument("--engine", choices=("auto", *NAMES), default="auto")
     group.add_argument("--dtype", choices=("float32", "float64"), help="of W (the model's)")
     group.add_argument("--memory", help='what may be used, such as "4GiB" (half of what is free)')
 
@@ -178,6 +219,18 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no positive whole number")
     return int(text)
+
+
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """Read ``image=1,3,224,224``; names may hold "=" themselves."""
+    name, _, numbers = text.rpartition("=")
+    try:
+        shape = tuple(int(part) for part in numbers.split(",")) if numbers else ()
+    except ValueError:
+        shape = (-1,)
+    if not name or min(shape, default=0) < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=1,3,224,224")
+    return name, shape
 
 
 def _fraction(text: str) -> float:

@@ -1,4 +1,7 @@
-"""Compile a section at the shapes of one x into a model: x, seeds -> y, seeds @ W, seeds @ b."""
+"""Compile a section at the shapes of one x into a model: x, seeds -> y, seeds @ W, seeds @ b.
+
+In the other direction the model takes tangents: x, tangents -> y, tangents @ W.T.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,26 @@ import onnx
 
 from onnxlin.build import Builder
 from onnxlin.compiled.batching import Formulas
-from onnxlin.compiled.sizes import require_known_sizes
-from onnxlin.compiled.sweep import adjoint_sweep
+from onnxlin.compiled.sweep import Swept, adjoint_sweep, tangent_sweep
 from onnxlin.compiled.tracing import GraphTracer
 from onnxlin.engines.reverse import row_bytes
 from onnxlin.graph import Array
 from onnxlin.load import NEWEST_RUNNABLE, implicit
-from onnxlin.lowering import Emitter, Traced
+from onnxlin.lowering import Emitter, Stack, Traced
 from onnxlin.primitives import Shape
+from onnxlin.program import LinearProgram
 from onnxlin.section import Section
+from onnxlin.weights import beside, stored
 
 STACKING = "K"
 """Name of the one axis whose length is open."""
+
+ADJOINT, TANGENT = "adjoint", "tangent"
+NAMES = {
+    ADJOINT: ("seeds", "seeds_W", "seeds_b", "shares"),
+    TANGENT: ("tangents", "W_tangents", "", ""),
+}
+"""Direction -> what is given, and what is made of it, where the model has not taken the name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +45,14 @@ class Compiled:
     Parameters
     ----------
     model : onnx.ModelProto
+        Without its large weights.
+    weights : {tensor name: array}
+        Those.
     feeds : tuple of str
         The model's inputs, without the seeds.
     seeds, rows, bias, shares : str
-        Tensors (K, n_out), and ``seeds @ W`` (K, n_in), ``seeds @ b`` (K,), (K, nodes).
+        Tensors (K, n_out), and ``seeds @ W`` (K, n_in), ``seeds @ b`` (K,), (K, nodes). In the
+        tangent direction (K, n_in) and ``seeds @ W.T`` (K, n_out), and "" for the other two.
     nodes : tuple of str
         What the columns of the shares belong to.
     inputs, outputs : {tensor name: shape}
@@ -52,9 +67,11 @@ class Compiled:
         Multiplications of one row at a node, on average.
     single : bool
         Whether the graph takes one row at a time.
+    direction : {"adjoint", "tangent"}
     """
 
     model: onnx.ModelProto
+    weights: Mapping[str, Array]
     feeds: tuple[str, ...]
     seeds: str
     rows: str
@@ -68,6 +85,12 @@ class Compiled:
     row_bytes: int
     work: float
     single: bool
+    direction: str = ADJOINT
+
+    @property
+    def weight(self) -> int:
+        """Bytes of the large weights."""
+        return sum(array.nbytes for array in self.weights.values())
 
     @property
     def n_rows(self) -> int:
@@ -82,12 +105,18 @@ class Compiled:
 
 def float_type(section: Section, feeds: Mapping[str, Array]) -> np.dtype[Any]:
     """Return the precision of a compiled section: that of the model."""
-    kinds = {np.dtype(value.dtype) for name, value in feeds.items() if name in section.inputs}
-    return np.dtype(np.float64 if np.dtype(np.float64) in kinds else np.float32)
+    types = section.graph.elem_types
+    double = any(types.get(name) == onnx.TensorProto.DOUBLE for name in section.inputs)
+    return np.dtype(np.float64 if double else np.float32)
 
 
 def compile_section(
-    section: Section, mode: str, feeds: Mapping[str, Array], *, single: bool = False
+    section: Section,
+    mode: str,
+    feeds: Mapping[str, Array],
+    *,
+    single: bool = False,
+    direction: str = ADJOINT,
 ) -> Compiled:
     """Compile for the shapes of these feeds.
 
@@ -95,6 +124,7 @@ def compile_section(
     ----------
     single : bool
         For one row at a time, and not for any number: what is fastest differs.
+    direction : {"adjoint", "tangent"}
 
     Raises
     ------
@@ -102,40 +132,40 @@ def compile_section(
         A rule decides from values, or there is no form of something in a graph.
     """
     dtype = float_type(section, feeds)
-    graph = Emitter(dtype, section.graph.tensors, single=single)
-    seeds = _free(graph, section, "seeds")
+    tensors = section.graph.tensors
+    graph = Emitter(dtype, tensors, single=single)
+    names = [n if n not in tensors else graph.fresh(n) for n in NAMES[direction]]
     builder = Builder(section, partial(GraphTracer, emitter=graph), mode)
     traced: dict[str, Any] = {n: Traced(graph, n, v) for n, v in feeds.items()}
     tracer = builder.tracer
     assert isinstance(tracer, GraphTracer)
     values = tracer(traced)
     program = builder(values, dtype)
-    swept = adjoint_sweep(graph, program, seeds, values)
-    parts = swept.shares or _no_shares(graph, seeds)
-    total = graph("ReduceSum", parts, graph.ints([1]), keepdims=0)
+    if direction == ADJOINT:
+        swept = adjoint_sweep(graph, program, names[0], values)
+    else:
+        swept = tangent_sweep(graph, program, names[0])
+    results = _results(graph, program, swept, names)
     Formulas(graph).batch()
-    results = {"seeds_W": swept.rows, "seeds_b": total, "shares": parts}
-    names = [_free(graph, section, base) for base in results]
-    for name, made in zip(names, results.values(), strict=True):
-        graph.add(onnx.helper.make_node("Identity", [made], [name]))
     extra = [n for n in section.inputs if n not in section.graph.inputs]
     ends = {n: tracer.native(n) for n in (*section.outputs, *extra)}
     model = _assemble(
         graph,
         feeds=feeds,
-        seeds=seeds,
-        rows=program.rows,
+        seeds=names[0],
+        width=program.rows if direction == ADJOINT else program.columns,
         ends=ends,
-        made=names,
+        made=results,
         section=section,
     )
     return Compiled(
         model=model,
+        weights=beside(model, graph.stored),
         feeds=tuple(feeds),
-        seeds=seeds,
-        rows=names[0],
-        bias=names[1],
-        shares=names[2],
+        seeds=names[0],
+        rows=names[1],
+        bias=names[2],
+        shares=names[3],
         nodes=swept.nodes,
         inputs=dict(program.inputs),
         outputs=dict(program.outputs),
@@ -144,17 +174,29 @@ def compile_section(
         row_bytes=row_bytes(program),
         work=program.nnz / max(len(program.steps), 1),
         single=single,
+        direction=direction,
     )
 
 
-def _free(graph: Emitter, section: Section, base: str) -> str:
-    """Return a name that no tensor of the section has."""
-    return base if base not in section.graph.tensors else graph.fresh(base)
-
-
-def _no_shares(graph: Emitter, seeds: str) -> str:
-    zero = graph("Mul", seeds, graph.floats(0))
-    return graph("ReduceSum", zero, graph.ints([1]), keepdims=1)
+def _results(
+    graph: Emitter, program: LinearProgram, swept: Swept, names: Sequence[str]
+) -> dict[str, Shape]:
+    """Name what a sweep has made; return the shapes of one row of each."""
+    given, rows, bias, shares = names
+    made: dict[str, tuple[str, Shape]]
+    if not bias:
+        made = {rows: (swept.rows, (program.rows,))}
+    else:
+        parts = swept.shares or Stack.of(graph, given, (program.rows,)).zeros(0)
+        total = graph("ReduceSum", parts, graph.ints([1]), keepdims=0)
+        made = {
+            rows: (swept.rows, (program.columns,)),
+            bias: (total, ()),
+            shares: (parts, (len(swept.nodes),)),
+        }
+    for name, (tensor, _) in made.items():
+        graph.add(onnx.helper.make_node("Identity", [tensor], [name]))
+    return {name: shape for name, (_, shape) in made.items()}
 
 
 def _assemble(
@@ -162,29 +204,23 @@ def _assemble(
     *,
     feeds: Mapping[str, Array],
     seeds: str,
-    rows: int,
+    width: int,
     ends: Mapping[str, Any],
-    made: Sequence[str],
+    made: Mapping[str, Shape],
     section: Section,
 ) -> onnx.ModelProto:
     helper = onnx.helper
     kind = int(helper.np_dtype_to_tensor_dtype(graph.dtype))
     given = [_info(n, v.dtype, v.shape) for n, v in feeds.items()]
-    given.append(
-        helper.make_tensor_value_info(seeds, kind, [1 if graph.single else STACKING, rows])
-    )
+    stack: str | int = 1 if graph.single else STACKING
+    given.append(helper.make_tensor_value_info(seeds, kind, [stack, width]))
     outputs = [_info(n, v.dtype, v.shape) for n, v in ends.items()]
-    stack = 1 if graph.single else STACKING
-    shapes: list[list[str | int | None]] = [[stack, None], [stack], [stack, None]]
-    outputs += [
-        helper.make_tensor_value_info(n, kind, s) for n, s in zip(made, shapes, strict=True)
-    ]
+    outputs += [helper.make_tensor_value_info(n, kind, [stack, *s]) for n, s in made.items()]
     nodes = graph.finished([o.name for o in outputs])
-    require_known_sizes(graph, nodes)
     read = {n for node in nodes for n in (*node.input, *implicit(node))}
     read |= {o.name for o in outputs}
-    stored = [onnx.numpy_helper.from_array(a, n) for n, a in graph.stored.items() if n in read]
-    body = helper.make_graph(nodes, "linearisation", given, outputs, stored)
+    kept = [stored(name, array) for name, array in graph.stored.items() if name in read]
+    body = helper.make_graph(nodes, "linearisation", given, outputs, kept)
     opsets = {**section.graph.opsets, "": NEWEST_RUNNABLE}
     imports = [helper.make_opsetid(d, v) for d, v in opsets.items()]
     return helper.make_model(body, opset_imports=imports, ir_version=10, producer_name="onnxlin")

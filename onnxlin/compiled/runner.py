@@ -16,6 +16,7 @@ from onnxlin.graph import Array
 from onnxlin.lowering import NotStaticError
 from onnxlin.seeds import Seeds
 from onnxlin.trace import MESSAGES
+from onnxlin.weights import MOST_INSIDE, attach, filled
 
 # Most rows at once: more make the products no faster, and fall out of the cache.
 MOST_ROWS = 64
@@ -57,11 +58,16 @@ class Runner:
         self, compiled: Compiled, options: onnxruntime.SessionOptions | None = None
     ) -> None:
         self.compiled = compiled
+        model = compiled.model
+        if options is None or compiled.weight > MOST_INSIDE:
+            options = options or _options(compiled)
+            attach(options, compiled.weights)
+        else:
+            # Options of the caller's may serve other sessions as well: nothing is added to them.
+            model = filled(model, compiled.weights)
         try:
             self._session = onnxruntime.InferenceSession(
-                compiled.model.SerializeToString(),
-                options or _options(compiled),
-                providers=["CPUExecutionProvider"],
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
         except (*MESSAGES, ValueError) as error:
             text = " ".join(str(error).split())[:300]

@@ -26,7 +26,7 @@ class Swept:
     Parameters
     ----------
     rows : str
-        Tensor ``seeds @ W``, (K, n_in).
+        Tensor ``seeds @ W``, (K, n_in), or ``tangents @ W.T``, (K, n_out).
     nodes : tuple of str
         The nodes that have a share of b.
     shares : str
@@ -107,3 +107,27 @@ def _cut(seeds: Stack, at: slice) -> Stack:
     places: list[Any] = [[at.start], [at.stop], [1]]
     name = graph("Slice", seeds.name, *(graph.ints(np.asarray(p)) for p in places))
     return Stack.of(graph, name, (at.stop - at.start,))
+
+
+def tangent_sweep(graph: Emitter, program: LinearProgram, tangents: str) -> Swept:
+    """Write the sweep from the inputs to the outputs; nodes have no shares in it.
+
+    Parameters
+    ----------
+    tangents : str
+        Tensor (K, columns of the program).
+    """
+    whole = Stack.of(graph, tangents, (program.columns,))
+    made: dict[str, Stack] = {}
+    for name, at in slices(program.inputs):
+        made[name] = _cut(whole, at).reshaped(program.inputs[name])
+    for step in program.steps:
+        for name, op in step.terms:
+            if name in made:
+                part = op.lower(made[name])
+                made[step.output] = made[step.output].plus(part) if step.output in made else part
+    rows = [
+        made[name].flat if name in made else whole.zeros(prod(shape))
+        for name, shape in program.outputs.items()
+    ]
+    return Swept(graph("Concat", *rows, axis=1) if len(rows) > 1 else rows[0], (), "")

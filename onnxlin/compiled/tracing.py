@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from onnxlin.compiled.settled import unsettled
 from onnxlin.graph import Array, Node
 from onnxlin.load import NEWEST_RUNNABLE, newest_node
 from onnxlin.lowering import Emitter, NotStaticError, Traced, example
@@ -44,7 +45,8 @@ class GraphTracer:
             self.emitter.keep(name, array)
         for name, value in feeds.items():
             self._feed(name, value)
-        known = self._known(feeds)
+        known, varying = self._known(feeds)
+        self._require_settled(varying)
         for name in known:
             self.emitter.keep(name, known[name])
         for node in self.section.graph.nodes:
@@ -76,8 +78,8 @@ class GraphTracer:
         elif value.name != name:
             self.emitter.add(onnx.helper.make_node("Identity", [value.name], [name]))
 
-    def _known(self, feeds: Mapping[str, Any]) -> dict[str, Array]:
-        """Tensors that follow from shapes, and from what is fixed, alone."""
+    def _known(self, feeds: Mapping[str, Any]) -> tuple[dict[str, Array], set[str]]:
+        """Tensors that follow from shapes, and from what is fixed, alone; and those that do not."""
         varying = set(self.section.varying)
         varying -= {name for name, value in feeds.items() if not isinstance(value, Traced)}
         known: dict[str, Array] = {}
@@ -86,7 +88,17 @@ class GraphTracer:
             if follows and node.op_type not in RANDOM_OPS:
                 varying -= set(node.writes)
                 known |= {n: self._examples[n] for n in node.writes if n in self._examples}
-        return {n: v for n, v in known.items() if n not in self.fixed and isinstance(v, np.ndarray)}
+        arrays = {n: v for n, v in known.items() if isinstance(v, np.ndarray)}
+        return {n: v for n, v in arrays.items() if n not in self.fixed}, varying
+
+    def _require_settled(self, varying: Collection[str]) -> None:
+        """Raise NotStaticError where the shape of a tensor that matters depends on values."""
+        found = unsettled(self.section.graph.nodes, varying)
+        for name in sorted(self.section.touched & set(found)):
+            node = found[name]
+            raise NotStaticError(
+                f"values decide the shape of what {node.op_type} makes at node {node.name!r}"
+            )
 
     def _proto(self, node: Node, stored: Collection[str]) -> onnx.NodeProto:
         """Write a node in newest form, with the further outputs that its rule wants.

@@ -49,6 +49,7 @@ class Emitter:
         self._taken = set(taken)
         self._count = 0
         self._by_identity: dict[int, tuple[Array, str]] = {}
+        self._by_address: dict[int, tuple[Array, str]] = {}
         self._by_value: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._made: dict[Any, list[str]] = {}
         self._makers: dict[str, onnx.NodeProto] = {}
@@ -152,6 +153,8 @@ class Emitter:
         self._taken.add(name)
         self.stored[name] = array
         self._by_identity.setdefault(id(array), (array, name))
+        if array.nbytes > SMALL and array.flags.c_contiguous:
+            self._by_address.setdefault(_address(array), (array, name))
 
     def constant(self, array: Array) -> str:
         """Store a constant as it is, or find it."""
@@ -163,7 +166,19 @@ class Emitter:
             if key not in self._by_value:
                 self._by_value[key] = self._store(array)
             return self._by_value[key]
-        return self._store(array)
+        return self._view(array) or self._store(array)
+
+    def _view(self, array: Array) -> str | None:
+        """Write a view of a stored array, its axes permuted, as a node: it is stored only once."""
+        source, name = self._by_address.get(_address(array), (array, ""))
+        order = np.argsort([-step for step in array.strides], kind="stable")
+        laid = array.transpose(order)
+        fits = (laid.size, laid.dtype) == (source.size, source.dtype) and laid.flags.c_contiguous
+        if not name or not fits:
+            return None
+        if laid.shape != source.shape:
+            name = self("Reshape", name, self.ints(laid.shape))
+        return self.permuted(name, np.argsort(order).tolist())
 
     def _store(self, array: Array) -> str:
         name = self.fresh("constant")
@@ -189,3 +204,9 @@ class Emitter:
             return tensor
         kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(after))
         return self("Cast", tensor, to=int(kind))
+
+
+def _address(array: Array) -> int:
+    """Where in memory the first entry of an array lies."""
+    found: int = array.__array_interface__["data"][0]
+    return found

@@ -36,7 +36,11 @@ def scattered(y: Stack, index: Any, size: int, *, distinct: bool) -> str:
 
 
 def _unpooled(y: Stack, index: Any, size: int) -> str:
-    """MaxUnpool counts positions through all of its output, so each row has an offset."""
+    """MaxUnpool counts positions through all of its output, so each row has an offset.
+
+    The kernel is as wide as makes that output ``size`` entries a row. By an output shape alone
+    onnxruntime does the same, but the specification counts positions before it is applied.
+    """
     graph, n = y.emitter, index.size
     rows = graph("Shape", y.flat, start=0, end=1)
     place = tensor(graph, index.reshape(1, n), np.int64)
@@ -47,6 +51,5 @@ def _unpooled(y: Stack, index: Any, size: int) -> str:
         place = graph("Add", place, graph("Reshape", each, graph.ints([-1, 1])))
     box = graph.ints([0, 1, 1, n])
     laid = [graph("Reshape", name, box) for name in (y.flat, place)]
-    shape = graph("Concat", rows, graph.ints([1, 1, size]), axis=0)
-    full = graph("MaxUnpool", *laid, shape, kernel_shape=[1, 1], strides=[1, 1])
+    full = graph("MaxUnpool", *laid, kernel_shape=[1, size - n + 1], strides=[1, 1])
     return graph("Reshape", full, graph.ints([0, size]))
