@@ -42,11 +42,11 @@ def slices(shape: Shape, index: Array, batch_dims: int = 0) -> Array:
     *k, depth = index.shape[batch_dims:]
     steps = [prod(shape[i + 1 :]) for i in range(batch_dims + depth)]
     batch = places(index.shape[:batch_dims]) * prod(shape[batch_dims:])
-    found = batch.reshape(*batch.shape, *(1,) * len(k))
+    found = batch.reshape((*batch.shape, *(1,) * len(k)))
     for i, (n, step) in enumerate(zip(shape[batch_dims:], steps[batch_dims:], strict=False)):
         found = found + index[..., i] % n * step
     slice_shape = shape[batch_dims + depth :]
-    return found.reshape(*found.shape, *(1,) * len(slice_shape)) + places(slice_shape)
+    return found.reshape((*found.shape, *(1,) * len(slice_shape))) + places(slice_shape)
 
 
 @rule("GatherElements", constant=(1,))
