@@ -12,6 +12,7 @@ import pytest
 
 import onnxlin
 from onnxlin import AffineMap, Linearizer
+from tests.compiled.elsewhere import plain
 from tests.proofs import COMPOSITION, assert_all_listed, instance
 
 ZOO = os.environ.get("ONNXLIN_ZOO", "")
@@ -35,6 +36,10 @@ FOLDED = {
     "torch-hf_vit": "the scale of attention",
     "torch-timm_swin": "the scale of attention",
     "torch-timm_vit_tiny": "the scale of attention",
+}
+# Models that do not compile, with the reason.
+NOT_COMPILED = {
+    "sklearn-bc_svc_rbf": "SVMClassifier: which class wins decides on the formula of its score",
 }
 
 
@@ -97,3 +102,29 @@ def test_both_exporters_give_the_same_map(path: Path) -> None:
     top = np.abs(a.W).max(axis=1, keepdims=True, initial=0)
     assert (np.abs(a.W - b.W) <= relative[:, None] * top).all()
     assert top.max() > 0
+
+
+@pytest.mark.parametrize("path", MODELS, ids=ids(MODELS))
+def test_compiled_at_one_x_and_asked_at_another(path: Path) -> None:
+    """Composing in float32 is rounded differently, and nothing else is different."""
+    model = onnx.load(path)
+    lin = Linearizer(model, session_options=plain())
+    x = instance(model, seed=0)
+    count = sum(y.size for y in lin.run(x).values())
+    rows = np.linspace(0, count - 1, ROWS).astype(int)
+    if path.stem.split(".")[0] in NOT_COMPILED:
+        with pytest.raises(onnxlin.OptionError, match="engine='compiled' cannot serve"):
+            lin(x, rows, engine="compiled")
+        return
+    lin(x, rows, engine="compiled")
+    # Another x of the same shapes, brighter here and darker there.
+    other = {
+        n: (1.5 * v - 0.3).astype(v.dtype) if v.dtype.kind == "f" else v
+        for n, v in instance(model, seed=1).items()
+    }
+    m, reverse = (lin(other, rows, engine=engine) for engine in ("compiled", "reverse"))
+    assert (np.abs(m.y - reverse.y) <= reverse.bound * reverse.scale).all()
+    relative = m.composition_bound + reverse.composition_bound
+    top = np.abs(reverse.W).max(axis=1, keepdims=True, initial=0)
+    assert (np.abs(m.W - reverse.W) <= relative[:, None] * top).all()
+    assert (np.abs(m.b - reverse.b) <= relative * reverse.scale).all()
