@@ -40,21 +40,24 @@ def make_feeds(
 
 
 def _named(x: Instance, inputs: Mapping[str, TensorType]) -> dict[str, Any]:
-    listed = ", ".join(f"{name!r}: {kind}" for name, kind in inputs.items())
     if not isinstance(x, Mapping):
         if len(inputs) != 1:
             raise InputError(
                 f"x is one array, but the model has {len(inputs)} inputs. Give a dict with all of "
-                f"them: {{{listed}}}."
+                f"them: {_listed(inputs)}."
             )
         return {next(iter(inputs)): x}
     unknown, missing = sorted(set(x) - set(inputs)), [n for n in inputs if n not in x]
     if unknown or missing:
         raise InputError(
             f"x names {unknown or 'no'} unknown and lacks {missing or 'no'} needed inputs; the "
-            f"model's inputs are {{{listed}}}."
+            f"model's inputs are {_listed(inputs)}."
         )
     return dict(x)
+
+
+def _listed(inputs: Mapping[str, TensorType]) -> str:
+    return "{" + ", ".join(f"{name!r}: {kind}" for name, kind in inputs.items()) + "}"
 
 
 def _tensor(name: str, value: Any, kind: TensorType) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import onnxruntime
 from onnxlin.affine_map import AffineMap, Origin
 from onnxlin.build import Builder
 from onnxlin.check import require_rules
-from onnxlin.compiled import Runner, Shelf
+from onnxlin.compiled import Answer, Runner, Shelf
 from onnxlin.engines.heap import keep_freed_arrays
 from onnxlin.engines.job import Job, Progress
 from onnxlin.engines.plan import memory_budget, plan, require_engine, seconds
@@ -26,6 +26,11 @@ from onnxlin.trace import Tracer
 
 Names = Iterable[str] | str | None
 DTYPES = (np.float32, np.float64)
+
+# Instances that a compiled graph takes at once, the largest number that is at least half full:
+# more make it no faster. Fewer instances than these few are not worth another graph, if "compiled"
+# is asked for or if nothing is.
+AT_ONCE, FEWEST, WORTH_OPENING = (64, 16, 8), 4, 32
 
 
 class Linearizer:
@@ -160,7 +165,37 @@ class Linearizer:
         A leading batch axis of 1 is dropped in the stack: digits of a model that takes
         ``(1, 1, 28, 28)`` come as ``(N, 1, 28, 28)``.
         """
-        return (self(x, rows, engine, dtype) for x in instances(xs, self.graph.inputs))
+        require_engine(engine)
+        apart = instances(xs, self.graph.inputs)
+        fewest = {"compiled": FEWEST, "auto": WORTH_OPENING}.get(engine, np.inf)
+        if len(apart) < fewest:
+            return (self(x, rows, engine, dtype) for x in apart)
+        at_once = next(n for n in AT_ONCE if n <= 2 * len(apart))
+        return self._stacks(apart, at_once, rows, engine, dtype)
+
+    def _stacks(
+        self,
+        apart: Sequence[Instance],
+        at_once: int,
+        rows: Any,
+        engine: str,
+        dtype: npt.DTypeLike | None,
+    ) -> Iterator[AffineMap]:
+        """Linearise many instances at once, or one by one where that cannot be done."""
+        first = self._feeds(apart[0])
+        kind = None if dtype is None else self._dtype(dtype, {})
+        memory = memory_budget(self.memory)
+        runner = self._shelf.many(first, lambda: self._tracer(first), at_once, memory)
+        if runner is None or not (kind is None or kind == runner.dtype):
+            yield from (self(x, rows, engine, dtype) for x in apart)
+            return
+        seeds = make_seeds(rows, runner.n_rows)
+        for start in range(0, len(apart), at_once):
+            feeds = [self._feeds(x) for x in apart[start : start + at_once]]
+            answers = runner(feeds, seeds, memory)
+            why = f"{at_once} instances at once in a graph compiled for them"
+            for fed, found in zip(feeds, answers, strict=True):
+                yield self._map_of(found, fed, seeds, runner.dtype, why)
 
     def _feeds(self, x: Instance) -> dict[str, Array]:
         held = set(self.graph.inputs) - set(self.section.inputs)
@@ -191,10 +226,15 @@ class Linearizer:
         """Answer from a compiled graph: its forward pass, its W and b."""
         seeds = make_seeds(rows, runner.compiled.n_rows)
         found = runner(feeds, seeds, memory_budget(self.memory), progress)
+        why = "the model is compiled for these shapes"
+        return self._map_of(found, feeds, seeds, runner.compiled.dtype, why)
+
+    def _map_of(
+        self, found: Answer, feeds: dict[str, Array], seeds: Seeds, kind: np.dtype[Any], why: str
+    ) -> AffineMap:
+        """Make a map of what a compiled graph has found."""
         outputs = {name: found.values[name] for name in self.section.outputs}
         _require_finite(outputs)
-        kind = runner.compiled.dtype
-
         return AffineMap(
             inputs={name: found.values[name] for name in self.section.inputs},
             outputs=outputs,
@@ -202,7 +242,7 @@ class Linearizer:
             mode=self.mode,
             rounding=self.rounding,
             engine="compiled",
-            plan="the model is compiled for these shapes",
+            plan=why,
             dtype=kind,
             origin=lambda: self._origin(feeds, kind, seeds),
             solution=found.solution,

@@ -3,7 +3,15 @@
 from onnxlin.compiled.check import check_model
 from onnxlin.compiled.export import compile_model
 from onnxlin.compiled.model import Compiled, compile_section
-from onnxlin.compiled.runner import Runner
+from onnxlin.compiled.runner import Answer, Runner
 from onnxlin.compiled.shelf import Shelf
 
-__all__ = ["Compiled", "Runner", "Shelf", "check_model", "compile_model", "compile_section"]
+__all__ = [
+    "Answer",
+    "Compiled",
+    "Runner",
+    "Shelf",
+    "check_model",
+    "compile_model",
+    "compile_section",
+]

@@ -117,6 +117,7 @@ def compile_section(
     *,
     single: bool = False,
     direction: str = ADJOINT,
+    axes: Mapping[str, int] | None = None,
 ) -> Compiled:
     """Compile for the shapes of these feeds.
 
@@ -125,6 +126,8 @@ def compile_section(
     single : bool
         For one row at a time, and not for any number: what is fastest differs.
     direction : {"adjoint", "tangent"}
+    axes : {tensor name: axis}, optional
+        Along which instances lie side by side: shares and ``seeds @ b`` are then those of each.
 
     Raises
     ------
@@ -142,10 +145,10 @@ def compile_section(
     values = tracer(traced)
     program = builder(values, dtype)
     if direction == ADJOINT:
-        swept = adjoint_sweep(graph, program, names[0], values)
+        swept = adjoint_sweep(graph, program, names[0], values, axes)
     else:
         swept = tangent_sweep(graph, program, names[0])
-    results = _results(graph, program, swept, names)
+    results = _results(graph, program, swept, names, axes)
     Formulas(graph).batch()
     extra = [n for n in section.inputs if n not in section.graph.inputs]
     ends = {n: tracer.native(n) for n in (*section.outputs, *extra)}
@@ -179,7 +182,11 @@ def compile_section(
 
 
 def _results(
-    graph: Emitter, program: LinearProgram, swept: Swept, names: Sequence[str]
+    graph: Emitter,
+    program: LinearProgram,
+    swept: Swept,
+    names: Sequence[str],
+    axes: Mapping[str, int] | None,
 ) -> dict[str, Shape]:
     """Name what a sweep has made; return the shapes of one row of each."""
     given, rows, bias, shares = names
@@ -187,12 +194,18 @@ def _results(
     if not bias:
         made = {rows: (swept.rows, (program.rows,))}
     else:
+        name, shape = next(iter(program.outputs.items()))
+        apart = () if axes is None else (shape[axes[name]],)
         parts = swept.shares or Stack.of(graph, given, (program.rows,)).zeros(0)
-        total = graph("ReduceSum", parts, graph.ints([1]), keepdims=0)
+        if axes is not None and not swept.shares:
+            parts = graph(
+                "Expand", graph("Unsqueeze", parts, graph.ints([1])), graph.ints([1, *apart, 0])
+            )
+        total = graph("ReduceSum", parts, graph.ints([-1]), keepdims=0)
         made = {
             rows: (swept.rows, (program.columns,)),
-            bias: (total, ()),
-            shares: (parts, (len(swept.nodes),)),
+            bias: (total, apart),
+            shares: (parts, (*apart, len(swept.nodes))),
         }
     for name, (tensor, _) in made.items():
         graph.add(onnx.helper.make_node("Identity", [tensor], [name]))

@@ -39,6 +39,15 @@ class Answer:
     values: Mapping[str, Array]
 
 
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """W and shares of all rows asked, and the section's ends."""
+
+    W: Array
+    shares: Array
+    values: Mapping[str, Array]
+
+
 class Runner:
     """An open session of a compiled section.
 
@@ -81,25 +90,39 @@ class Runner:
         progress: Progress | None = None,
     ) -> Answer:
         """Compute the rows at one x, so many at once as memory allows."""
+        found = self.raw(feeds, seeds, memory, progress)
+        shares = found.shares.astype(np.float64)
+        bias = {name: shares[:, i] for i, name in enumerate(self.compiled.nodes)}
+        return Answer(Solution(found.W, bias), {**feeds, **found.values})
+
+    def raw(
+        self,
+        feeds: Mapping[str, Array],
+        seeds: Seeds,
+        memory: int,
+        progress: Progress | None = None,
+    ) -> Raw:
+        """Return what the graph makes, its rows put together."""
         compiled, dtype, total = self.compiled, self.compiled.dtype, len(seeds)
-        W = np.zeros((total, compiled.columns), dtype)
-        shares = np.zeros((total, len(compiled.nodes)))
-        size = self._chunk(memory - W.nbytes)
+        size = self._chunk(memory - total * compiled.columns * dtype.itemsize)
         ends = [*compiled.outputs, *compiled.further]
         wanted = [*ends, compiled.rows, compiled.shares]
         given = {name: feeds[name] for name in compiled.feeds}
+        rows = [slice(i, min(i + size, total)) for i in range(0, max(total, 1), size)]
+        W = shares = np.zeros(0)
         values: dict[str, Array] = {}
-        for start in range(0, max(total, 1), size):
-            rows = slice(start, min(start + size, total))
-            found = self._run(wanted, {**given, compiled.seeds: seeds.dense(rows, dtype)})
+        for at in rows:
+            found = self._run(wanted, {**given, compiled.seeds: seeds.dense(at, dtype)})
             values = dict(zip(ends, found, strict=False))
-            W[rows] = found[-2]
-            if compiled.nodes:
-                shares[rows] = found[-1]
+            if len(rows) == 1:
+                W, shares = found[-2:]
+            else:
+                if at.start == 0:
+                    W, shares = (np.empty((total, *part.shape[1:]), dtype) for part in found[-2:])
+                W[at], shares[at] = found[-2:]
             if progress is not None:
-                progress(rows.stop, total)
-        bias = {name: shares[:, i] for i, name in enumerate(compiled.nodes)}
-        return Answer(Solution(W, bias), {**given, **values})
+                progress(at.stop, total)
+        return Raw(W, shares, values)
 
     def serves(self, dtype: np.dtype[Any] | None) -> bool:
         """Whether W comes in this precision."""

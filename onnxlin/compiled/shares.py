@@ -36,17 +36,17 @@ class Shares:
         self._graph = graph
         self._groups: dict[Any, list[Part]] = {}
 
-    def add(self, node: str, cotangent: Stack, bias: Any) -> None:
-        """Note a bias that broadcasts to the shape of the cotangents."""
+    def add(self, node: str, name: str, cotangent: Stack, bias: Any) -> None:
+        """Note a bias that broadcasts to the shape of the cotangents of a tensor."""
         if not is_traced(bias):
             bias = finite(bias)
             if not bias.any():
                 return
-        sign, bias = _signed(bias)
+        sign, bias = signed(bias)
         if cotangent.negative:
             sign, cotangent = -sign, replace(cotangent, negative=False)
-        bias = _once(bias, len(cotangent.shape))
-        if not _is_line(cotangent, bias):
+        bias = once(bias, len(cotangent.shape))
+        if not is_line(cotangent, bias):
             cotangent, bias = _summed(cotangent, bias)
         small = cotangent.merged == 1 and cotangent.rest and prod(cotangent.rest) <= SMALL
         key = (cotangent.rest, bias.shape) if small else len(self._groups)
@@ -89,7 +89,7 @@ class Shares:
         return graph("ReduceSum", graph("Mul", rows, biases), graph.ints([2]), keepdims=0)
 
 
-def _signed(bias: Any) -> tuple[int, Any]:
+def signed(bias: Any) -> tuple[int, Any]:
     """Take the sign of a bias that a graph has as the negative of something."""
     made = bias.emitter.maker(bias.name) if is_traced(bias) else None
     if made is None or made.op_type != "Neg":
@@ -97,7 +97,7 @@ def _signed(bias: Any) -> tuple[int, Any]:
     return -1, Traced(bias.emitter, made.input[0], -bias.example)
 
 
-def _once(bias: Any, rank: int) -> Any:
+def once(bias: Any, rank: int) -> Any:
     """Give a bias so many axes, of length 1 where it repeats itself."""
     bias = bias.reshape((1,) * (rank - bias.ndim) + bias.shape)
     if is_traced(bias):
@@ -105,7 +105,7 @@ def _once(bias: Any, rank: int) -> Any:
     return bias[tuple(slice(0, 1) if n == 0 else slice(None) for n in bias.strides)]
 
 
-def _is_line(cotangent: Stack, bias: Any) -> bool:
+def is_line(cotangent: Stack, bias: Any) -> bool:
     """Whether a large cotangent meets the same bias in every line along the last axis."""
     shape = cotangent.shape
     return prod(shape) > SMALL and bias.size == bias.shape[-1] == shape[-1] > 1

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
+from onnxlin.compiled.batch_axis import MixedError
+from onnxlin.compiled.instances import stacked
+from onnxlin.compiled.instances_runner import InstancesRunner
 from onnxlin.compiled.model import compile_section, float_type
 from onnxlin.compiled.runner import Runner
 from onnxlin.errors import OptionError
@@ -17,6 +20,8 @@ from onnxlin.lowering import NotStaticError
 from onnxlin.section import Section
 
 MOST_OPEN = 4
+# Of every tensor, while a graph is traced.
+COPIES = 4
 
 
 class Shelf:
@@ -36,13 +41,13 @@ class Shelf:
         self._section = section
         self._mode = mode
         self._options = options
-        self._open: OrderedDict[Any, Runner | str] = OrderedDict()
+        self._open: OrderedDict[Any, Runner | InstancesRunner | str] = OrderedDict()
         self._spent: dict[Any, float] = {}
 
     def ready(self, feeds: Mapping[str, Array], *, single: bool) -> Runner | None:
         """Return an open session for these shapes; None if there is none."""
         for variant in (single, False):
-            found = self._open.get(_key(feeds, variant))
+            found = self._open.get(_key(feeds, single=variant))
             if isinstance(found, Runner):
                 return found
         return None
@@ -55,13 +60,50 @@ class Shelf:
         single : bool
             Whether it is to compute one row at a time.
         """
-        key = _key(feeds, single)
+        key = _key(feeds, single=single)
         if key not in self._open:
-            self._open[key] = self._compile(feeds, single)
-            while len(self._open) > MOST_OPEN:
-                self._open.popitem(last=False)
+            self._keep(key, self._compile(feeds, single))
         self._open.move_to_end(key)
-        return self._open[key]
+        found = self._open[key]
+        assert not isinstance(found, InstancesRunner)
+        return found
+
+    def _keep(self, key: Any, found: Runner | InstancesRunner | str) -> None:
+        self._open[key] = found
+        while len(self._open) > MOST_OPEN:
+            self._open.popitem(last=False)
+
+    def many(
+        self,
+        feeds: Mapping[str, Array],
+        values: Callable[[], Mapping[str, Array]],
+        count: int,
+        memory: int,
+    ) -> InstancesRunner | None:
+        """Return a session for so many instances at once; None where there can be none.
+
+        Parameters
+        ----------
+        feeds : {tensor name: array}
+            Of one instance.
+        values : callable
+            Runs the model there: every tensor.
+        memory : int
+            Bytes that compiling may take: the example is as large as the instances.
+        """
+        key = (count, *_key(feeds, single=False))
+        if key not in self._open:
+            try:
+                section, at = self._section, {**feeds, **values()}
+                if sum(v.nbytes for v in at.values()) * count * COPIES > memory:
+                    return None
+                shapes = {n: at[n].shape for n in (*section.inputs, *section.outputs)}
+                found = stacked(section, at, count)
+                self._keep(key, InstancesRunner(found, self._mode, feeds, shapes, self._options))
+            except (MixedError, NotStaticError) as error:
+                self._keep(key, str(error))
+        found_now = self._open[key]
+        return found_now if isinstance(found_now, InstancesRunner) else None
 
     def require(self, feeds: Mapping[str, Array], *, single: bool) -> Runner:
         """Return a session for these shapes; see `opened`.
@@ -95,7 +137,7 @@ class Shelf:
         sweeps, opening : float
             Estimates of what is to be done now without compiling, and of compiling, in seconds.
         """
-        key = _key(feeds, single)
+        key = _key(feeds, single=single)
         self._spent[key] = self._spent.get(key, 0.0) + sweeps
         if self._spent[key] <= opening or dtype != float_type(self._section, feeds):
             return None
@@ -114,5 +156,5 @@ class Shelf:
             return str(error)
 
 
-def _key(feeds: Mapping[str, Array], single: bool) -> Any:
+def _key(feeds: Mapping[str, Array], *, single: bool) -> Any:
     return single, *((name, value.dtype, value.shape) for name, value in feeds.items())

@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from onnxlin.compiled.instance_shares import InstanceShares
 from onnxlin.compiled.pending import Pending
 from onnxlin.compiled.shares import Shares
 from onnxlin.lowering import Emitter, Stack, is_traced
 from onnxlin.program import LinearProgram, Step, slices
+
+AnyShares = Shares | InstanceShares
 
 MINUS = np.array(-1.0)
 # A mask puts entries of their inputs at -inf, which have no weight; 0 * inf is no number.
@@ -39,7 +42,11 @@ class Swept:
 
 
 def adjoint_sweep(
-    graph: Emitter, program: LinearProgram, seeds: str, values: Mapping[str, Any]
+    graph: Emitter,
+    program: LinearProgram,
+    seeds: str,
+    values: Mapping[str, Any],
+    axes: Mapping[str, int] | None = None,
 ) -> Swept:
     """Write the sweep from the outputs to the inputs.
 
@@ -49,16 +56,18 @@ def adjoint_sweep(
         Tensor (K, rows of the program).
     values : {tensor name: traced array}
         Of the forward pass.
+    axes : {tensor name: axis}, optional
+        Along which instances lie side by side; the shares then are (K, instances, nodes).
     """
     whole = Stack.of(graph, seeds, (program.rows,))
     waiting: dict[str, Pending] = {}
-    shares = Shares(graph)
+    shares = Shares(graph) if axes is None else InstanceShares(graph, axes)
     for name, at in slices(program.outputs):
         if at.start == at.stop:
             continue
         part = _cut(whole, at).reshaped(program.outputs[name])
         if name in program.constants:
-            shares.add(name, part, program.constants[name])
+            shares.add(name, name, part, program.constants[name])
         else:
             waiting.setdefault(name, Pending()).start(part)
     for step in reversed(program.steps):
@@ -68,7 +77,7 @@ def adjoint_sweep(
         if step.bias is not None and graph.single and _touches(step):
             _touched(shares, step, found.total(), values)
         elif step.bias is not None:
-            shares.add(step.node.name, found.total(), step.bias)
+            shares.add(step.node.name, step.output, found.total(), step.bias)
         for name, op in step.terms:
             waiting.setdefault(name, Pending()).take(op, found)
             if waiting[name].empty:
@@ -86,17 +95,17 @@ def _touches(step: Step) -> bool:
     return step.status == "tangent" and is_traced(step.bias) and len(step.terms) == 1
 
 
-def _touched(shares: Shares, step: Step, cotangent: Stack, values: Mapping[str, Any]) -> None:
+def _touched(shares: AnyShares, step: Step, cotangent: Stack, values: Mapping[str, Any]) -> None:
     """Take what arrives at z away from what arrives at y: ``<g, y> - <J* g, z> = <g, y - J z>``.
 
     For one row that is less to compute than the bias itself.
     """
     ((name, op),) = step.terms
-    shares.add(step.node.name, cotangent, values[step.output])
+    shares.add(step.node.name, step.output, cotangent, values[step.output])
     z = values[name]
     if step.node.op_type in MASKED:
         z = np.where(np.isfinite(z), z, 0)
-    shares.add(step.node.name, op.lower_adjoint(cotangent).times(MINUS), z)
+    shares.add(step.node.name, name, op.lower_adjoint(cotangent).times(MINUS), z)
 
 
 def _cut(seeds: Stack, at: slice) -> Stack:

@@ -1,0 +1,101 @@
+"""Many instances in one call of a compiled graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+
+import numpy as np
+import onnxruntime
+
+from onnxlin.compiled.instances import Stacked
+from onnxlin.compiled.model import compile_section
+from onnxlin.compiled.runner import Answer, Runner
+from onnxlin.engines.job import Solution
+from onnxlin.graph import Array
+from onnxlin.primitives import Shape
+from onnxlin.program import slices
+from onnxlin.seeds import Seeds
+
+Feeds = Mapping[str, Array]
+
+
+class InstancesRunner:
+    """An open session that takes a number of instances at once.
+
+    Parameters
+    ----------
+    stacked : Stacked
+    mode : {"tangent", "frozen"}
+    feeds : {tensor name: array}
+        Of one instance.
+    shapes : {tensor name: shape}
+        The section's inputs and outputs, of one instance.
+    options : onnxruntime.SessionOptions, optional
+
+    Raises
+    ------
+    NotStaticError
+        The stacked section cannot be compiled.
+    """
+
+    def __init__(
+        self,
+        stacked: Stacked,
+        mode: str,
+        feeds: Feeds,
+        shapes: Mapping[str, Shape],
+        options: onnxruntime.SessionOptions | None = None,
+    ) -> None:
+        self.count = stacked.count
+        self._axes = stacked.axes
+        self._inputs = {name: shapes[name] for name in stacked.section.inputs}
+        self._outputs = {name: shapes[name] for name in stacked.section.outputs}
+        many = self._fed([feeds])
+        self._runner = Runner(
+            compile_section(stacked.section, mode, many, axes=stacked.axes), options
+        )
+        self.dtype = self._runner.compiled.dtype
+        self.n_rows = sum(prod(shape) for shape in self._outputs.values())
+
+    def __call__(self, feeds: Sequence[Feeds], seeds: Seeds, memory: int) -> list[Answer]:
+        """Compute the same rows at up to `count` instances."""
+        found = self._runner.raw(self._fed(feeds), self._spread(seeds), memory)
+        W = self._apart(found.W)
+        nodes = self._runner.compiled.nodes
+        shares = found.shares.astype(np.float64)
+        answers = []
+        for i, fed in enumerate(feeds):
+            bias = {name: shares[:, i, j] for j, name in enumerate(nodes)}
+            values = {name: self._one(name, value, i) for name, value in found.values.items()}
+            answers.append(Answer(Solution(W[i], bias), {**fed, **values}))
+        return answers
+
+    def _fed(self, feeds: Sequence[Feeds]) -> dict[str, Array]:
+        """Stack the instances; the last one stands in for those that are missing."""
+        full = [*feeds, *[feeds[-1]] * (self.count - len(feeds))]
+        return {name: np.concatenate([fed[name] for fed in full]) for name in feeds[0]}
+
+    def _spread(self, seeds: Seeds) -> Seeds:
+        """Ask every row at all instances."""
+        dense = seeds.dense(slice(None), self._runner.compiled.dtype)
+        parts = []
+        for name, at in slices(self._outputs):
+            part = dense[:, at].reshape(len(dense), *self._outputs[name])
+            many = np.repeat(part, self.count, axis=self._axes[name] + 1)
+            parts.append(many.reshape(len(dense), prod(self._outputs[name]) * self.count))
+        return Seeds(seeds.size * self.count, None, np.concatenate(parts, axis=1))
+
+    def _apart(self, W: Array) -> Array:
+        """Take the instances' rows apart: ``(K, columns of all) -> (instances, K, columns)``."""
+        k, parts, start = len(W), [], 0
+        for name, shape in self._inputs.items():
+            axis, size = self._axes[name], prod(shape) * self.count
+            many = (*shape[:axis], self.count, *shape[axis + 1 :])
+            block = W[:, start : start + size].reshape(k, *many)
+            parts.append(np.moveaxis(block, axis + 1, 0).reshape(self.count, k, size // self.count))
+            start += size
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+
+    def _one(self, name: str, value: Array, i: int) -> Array:
+        return np.take(value, [i], axis=self._axes[name])
