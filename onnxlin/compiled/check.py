@@ -8,7 +8,7 @@ from dataclasses import replace
 from onnxlin.check import Report, report
 from onnxlin.compiled.example import opened_shapes
 from onnxlin.compiled.export import compiled_at
-from onnxlin.errors import CompileError, InputError, TraceError
+from onnxlin.errors import CompileError, InputError, OnnxlinError, TraceError
 from onnxlin.load import Model, load
 from onnxlin.section import MODES, STAIRCASE, Section, make_section, require_rounding
 
@@ -78,6 +78,8 @@ def _trial(section: Section, mode: str) -> Answer:
             trouble = str(error)
             if not shapes:
                 break
+        except OnnxlinError as error:  # a rule refuses what it sees at x
+            return False, str(error)
         else:
             return True, None
     return None, f"not tried: {trouble}"

@@ -25,6 +25,10 @@ class NotStaticError(Exception):
     """A rule asked a traced array for what only a run can tell."""
 
 
+class NoSuchMethodError(NotStaticError, AttributeError):
+    """A rule asked a traced array for a method of NumPy's arrays that it does not have."""
+
+
 UFUNCS: dict[Any, Callable[..., Any]] = {}
 """NumPy or SciPy ufunc -> function of (emitter, *operands); `onnxlin.lowering.ufuncs` fills it."""
 
@@ -139,7 +143,7 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         # sum, mean, max, ...: NumPy has each of these as a function too.
         function = FUNCTIONS.get(getattr(np, name, None))
         if function is None or name.startswith("_"):
-            raise AttributeError(f"a traced array has no {name!r}")
+            raise NoSuchMethodError(f"a traced array has no {name!r}")
         return lambda *args, **options: function(self, *args, **options)
 
 
@@ -184,7 +188,9 @@ def astype(x: Traced, dtype: npt.DTypeLike) -> Traced:
     """Bring to another element type; all floats have one in a graph."""
     graph, kind = x.emitter, x.emitter.settled(dtype)
     number = as_number(graph, x.name) if x.dtype == bool and kind == graph.dtype else None
-    return Traced(graph, number or tensor(graph, x, kind), x.example.astype(kind))
+    with np.errstate(all="ignore"):  # what does not fit there may well fit elsewhere
+        value = x.example.astype(kind)
+    return Traced(graph, number or tensor(graph, x, kind), value)
 
 
 def reshaped(x: Traced, shape: Shape) -> Traced:

@@ -160,6 +160,14 @@ def test_check_tries_lengths_of_open_axes(run_json) -> None:
     assert found["not_compiled_because"].startswith("not tried: onnxruntime cannot run")
 
 
+def test_check_passes_on_what_a_rule_refuses(run_json) -> None:
+    nodes = [helper.make_node("Dropout", ["x", "r", "t"], ["y"], name="drop")]
+    model = write_model("drop.onnx", nodes, r=np.float32(0.5), t=np.array(True))
+    found = run_json("check", model)
+    assert found["compiles"] is False
+    assert "Dropout at node 'drop': training_mode is true" in found["not_compiled_because"]
+
+
 def test_check_names_obstacles_first(run) -> None:
     nodes = [helper.make_node("Dice", ["x"], ["y"], domain="my.domain")]
     code, out, _ = run("check", write_model("dice.onnx", nodes), "--json")

@@ -1,11 +1,15 @@
-"""Where values decide a shape, one graph cannot serve every x, and onnxlin must not write it."""
+"""Where values decide a shape, or a rule asks for them, onnxlin must not write a graph."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 import pytest
 
 import onnxlin
+from onnxlin.primitives import Diagonal
+from onnxlin.rules import Affine
 from tests.compiled.exported import run, session
 from tests.small import model
 
@@ -68,3 +72,27 @@ def test_shapes_that_are_settled(text: str) -> None:
     np.testing.assert_array_equal(answer["seeds_W"], m.W)
     np.testing.assert_array_equal(answer["seeds_b"], m.b)
     np.testing.assert_array_equal(answer["y"].ravel(), m.y)
+
+
+@pytest.mark.parametrize(
+    ("scale", "words"),
+    [
+        (lambda z: z * float(z[0] > 0), "a decision depends on the values at x"),
+        (lambda z: z.searchsorted(0), "a traced array has no 'searchsorted'"),
+        (np.sinc, "numpy.sinc has no form in a graph"),
+    ],
+)
+def test_a_rule_that_asks_for_values(scale, words, monkeypatch) -> None:
+    """Whatever a rule does with a traced array, the answer is one error; other engines go on."""
+
+    def rule(node) -> Affine:
+        z = node.native(0)
+        return Affine({0: Diagonal.of(z.shape, node.cast(z * 0 + scale(z)))})
+
+    held = dataclasses.replace(onnxlin.RULES["", "Neg"], function=rule)
+    monkeypatch.setitem(onnxlin.RULES, ("", "Neg"), held)
+    proto = model("g (float[2] x) => (float[2] y) { [odd] y = Neg(x) }")
+    with pytest.raises(onnxlin.CompileError, match=f"Neg at node 'odd': {words}"):
+        onnxlin.compile_model(proto)
+    assert not onnxlin.check_model(proto).compiles
+    onnxlin.linearize(proto, X)
