@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import onnx
 
+from onnxlin.load import implicit
 from onnxlin.lowering import Emitter, NotStaticError
+from onnxlin.section import RANDOM_OPS
 
 REDUCTIONS = """
     ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
@@ -35,6 +37,13 @@ SIZED: dict[str, tuple[int, ...]] = {
 """Operator in its newest form -> the operands whose values say how large its outputs are."""
 
 
+def valued(op_type: str, reads: Sequence[str]) -> Sequence[str]:
+    """Return those of the tensors that a node reads whose values it looks at, not only shapes."""
+    if op_type in ("Shape", "Size"):
+        return ()
+    return reads[:1] if op_type == "CastLike" else reads
+
+
 def require_known_sizes(graph: Emitter, nodes: Iterable[onnx.NodeProto]) -> None:
     """Check the nodes of a finished graph that belong to the model's own forward pass.
 
@@ -43,11 +52,15 @@ def require_known_sizes(graph: Emitter, nodes: Iterable[onnx.NodeProto]) -> None
     NotStaticError
         Another x may give a tensor another shape.
     """
+    fixed = {"", *graph.stored}
     for node in nodes:
-        if graph.added.isdisjoint(node.output):
+        reads = (*node.input, *implicit(node))
+        if fixed.issuperset(valued(node.op_type, reads)) and node.op_type not in RANDOM_OPS:
+            fixed.update(node.output)
+        elif graph.added.isdisjoint(node.output):
             continue
         for i in SIZED.get(node.op_type, ()):
-            if any(name and name not in graph.stored for name in node.input[i : i + 1]):
+            if not fixed.issuperset(node.input[i : i + 1]):
                 raise NotStaticError(
                     f"{node.op_type} at node {node.name!r} makes a tensor whose shape depends on "
                     f"the values at x"

@@ -184,7 +184,9 @@ def astype(x: Traced, dtype: npt.DTypeLike) -> Traced:
     """Bring to another element type; all floats have one in a graph."""
     graph, kind = x.emitter, x.emitter.settled(dtype)
     number = as_number(graph, x.name) if x.dtype == bool and kind == graph.dtype else None
-    return Traced(graph, number or tensor(graph, x, kind), x.example.astype(kind))
+    with np.errstate(invalid="ignore"):  # the example may hold what a runtime never casts
+        value = x.example.astype(kind)
+    return Traced(graph, number or tensor(graph, x, kind), value)
 
 
 def reshaped(x: Traced, shape: Shape) -> Traced:
