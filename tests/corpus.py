@@ -66,6 +66,7 @@ NO_GRAPH = {
     "shape": "makes a tensor whose shape depends on the values at x",
     "coarse": "coarser than the map's",
     "kernel": "onnxruntime cannot open the compiled graph",
+    "input": "which onnxruntime cannot take",
     "infinite": "is NaN or infinite at this x",
 }
 """Why a case does not compile -> what the error says."""

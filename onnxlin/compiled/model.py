@@ -19,7 +19,7 @@ from onnxlin.compiled.tracing import GraphTracer
 from onnxlin.engines.reverse import row_bytes
 from onnxlin.graph import Array
 from onnxlin.load import NEWEST_RUNNABLE, implicit
-from onnxlin.lowering import Emitter, Traced
+from onnxlin.lowering import Emitter, NotStaticError, Traced
 from onnxlin.primitives import Shape
 from onnxlin.section import Section
 
@@ -101,6 +101,9 @@ def compile_section(
     NotStaticError
         A rule decides from values, or there is no form of something in a graph.
     """
+    for name, value in feeds.items():
+        if value.dtype.kind == "V":
+            raise NotStaticError(f"input {name!r} is {value.dtype}, which onnxruntime cannot take")
     dtype = float_type(section, feeds)
     graph = Emitter(dtype, section.graph.tensors, single=single)
     seeds = _free(graph, section, "seeds")
