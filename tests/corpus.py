@@ -67,6 +67,7 @@ NO_GRAPH = {
     "coarse": "coarser than the map's",
     "kernel": "onnxruntime cannot open the compiled graph",
     "input": "which onnxruntime cannot take",
+    "run": "onnxruntime cannot run the model at this x",
     "infinite": "is NaN or infinite at this x",
 }
 """Why a case does not compile -> what the error says."""
@@ -262,6 +263,11 @@ def counted(found: Iterable[Outcome]) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
+def graphs(found: Iterable[Outcome]) -> dict[str, int]:
+    """How many cases the compiled engine serves, and how many it does not, for which reason."""
+    return dict(sorted(Counter(o.graph for o in found if o.graph).items()))
+
+
 if __name__ == "__main__":
     parts = {letters: list(survey(part(letters))) for letters in PARTS}
     everything = [outcome for found in parts.values() for outcome in found]
@@ -270,3 +276,4 @@ if __name__ == "__main__":
         if outcome.kind in ("departs", "FAILED"):
             print(f"{outcome.kind}: {outcome.case}: {outcome.reason[:300]}")
     print({letters: counted(found) for letters, found in parts.items()})
+    print({letters: graphs(found) for letters, found in parts.items()})
