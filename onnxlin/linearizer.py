@@ -16,7 +16,7 @@ from onnxlin.compiled import Answer, Runner, Shelf
 from onnxlin.engines.heap import keep_freed_arrays
 from onnxlin.engines.job import Job, Progress
 from onnxlin.engines.plan import memory_budget, plan, require_engine, seconds
-from onnxlin.errors import OptionError, TraceError
+from onnxlin.errors import MemoryBudgetError, OptionError, TraceError
 from onnxlin.feeds import Instance, instances, make_feeds
 from onnxlin.graph import Array
 from onnxlin.load import Model, load
@@ -125,7 +125,9 @@ class Linearizer:
         single = is_single(rows)
         runner = self._runner(feeds, engine, kind, single)
         if runner is not None:
-            return self._by_graph(runner, feeds, rows, progress)
+            found = self._by_graph(runner, feeds, rows, progress, engine)
+            if found is not None:
+                return found
         values = self._tracer(feeds)
         kind = self._dtype(dtype, values)
         outputs = {name: values[name] for name in self.section.outputs}
@@ -138,7 +140,9 @@ class Linearizer:
             costs = seconds(program, len(seeds))
             better = self._shelf.worth_opening(feeds, kind, *costs, single=single)
             if better is not None:
-                return self._by_graph(better, feeds, rows, progress)
+                found = self._by_graph(better, feeds, rows, progress, engine)
+                if found is not None:
+                    return found
         job = Job(program, seeds, memory_budget(self.memory), progress)
         return AffineMap(
             inputs={name: values[name] for name in self.section.inputs},
@@ -221,6 +225,22 @@ class Linearizer:
         return ready if ready is not None and ready.serves(dtype) else None
 
     def _by_graph(
+        self,
+        runner: Runner,
+        feeds: dict[str, Array],
+        rows: Any,
+        progress: Progress | None,
+        engine: str,
+    ) -> AffineMap | None:
+        """Answer from a compiled graph; None where it cannot and another engine may."""
+        try:
+            return self._from_graph(runner, feeds, rows, progress)
+        except (TraceError, MemoryBudgetError):
+            if engine == "compiled":
+                raise
+            return None
+
+    def _from_graph(
         self, runner: Runner, feeds: dict[str, Array], rows: Any, progress: Progress | None
     ) -> AffineMap:
         """Answer from a compiled graph: its forward pass, its W and b."""

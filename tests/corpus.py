@@ -18,6 +18,7 @@ import onnx
 import onnxlin
 from onnxlin import AffineMap, Linearizer, OnnxlinError
 from onnxlin.rules import RULES
+from tests.compiled.elsewhere import plain
 from tests.differences import KinkError, assert_tangent
 from tests.grow import Array
 
@@ -32,7 +33,8 @@ class Outcome:
     """What became of a case, with the inputs that were linearised.
 
     ``kind`` is one of `KINDS`; ``kinked`` says that x lies on a kink, so that differences say
-    nothing.
+    nothing. ``graph`` is "compiled" where the compiled engine gives the same map, else why there
+    is no graph, a key of `NO_GRAPH`; "" where nobody asked.
     """
 
     case: str
@@ -40,6 +42,7 @@ class Outcome:
     kind: str
     reason: str
     kinked: bool = False
+    graph: str = ""
 
 
 KINDS = {
@@ -54,6 +57,20 @@ KINDS = {
     "no float": "no float goes in, or none comes out: nothing to linearise",
     "FAILED": "a wrong value, or an error that should not be",
 }
+
+
+NO_GRAPH = {
+    "values": "a decision depends on the values at x",
+    "function": "has no form in a graph",
+    "entries": "entries depends on the values at x",
+    "shape": "makes a tensor whose shape depends on the values at x",
+    "coarse": "coarser than the map's",
+    "kernel": "onnxruntime cannot open the compiled graph",
+    "input": "which onnxruntime cannot take",
+    "run": "onnxruntime cannot run the model at this x",
+    "infinite": "is NaN or infinite at this x",
+}
+"""Why a case does not compile -> what the error says."""
 
 
 @cache
@@ -112,6 +129,7 @@ def _run(case: Any, inputs: tuple[str, ...]) -> Outcome:
         want = dict(zip([o.name for o in case.model.graph.output], expected, strict=True))
         try:
             kind, kinked = assert_reproduces(case, x, want, inputs)
+            found = replace(found, graph=assert_compiles(case, x, inputs))
         except onnxlin.UnsupportedNodeError as error:
             return replace(found, kind="refused", reason=str(error))
         except (onnxlin.ModelError, onnxlin.TraceError) as error:
@@ -160,6 +178,24 @@ def assert_reproduces(
         gap = np.abs(each.Wx + each.b - y) - each.bound * each.scale
         assert (gap <= allowed).all(), f"{text}: {each.Wx + each.b} instead of {y}"
     return "constant" if kind == "constant" else "reproduced", kinked
+
+
+def assert_compiles(case: Any, x: dict[str, Array], inputs: tuple[str, ...]) -> str:
+    """The compiled engine gives the map of the reverse engine, or says why it cannot."""
+    lin = Linearizer(case.model, inputs=inputs, session_options=plain())
+    rows = list(range(FEW_ROWS)) if sum(y.size for y in lin.run(x).values()) > FEW_ROWS else None
+    try:
+        m = lin(x, rows, engine="compiled")
+    except (onnxlin.OptionError, onnxlin.TraceError) as error:
+        return next(key for key, text in NO_GRAPH.items() if text in str(error))
+    other = lin(x, rows, engine="reverse")
+    relative = m.composition_bound + other.composition_bound
+    # A small row may be the difference of large ones: coefficients are rounded before that.
+    gap = np.abs(m.W - other.W)
+    text = f"{case.name}, inputs {inputs}: compiled"
+    assert (gap <= relative.max(initial=0) * np.abs(other.W).max(initial=0)).all(), text
+    assert (np.abs(m.b - other.b) <= relative * other.scale).all(), text
+    return "compiled"
 
 
 def draws(m: AffineMap) -> bool:
@@ -227,6 +263,11 @@ def counted(found: Iterable[Outcome]) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
+def graphs(found: Iterable[Outcome]) -> dict[str, int]:
+    """How many cases the compiled engine serves, and how many it does not, for which reason."""
+    return dict(sorted(Counter(o.graph for o in found if o.graph).items()))
+
+
 if __name__ == "__main__":
     parts = {letters: list(survey(part(letters))) for letters in PARTS}
     everything = [outcome for found in parts.values() for outcome in found]
@@ -235,3 +276,4 @@ if __name__ == "__main__":
         if outcome.kind in ("departs", "FAILED"):
             print(f"{outcome.kind}: {outcome.case}: {outcome.reason[:300]}")
     print({letters: counted(found) for letters, found in parts.items()})
+    print({letters: graphs(found) for letters, found in parts.items()})

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 
 from onnxlin.compiled.batch_axis import MixedError, Place, Shape, follow
+from onnxlin.compiled.settled import valued
 from onnxlin.graph import Array, Node
 from onnxlin.load import NEWEST_RUNNABLE, load, newest_node
 from onnxlin.section import RANDOM_OPS, Section, make_section
@@ -59,9 +60,7 @@ def stacked(section: Section, values: Mapping[str, Array], count: int) -> Stacke
     shapes = {name: value.shape for name, value in values.items() if hasattr(value, "shape")}
     kept: list[Node] = []
     for node in _needed(section):
-        # CastLike reads a type alone from its second input.
-        moving = node.reads[:1] if node.op_type == "CastLike" else node.reads
-        if not any(name in axes for name in moving):
+        if not any(name in axes for name in valued(node.op_type, node.reads)):
             if node.op_type in RANDOM_OPS:
                 raise MixedError(f"{node.op_type} at node {node.name!r} draws at random")
             continue

@@ -21,7 +21,7 @@ from onnxlin.compiled.tracing import GraphTracer
 from onnxlin.engines.reverse import row_bytes
 from onnxlin.graph import Array
 from onnxlin.load import NEWEST_RUNNABLE, implicit
-from onnxlin.lowering import Emitter, Stack, Traced
+from onnxlin.lowering import Emitter, NotStaticError, Stack, Traced
 from onnxlin.primitives import Shape
 from onnxlin.program import LinearProgram
 from onnxlin.section import Section
@@ -134,6 +134,9 @@ def compile_section(
     NotStaticError
         A rule decides from values, or there is no form of something in a graph.
     """
+    for name, value in feeds.items():
+        if value.dtype.kind == "V":
+            raise NotStaticError(f"input {name!r} is {value.dtype}, which onnxruntime cannot take")
     dtype = float_type(section, feeds)
     tensors = section.graph.tensors
     graph = Emitter(dtype, tensors, single=single)

@@ -44,6 +44,13 @@ BY_OPERANDS: dict[str, Sequence[int]] = {
 """Operator -> the operands whose values give the shape of a result, or one of several shapes."""
 
 
+def valued(op_type: str, reads: Sequence[str]) -> Sequence[str]:
+    """Return those of the tensors that a node reads whose values it looks at, not only shapes."""
+    if op_type in ("Shape", "Size"):
+        return ()
+    return reads[:1] if op_type == "CastLike" else reads
+
+
 def unsettled(nodes: Sequence[Node], varying: Collection[str]) -> dict[str, Node]:
     """Find tensors whose shape is not the same at every x of one shape.
 

@@ -8,15 +8,12 @@ from typing import Any
 import numpy as np
 import onnx
 
-from onnxlin.compiled.settled import unsettled
+from onnxlin.compiled.settled import unsettled, valued
 from onnxlin.graph import Array, Node
 from onnxlin.load import NEWEST_RUNNABLE, newest_node
 from onnxlin.lowering import Emitter, NotStaticError, Traced, example
 from onnxlin.section import RANDOM_OPS, Section
 from onnxlin.trace import Captures, Tracer, position
-
-# Their results depend on shapes alone, which a compiled graph knows.
-SHAPE_OPS = frozenset({"Shape", "Size"})
 
 
 class GraphTracer:
@@ -84,7 +81,7 @@ class GraphTracer:
         varying -= {name for name, value in feeds.items() if not isinstance(value, Traced)}
         known: dict[str, Array] = {}
         for node in self.section.graph.nodes:
-            follows = node.op_type in SHAPE_OPS or not any(n in varying for n in node.reads)
+            follows = varying.isdisjoint(valued(node.op_type, node.reads))
             if follows and node.op_type not in RANDOM_OPS:
                 varying -= set(node.writes)
                 known |= {n: self._examples[n] for n in node.writes if n in self._examples}

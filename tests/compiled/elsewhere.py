@@ -69,7 +69,8 @@ def assert_agrees(lin: Linearizer, x: dict[str, Array], rows: Any = None) -> Aff
     slack, bias_slack = (
         sized(m.rows, each, hand.roundings) for each in (hand.slack, hand.bias_slack)
     )
-    assert (np.abs(m.W - other.W) <= slack).all(), (m.W, other.W, slack)
+    far = np.abs(m.W - other.W) > slack
+    assert not far.any(), (np.argwhere(far), m.W[far], other.W[far], slack[far])
     for name, share in other.bias_by_node.items():
         gap = np.abs(m.bias_by_node.get(name, np.zeros(len(share))) - share)
         assert (gap <= bias_slack).all(), (name, gap, bias_slack)

@@ -78,3 +78,15 @@ def test_with_the_runtimes_optimisers(grown: Grown, mode: str, seed: int) -> Non
             lin(elsewhere(grown.x, seed), rows, engine="compiled").verify()
         except onnxlin.TraceError:
             return
+
+
+PIECES = ["Split", "Slice", "Concat", "Transpose", "Unsqueeze", "Squeeze", "Reshape", "Neg"]
+
+
+@given(grown=graphs(PIECES, min_size=3, max_size=8), seed=st.integers(0, 99))
+def test_one_row_and_all(grown: Grown, seed: int) -> None:
+    """What was cut apart is put together again; one row has a graph of its own."""
+    lin = compiled(grown)
+    assert lin is not None
+    for rows in ([0], None):
+        assert_agrees(lin, elsewhere(grown.x, seed), rows)
