@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from onnxlin.affine_map import AffineMap
-from onnxlin.cli import explain_text, files, target
+from onnxlin.cli import explain_text, exports, files, target
 from onnxlin.cli.show import Screen
 from onnxlin.graph import Array
 from onnxlin.inputs import Given
@@ -43,6 +43,7 @@ def run(options: Any, screen: Screen) -> int:
     document["files"] = []
     if not options.no_files:
         document["files"] = files.write(m, given, document["explained"], options)
+    document["files"] += exports.write(m, options)
     document["seconds"] = round(time.perf_counter() - start, 3)
     screen.document(document)
     explain_text.show(document, screen, options.top)

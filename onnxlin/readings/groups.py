@@ -139,6 +139,8 @@ class Groups:
             "key": model.keys[0],
             "response": model.response.tolist(),
             "center": model.center.tolist(),
+            "W": model.W.tolist(),
+            "b": model.b.tolist(),
         }
         if self.labels is None:
             return row

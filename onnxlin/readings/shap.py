@@ -75,7 +75,8 @@ def explanation(
         base_values=base[:, 0] if single else base,
         data=np.stack([m.x for m in listed]),
         feature_names=None if names is None else list(names),
-        output_names=None if labels is None else list(labels),
+        # A list of one name would be taken for an axis that is not there.
+        output_names=None if labels is None else labels[0] if single else list(labels),
     )
 
 

@@ -63,7 +63,8 @@ def test_several_samples_and_names() -> None:
     assert found.base_values.shape == (2, 2)
     assert (found.feature_names, found.output_names) == (["a", "b", "c"], ["no", "yes"])
     np.testing.assert_array_equal(found.data, np.concatenate([X, 2 * X]))
-    single = explanation(lin(X, rows=[1]), X)
+    single = explanation(lin(X, rows=[1]), X, labels=["yes"])
+    assert single.output_names == "yes"
     assert single.values.tolist() == [[0, 0, 0]]
     np.testing.assert_allclose(single.base_values, lin(X, rows=[1]).y, rtol=1e-6)
 
