@@ -115,6 +115,9 @@ def _regions(commands: Any) -> None:
     command.add_argument("data", help='.npy or .npz of samples stacked on axis 0 ("labels" apart)')
     command.add_argument("--labels", metavar="FILE", help=".npy of class indices, one a sample")
     command.add_argument("--top", type=_count, default=10, help="length of the tables (10)")
+    command.add_argument(
+        "--picture", metavar="PNG", help="draw the samples by group, where x has two features"
+    )
     merging = command.add_argument_group("merging of neighbours that are alike")
     merging.add_argument("--merge", type=_count, metavar="N", help="until N groups are left")
     merging.add_argument("--tolerance", type=float, help="largest error that a merge may add")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from onnxlin import plot
 from onnxlin.cli import target
 from onnxlin.cli.show import Cell, Progress, Screen
 from onnxlin.errors import InputError
@@ -39,6 +40,7 @@ def run(options: Any, screen: Screen) -> int:
             dtype=options.dtype,
             progress=progress,
         )
+    merged = None if options.merge is None else _merge(found, options)
     document = {
         "model": options.model,
         "data": options.data,
@@ -49,7 +51,8 @@ def run(options: Any, screen: Screen) -> int:
         "sizes": found.sizes,
         "scores": _scores(found),
         "groups": found.table(options.top),
-        "merged": None if options.merge is None else _merged(found, options),
+        "merged": None if merged is None else _merged(merged, options),
+        "files": _draw(found, merged, options),
     }
     document["seconds"] = round(time.perf_counter() - start, 3)
     screen.document(document)
@@ -91,14 +94,17 @@ def _rows(options: Any, lin: Linearizer, xs: dict[str, Array]) -> Array | None:
     return target.choose_rows(options.rows, (), y, 0).rows
 
 
-def _merged(found: Groups, options: Any) -> dict[str, Any]:
-    merged = found.merge(
+def _merge(found: Groups, options: Any) -> Groups:
+    return found.merge(
         options.merge,
         tolerance=np.inf if options.tolerance is None else options.tolerance,
         neighbours=options.neighbours,
         metric=options.metric,
         refit=options.refit,
     )
+
+
+def _merged(merged: Groups, options: Any) -> dict[str, Any]:
     return {
         "groups": len(merged),
         "metric": options.metric,
@@ -108,6 +114,26 @@ def _merged(found: Groups, options: Any) -> dict[str, Any]:
         "scores": _scores(merged),
         "table": merged.table(options.top),
     }
+
+
+def _draw(found: Groups, merged: Groups | None, options: Any) -> list[str]:
+    """Write the picture that is asked for; return its path."""
+    if options.picture is None:
+        return []
+    panels = [_panel(f"{len(found):,} regions", found)]
+    if merged is not None:
+        panels.append(_panel(f"merged to {len(merged):,}", merged))
+    stems = f"{Path(options.model).name} on {Path(options.data).name}"
+    title = f"{stems}: a colour for each map, black where W x + b = 0"
+    plot.members(found.x, panels, title=title, path=options.picture)
+    return [options.picture]
+
+
+def _panel(title: str, groups: Groups) -> plot.Panel:
+    """Draw where maps are 0 if there is one output."""
+    single = groups.y.shape[1] == 1
+    maps = [(model.W[0], float(model.b[0])) for model in groups.models] if single else []
+    return plot.Panel(title, groups.member, maps)
 
 
 def _scores(found: Groups) -> dict[str, Any] | None:
@@ -129,7 +155,10 @@ def _show(document: dict[str, Any], screen: Screen) -> None:
         )
         _show_scores(merged["scores"], screen)
         _table("Largest groups", merged["table"], screen)
-    screen.line(f"\n{document['seconds']:.2f} s")
+    screen.line()
+    for path in document["files"]:
+        screen.line(f"wrote {path}")
+    screen.line(f"{document['seconds']:.2f} s")
 
 
 def _show_scores(scores: dict[str, Any] | None, screen: Screen) -> None:

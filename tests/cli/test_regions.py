@@ -41,6 +41,15 @@ def test_regions_prints_what_a_person_asks_for(run, circles) -> None:
         assert words in out
 
 
+def test_regions_draws_the_samples(run_json, circles) -> None:
+    pytest.importorskip("matplotlib")
+    for more in ([], ["--merge", "5"]):
+        found = run_json("regions", *circles, "--picture", "p.png", *more)
+        assert found["files"] == ["p.png"]
+        assert Path("p.png").stat().st_size > 10_000
+        Path("p.png").unlink()
+
+
 def test_labels_from_a_file_rows_and_many_features(run, run_json, x4) -> None:
     weights = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
     from onnx import helper
@@ -59,6 +68,9 @@ def test_labels_from_a_file_rows_and_many_features(run, run_json, x4) -> None:
     bare = run_json("regions", path, "xs.npy", "--engine", "explicit", "--dtype", "float64")
     assert bare["scores"] is None
     assert len(bare["groups"][0]["b"]) == 6
+    code, _, err = run("regions", path, "xs.npy", "--picture", "p.png")
+    assert code == 1
+    assert "only samples of two features can be drawn" in err
     code, out, _ = run("regions", path, "xs.npy")
     assert code == 0
     assert "W[0]" not in out
