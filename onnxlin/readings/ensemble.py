@@ -13,7 +13,7 @@ import onnx
 from onnxlin.affine_map import AffineMap
 from onnxlin.engines.job import Progress, Solution
 from onnxlin.errors import OptionError
-from onnxlin.feeds import Instance, instances
+from onnxlin.feeds import Instance, instances, make_feeds
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
 from onnxlin.load import Model, prefixed
@@ -67,7 +67,9 @@ class Ensemble:
         _require_one_reading(given)
         self._shared = [_shared(given[0], lin, i) for i, lin in enumerate(given)]
         self._inputs = given[0].graph.inputs
+        self._held = set(self._inputs) - set(given[0].section.inputs)
         self._outputs = given[0].section.outputs
+        _require_free_names([*self._inputs, *self._outputs])
         self._members = [_renamed(lin, i, probabilities) for i, lin in enumerate(given)]
 
     def run(self, x: Instance) -> dict[str, Array]:
@@ -91,14 +93,8 @@ class Ensemble:
         what onnxruntime computed for the members.
         """
         feeds = self._feeds(x)
-
-        def mapped(kind: npt.DTypeLike | None) -> list[AffineMap]:
-            pairs = zip(self._members, feeds, strict=True)
-            return [lin(own, rows, engine, kind, progress=progress) for lin, own in pairs]
-
-        maps = mapped(dtype)
-        if len({m.dtype for m in maps}) > 1:
-            maps = mapped(np.float64)
+        pairs = zip(self._members, feeds, strict=True)
+        maps = [lin(own, rows, engine, dtype, progress=progress) for lin, own in pairs]
         outputs = self._added([m.outputs for m in maps])
         shared = [
             {f"{i}/{own}": name for own, name in names.items()}
@@ -131,9 +127,9 @@ class Ensemble:
 
     def _feeds(self, x: Instance) -> list[dict[str, Any]]:
         """Name the inputs as each member does."""
-        given = x if isinstance(x, Mapping) else dict.fromkeys(self._inputs, x)
+        given = make_feeds(x, self._inputs, self._held)
         return [
-            {f"{i}/{own}": given[name] for own, name in names.items() if name in given}
+            {f"{i}/{own}": given[name] for own, name in names.items()}
             for i, names in enumerate(self._shared)
         ]
 
@@ -162,6 +158,16 @@ class Ensemble:
             W += weight * m.W.astype(np.float64)
             bias |= {node: weight * share for node, share in m.bias_by_node.items()}
         return Solution(W.astype(maps[0].dtype), bias)
+
+
+def _require_free_names(names: Sequence[str]) -> None:
+    """Raise if an input or output of the whole may have the name of a member's tensor."""
+    taken = [name for name in names if "/" in name and name.partition("/")[0].isdecimal()]
+    if taken:
+        raise OptionError(
+            f"Inputs or outputs are named {taken}; names that begin with a number and a slash are "
+            "those of members. Rename them in the model."
+        )
 
 
 def _require_one_reading(given: Sequence[Linearizer]) -> None:

@@ -76,6 +76,14 @@ def test_labels_from_a_file_rows_and_many_features(run, run_json, x4) -> None:
     assert "W[0]" not in out
 
 
+def test_several_inputs_come_by_name(run_json, fixtures: Path) -> None:
+    path = fixtures / "odd" / "two_in_two_out.onnx"
+    x = dict(np.load(path.with_suffix(".npz")))
+    np.savez("two.npz", **{name: np.stack([value, -value]) for name, value in x.items()})
+    found = run_json("regions", path, "two.npz")
+    assert (found["samples"], sum(found["sizes"])) == (2, 2)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

@@ -179,11 +179,25 @@ def test_a_member_that_does_not_depend_on_x_goes_into_b() -> None:
         assert ENGINES[engine](m._made_from("a test").job).bias["1/y"].tolist() == [1.5, 2.0]
 
 
-def test_float64_members_raise_the_others() -> None:
-    wide = mlp()
-    narrow = Ensemble([(1, mlp()), (1, wide)])(X)
-    assert narrow.dtype == np.float32
-    assert Ensemble([(1, mlp())])(X, dtype="float64").dtype == np.float64
+def test_inputs_that_are_not_linearised_are_held_for_all() -> None:
+    """Indices, and a float input that is left out."""
+    text = """g (float[1,3] x, float[1,3] k, int64[1] i) => (float[1,3] y) {
+        s = Add(x, k)  [turn] t = Mul(s, k)  g = Gather <axis = 1> (t, i)  y = Sub(t, g) }"""
+    x = {"x": X, "k": X + 1, "i": np.array([2])}
+    lin = Linearizer(model(text), inputs="x")
+    one = lin(x, dtype=np.float64)
+    pair = Ensemble([(2, lin), (-0.5, lin)])(x, dtype=np.float64).verify()
+    np.testing.assert_allclose(pair.W, 1.5 * one.W, rtol=1e-14)
+    np.testing.assert_allclose(pair.b, 1.5 * one.b, rtol=1e-14)
+    assert list(pair.inputs) == ["x"]
+
+
+def test_wrong_inputs_are_named_as_the_caller_knows_them() -> None:
+    pair = Ensemble([(1, mlp()), (1, mlp())])
+    with pytest.raises(onnxlin.InputError, match=r"Input 'x' has shape \(4,\)"):
+        pair(np.ones(4))
+    with pytest.raises(onnxlin.InputError, match=r"names \['z'\] unknown and lacks no"):
+        pair({"x": X, "z": X})
 
 
 def test_patterns_of_an_ensemble_are_those_of_all_members() -> None:
@@ -207,7 +221,20 @@ def test_a_wrong_sum_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 OTHER_SHAPE = "g (float[1,3] x) => (float[1,3] y) { y = Relu(x) }"
 OTHER_NAME = "g (float[1,3] a, float[1,3] b) => (float[1,3] y) { y = Add(a, b) }"
+
+
+def slashed() -> onnx.ModelProto:
+    """A model whose input has a name that a tensor of a member could have."""
+    proto = mlp()
+    proto.graph.input[0].name = proto.graph.node[0].input[0] = "0/x"
+    return proto
+
+
 REFUSED = {
+    "a name like a member's": (
+        lambda: Ensemble([(1, slashed())]),
+        r"Inputs or outputs are named \['0/x'\]; names that begin with a number and a slash",
+    ),
     "nobody": (lambda: Ensemble([]), "An ensemble needs at least one member"),
     "unknown link": (
         lambda: Ensemble([(1, mlp())], probabilities="probit"),
