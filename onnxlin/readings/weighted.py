@@ -32,7 +32,7 @@ def weighted_origin(
         No tensor and no node of one has a name of another's.
     shared : n times {input name of the map: name of the shared input}
     outputs : {output name: array}
-        The weighted sums.
+        The weighted sums; here for their names and shapes.
     """
     origins = [m._made_from("ensemble") for m in maps]
     first = origins[0]
@@ -50,8 +50,10 @@ def weighted_origin(
             bias = constant.astype(origin.program.dtype)
             steps.append(_step("Constant", name, (name, constant.shape), [], bias))
     programs = [origin.program for origin in origins]
-    for i, (name, value) in enumerate(outputs.items()):
-        values[name] = value
+    for i, name in enumerate(outputs):
+        parts = [values[list(p.outputs)[i]].astype(np.float64) for p in programs]
+        # Not `outputs`: a compiled graph may have computed those, and rounded differently.
+        values[name] = np.tensordot(weights, parts, axes=1)
         steps.append(_sum(name, [list(p.outputs)[i] for p in programs], weights, first.program, i))
     program = LinearProgram(
         inputs={shared[0][own]: shape for own, shape in first.program.inputs.items()},

@@ -134,6 +134,17 @@ def assert_same(one: AffineMap, two: AffineMap) -> None:
     assert (np.abs(one.W @ x - two.W @ x) <= composing * size).all()
 
 
+@pytest.mark.parametrize("link", [None, "softmax"])
+def test_compiled_members_give_the_same_map(fixtures: Path, link: str | None) -> None:
+    """Their run is not the traced one and rounds differently: each is held to its own."""
+    pairs = [(w, fixtures / f"{name}.onnx") for w, name in zip(WEIGHTS, MERGED, strict=True)]
+    image = np.random.default_rng(0).random((1, 1, 28, 28)).astype(np.float32)
+    whole = Ensemble(pairs, probabilities=link)
+    one, two = (whole(image, engine=engine).verify() for engine in ("compiled", "reverse"))
+    assert one.engine == "compiled"
+    assert_same(one, two)
+
+
 def test_probabilities_are_averaged_and_not_logits(fixtures: Path) -> None:
     paths = [fixtures / f"{name}.onnx" for name in MERGED]
     image = np.random.default_rng(0).random((1, 1, 28, 28)).astype(np.float32)
