@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 from scipy.sparse.linalg import LinearOperator
 
-from onnxlin import map_file, proof
+from onnxlin import map_file, map_model, proof
 from onnxlin.engines.job import Job, Solution
 from onnxlin.engines.operator import linear_operator
 from onnxlin.engines.plan import ENGINES
@@ -260,6 +261,15 @@ class AffineMap:
         """Write W, b, x, y, residual and bias shares as ``.npz`` (docs/map_file.md)."""
         bound = None if self._bounds is None else self._bounds[0]
         map_file.write(path, self, bound)
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """Return the map as a tiny ONNX model: one Gemm, which any runtime computes.
+
+        Inputs have the names and shapes that the model's have, of this map's dtype; so have the
+        outputs if all rows were asked, else there is one vector ``rows``. It equals the model at x
+        and in the linear region of x, and is W x + b everywhere.
+        """
+        return map_model.to_model(self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> AffineMap:

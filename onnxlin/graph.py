@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ FLOAT_TYPES = frozenset(
 )
 
 
+@cache  # NumPy makes up the name of a type anew each time
 def is_float(dtype: np.dtype[Any]) -> bool:
     """Whether numbers of a type are floats of 16 bits or more; 8-bit ones count as codes."""
     # Some types of the ml_dtypes package are of kind "f" as well, bfloat16 is not.

@@ -136,7 +136,7 @@ class LinearProgram:
             if step.varies:
                 digest.update(step.output.encode())
                 for part in (*_arrays([op for _, op in step.terms]), *_arrays(step.bias)):
-                    digest.update(f"{part.shape}{part.dtype}".encode())
+                    digest.update(f"{part.shape}{part.dtype.str}".encode())
                     digest.update(np.ascontiguousarray(part).tobytes())
         for name, value in self.constants.items():
             digest.update(f"{name}{value.shape}".encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -145,3 +146,25 @@ def test_places_are_part_of_the_pattern() -> None:
     x = np.ones(3, np.float32)
     keys = {linearize(proto, {"x": x, "i": np.array([i])}).pattern_key for i in range(3)}
     assert len(keys) == 3
+
+
+FIXED = {
+    "Gemm": "y = Gemm <transA = 1, transB = 1, alpha = 2.0> (x, A, c)",
+    "MatMul": "y = MatMul(x, A)",
+    "Mul": "y = Mul(A, x)",
+    "Div": "y = Div(x, A)",
+    "Sub": "y = Sub(A, x)",
+    "Einsum": 'y = Einsum <equation = "ij,jk->ik"> (x, A)',
+    "PRelu of a constant": "k = PRelu(A, A)  y = Mul(k, x)",
+}
+
+
+@pytest.mark.parametrize("text", FIXED.values(), ids=FIXED)
+def test_weights_are_no_part_of_the_pattern(text: str) -> None:
+    """A piece that is the same for every x is made once, and its numbers are in no key."""
+    values = "float[2,2] A = {1, 2, 3, 4}, float[2] c = {1, 2}"
+    lin = Linearizer(model(f"g (float[2,2] x) => (float[2,2] y) <{values}> {{ {text} }}"))
+    one, two = (lin(np.full((2, 2), at, np.float32), dtype=np.float64) for at in (1, -3))
+    pairs = zip(one.layers, two.layers, strict=True)
+    assert all(a.step is b.step and not a.step.varies for a, b in pairs)
+    assert one.verify().pattern_key == two.verify().pattern_key

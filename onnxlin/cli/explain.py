@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -11,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from onnxlin.affine_map import AffineMap
-from onnxlin.cli import explain_text, files, target
+from onnxlin.cli import explain_text, exports, files, target
 from onnxlin.cli.show import Screen
 from onnxlin.graph import Array
 from onnxlin.inputs import Given
 from onnxlin.linearizer import Linearizer
-from onnxlin.readings import summary
+from onnxlin.readings import reporting, summary
 
 PAST_BOUND = 4
 
@@ -37,13 +36,14 @@ def run(options: Any, screen: Screen) -> int:
         **_head(options, lin, given, m, rows.note),
         "prediction": prediction,
         **_rows(m, labels, chances),
-        "kinks": _kinks(m, options.near),
+        "kinks": reporting.kinks(m, options.near),
     }
     chosen = _explained(m, y, classes)
     document["explained"] = [_explain(m, i, labels, given, options.top) for i in chosen]
     document["files"] = []
     if not options.no_files:
         document["files"] = files.write(m, given, document["explained"], options)
+    document["files"] += exports.write(m, options)
     document["seconds"] = round(time.perf_counter() - start, 3)
     screen.document(document)
     explain_text.show(document, screen, options.top)
@@ -51,25 +51,14 @@ def run(options: Any, screen: Screen) -> int:
 
 
 def _head(options: Any, lin: Linearizer, given: Given, m: AffineMap, note: str) -> dict[str, Any]:
+    about = reporting.about(m)
     return {
         "model": options.model,
         "nodes": len(lin.section.nodes),
         "input": options.input,
         "input_notes": list(given.notes),
-        "inputs": {name: list(value.shape) for name, value in m.inputs.items()},
-        "outputs": {name: list(value.shape) for name, value in m.outputs.items()},
-        "map": {
-            "rows": len(m.rows),
-            "columns": len(m.x),
-            "rows_note": note,
-            "dtype": str(m.dtype),
-            "mode": m.mode,
-            "rounding": m.rounding,
-            "notes": list(m.notes),
-            "status": dict(Counter(layer.status for layer in m.layers).most_common()),
-            "engine": m.engine,
-            "plan": m.plan,
-        },
+        **about,
+        "map": {**about["map"], "rows_note": note},
     }
 
 
@@ -93,59 +82,12 @@ def _prediction(y: Array, labels: target.Labels, count: int) -> tuple[Array | No
 
 
 def _rows(m: AffineMap, labels: target.Labels, chances: Array | None) -> dict[str, Any]:
-    """Return every row and the verdict on all of them."""
-    summaries = summary.summarise(m)
-    rows = [
-        {
-            "output": _output(m, row.position),
-            "label": _label(m, row.position, labels),
-            "F": row.y,
-            "probability": _chance(m, row.position, chances),
-            "Wx": row.Wx,
-            "b": row.b,
-            "Wx_share": row.Wx_share,
-            "b_share": row.b_share,
-            "residual": row.residual,
-            "bound": row.bound,
-            "pass": row.ok,
-        }
-        for row in summaries
-    ]
-    worst = summary.worst(summaries)
-    verdict = {
-        "pass": all(row.ok for row in summaries),
-        "row": None if worst is None else rows[worst.position]["label"],
-        "residual": None if worst is None else worst.residual,
-        "bound": None if worst is None else worst.bound,
-    }
-    return {"rows": rows, "residual": verdict}
-
-
-def _output(m: AffineMap, position: int) -> int | None:
-    """Output index of a row; None for a combination."""
-    return None if m.rows.index is None else int(m.rows.index[position])
-
-
-def _chance(m: AffineMap, position: int, chances: Array | None) -> float | None:
-    output = _output(m, position)
-    return None if chances is None or output is None else float(chances[output])
-
-
-def _label(m: AffineMap, position: int, labels: target.Labels) -> str:
-    output = _output(m, position)
-    return f"combination {position}" if output is None else labels[output]
-
-
-def _kinks(m: AffineMap, near: float) -> dict[str, Any]:
-    ties = m.near_kinks(0.0)
-    close = m.near_kinks(near)
-    return {
-        "ties": sum(ties.values()),
-        "ties_by_node": {node: count for node, count in ties.items() if count},
-        "near": near,
-        "within_near": sum(close.values()),
-        "within_near_by_node": {node: count for node, count in close.items() if count},
-    }
+    """Return every row, with its probability, and the verdict on all of them."""
+    found = reporting.rows(m, labels)
+    for row in found["rows"]:
+        at = row["output"]
+        row["probability"] = None if chances is None or at is None else float(chances[at])
+    return found
 
 
 def _explained(m: AffineMap, y: Array, classes: Sequence[int]) -> list[int]:
@@ -171,8 +113,8 @@ def _explain(
     biases = [asdict(share) for share in summary.strongest_biases(m, position, count)]
     return {
         "position": position,
-        "output": _output(m, position),
-        "label": _label(m, position, labels),
+        "output": reporting.output(m, position),
+        "label": reporting.label(m, position, labels),
         "features": features,
         "biases": biases,
     }

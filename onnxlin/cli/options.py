@@ -10,6 +10,7 @@ from onnxlin import __version__
 from onnxlin.compiled.export import DIRECTIONS
 from onnxlin.engines.plan import NAMES
 from onnxlin.inputs.preprocessing import CHOICES
+from onnxlin.readings.merging import METRICS
 from onnxlin.section import MODES, ROUNDINGS
 
 EXIT_CODES = """\
@@ -34,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"onnxlin {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _explain(commands)
+    _regions(commands)
     _check(commands)
     _verify(commands)
     _compile(commands)
@@ -97,6 +99,8 @@ def _files(command: argparse.ArgumentParser) -> None:
         help="where to write <input>.<class>.png and <input>.npz (here); a prefix replaces <input>",
     )
     files.add_argument("--no-files", action="store_true", help="print only")
+    files.add_argument("--to-onnx", metavar="OUT", help="write the map as an ONNX model: one Gemm")
+    files.add_argument("--dot", metavar="OUT", help="write the linear program as Graphviz text")
     files.add_argument(
         "--smooth",
         type=float,
@@ -104,6 +108,26 @@ def _files(command: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="blur the heat map for the eye; its title then says so (0: the true values)",
     )
+
+
+def _regions(commands: Any) -> None:
+    about = "Group a data set by linear region: how many maps it needs, and which."
+    command = _command(commands, "regions", about)
+    command.add_argument("model", help="an .onnx file")
+    command.add_argument("data", help='.npy or .npz of samples stacked on axis 0 ("labels" apart)')
+    command.add_argument("--labels", metavar="FILE", help=".npy of class indices, one a sample")
+    command.add_argument("--top", type=_count, default=10, help="length of the tables (10)")
+    command.add_argument(
+        "--picture", metavar="PNG", help="draw the samples by group, where x has two features"
+    )
+    merging = command.add_argument_group("merging of neighbours that are alike")
+    merging.add_argument("--merge", type=_count, metavar="N", help="until N groups are left")
+    merging.add_argument("--tolerance", type=float, help="largest error that a merge may add")
+    merging.add_argument("--neighbours", type=_count, default=5, metavar="K", help="(5)")
+    merging.add_argument("--metric", choices=METRICS, default=METRICS[0], help=f"({METRICS[0]})")
+    merging.add_argument("--refit", action="store_true", help="fit to F, not the mean of the maps")
+    _ends(command)
+    _map(command)
 
 
 def _check(commands: Any) -> None:

@@ -1,5 +1,6 @@
 """Pictures of what a map says; needs matplotlib, an extra."""
 
 from onnxlin.plot.attribution import bars, heat_map, limit_of, series, smoothed
+from onnxlin.plot.members import Panel, members
 
-__all__ = ["bars", "heat_map", "limit_of", "series", "smoothed"]
+__all__ = ["Panel", "bars", "heat_map", "limit_of", "members", "series", "smoothed"]

@@ -43,8 +43,8 @@ def multiply(node: NodeAtX) -> Affine:
     """Product of two tensors; exact where one is constant."""
     return product_rule(
         node,
-        (0, weighted(node, 0, node.value(1))),
-        (1, weighted(node, 1, node.value(0))),
+        (0, lambda: weighted(node, 0, node.value(1))),
+        (1, lambda: weighted(node, 1, node.value(0))),
         alone=True,
     )
 
@@ -52,11 +52,11 @@ def multiply(node: NodeAtX) -> Affine:
 @rule("Div", status="smooth", exact_if=lambda traced: not traced[1])
 def divide(node: NodeAtX) -> Affine:
     """Quotient of two tensors; exact where the divisor is constant, and ``frozen`` holds it."""
-    a, b = node.value(0), node.value(1)
+    b = node.value(1)
     over = weighted(node, 0, 1 / b)
     if node.frozen or not node.traced(1):
         return Affine({0: over})
-    value = a / b
+    value = node.value(0) / b
     return Affine({0: over, 1: weighted(node, 1, -value / b)}, value, roundings=6)
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from onnxlin.primitives import Diagonal, LinearMap, chain
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
 
+Side = tuple[int, Callable[[], LinearMap]]
+"""Position of a factor, and what makes the map that it goes through."""
+
 
 def product_rule(
     node: NodeAtX,
-    first: tuple[int, LinearMap],
-    second: tuple[int, LinearMap],
+    first: Side,
+    second: Side,
     roundings: int = 4,
     *,
     alone: bool = False,
@@ -21,18 +26,21 @@ def product_rule(
 
     Parameters
     ----------
-    first, second : (input position, LinearMap)
-        Each map has the other operand's value for its coefficients, so that each of them maps its
-        operand's value to y.
+    first, second : (input position, callable)
+        Each makes a map that has the other operand's value for its coefficients, so that each map
+        takes its operand's value to y.
 
     With one operand constant this is the other one's map. With both traced, ``tangent`` takes both
     terms and the bias ``-a0 * b0``; ``frozen`` takes half of each term and no bias. ``alone`` says
     that the node's output is the product and nothing else.
     """
-    (i, a), (j, b) = first, second
+    (i, make_a), (j, make_b) = first, second
     if not (node.traced(i) and node.traced(j)):
-        (side, op), held = (second, first) if node.traced(j) else (first, second)
-        return Affine({side: op}, roundings=roundings, held=dict([held]))
+        (side, op), (other, back) = (second, first) if node.traced(j) else (first, second)
+        # A factor that is the same for every x is without error; its map would look at x in vain.
+        held = {} if node.operand(other).fixed else {other: back()}
+        return Affine({side: op()}, roundings=roundings, held=held)
+    a, b = make_a(), make_b()
     if node.frozen:
         half = Diagonal.of(node.out_shape, node.cast(0.5))
         return Affine({i: chain(a, half), j: chain(b, half)}, roundings=roundings)

@@ -55,7 +55,7 @@ def conv(node: NodeAtX) -> Affine:
     )
     if not node.traced(1):
         return with_bias(node, term)
-    found = product_rule(node, (0, term), (1, _of_weight(term, node.value(0))))
+    found = product_rule(node, (0, lambda: term), (1, lambda: _of_weight(term, node.value(0))))
     shift = {i: op for i, op in with_bias(node, term).terms.items() if i == 2}
     return replace(found, terms={**found.terms, **shift})
 

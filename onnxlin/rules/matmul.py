@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from onnxlin.primitives import Array, LinearMap, MatMul, Reshape, Shape, Transpose, chain
 from onnxlin.rules.affine import Affine
@@ -27,25 +28,29 @@ def _turn(shape: Shape) -> Transpose:
 def gemm(node: NodeAtX) -> Affine:
     """``alpha A' B' + beta C``, A and B transposed if the attributes say so."""
     flags = (bool(node.attr("transA")), bool(node.attr("transB")))
-    values = [node.value(i).T if flags[i] else node.value(i) for i in (0, 1)]
-    alpha = node.attr("alpha")
-    shapes = (values[0].shape, values[1].shape)
-    scaled = values if alpha == 1 else [v * node.cast(alpha) for v in values]
-    maps = [product(shapes, i, scaled[1 - i]) for i in (0, 1)]
-    sides = [chain(_turn(node.shape(i)), maps[i]) if flags[i] else maps[i] for i in (0, 1)]
-    found = product_rule(node, (0, sides[0]), (1, sides[1]))
+    first, second = (partial(_gemm_side, node, flags, i) for i in (0, 1))
+    found = product_rule(node, (0, first), (1, second))
     terms, beta = dict(found.terms), node.attr("beta")
     if node.has(2) and beta != 0:
         terms[2] = weighted(node, 2, None if beta == 1 else beta)
     return replace(found, terms=terms)
 
 
+def _gemm_side(node: NodeAtX, flags: tuple[bool, bool], side: int) -> LinearMap:
+    """Multiply operand ``side``, turned first if its flag says so, by the value of the other."""
+    a, b = (_turn(node.shape(i)).out_shape if flags[i] else node.shape(i) for i in (0, 1))
+    other = node.value(1 - side).T if flags[1 - side] else node.value(1 - side)
+    alpha = node.attr("alpha")
+    times = product((a, b), side, other if alpha == 1 else other * node.cast(alpha))
+    return chain(_turn(node.shape(side)), times) if flags[side] else times
+
+
 @rule("MatMul", status="smooth", exact_if=one_of_two)
 def matmul(node: NodeAtX) -> Affine:
     """``A B`` as ``numpy.matmul`` has it: batch axes broadcast, vectors are rows or columns."""
     shapes = (_matrix(node.shape(0), 0), _matrix(node.shape(1), 1))
-    sides = [_matmul_side(node, shapes, i) for i in (0, 1)]
-    return product_rule(node, (0, sides[0]), (1, sides[1]), alone=True)
+    first, second = (partial(_matmul_side, node, shapes, i) for i in (0, 1))
+    return product_rule(node, (0, first), (1, second), alone=True)
 
 
 def _matmul_side(node: NodeAtX, shapes: tuple[Shape, Shape], side: int) -> LinearMap:

@@ -46,7 +46,8 @@ def prelu(node: NodeAtX) -> Affine:
     if not node.traced(1):
         return pieces(node, np.where(up, 1.0, node.value(1)), None, 0)
     z, slope = (np.where(up, 0.0, node.value(i)) for i in (0, 1))
-    below = product_rule(node, (0, weighted(node, 0, slope)), (1, weighted(node, 1, z)))
+    sides = (weighted(node, 0, slope), weighted(node, 1, z))
+    below = product_rule(node, (0, lambda: sides[0]), (1, lambda: sides[1]))
     above = weighted(node, 0, up)
     terms = {**below.terms, 0: Sum.of(above, below.terms[0]) if 0 in below.terms else above}
     return replace(below, terms=terms, margin=lambda: np.abs(node.native(0)))

@@ -124,7 +124,7 @@ def stft(node: NodeAtX) -> Affine:
     pieces = split.matvec(node.value(0)[None])[0]
     signal = chain(split, Diagonal.of(frames, window), after)
     weights = chain(spread, Diagonal.of(frames, pieces), after)
-    found = product_rule(node, (0, signal), (2, weights))
+    found = product_rule(node, (0, lambda: signal), (2, lambda: weights))
     whole = reach.matvec(np.abs(pieces * window)[None])[0]
     bias = np.zeros_like(whole) if found.bias is None else found.bias
     return Affine(found.terms, bias, None, 2 * whole, _roundings(size) + 4)

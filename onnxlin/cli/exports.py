@@ -1,0 +1,36 @@
+"""The map in other forms: an ONNX model, a drawing of its program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from onnxlin.affine_map import AffineMap
+from onnxlin.errors import OptionError
+from onnxlin.readings import to_dot
+
+
+def write(m: AffineMap, options: Any) -> list[str]:
+    """Write what ``--to-onnx`` and ``--dot`` ask for; return the paths."""
+    written = []
+    sources = (options.model, options.input)
+    if options.to_onnx is not None:
+        _write("--to-onnx", options.to_onnx, m.to_onnx().SerializeToString(), sources)
+        written.append(options.to_onnx)
+    if options.dot is not None:
+        _write("--dot", options.dot, to_dot(m).encode(), sources)
+        written.append(options.dot)
+    return written
+
+
+def _write(option: str, out: str, data: bytes, sources: tuple[str, ...]) -> None:
+    path = Path(out)
+    if any(path.exists() and path.samefile(source) for source in sources):
+        raise OptionError(f"{option} {str(path)!r} is what is read. Give another name.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise OptionError(
+            f"{option}: cannot write {str(path)!r}: {error.strerror or error}."
+        ) from error

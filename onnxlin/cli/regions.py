@@ -1,0 +1,188 @@
+"""``onnxlin regions``: how many maps a data set needs, and which."""
+
+from __future__ import annotations
+
+import time
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnxlin import plot
+from onnxlin.cli import target
+from onnxlin.cli.show import Cell, Progress, Screen
+from onnxlin.errors import InputError
+from onnxlin.graph import Array
+from onnxlin.inputs.arrays import read_npy
+from onnxlin.inputs.given import only
+from onnxlin.linearizer import Linearizer
+from onnxlin.readings import Groups, group
+
+LABELS = "labels"
+FEW = 4  # features that a line of the table has room for
+
+
+def run(options: Any, screen: Screen) -> int:
+    """Group a data set and return the exit code."""
+    start = time.perf_counter()
+    lin = target.linearizer(options)
+    xs, labels = _data(options, lin)
+    rows = _rows(options, lin, xs)
+    with Progress("samples") as progress:
+        found = group(
+            lin,
+            xs,
+            labels,
+            rows=rows,
+            engine="reverse" if options.engine == "auto" else options.engine,
+            dtype=options.dtype,
+            progress=progress,
+        )
+    merged = None if options.merge is None else _merge(found, options)
+    document = {
+        "model": options.model,
+        "data": options.data,
+        "samples": len(found.x),
+        "features": found.x.shape[1],
+        "regions": len(found),
+        "maps": found.distinct,
+        "sizes": found.sizes,
+        "scores": _scores(found),
+        "groups": found.table(options.top),
+        "merged": None if merged is None else _merged(merged, options),
+        "files": _draw(found, merged, options),
+    }
+    document["seconds"] = round(time.perf_counter() - start, 3)
+    screen.document(document)
+    _show(document, screen)
+    return 0
+
+
+def _data(options: Any, lin: Linearizer) -> tuple[dict[str, Array], Array | None]:
+    """Read the stacked samples, and their labels where there are any."""
+    file = Path(options.data)
+    if file.suffix.lower() == ".npz":
+        try:
+            with np.load(_existing(file), allow_pickle=False) as archive:
+                xs = {name: archive[name] for name in archive.files}
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(f"{str(file)!r} is not a readable .npz file: {error}.") from error
+        labels = xs.pop(LABELS, None)
+        if len(xs) == len(lin.graph.inputs) == 1:
+            xs = dict(zip(lin.graph.inputs, xs.values(), strict=True))
+    else:
+        name, _ = only(file, lin.graph.inputs)
+        xs, labels = {name: read_npy(_existing(file))}, None
+    if options.labels is not None:
+        labels = read_npy(_existing(Path(options.labels)))
+    return xs, labels
+
+
+def _existing(file: Path) -> Path:
+    if not file.is_file() or file.suffix.lower() not in (".npy", ".npz"):
+        raise InputError(f"{str(file)!r} is no .npy or .npz file of samples stacked on axis 0.")
+    return file
+
+
+def _rows(options: Any, lin: Linearizer, xs: dict[str, Array]) -> Array | None:
+    """Read ``--rows``; how many outputs there are is known from the first sample."""
+    if options.rows is None:
+        return None
+    y = next(iter(lin.map({name: stack[:1] for name, stack in xs.items()}, engine="reverse"))).y
+    return target.choose_rows(options.rows, (), y, 0).rows
+
+
+def _merge(found: Groups, options: Any) -> Groups:
+    return found.merge(
+        options.merge,
+        tolerance=np.inf if options.tolerance is None else options.tolerance,
+        neighbours=options.neighbours,
+        metric=options.metric,
+        refit=options.refit,
+    )
+
+
+def _merged(merged: Groups, options: Any) -> dict[str, Any]:
+    return {
+        "groups": len(merged),
+        "metric": options.metric,
+        "refit": options.refit,
+        "neighbours": options.neighbours,
+        "error": float(np.sqrt(np.mean(merged.error**2))),
+        "scores": _scores(merged),
+        "table": merged.table(options.top),
+    }
+
+
+def _draw(found: Groups, merged: Groups | None, options: Any) -> list[str]:
+    """Write the picture that is asked for; return its path."""
+    if options.picture is None:
+        return []
+    panels = [_panel(f"{len(found):,} regions", found)]
+    if merged is not None:
+        panels.append(_panel(f"merged to {len(merged):,}", merged))
+    stems = f"{Path(options.model).name} on {Path(options.data).name}"
+    title = f"{stems}: a colour for each map, black where W x + b = 0"
+    plot.members(found.x, panels, title=title, path=options.picture)
+    return [options.picture]
+
+
+def _panel(title: str, groups: Groups) -> plot.Panel:
+    """Draw where maps are 0 if there is one output."""
+    single = groups.y.shape[1] == 1
+    maps = [(model.W[0], float(model.b[0])) for model in groups.models] if single else []
+    return plot.Panel(title, groups.member, maps)
+
+
+def _scores(found: Groups) -> dict[str, Any] | None:
+    return None if found.scores is None else asdict(found.scores)
+
+
+def _show(document: dict[str, Any], screen: Screen) -> None:
+    screen.line(f"{document['model']} on {document['data']}: {document['samples']:,} samples")
+    several = document["regions"] != document["maps"]
+    also = f" with {document['maps']:,} different maps" if several else ""
+    screen.line(f"{document['regions']:,} regions{also}; each map is the model on its samples")
+    _show_scores(document["scores"], screen)
+    _table("Largest regions", document["groups"], screen)
+    merged = document["merged"]
+    if merged is not None:
+        screen.line(
+            f"\nmerged to {merged['groups']:,} groups, off F by {merged['error']:.3g} "
+            "(root mean square)"
+        )
+        _show_scores(merged["scores"], screen)
+        _table("Largest groups", merged["table"], screen)
+    screen.line()
+    for path in document["files"]:
+        screen.line(f"wrote {path}")
+    screen.line(f"{document['seconds']:.2f} s")
+
+
+def _show_scores(scores: dict[str, Any] | None, screen: Screen) -> None:
+    if scores is not None:
+        area = "" if scores["auc"] is None else f", AUC {scores['auc']:.4f}"
+        screen.line(f"accuracy {scores['accuracy']:.2%}{area}")
+
+
+def _table(title: str, listed: list[dict[str, Any]], screen: Screen) -> None:
+    screen.heading(title)
+    names = {
+        "label_mean": "label mean",
+        "accuracy": "accuracy",
+        "auc": "AUC",
+        "auc_everywhere": "AUC everywhere",
+    }
+    shown = [name for name in names if name in listed[0]]
+    small = len(listed[0]["response"]) == 1
+    features = len(listed[0]["center"]) if small and len(listed[0]["center"]) <= FEW else 0
+    columns = ["samples", *(names[name] for name in shown), *(["mean F"] if small else [])]
+    columns += [f"W[{i}]" for i in range(features)] + (["b"] if features else [])
+    rows: list[list[Cell]] = []
+    for row in listed:
+        cells = [row["samples"], *(row[name] for name in shown)]
+        cells += row["response"] if small else []
+        rows.append(cells + ([*row["W"][0], *row["b"]] if features else []))
+    screen.table(columns, rows)

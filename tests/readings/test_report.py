@@ -1,0 +1,71 @@
+"""The report is plain data, and what it says is what the map says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import onnxlin
+from onnxlin import AffineMap, linearize
+from onnxlin.readings import report
+from tests.graphs import Grown, graphs
+from tests.small import X, mlp
+
+KEYS = {"format", "version", "inputs", "outputs", "map", "rows", "residual", "kinks", "explained"}
+
+
+def assert_plain(data: Any) -> None:
+    """Numbers, text, lists and dicts alone, none of them NumPy's."""
+    if isinstance(data, dict):
+        assert all(type(key) is str for key in data)
+        data = list(data.values())
+    if isinstance(data, list):
+        for item in data:
+            assert_plain(item)
+    else:
+        assert data is None or type(data) in (bool, int, float, str)
+
+
+@given(graphs(), st.sampled_from(["tangent", "frozen"]))
+def test_every_map_has_a_report(grown: Grown, mode: str) -> None:
+    m = linearize(grown.model, grown.x, mode=mode)
+    found = report(m, top=3)
+    assert_plain(found)
+    assert set(found) == KEYS
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    for name, values in {"F": m.y, "Wx": m.Wx, "b": m.b, "bound": m.bound}.items():
+        assert [row[name] for row in found["rows"]] == values.tolist()
+    for item in found["explained"]:
+        assert len(item["features"]) <= 3
+        for feature in item["features"]:
+            column = feature["column"]
+            assert feature["contribution"] == float(m.W[item["position"], column]) * m.x[column]
+            assert m.inputs[feature["tensor"]][tuple(feature["index"])] == feature["x"]
+        for share in item["biases"]:
+            assert share["value"] == m.bias_by_node[share["node"]][item["position"]]
+
+
+def test_labels_and_rows() -> None:
+    m = linearize(mlp(), X, rows=[1])
+    (row,) = report(m, labels=["cat", "dog"])["rows"]
+    assert (row["output"], row["label"]) == (1, "dog")
+    (row,) = report(linearize(mlp(), X, rows=np.array([[1, -1]])))["rows"]
+    assert (row["output"], row["label"]) == (None, "combination 0")
+
+
+def test_a_loaded_map_has_a_report_but_for_its_program(tmp_path: Path) -> None:
+    m = linearize(mlp(), X).verify()
+    m.save(tmp_path / "map.npz")
+    one, two = report(m), report(AffineMap.load(tmp_path / "map.npz"))
+    assert two["kinks"] is two["map"]["status"] is None
+    for name in ("rows", "residual", "explained", "inputs", "outputs"):
+        assert one[name] == two[name]
+    linearize(mlp(), X).save(tmp_path / "bare.npz")
+    with pytest.raises(onnxlin.DetachedError, match="bound needs the linear program"):
+        report(AffineMap.load(tmp_path / "bare.npz"))
