@@ -1,1 +1,40 @@
 """What a person reads off a map."""
+
+from onnxlin.readings.contributions import (
+    Contributions,
+    Relative,
+    contributions,
+    margin,
+    mean,
+    relative,
+)
+from onnxlin.readings.layers import LiveUnits, between, layer, live_units
+from onnxlin.readings.ledger import BiasMap, Ledger, bias_maps, ledger
+from onnxlin.readings.spectrum import Norms, Spectrum, norms, spectrum
+from onnxlin.readings.spread import Spread, spread_bias
+from onnxlin.readings.structural import StructuralZero, structural_zero
+
+__all__ = [
+    "BiasMap",
+    "Contributions",
+    "Ledger",
+    "LiveUnits",
+    "Norms",
+    "Relative",
+    "Spectrum",
+    "Spread",
+    "StructuralZero",
+    "between",
+    "bias_maps",
+    "contributions",
+    "layer",
+    "ledger",
+    "live_units",
+    "margin",
+    "mean",
+    "norms",
+    "relative",
+    "spectrum",
+    "spread_bias",
+    "structural_zero",
+]
