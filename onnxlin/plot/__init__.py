@@ -1,5 +1,18 @@
 """Pictures of what a map says; needs matplotlib, an extra."""
 
 from onnxlin.plot.attribution import bars, heat_map, limit_of, series, smoothed
+from onnxlin.plot.evaluation import evaluation, margin_histogram
+from onnxlin.plot.grid import heat_map_grid
+from onnxlin.plot.ledger import ledger_bars
 
-__all__ = ["bars", "heat_map", "limit_of", "series", "smoothed"]
+__all__ = [
+    "bars",
+    "evaluation",
+    "heat_map",
+    "heat_map_grid",
+    "ledger_bars",
+    "limit_of",
+    "margin_histogram",
+    "series",
+    "smoothed",
+]

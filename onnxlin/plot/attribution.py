@@ -74,14 +74,14 @@ def heat_map(
     channels = plane.shape[0] if plane.ndim == 3 else 1
     plane = smoothed(plane.sum(axis=0) if plane.ndim == 3 else plane, smooth)
     limit = limit_of(plane, percentile)
-    shown = _unit(picture)
+    shown = unit_picture(picture)
     fig, panels = _panels(plane.shape, 1 if shown is None else 2)
     if shown is not None:
-        _show(panels[0], shown, "input")
+        show(panels[0], shown, "input")
     note = "W x per pixel" + (f", {channels} channels added up" if channels > 1 else "")
     note += f"\nsmoothed for the eye: Gaussian, sigma {smooth:g} px" if smooth else ""
-    _show(panels[-1], _over(plane / limit, _grey(shown)), note)
-    _colour_bar(fig, panels[-1], plane, limit, percentile)
+    show(panels[-1], over(plane / limit, grey_of(shown)), note)
+    colour_bar(fig, panels[-1], plane, limit, percentile)
     finish(fig, title, path)
 
 
@@ -107,7 +107,7 @@ def series(
     panels[-1].set_xlabel("position")
     panels[-1].xaxis.get_major_locator().set_params(integer=True)
     fig.align_ylabels(panels)
-    _colour_bar(fig, panels, values, limit, PERCENTILE)
+    colour_bar(fig, panels, values, limit, PERCENTILE)
     finish(fig, title, path)
 
 
@@ -176,7 +176,7 @@ def _line(ax: Axes, signal: Array, values: Array, limit: float) -> None:
     ax.margins(x=0.01)
 
 
-def _unit(picture: Array | None) -> Array | None:
+def unit_picture(picture: Array | None) -> Array | None:
     """Bring a picture to (height, width, 3), 0 to 1."""
     if picture is None:
         return None
@@ -186,7 +186,7 @@ def _unit(picture: Array | None) -> Array | None:
     return np.clip(np.broadcast_to(planes, (*planes.shape[:2], 3)), 0, 1)
 
 
-def _grey(picture: Array | None) -> Array | None:
+def grey_of(picture: Array | None) -> Array | None:
     """Luma, lifted towards white."""
     if picture is None:
         return None
@@ -201,7 +201,7 @@ def _colours(ratios: Array) -> Array:
     return found
 
 
-def _over(ratios: Array, grey: Array | None) -> Array:
+def over(ratios: Array, grey: Array | None) -> Array:
     """Multiply the colours with the lifted grey picture: white lets it through, colours stay."""
     colours = _colours(ratios)[..., :3]
     if grey is None:
@@ -220,7 +220,8 @@ def _panels(shape: tuple[int, ...], count: int) -> tuple[Figure, list[Axes]]:
     return fig, list(fig.subplots(1, count, squeeze=False)[0])
 
 
-def _show(ax: Axes, pixels: Array, note: str) -> None:
+def show(ax: Axes, pixels: Array, note: str) -> None:
+    """Draw pixels without ticks, under a small title."""
     # Nearest keeps the pixels of a digit crisp; a photo has more pixels than the panel needs.
     ax.imshow(pixels, interpolation="nearest")
     ax.set_title(note, fontsize=9, color=INK)
@@ -230,9 +231,10 @@ def _show(ax: Axes, pixels: Array, note: str) -> None:
     ax.spines[:].set_linewidth(0.6)
 
 
-def _colour_bar(
+def colour_bar(
     fig: Figure, panels: Axes | list[Axes], values: Array, limit: float, percentile: float
 ) -> None:
+    """Say what the colours of one or several panels mean, and where they end."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 

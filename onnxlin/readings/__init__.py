@@ -8,6 +8,7 @@ from onnxlin.readings.contributions import (
     mean,
     relative,
 )
+from onnxlin.readings.evaluate import Evaluation, evaluate
 from onnxlin.readings.layers import LiveUnits, between, layer, live_units
 from onnxlin.readings.ledger import BiasMap, Ledger, bias_maps, ledger
 from onnxlin.readings.spectrum import Norms, Spectrum, norms, spectrum
@@ -17,6 +18,7 @@ from onnxlin.readings.structural import StructuralZero, structural_zero
 __all__ = [
     "BiasMap",
     "Contributions",
+    "Evaluation",
     "Ledger",
     "LiveUnits",
     "Norms",
@@ -27,6 +29,7 @@ __all__ = [
     "between",
     "bias_maps",
     "contributions",
+    "evaluate",
     "layer",
     "ledger",
     "live_units",

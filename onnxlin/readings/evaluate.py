@@ -25,35 +25,43 @@ PRODUCTS = ("Gemm", "MatMul")
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """N instances with C classes each: ``y = Wx + b``, and ``b = sum of by_node``.
+    """N instances with C classes each: ``y = Wx + b``, and who owns the margins.
 
     Parameters
     ----------
-    y, Wx : array (N, C)
-        F(x) as onnxruntime computed it, and W x.
-    by_node : {node name: array (N, C)}
-        Shares of b.
+    y, Wx, b : array (N, C)
+        F(x) as onnxruntime computed it, W x, and b.
     labels : integer array (N,) or None
         The true classes, where given.
+    margins : {part: array (N,)}
+        F of the target less that of its rival: "W x", then the share of every node's bias, summing
+        to ``margin``.
     """
 
     y: Array
     Wx: Array
-    by_node: dict[str, Array]
+    b: Array
     labels: Array | None
+    margins: dict[str, Array]
 
     def __len__(self) -> int:
         return len(self.y)
 
     @property
-    def b(self) -> Array:
-        """``(N, C)``."""
-        return sum(self.by_node.values(), start=np.zeros(self.y.shape))
-
-    @property
     def target(self) -> Array:
         """The class that counts as right, ``(N,)``: the label, or else what the model says."""
-        found: Array = self.y.argmax(axis=1) if self.labels is None else self.labels
+        return target_of(self.y, self.labels)
+
+    @property
+    def rival(self) -> Array:
+        """The strongest class beside the target, ``(N,)``."""
+        return rival_of(self.y, self.target)
+
+    @property
+    def margin(self) -> Array:
+        """F of the target less that of its rival, ``(N,)``; negative where the model is wrong."""
+        at = np.arange(len(self))
+        found: Array = self.y[at, self.target] - self.y[at, self.rival]
         return found
 
     @property
@@ -70,39 +78,30 @@ class Evaluation:
         return float((values.argmax(axis=1) == self.target).mean()) if len(self) else float("nan")
 
     @property
-    def rival(self) -> Array:
-        """The strongest class beside the target, ``(N,)``."""
-        others = self.y.astype(np.float64)
-        others[np.arange(len(self)), self.target] = -np.inf
-        found: Array = others.argmax(axis=1)
-        return found
-
-    @property
-    def margins(self) -> dict[str, Array]:
-        """``F`` of the target less that of its rival, (N,), and its parts: W x, then every node.
-
-        ``margins["all"]`` is the sum of all others, up to rounding.
-        """
-        parts = {"all": self.y, "W x": self.Wx, **self.by_node}
-        return {name: self._margin(values) for name, values in parts.items()}
-
-    def _margin(self, values: Array) -> Array:
-        at = np.arange(len(self))
-        found: Array = values[at, self.target] - values[at, self.rival]
-        return found
-
-    @property
     def owned(self) -> dict[str, float]:
         """Share of the mean margin that W x and each node's bias own: fractions that sum to 1.
 
         Negative where a part works against the target on average. NaN where the mean margin is 0.
         """
-        margins = self.margins
-        whole = float(margins.pop("all").mean()) if len(self) else 0.0
+        whole = float(self.margin.mean()) if len(self) else 0.0
         return {
             name: float(part.mean()) / whole if whole else float("nan")
-            for name, part in margins.items()
+            for name, part in self.margins.items()
         }
+
+
+def target_of(y: Array, labels: Array | None) -> Array:
+    """Class that counts as right."""
+    found: Array = y.argmax(axis=-1) if labels is None else labels
+    return found
+
+
+def rival_of(y: Array, target: Array) -> Array:
+    """Strongest class beside the target."""
+    others = y.astype(np.float64)
+    others[np.arange(len(y)), target] = -np.inf
+    found: Array = others.argmax(axis=1)
+    return found
 
 
 def evaluate(
@@ -137,26 +136,45 @@ def evaluate(
     Raises
     ------
     InputError
-        The labels do not fit, or there is only one class.
+        The labels do not fit, or there are fewer than two classes.
     ResidualError
 
     Source: the table of Wang, Zhou, Bilmes, Bias Also Matters, ICML 2019: test all, only wx, only
     b.
     """
-    count = len(instances(xs, lin.graph.inputs))
-    known = None if labels is None else _labels(labels, count)
-    found: list[tuple[Array, Array, dict[str, Array]]] = []
+    given = instances(xs, lin.graph.inputs)
+    known = None if labels is None else _labels(labels, len(given))
+    found: list[Found] = []
     for m in _verified(lin.map(xs, engine=engine)):
-        found.append((m.y, m.Wx, dict(m.bias_by_node)))
+        label = None if known is None else known[len(found) : len(found) + 1]
+        found.append(_of_one(m, label))
         if progress is not None:
-            progress(len(found), count)
-    evaluation = _stacked(found, known)
-    if known is not None and len(evaluation) and known.max(initial=0) >= evaluation.y.shape[1]:
+            progress(len(found), len(given))
+    return _stacked(found, known)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What is kept of one map."""
+
+    y: Array
+    Wx: Array
+    b: Array
+    margin: dict[str, float]
+
+
+def _of_one(m: AffineMap, label: Array | None) -> Found:
+    y = m.y[None]
+    if y.size < 2 or (label is not None and label[0] >= y.size):
+        asked = "" if label is None else f", and label {label[0]} was given"
         raise InputError(
-            f"Label {known.max()} is no class: the model has {evaluation.y.shape[1]} outputs, "
-            f"0 to {evaluation.y.shape[1] - 1}."
+            f"The model has {y.size} outputs here{asked}; evaluating takes two classes or more, "
+            "numbered from 0."
         )
-    return evaluation
+    target = target_of(y, label)
+    a, b = int(target[0]), int(rival_of(y, target)[0])
+    shares = {name: float(share[a] - share[b]) for name, share in m.bias_by_node.items()}
+    return Found(m.y, m.Wx, m.b, {"W x": float(m.Wx[a] - m.Wx[b]), **shares})
 
 
 def _labels(labels: npt.ArrayLike, count: int) -> Array:
@@ -169,22 +187,22 @@ def _labels(labels: npt.ArrayLike, count: int) -> Array:
     return found.astype(np.int64)
 
 
-def _stacked(
-    found: list[tuple[Array, Array, dict[str, Array]]], labels: Array | None
-) -> Evaluation:
+def _stacked(found: list[Found], labels: Array | None) -> Evaluation:
     """Put instances together; a node that brings nothing in at some of them has 0 there."""
-    sizes = {len(y) for y, _, _ in found}
-    if len(sizes) > 1 or min(sizes, default=2) < 2:
+    sizes = {len(each.y) for each in found}
+    if len(sizes) > 1:
         raise InputError(
-            f"The instances have {sorted(sizes)} outputs; evaluating needs the same number of "
-            "classes for all of them, two or more."
+            f"The instances have {sorted(sizes)} outputs; evaluating needs the same classes for "
+            "all of them."
         )
-    nodes = dict.fromkeys(name for _, _, shares in found for name in shares)
-    empty = np.zeros((0, 2))
-    y, Wx = (np.array([each[i] for each in found]) if found else empty for i in (0, 1))
-    zero = np.zeros(y.shape[1])
-    by_node = {n: np.array([shares.get(n, zero) for _, _, shares in found]) for n in nodes}
-    return Evaluation(y, Wx, by_node, labels)
+    size = sizes.pop() if sizes else 2
+    y, Wx, b = (
+        np.array([getattr(each, name) for each in found]).reshape(len(found), size)
+        for name in ("y", "Wx", "b")
+    )
+    names = dict.fromkeys(name for each in found for name in each.margin)
+    margins = {name: np.array([each.margin.get(name, 0.0) for each in found]) for name in names}
+    return Evaluation(y, Wx, b, labels, margins)
 
 
 def _verified(maps: Iterator[AffineMap]) -> Iterator[AffineMap]:
@@ -214,8 +232,8 @@ def _least_charge(m: AffineMap) -> float:
     are counted. In products the shapes decide it.
     """
     program = m._made_from("evaluate()").program
-    if program.constants or not program.steps:
-        return 0.0
+    if program.constants or set(program.outputs) & set(program.inputs):
+        return 0.0  # parts of these rows pass through no step
     unit = unit_roundoff(program.dtype)
     ends = [s for s in program.steps if s.bias is not None or _reads(s, program.inputs)]
     # The computed bound is itself rounded, by far less than this.
