@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from onnxlin.cli import check, explain, ops, verify
+from onnxlin.cli import check, evaluate, explain, ops, verify
 from onnxlin.cli.options import parser
 from onnxlin.cli.show import Screen
 from onnxlin.errors import OnnxlinError, ResidualError
 
 COMMANDS: dict[str, Callable[[Any, Screen], int]] = {
     "explain": explain.run,
+    "evaluate": evaluate.run,
     "check": check.run,
     "verify": verify.run,
     "ops": ops.run,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from onnxlin.affine_map import AffineMap
 from onnxlin.errors import OptionError
 from onnxlin.graph import Array
 from onnxlin.inputs import Given
-from onnxlin.readings.summary import contributions
 
 SHORTEST_SERIES = 8
 
@@ -29,8 +29,14 @@ class Drawing:
     smooth: float
 
 
-def write(m: AffineMap, given: Given, explained: list[dict[str, Any]], options: Any) -> list[str]:
-    """Write a picture for each explained row and the map; return the paths."""
+def write(
+    m: AffineMap,
+    given: Given,
+    explained: list[dict[str, Any]],
+    values: Mapping[int, Array],
+    options: Any,
+) -> list[str]:
+    """Write a picture of each explained row's values and the map; return the paths."""
     prefix = _prefix(options.out, options.input)
     archive = Path(f"{prefix}.npz")
     _protect(archive, options.input)
@@ -42,7 +48,7 @@ def write(m: AffineMap, given: Given, explained: list[dict[str, Any]], options: 
             _protect(path, options.input)
             title = _title(item, m, options)
             drawing = Drawing(title, path, options.smooth)
-            _draw(m, contributions(m, item["position"]), given, drawing)
+            _draw(m, values[item["position"]], given, drawing)
             item["picture"] = str(path)
             written.append(str(path))
         m.save(archive)
@@ -77,6 +83,14 @@ def _slug(item: dict[str, Any]) -> str:
 def _title(item: dict[str, Any], m: AffineMap, options: Any) -> str:
     i = item["position"]
     stem, model = Path(options.input).name, Path(options.model).name
+    against = item["baseline"]
+    if against is not None:
+        rest = against["map_at_baseline"]
+        return (
+            f"{model} on {stem} against {Path(options.baseline).name}: output {item['label']}\n"
+            f"F(x) = {m.y[i]:#.4g} = W (x - x0) + (W x0 + b) = {against['difference']:#.4g} "
+            f"{'-' if rest < 0 else '+'} {abs(rest):#.4g}"
+        )
     return (
         f"{model} on {stem}: output {item['label']}\n"
         f"F(x) = {m.y[i]:#.4g} = W x + b = {m.Wx[i]:#.4g} {'-' if m.b[i] < 0 else '+'} "

@@ -53,6 +53,8 @@ def ledger_bars(
     ax.axvline(0, color=INK, linewidth=0.8)
     ax.use_sticky_edges = False
     ax.margins(x=0.12, y=0.04)
+    if (ends >= 0).all():
+        ax.set_xlim(left=0)
     ax.set_xlabel("W x, then what each bias adds (red) or takes away (blue), up to F(x)")
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)

@@ -36,6 +36,8 @@ class Evaluation:
     margins : {part: array (N,)}
         F of the target less that of its rival: "W x", then the share of every node's bias, summing
         to ``margin``.
+    residual : array (N,)
+        Largest residual of each instance; every one is within its bound.
     """
 
     y: Array
@@ -43,6 +45,7 @@ class Evaluation:
     b: Array
     labels: Array | None
     margins: dict[str, Array]
+    residual: Array
 
     def __len__(self) -> int:
         return len(self.y)
@@ -161,6 +164,7 @@ class Found:
     Wx: Array
     b: Array
     margin: dict[str, float]
+    residual: float
 
 
 def _of_one(m: AffineMap, label: Array | None) -> Found:
@@ -174,7 +178,8 @@ def _of_one(m: AffineMap, label: Array | None) -> Found:
     target = target_of(y, label)
     a, b = int(target[0]), int(rival_of(y, target)[0])
     shares = {name: float(share[a] - share[b]) for name, share in m.bias_by_node.items()}
-    return Found(m.y, m.Wx, m.b, {"W x": float(m.Wx[a] - m.Wx[b]), **shares})
+    margin = {"W x": float(m.Wx[a] - m.Wx[b]), **shares}
+    return Found(m.y, m.Wx, m.b, margin, float(m.residual.max()))
 
 
 def _labels(labels: npt.ArrayLike, count: int) -> Array:
@@ -202,7 +207,7 @@ def _stacked(found: list[Found], labels: Array | None) -> Evaluation:
     )
     names = dict.fromkeys(name for each in found for name in each.margin)
     margins = {name: np.array([each.margin.get(name, 0.0) for each in found]) for name in names}
-    return Evaluation(y, Wx, b, labels, margins)
+    return Evaluation(y, Wx, b, labels, margins, np.array([each.residual for each in found]))
 
 
 def _verified(maps: Iterator[AffineMap]) -> Iterator[AffineMap]:
