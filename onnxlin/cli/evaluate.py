@@ -142,7 +142,8 @@ def _show(document: dict[str, Any], screen: Screen, count: int) -> None:
     for note in document["notes"]:
         screen.line(f"note    {note}")
     measure = _measure(document)
-    screen.heading(f"Is W x enough? {measure.capitalize()} of {document['classes']} classes")
+    named = measure[0].upper() + measure[1:]
+    screen.heading(f"Is W x enough? {named}, {document['classes']} classes")
     rows = [[SHOWN[part], percent(share)] for part, share in document["accuracy"].items()]
     screen.table(["part", measure], rows)
     whole, *parts = document["margins"]

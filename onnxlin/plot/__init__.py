@@ -1,9 +1,9 @@
 """Pictures of what a map says; needs matplotlib, an extra."""
 
 from onnxlin.plot.attribution import bars, heat_map, limit_of, series, smoothed
-from onnxlin.plot.evaluation import evaluation, margin_histogram
 from onnxlin.plot.grid import heat_map_grid
 from onnxlin.plot.ledger import ledger_bars
+from onnxlin.plot.margins import evaluation, margin_histogram
 
 __all__ = [
     "bars",

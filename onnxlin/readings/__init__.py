@@ -11,7 +11,7 @@ from onnxlin.readings.contributions import (
 from onnxlin.readings.evaluate import Evaluation, evaluate
 from onnxlin.readings.layers import LiveUnits, between, layer, live_units
 from onnxlin.readings.ledger import BiasMap, Ledger, bias_maps, ledger
-from onnxlin.readings.spectrum import Norms, Spectrum, norms, spectrum
+from onnxlin.readings.singular import Norms, Spectrum, norms, spectrum
 from onnxlin.readings.spread import Spread, spread_bias
 from onnxlin.readings.structural import StructuralZero, structural_zero
 

@@ -142,7 +142,7 @@ def test_baselines_that_do_not_fit() -> None:
     path, x = given("lenet5_mnist")
     lin = Linearizer(path)
     m = lin(x)
-    with pytest.raises(InputError, match="baseline has 3 entries, 0 of them not finite; .* 784"):
+    with pytest.raises(InputError, match=r"baseline has 3 entries, 0 of them not finite; .* 784"):
         relative(m, [1, 2, 3])
     with pytest.raises(InputError, match="784 of them not finite"):
         relative(m, np.nan)

@@ -90,7 +90,7 @@ def test_other_kinds_by_hand() -> None:
     text = GRAPH.format(n="2", more="", nodes="r = RandomNormalLike<seed=1.0>(x) y = Add(x, r)")
     assert set(ledger(linearize(model(text), np.ones(2))).by_kind) <= {"random draw", "constant"}
     constant = (
-        "g (float[2] x) => (float[2] y, float[1] z) <float[1] c = {4}> { y = Relu(x) z = Abs(c) }"  # noqa: E501
+        "g (float[2] x) => (float[2] y, float[1] z) <float[1] c = {4}> { y = Relu(x) z = Abs(c) }"
     )
     assert ledger(linearize(model(constant), np.ones(2))).by_node["z"].tolist() == [0, 0, 4]
 
@@ -192,9 +192,8 @@ def test_what_no_feature_moves_is_the_rest() -> None:
 
 
 def test_at_zero_the_coefficients_decide() -> None:
-    text = GRAPH.format(
-        n="1", more="float[2,1] w = {1, -3}, float[1] c = {8}", nodes="h = MatMul(x, w) y = Add(h, c)"
-    )  # fmt: skip
+    more = "float[2,1] w = {1, -3}, float[1] c = {8}"
+    text = GRAPH.format(n="1", more=more, nodes="h = MatMul(x, w) y = Add(h, c)")
     found = spread_bias(linearize(model(text), np.zeros(2)))
     np.testing.assert_allclose(found.values, [[2, 6]])
 
