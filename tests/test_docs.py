@@ -6,7 +6,7 @@ import re
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCKS = [
     pytest.param(block, id=f"{page.name}-{i}")
     for page in PAGES
@@ -21,16 +21,32 @@ def test_there_are_blocks_to_run():
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_block_runs(block, monkeypatch):
+def test_block_runs(block, monkeypatch, tmp_path):
+    """In a folder of its own; a picture that it writes is the one that the page shows."""
     import onnxlin
 
-    monkeypatch.chdir(ROOT)
+    if "PIL" in block:
+        pytest.importorskip("PIL")
+        pytest.importorskip("matplotlib")
+    (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
+    monkeypatch.chdir(tmp_path)
     before = dict(onnxlin.RULES)
     try:
         exec(compile(block, "block", "exec"), {"__name__": "block"})
     finally:
         onnxlin.RULES.clear()
         onnxlin.RULES.update(before)
+    for made in tmp_path.glob("*.png"):
+        shown = ROOT / "docs" / "images" / made.name
+        if shown.exists():
+            assert size(made) == size(shown), f"{made.name} has changed: put the new one there"
+
+
+def size(png):
+    """Width and height."""
+    image = pytest.importorskip("PIL.Image")
+    with image.open(png) as picture:
+        return picture.size
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

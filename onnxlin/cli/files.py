@@ -27,6 +27,7 @@ class Drawing:
     title: str
     path: Path
     smooth: float
+    what: str
 
 
 def write(
@@ -47,7 +48,8 @@ def write(
             path = Path(f"{prefix}.{_slug(item)}.png")
             _protect(path, options.input)
             title = _title(item, m, options)
-            drawing = Drawing(title, path, options.smooth)
+            what = "W x" if item["baseline"] is None else "W (x - x0)"
+            drawing = Drawing(title, path, options.smooth, what)
             _draw(m, values[item["position"]], given, drawing)
             item["picture"] = str(path)
             written.append(str(path))
@@ -100,17 +102,18 @@ def _title(item: dict[str, Any], m: AffineMap, options: Any) -> str:
 
 def _draw(m: AffineMap, values: Array, given: Given, how: Drawing) -> None:
     """Choose the kind of picture that suits x."""
+    labels: Any = {"title": how.title, "path": how.path, "what": how.what}
     if given.geometry is not None and given.tensor in m.inputs:
         part = values[m.columns_of[given.tensor]]
         shown = _seen(m.inputs[given.tensor], given)
         plane = given.geometry.to_picture(part)
-        plot.heat_map(plane, shown, title=how.title, path=how.path, smooth=how.smooth)
+        plot.heat_map(plane, shown, smooth=how.smooth, **labels)
         return
     shape = _series(m)
     if shape is not None:
-        plot.series(values.reshape(shape), m.x.reshape(shape), title=how.title, path=how.path)
+        plot.series(values.reshape(shape), m.x.reshape(shape), **labels)
         return
-    plot.bars(values, _names(m, given), title=how.title, path=how.path)
+    plot.bars(values, _names(m, given), **labels)
 
 
 def _seen(tensor: Array, given: Given) -> Array:

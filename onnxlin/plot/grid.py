@@ -32,6 +32,7 @@ def heat_map_grid(
     path: Path,
     smooth: float = 0.0,
     percentile: float = PERCENTILE,
+    key: str = "W x: red raises the output, blue lowers it",
 ) -> None:
     """Write a heat map for each of several rows; the colours mean the same in all of them.
 
@@ -48,6 +49,8 @@ def heat_map_grid(
         Blur by so many pixels, for the eye; the title then says so.
     percentile : float
         Of ``|contribution|`` in all rows together at which the colours end.
+    key : str
+        What red and blue mean.
     """
     planes = [_plane(value, smooth) for value in values]
     if not planes or len(planes) != len(titles) or len({plane.shape for plane in planes}) > 1:
@@ -73,7 +76,7 @@ def heat_map_grid(
         show(ax, pixels, name)
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
-    colour_bar(fig, axes, together, limit, percentile)
+    colour_bar(fig, axes, together, key=key, limit=limit, percentile=percentile)
     blurred = f"\nsmoothed for the eye: Gaussian, sigma {smooth:g} px" if smooth else ""
     finish(fig, title + blurred, path)
 

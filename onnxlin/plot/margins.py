@@ -121,9 +121,12 @@ def _owners(ax: Axes, owned: Mapping[str, float], count: int) -> None:
     _plain(ax)
 
 
-def _short(name: str, most: int = 32) -> str:
-    """Keep the end of a long node name: that is where names differ."""
-    return name if len(name) <= most else "..." + name[3 - most :]
+def _short(name: str, most: int = 36) -> str:
+    """Keep both ends of a long node name: that is where names differ."""
+    if len(name) <= most:
+        return name
+    half = (most - 3) // 2
+    return f"{name[:half]}...{name[-half:]}"
 
 
 def _plain(ax: Axes) -> None:
