@@ -24,6 +24,7 @@ from onnxlin.readings.identity import (
 )
 from onnxlin.seeds import Seeds
 
+LARGE = 2**24  # entries of W that are brought to float64 at once
 Baseline = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
 
@@ -182,7 +183,7 @@ def relative(
         m.shapes[0],
         None if lin is None else seeds.apply(m.rows.apply(_run(m, lin, start))),
     )
-    size = size_of(seeds, np.abs(m.W).astype(np.float64) @ np.abs(start))
+    size = size_of(seeds, m._by_rows(lambda W: np.abs(W) @ np.abs(start)))
     _require(m, seeds, found, "sum of W (x - x0) + (W x0 + b) against F(x)", 2 * size)
     return found
 
@@ -196,9 +197,13 @@ def _of_seeds(m: AffineMap, seeds: Seeds) -> Contributions:
 
 
 def _rows_of_w(m: AffineMap, seeds: Seeds) -> Array:
+    """Chosen rows of W in float64; of a large W only the rows that enter, a few at a time."""
     if seeds.matrix is None:
         return seeds.apply(m.W).astype(np.float64)
-    found: Array = seeds.matrix @ m.W.astype(np.float64)
+    found = np.zeros((len(seeds), len(m.x)))
+    (used,) = np.nonzero(seeds.matrix.any(axis=0))
+    for rows in np.array_split(used, max(len(used) * len(m.x) // LARGE, 1)):
+        found += seeds.matrix[:, rows] @ m.W[rows].astype(np.float64)
     return found
 
 
