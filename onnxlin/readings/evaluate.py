@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from onnxlin.affine_map import AffineMap
+from onnxlin.engines.forward import push
 from onnxlin.errors import InputError
 from onnxlin.feeds import Instance, instances
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
-from onnxlin.program import Step
-from onnxlin.readings.identity import allowed, chosen, require_equal
-from onnxlin.rounding import gamma, unit_roundoff
+from onnxlin.readings.floor import verified
 
 Progress = Callable[[int, int], None]
 PARTS = ("all", "W x", "b")
-PRODUCTS = ("Gemm", "MatMul")
+# Entries of W beyond which only the margin's row is formed, beside one tangent sweep for W x.
+LARGE = 2**21
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +133,9 @@ def evaluate(
     -------
     Evaluation
         Every instance has been held against the run: its W x + b equals F(x) within the bound of
-        docs/exactness.md. Exact at each x.
+        docs/exactness.md. Exact at each x. Where W has more than two million entries it is not
+        formed: the margin's row is held against the run, and W x of the classes is one tangent
+        sweep.
 
     Raises
     ------
@@ -147,10 +148,16 @@ def evaluate(
     """
     given = instances(xs, lin.graph.inputs)
     known = None if labels is None else _labels(labels, len(given))
+    large = bool(given) and _is_large(lin, given[0])
+    labelled = [None] * len(given) if known is None else list(known[:, None])
+    maps = (
+        (_margin_alone(lin, x, label, engine) for x, label in zip(given, labelled, strict=True))
+        if large
+        else lin.map(xs, engine=engine)
+    )
     found: list[Found] = []
-    for m in _verified(lin.map(xs, engine=engine)):
-        label = None if known is None else known[len(found) : len(found) + 1]
-        found.append(_of_one(m, label))
+    for m in verified(maps):
+        found.append(_of_margin(m) if large else _of_one(m, labelled[len(found)]))
         if progress is not None:
             progress(len(found), len(given))
     return _stacked(found, known)
@@ -168,18 +175,50 @@ class Found:
 
 
 def _of_one(m: AffineMap, label: Array | None) -> Found:
-    y = m.y[None]
+    """Read a map of all rows."""
+    a, b = _pair(m.y, label)
+    shares = {name: float(share[a] - share[b]) for name, share in m.bias_by_node.items()}
+    margin = {"W x": float(m.Wx[a] - m.Wx[b]), **shares}
+    return Found(m.y, m.Wx, m.b, margin, float(m.residual.max()))
+
+
+def _is_large(lin: Linearizer, x: Instance) -> bool:
+    """Whether all rows of W are too much for one instance."""
+    if isinstance(x, Mapping):
+        columns = sum(np.size(value) for name, value in x.items() if name in lin.section.inputs)
+    else:
+        columns = np.size(x)
+    return columns * sum(value.size for value in lin.run(x).values()) > LARGE
+
+
+def _margin_alone(lin: Linearizer, x: Instance, label: Array | None, engine: str) -> AffineMap:
+    """Linearise the one row that the margin is."""
+    y = np.concatenate([value.ravel().astype(np.float64) for value in lin.run(x).values()])
+    row = np.zeros((1, len(y)))
+    row[0, list(_pair(y, label))] = 1, -1
+    return lin(x, row, engine)
+
+
+def _of_margin(m: AffineMap) -> Found:
+    """Read a map of the margin's row; W x of all classes is one tangent sweep of its program."""
+    program = m._made_from("evaluate()").program
+    Wx = push(program, m.x[None].astype(program.dtype))[0].astype(np.float64)
+    y = np.concatenate([value.ravel().astype(np.float64) for value in m.outputs.values()])
+    shares = {name: float(share[0]) for name, share in m.bias_by_node.items()}
+    b = program.output(program.forward(m.x)) - Wx
+    return Found(y, Wx, b, {"W x": float(m.Wx[0]), **shares}, float(m.residual.max()))
+
+
+def _pair(y: Array, label: Array | None) -> tuple[int, int]:
+    """Which class counts as right, and its strongest rival."""
     if y.size < 2 or (label is not None and label[0] >= y.size):
         asked = "" if label is None else f", and label {label[0]} was given"
         raise InputError(
             f"The model has {y.size} outputs here{asked}; evaluating takes two classes or more, "
             "numbered from 0."
         )
-    target = target_of(y, label)
-    a, b = int(target[0]), int(rival_of(y, target)[0])
-    shares = {name: float(share[a] - share[b]) for name, share in m.bias_by_node.items()}
-    margin = {"W x": float(m.Wx[a] - m.Wx[b]), **shares}
-    return Found(m.y, m.Wx, m.b, margin, float(m.residual.max()))
+    target = target_of(y[None], label)
+    return int(target[0]), int(rival_of(y[None], target)[0])
 
 
 def _labels(labels: npt.ArrayLike, count: int) -> Array:
@@ -208,48 +247,3 @@ def _stacked(found: list[Found], labels: Array | None) -> Evaluation:
     names = dict.fromkeys(name for each in found for name in each.margin)
     margins = {name: np.array([each.margin.get(name, 0.0) for each in found]) for name in names}
     return Evaluation(y, Wx, b, labels, margins, np.array([each.residual for each in found]))
-
-
-def _verified(maps: Iterator[AffineMap]) -> Iterator[AffineMap]:
-    """Pass maps on whose residual is within its bound; raise at the first that is past it.
-
-    The bound itself takes another sweep. A floor of it costs nothing: the size of every path into
-    a row is charged the roundings of at least one step, so ``bound >= least * (1 - TINY / scale)``.
-    Only residuals past that floor need the bound as it is.
-    """
-    floor: float | None = None
-    for m in maps:
-        if floor is None:
-            floor = _least_charge(m)
-        gap = np.abs(m.y - (m.Wx + m.b))
-        if not (gap <= floor * m.scale).all():
-            rows = chosen(m, None)
-            require_equal("W x + b against F(x)", m.Wx + m.b, m.y, allowed(m, rows))
-        yield m
-
-
-def _least_charge(m: AffineMap) -> float:
-    """The smallest factor that a step which reads an input, or has a bias, is charged with.
-
-    Such a step i is charged ``|G_i| factor_i (|A_i| |z_i| + |b_i|)`` (docs/exactness.md). Summed
-    over these steps alone, ``|G| (|A| |z| + |b|)`` is at least ``|W| |x|`` + the sum of ``|bias
-    shares|``, which is the scale. What a step adds up may change with x: then only two roundings
-    are counted. In products the shapes decide it.
-    """
-    program = m._made_from("evaluate()").program
-    if program.constants or set(program.outputs) & set(program.inputs):
-        return 0.0  # parts of these rows pass through no step
-    unit = unit_roundoff(program.dtype)
-    ends = [s for s in program.steps if s.bias is not None or _reads(s, program.inputs)]
-    # The computed bound is itself rounded, by far less than this.
-    return 0.99 * min((gamma(_fewest(step), unit) for step in ends), default=0.0)
-
-
-def _reads(step: Step, names: Any) -> bool:
-    return any(name in names for name, _ in step.terms)
-
-
-def _fewest(step: Step) -> int:
-    fan = max((max(op.fan_in, op.fan_out) for _, op in step.terms), default=1)
-    steady = not step.varies or step.node.op_type in PRODUCTS
-    return 2 * fan + 2 * step.roundings if steady else 2

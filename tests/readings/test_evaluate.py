@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given as draw
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from onnxlin import AffineMap, InputError, Linearizer, ResidualError, linearize
 from onnxlin.affine_map import TINY
 from onnxlin.readings import evaluate
-from onnxlin.readings.evaluate import _least_charge
+from onnxlin.readings.floor import least_charge
 from onnxlin.readings.identity import UNIT
 from onnxlin.rounding import gamma
 from tests.graphs import Grown, graphs
@@ -87,7 +89,7 @@ def test_the_floor_is_below_the_bound_on_any_graph(grown: Grown, mode: str) -> N
     """What lets the bound go uncomputed never lets more through than the bound."""
     for dtype in (np.float32, np.float64):
         m = linearize(grown.model, grown.x, mode=mode, dtype=dtype)
-        floor = _least_charge(m)
+        floor = least_charge(m)
         assert (floor * (m.scale - TINY) <= m.bound * m.scale).all()
 
 
@@ -95,10 +97,10 @@ def test_the_floor_is_below_the_bound_on_any_graph(grown: Grown, mode: str) -> N
 def test_the_floor_of_one_instance_serves_the_others(name: str) -> None:
     lin = net(name)
     maps = list(lin.map(pictures("digit")))
-    floor = _least_charge(maps[0])
+    floor = least_charge(maps[0])
     assert floor > 0
     for m in maps:
-        assert floor == _least_charge(m)
+        assert floor == least_charge(m)
         assert (floor <= m.bound * (1 + gamma(4, UNIT))).all()
 
 
@@ -109,7 +111,7 @@ def test_a_planted_error_is_caught_at_the_bound(
     """Past the floor the bound itself decides: half of it passes, twice of it does not."""
     lin, xs = net("cnn_bn_mnist"), pictures("digit")[:1]
     (m,) = lin.map(xs)
-    assert (times * m.bound > _least_charge(m)).all()
+    assert (times * m.bound > least_charge(m)).all()
     off, right = times * (m.bound * m.scale).max(), AffineMap.b.fget
     if times < 1:
         off = times * (m.bound * m.scale).min()
@@ -119,6 +121,29 @@ def test_a_planted_error_is_caught_at_the_bound(
         return
     with pytest.raises(ResidualError, match=r"W x \+ b against F\(x\): row \d has .* against"):
         evaluate(lin, xs)
+
+
+@pytest.mark.parametrize("labels", [None, np.roll(np.arange(10), 3)])
+def test_a_large_map_gives_the_same_without_forming_w(
+    monkeypatch: pytest.MonkeyPatch, labels: np.ndarray | None
+) -> None:
+    lin, xs = net("cnn_bn_mnist"), pictures("digit")
+    whole = evaluate(lin, xs, labels)
+    monkeypatch.setattr(sys.modules["onnxlin.readings.evaluate"], "LARGE", 0)
+    rows = []
+    made = Linearizer.__call__
+    monkeypatch.setattr(Linearizer, "__call__", lambda *a: (rows.append(a[2]), made(*a))[1])
+    found = evaluate(lin, {"image": xs}, labels)
+    assert all(np.shape(row) == (1, 10) for row in rows)
+    assert found.accuracy == whole.accuracy
+    np.testing.assert_array_equal(found.y, whole.y)
+    np.testing.assert_array_equal(found.rival, whole.rival)
+    for i, m in enumerate(lin.map(xs)):
+        limit = 2 * m.bound * m.scale
+        assert (np.abs(found.Wx[i] - whole.Wx[i]) <= limit).all()
+        assert (np.abs(found.b[i] - whole.b[i]) <= 2 * limit).all()
+        for part, values in whole.margins.items():
+            assert abs(found.margins[part][i] - values[i]) <= limit.max()
 
 
 def test_labels_and_models_that_do_not_fit() -> None:
