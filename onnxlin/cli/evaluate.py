@@ -18,6 +18,7 @@ from onnxlin.linearizer import Linearizer
 from onnxlin.readings import Evaluation, evaluate
 from onnxlin.readings.summary import is_distribution
 
+NOTES = 3
 SHOWN = {"all": "F(x) = W x + b", "W x": "W x alone", "b": "b alone"}
 
 
@@ -137,8 +138,11 @@ def _measure(document: dict[str, Any]) -> str:
 def _show(document: dict[str, Any], screen: Screen, count: int) -> None:
     screen.line(f"model   {document['model']} ({document['nodes']} nodes), {document['mode']} mode")
     screen.line(f"data    {document['instances']:,} instances of {_named(document['data'])}")
-    for note in document["data_notes"]:
+    notes = document["data_notes"]
+    for note in notes[:NOTES]:
         screen.line(f"        {note}")
+    if len(notes) > NOTES:
+        screen.line(f"        and {len(notes) - NOTES} more such notes; --json has them")
     for note in document["notes"]:
         screen.line(f"note    {note}")
     measure = _measure(document)
@@ -149,8 +153,9 @@ def _show(document: dict[str, Any], screen: Screen, count: int) -> None:
     whole, *parts = document["margins"]
     right = "the right class" if document["labels"] else "the class that F(x) says"
     screen.heading(f"Who owns the margin of {right} over its strongest rival")
-    strongest = sorted(parts, key=lambda part: -abs(part["mean"]))[:count]
-    kept = [whole, *(part for part in parts if part in strongest)]
+    weight, *nodes = parts
+    strongest = sorted(nodes, key=lambda part: -abs(part["mean"]))[:count]
+    kept = [whole, weight, *(part for part in nodes if part in strongest)]
     screen.table(
         ["part", "mean", "of the mean", "lowest", "highest", "instances it works against"],
         [
@@ -165,8 +170,8 @@ def _show(document: dict[str, Any], screen: Screen, count: int) -> None:
             for part in kept
         ],
     )
-    if len(parts) > len(strongest):
-        screen.line(f"  {len(parts) - len(strongest)} smaller ones are left out; --top shows more")
+    if len(nodes) > len(strongest):
+        screen.line(f"  {len(nodes) - len(strongest)} smaller ones are left out; --top shows more")
     screen.line()
     screen.verdict(
         True,

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from onnxlin.affine_map import AffineMap
+from onnxlin.affine_map import TINY, AffineMap
 from onnxlin.errors import ResidualError, RowsError
 from onnxlin.graph import Array
-from onnxlin.rounding import gamma
+from onnxlin.rounding import gamma, unit_roundoff
 from onnxlin.seeds import Seeds, make_seeds
 
 UNIT = float(np.finfo(np.float64).eps) / 2
@@ -76,10 +76,56 @@ def allowed(m: AffineMap, rows: Seeds, *more: Array) -> Array:
     The map's own bound (docs/exactness.md), combined like the rows, and the float64 sums over
     the rows and over the features. ``more`` are further sizes (K,) that are summed likewise.
     """
+    return size_of(rows, m.bound * m.scale) + _summing(m, rows, *more)
+
+
+def _summing(m: AffineMap, rows: Seeds, *more: Array) -> Array:
     terms = len(m.x) + 2 * len(m.rows) + len(m.bias_by_node) + 4
-    summed = sum(more, start=size_of(rows, m.scale))
-    found: Array = size_of(rows, m.bound * m.scale) + gamma(terms, UNIT) * summed
+    found: Array = gamma(terms, UNIT) * sum(more, start=size_of(rows, m.scale))
     return found
+
+
+def floor(m: AffineMap) -> float:
+    """A part of ``bound`` that costs nothing: ``bound * scale >= floor * (scale - TINY)``.
+
+    Every step that reads an input, or has a bias, is charged with two roundings of the map's
+    precision at least: those steps alone add up to the scale (`onnxlin.readings.floor`). Outputs
+    that no step makes are charged with nothing.
+    """
+    if set(m.outputs) & {*m.inputs, *m.bias_by_node}:
+        return 0.0
+    # The computed bound is itself rounded, by far less than this.
+    return 0.99 * gamma(2, unit_roundoff(m.dtype))
+
+
+def require_f(
+    what: str, m: AffineMap, rows: Seeds, total: Array, *more: Array, beside: Array | float = 0.0
+) -> None:
+    """Raise unless sums equal F(x) within what rounding allows.
+
+    The bound takes a sweep of its own, so it is computed only where its floor is not enough.
+
+    Parameters
+    ----------
+    what : str
+        The sum, for the message.
+    m : AffineMap
+    rows : Seeds
+        Of the rows of the map.
+    total : array (K,)
+    more : arrays (K,)
+        Further sizes that were summed, see `allowed`.
+    beside : array (K,), optional
+        What else rounding may have added.
+
+    Raises
+    ------
+    ResidualError
+    """
+    y = rows.apply(m.y)
+    least = size_of(rows, floor(m) * np.maximum(m.scale - TINY, 0.0))
+    if not (np.abs(total - y) <= least + _summing(m, rows, *more) + beside).all():
+        require_equal(f"{what} against F(x)", total, y, allowed(m, rows, *more) + beside)
 
 
 def require_equal(what: str, found: Array, expected: Array, limit: Array) -> None:

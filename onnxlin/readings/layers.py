@@ -18,7 +18,7 @@ from onnxlin.graph import Array
 from onnxlin.layer import Layer
 from onnxlin.linearizer import Linearizer
 from onnxlin.program import Step
-from onnxlin.readings.identity import allowed, chosen, of_outputs, require_equal
+from onnxlin.readings.identity import chosen, of_outputs, require_f
 from onnxlin.rounding import first_departure
 
 
@@ -108,7 +108,7 @@ def between(
         memory=lin.memory,
     )
     m = part(x, rows, dtype=dtype)
-    require_equal("W x + b against F(x)", m.Wx + m.b, m.y, allowed(m, chosen(m, None)))
+    require_f("W x + b", m, chosen(m, None), m.Wx + m.b)
     return m
 
 
@@ -193,8 +193,7 @@ def live_units(m: AffineMap, rows: Any = None) -> list[LiveUnits]:
                     before = live.get((step.output, i), np.zeros(op.in_shape, bool))
                     live[step.output, i] = np.logical_or(before, reach)
         total[part] = W.astype(np.float64) @ m.x
-    expected = seeds.apply(m.y) - seeds.apply(m.b)
-    require_equal("W x of the sweep against F(x) - b", total, expected, allowed(m, seeds))
+    require_f("W x of the sweep, + b,", m, seeds, total + seeds.apply(m.b))
     return [
         _counted(step, i, live.get((step.output, i)))
         for step in origin.program.steps

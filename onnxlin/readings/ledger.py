@@ -17,10 +17,9 @@ from onnxlin.graph import Array
 from onnxlin.program import Step, finite
 from onnxlin.readings.identity import (
     UNIT,
-    allowed,
     chosen,
     of_outputs,
-    require_equal,
+    require_f,
     row_names,
 )
 from onnxlin.readings.kinds import KINDS, Kind, kinds_of
@@ -100,8 +99,7 @@ def ledger(m: AffineMap, rows: Any = None) -> Ledger:
         row_names(m, seeds),
     )
     total = seeds.apply(m.Wx) + found.shares.sum(axis=0)
-    limit = allowed(m, seeds)
-    require_equal("W x + shares of b against F(x)", total, seeds.apply(m.y), limit)
+    require_f("W x + shares of b", m, seeds, total)
     return found
 
 
@@ -172,8 +170,8 @@ def bias_maps(
         Wx[part] = W.astype(np.float64) @ m.x
     constants = constant_shares(origin.program, of_outputs(m, seeds), slice(None))
     total = Wx + shares + sum(constants.values(), start=np.zeros(len(seeds)))
-    limit = allowed(m, seeds) + gamma(_units(origin), UNIT) * sizes
-    require_equal("W x + bias maps against F(x)", total, seeds.apply(m.y), limit)
+    summing = gamma(_units(origin), UNIT) * sizes
+    require_f("W x + bias maps", m, seeds, total, beside=summing)
     return [
         BiasMap(s.node.name, s.output, kinds[s.node.name], np.concatenate(kept[s.output]))
         for s in origin.program.steps

@@ -16,10 +16,10 @@ from onnxlin.primitives import LinearMap
 from onnxlin.program import Step, finite, slices
 from onnxlin.readings.identity import (
     UNIT,
-    allowed,
     chosen,
     of_outputs,
     require_equal,
+    require_f,
     row_names,
 )
 from onnxlin.readings.ledger import weighed
@@ -94,9 +94,7 @@ def spread_bias(m: AffineMap, rows: Any = None) -> Spread:
     total = values.sum(axis=1) + rest
     lost += gamma(len(m.x) + 1, UNIT) * (np.abs(values).sum(axis=1) + np.abs(rest))
     require_equal("what is spread against what nodes brought in", total, entered, lost)
-    limit = allowed(m, seeds) + lost
-    Wx = seeds.apply(m.Wx)
-    require_equal("W x + spread b against F(x)", Wx + total, seeds.apply(m.y), limit)
+    require_f("W x + spread b", m, seeds, seeds.apply(m.Wx) + total, beside=lost)
     return Spread(values, rest, seeds.apply(m.b), row_names(m, seeds))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from onnxlin.affine_map import AffineMap
 from onnxlin.graph import Array
 from onnxlin.program import LinearProgram, Step, finite
-from onnxlin.readings.identity import allowed, chosen, require_equal
+from onnxlin.readings.identity import chosen, require_f
 
 # Their piece at t x is that at x for every t > 0.
 HOMOGENEOUS = frozenset(
@@ -88,8 +88,7 @@ def structural_zero(m: AffineMap) -> StructuralZero:
     bent = [step.node.name for step in steps if not _straight(step, origin.values)]
     found = StructuralZero(tuple(dict.fromkeys(biased)), tuple(dict.fromkeys(bent)))
     if found.holds:
-        rows = chosen(m, None)
-        require_equal("W x against F(x), b = 0 by structure", m.Wx, m.y, allowed(m, rows))
+        require_f("W x, b = 0 by structure,", m, chosen(m, None), m.Wx)
     return found
 
 

@@ -36,7 +36,7 @@ def test_evaluate_prints_what_a_person_asks_for(run, digits) -> None:
         "b alone",
         "Who owns the margin of the right class over its strongest rival",
         "/1/BatchNormalization",
-        "3 smaller ones are left out; --top shows more",
+        "2 smaller ones are left out; --top shows more",
         "PASS  W x + b equals F(x) within its bound at every instance",
         "wrote cnn_bn_mnist.evaluation.png",
     ):
@@ -97,6 +97,16 @@ def test_labels_may_be_class_names(run_json, run, fixtures) -> None:
     code, _, err = run("evaluate", model, *pair, "--labels", "l.txt")
     assert code == 1
     assert "'l.txt' has 1 labels, and the data 2 instances" in err
+
+
+def test_notes_on_many_pictures_are_cut_short(run, fixtures) -> None:
+    Path("sizes").mkdir()
+    with Image.open(fixtures / "digit_7.png") as picture:
+        for side in range(30, 36):
+            picture.resize((side, side)).save(f"sizes/{side}.png")
+    out = run("evaluate", fixtures / "mlp2_mnist.onnx", "sizes", "--no-files")[1]
+    assert "resized and centre-cropped 30 x 30 -> 28 x 28" in out
+    assert "and 4 more such notes; --json has them" in out
 
 
 def test_outputs_that_are_probabilities_are_noted(run_json, fixtures) -> None:

@@ -13,7 +13,7 @@ from onnxlin import AffineMap, InputError, Linearizer, ResidualError, linearize
 from onnxlin.affine_map import TINY
 from onnxlin.readings import evaluate
 from onnxlin.readings.floor import least_charge
-from onnxlin.readings.identity import UNIT
+from onnxlin.readings.identity import UNIT, floor
 from onnxlin.rounding import gamma
 from tests.graphs import Grown, graphs
 from tests.readings.nets import FIXTURES, pictures
@@ -89,19 +89,19 @@ def test_the_floor_is_below_the_bound_on_any_graph(grown: Grown, mode: str) -> N
     """What lets the bound go uncomputed never lets more through than the bound."""
     for dtype in (np.float32, np.float64):
         m = linearize(grown.model, grown.x, mode=mode, dtype=dtype)
-        floor = least_charge(m)
-        assert (floor * (m.scale - TINY) <= m.bound * m.scale).all()
+        for least in (least_charge(m), floor(m)):
+            assert (least * (m.scale - TINY) <= m.bound * m.scale).all()
 
 
 @pytest.mark.parametrize("name", ["lenet5_mnist", "cnn_bn_mnist", "resnet_mnist"])
 def test_the_floor_of_one_instance_serves_the_others(name: str) -> None:
     lin = net(name)
     maps = list(lin.map(pictures("digit")))
-    floor = least_charge(maps[0])
-    assert floor > 0
+    least = least_charge(maps[0])
+    assert least > floor(maps[0]) > 0
     for m in maps:
-        assert floor == least_charge(m)
-        assert (floor <= m.bound * (1 + gamma(4, UNIT))).all()
+        assert least == least_charge(m)
+        assert (least <= m.bound * (1 + gamma(4, UNIT))).all()
 
 
 @pytest.mark.parametrize("times", [0.5, 2.0])

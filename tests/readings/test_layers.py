@@ -166,5 +166,5 @@ def test_a_planted_error_is_caught() -> None:
     step = m.layers[0].step
     ((name, op),) = step.terms
     object.__setattr__(step, "terms", ((name, Sum.of(op, op)),))
-    with pytest.raises(ResidualError, match=r"W x of the sweep against F\(x\) - b: row"):
+    with pytest.raises(ResidualError, match=r"W x of the sweep, \+ b, against F\(x\): row"):
         live_units(m)

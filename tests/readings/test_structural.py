@@ -159,6 +159,6 @@ def test_a_planted_error_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     m = linearize(bias_free(), x)
     wrong = m.Wx + 2 * (m.bound * m.scale).max()
     monkeypatch.setattr(AffineMap, "Wx", property(lambda m: wrong))
-    with pytest.raises(ResidualError, match=r"W x against F\(x\), b = 0 by structure: row"):
+    with pytest.raises(ResidualError, match=r"W x, b = 0 by structure, against F\(x\): row"):
         structural_zero(m)
     assert not structural_zero(linearize(mlp(), X))
