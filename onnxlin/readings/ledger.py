@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -35,19 +36,31 @@ class Ledger:
     ----------
     nodes : tuple of str (n)
         Names of the nodes that bring in a bias; constant outputs under their own names.
-    kinds : tuple of str (n)
-        See `onnxlin.readings.kinds.MEANING`.
     shares : array (n, K)
         Signed.
     b : array (K,)
     rows : tuple of str (K)
+    kind_of : callable
+        Makes ``{node name: kind}``; the sums alone do without.
     """
 
     nodes: tuple[str, ...]
-    kinds: tuple[Kind, ...]
     shares: Array
     b: Array
     rows: tuple[str, ...]
+    kind_of: Callable[[], Mapping[str, Kind]] = field(repr=False)
+
+    @cached_property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Kind of each node, see `onnxlin.readings.kinds.MEANING`; needs the linear program.
+
+        Raises
+        ------
+        DetachedError
+            The map was loaded from a file.
+        """
+        found = self.kind_of()
+        return tuple(found.get(node, "constant") for node in self.nodes)
 
     @property
     def by_node(self) -> dict[str, Array]:
@@ -82,21 +95,20 @@ def ledger(m: AffineMap, rows: Any = None) -> Ledger:
 
     Raises
     ------
-    RowsError, DetachedError, ResidualError
+    RowsError, ResidualError
         The shares miss ``F(x) - W x`` by more than the map's own bound.
 
     Source: Srinivas and Fleuret, Full-Gradient Representation, NeurIPS 2019, for one node's share.
     """
     seeds = chosen(m, rows)
-    kinds = kinds_of(m._made_from("ledger()").program)
     by_node = {node: seeds.apply(share) for node, share in m.bias_by_node.items()}
     shares = np.array(list(by_node.values())).reshape(len(by_node), len(seeds))
     found = Ledger(
         tuple(by_node),
-        tuple(kinds.get(node, "constant") for node in by_node),
         shares,
         seeds.apply(m.b),
         row_names(m, seeds),
+        lambda: kinds_of(m._made_from("the kinds of a ledger").program),
     )
     total = seeds.apply(m.Wx) + found.shares.sum(axis=0)
     require_f("W x + shares of b", m, seeds, total)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given as draw
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from onnxlin import AffineMap, Linearizer, OptionError, ResidualError, linearize
+from onnxlin import AffineMap, DetachedError, Linearizer, OptionError, ResidualError, linearize
 from onnxlin.readings import bias_maps, ledger, spread_bias
 from onnxlin.readings.identity import UNIT, allowed, chosen
 from onnxlin.readings.kinds import KINDS, MEANING
@@ -93,6 +95,15 @@ def test_other_kinds_by_hand() -> None:
         "g (float[2] x) => (float[2] y, float[1] z) <float[1] c = {4}> { y = Relu(x) z = Abs(c) }"
     )
     assert ledger(linearize(model(constant), np.ones(2))).by_node["z"].tolist() == [0, 0, 4]
+
+
+def test_a_loaded_map_has_shares_and_no_kinds(tmp_path: Path) -> None:
+    m = linearize(mlp(), X).verify()
+    m.save(tmp_path / "m.npz")
+    found = ledger(AffineMap.load(tmp_path / "m.npz"))
+    np.testing.assert_array_equal(found.shares, ledger(m).shares)
+    with pytest.raises(DetachedError, match="the kinds of a ledger needs the linear program"):
+        found.by_kind  # noqa: B018
 
 
 def test_every_kind_is_explained() -> None:
