@@ -45,15 +45,30 @@ def test_there_are_blocks_to_run():
 
 @pytest.mark.usefixtures("_files_of_the_commands")
 @pytest.mark.parametrize("block", BLOCKS)
-def test_block_runs(block):
+def test_block_runs(block, tmp_path):
+    """In a folder of its own; a picture that it writes is the one that the page shows."""
     import onnxlin
 
+    if "PIL" in block:
+        pytest.importorskip("PIL")
+        pytest.importorskip("matplotlib")
     before = dict(onnxlin.RULES)
     try:
         exec(compile(block, "block", "exec"), {"__name__": "block"})
     finally:
         onnxlin.RULES.clear()
         onnxlin.RULES.update(before)
+    for made in tmp_path.glob("*.png"):
+        shown = ROOT / "docs" / "images" / made.name
+        if shown.exists():
+            assert size(made) == size(shown), f"{made.name} has changed: put the new one there"
+
+
+def size(png):
+    """Width and height."""
+    image = pytest.importorskip("PIL.Image")
+    with image.open(png) as picture:
+        return picture.size
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

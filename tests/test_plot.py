@@ -63,7 +63,7 @@ def test_limits_are_a_percentile_of_what_is_not_zero() -> None:
 def test_strong_entries_keep_the_colour_that_the_bar_gives_them() -> None:
     grey = np.zeros((1, 3))
     grey[:] = attribution.GREY_LOW
-    over = attribution._over(np.array([[-1.0, 0.0, 1.0]]), grey)
+    over = attribution.over(np.array([[-1.0, 0.0, 1.0]]), grey)
     np.testing.assert_allclose(over[0, 0], attribution._colours(np.array(-1.0))[:3])
     np.testing.assert_allclose(over[0, 2], attribution._colours(np.array(1.0))[:3])
     middle = attribution._colours(np.zeros(1))[0, :3]
@@ -82,7 +82,7 @@ def test_smoothing_keeps_the_sum_and_0_keeps_the_values() -> None:
 
 def test_the_title_says_what_was_smoothed_and_added_up(tmp_path, monkeypatch) -> None:
     notes = []
-    monkeypatch.setattr(attribution, "_show", lambda ax, image, note: notes.append(note))
+    monkeypatch.setattr(attribution, "show", lambda ax, image, note: notes.append(note))
     values = RNG.standard_normal((3, 8, 8))
     plot.heat_map(values, np.zeros((8, 8)), title="", path=tmp_path / "h.png", smooth=1.5)
     assert notes == [

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from onnxlin.cli import check, compile, explain, ops, regions, verify
+from onnxlin.cli import check, compile, evaluate, explain, ops, regions, verify
 from onnxlin.cli.options import parser
 from onnxlin.cli.show import Screen
 from onnxlin.errors import OnnxlinError, ResidualError
@@ -16,6 +16,7 @@ from onnxlin.errors import OnnxlinError, ResidualError
 COMMANDS: dict[str, Callable[[Any, Screen], int]] = {
     "explain": explain.run,
     "regions": regions.run,
+    "evaluate": evaluate.run,
     "check": check.run,
     "verify": verify.run,
     "compile": compile.run,

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from onnxlin.affine_map import AffineMap
-from onnxlin.cli import explain_text, exports, files, target
+from onnxlin.cli import baseline, explain_text, exports, files, target
 from onnxlin.cli.show import Screen
 from onnxlin.graph import Array
 from onnxlin.inputs import Given
 from onnxlin.linearizer import Linearizer
-from onnxlin.readings import reporting, summary
+from onnxlin.readings import ledger, reporting, structural_zero, summary
+from onnxlin.readings.kinds import MEANING
 
 PAST_BOUND = 4
 
@@ -38,11 +39,21 @@ def run(options: Any, screen: Screen) -> int:
         **_rows(m, labels, chances),
         "kinks": reporting.kinks(m, options.near),
     }
-    chosen = _explained(m, y, classes)
-    document["explained"] = [_explain(m, i, labels, given, options.top) for i in chosen]
+    # A map that is not the model explains nothing.
+    chosen = _explained(m, y, classes) if document["residual"]["pass"] else []
+    shown = baseline.shown(m, chosen, lin, options)
+    document["baseline"] = shown.about
+    document["structural_zero"] = _structure(m) if chosen else None
+    document["explained"] = [
+        {
+            **_explain(m, i, labels, given, values=shown.values[i], count=options.top),
+            "baseline": shown.rows[i],
+        }
+        for i in chosen
+    ]
     document["files"] = []
     if not options.no_files:
-        document["files"] = files.write(m, given, document["explained"], options)
+        document["files"] = files.write(m, given, document["explained"], shown.values, options)
     document["files"] += exports.write(m, options)
     document["seconds"] = round(time.perf_counter() - start, 3)
     screen.document(document)
@@ -102,21 +113,45 @@ def _explained(m: AffineMap, y: Array, classes: Sequence[int]) -> list[int]:
     return [place[output] for output in wanted if output in place]
 
 
+def _structure(m: AffineMap) -> dict[str, Any]:
+    """Whether b = 0 must hold."""
+    found = structural_zero(m)
+    return {
+        "holds": found.holds,
+        "integrated_gradients": found.is_integrated_gradients,
+        "text": str(found),
+    }
+
+
 def _explain(
-    m: AffineMap, position: int, labels: target.Labels, given: Given, count: int
+    m: AffineMap, position: int, labels: target.Labels, given: Given, *, values: Array, count: int
 ) -> dict[str, Any]:
-    """Return the strongest features and biases of one row."""
+    """Return the strongest features and biases of one row, and its b by kind."""
     features = [
         {**asdict(feature), "name": _name(feature, m, given), **_pixel(feature, given)}
-        for feature in summary.strongest_features(m, position, count)
+        for feature in summary.strongest_features(m, position, count, values)
     ]
-    biases = [asdict(share) for share in summary.strongest_biases(m, position, count)]
+    found = ledger(m, [position])
+    kind_of = dict(zip(found.nodes, found.kinds, strict=True))
+    biases = [
+        {**asdict(share), "kind": kind_of[share.node]}
+        for share in summary.strongest_biases(m, position, count)
+    ]
     return {
         "position": position,
         "output": reporting.output(m, position),
         "label": reporting.label(m, position, labels),
         "features": features,
         "biases": biases,
+        "kinds": [
+            {
+                "kind": kind,
+                "value": float(value[0]),
+                "nodes": found.kinds.count(kind),
+                "meaning": MEANING[kind],
+            }
+            for kind, value in found.by_kind.items()
+        ],
     }
 
 

@@ -15,8 +15,11 @@ def show(document: Document, screen: Screen, count: int) -> None:
     _prediction(document["prediction"], screen)
     _rows(document, screen, count)
     _residual(document, screen)
+    _structure(document["structural_zero"], screen)
     for explained in document["explained"]:
+        _baseline(explained, document, screen)
         _features(explained, document, screen)
+        _kinds(explained, screen)
         _biases(explained, screen)
     screen.line()
     for path in document["files"]:
@@ -114,11 +117,46 @@ def _residual(document: Document, screen: Screen) -> None:
     )
 
 
+def _structure(found: Document | None, screen: Screen) -> None:
+    if found is not None and found["holds"]:
+        screen.line(f"bias    {found['text']}")
+
+
+def _baseline(explained: Document, document: Document, screen: Screen) -> None:
+    """How a row splits against the baseline, and what the model itself says there."""
+    against = explained["baseline"]
+    if against is None:
+        return
+    x0 = document["baseline"]["x0"]
+    screen.heading(f"{_class(explained)} against the baseline x0 = {x0}")
+    rows: list[list[Cell]] = [
+        ["W (x - x0)", f"{against['difference']:+.5g}"],
+        ["W x0 + b, the map of x at x0", f"{against['map_at_baseline']:+.5g}"],
+    ]
+    if against["F_at_baseline"] is not None:
+        rows.append(["F(x0), the model at x0", f"{against['F_at_baseline']:+.5g}"])
+        rows.append(["F(x0) - (W x0 + b)", f"{against['gap']:+.5g}"])
+    screen.table(["", "value"], rows)
+
+
+def _kinds(explained: Document, screen: Screen) -> None:
+    """B by kind, where there is more than one."""
+    if len(explained["kinds"]) < 2:
+        return
+    screen.heading(f"The b of {_class(explained)} by kind")
+    rows = [
+        [kind["kind"], kind["nodes"], f"{kind['value']:+.5g}", kind["meaning"]]
+        for kind in explained["kinds"]
+    ]
+    screen.table(["kind", "nodes", "b", "what it is"], rows)
+
+
 def _features(explained: Document, document: Document, screen: Screen) -> None:
     features = explained["features"]
     screen.heading(f"What raises or lowers {_class(explained)} most: entries of x")
     if not features:
-        screen.line("  none: W x is 0 in every entry")
+        what = "W x" if explained["baseline"] is None else "W (x - x0)"
+        screen.line(f"  none: {what} is 0 in every entry")
         return
     if all("channel" in feature for feature in features):
         columns = ["channel", "row", "column"]
@@ -129,7 +167,8 @@ def _features(explained: Document, document: Document, screen: Screen) -> None:
         [*place, f["x"], f["weight"], f"{f['contribution']:+.5g}", _part(f, document, explained)]
         for place, f in zip(places, features, strict=True)
     ]
-    screen.table([*columns, "x", "W", "W x", "of F(x)"], rows)
+    against = "W x" if explained["baseline"] is None else "W (x - x0)"
+    screen.table([*columns, "x", "W", against, "of F(x)"], rows)
 
 
 def _part(feature: Document, document: Document, explained: Document) -> str:
@@ -143,5 +182,7 @@ def _biases(explained: Document, screen: Screen) -> None:
     if not explained["biases"]:
         screen.line("  none: b is 0")
         return
-    rows = [[share["node"], f"{share['value']:+.5g}"] for share in explained["biases"]]
-    screen.table(["node", "b"], rows)
+    rows = [
+        [share["node"], share["kind"], f"{share['value']:+.5g}"] for share in explained["biases"]
+    ]
+    screen.table(["node", "kind", "b"], rows)

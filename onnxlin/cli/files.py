@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from onnxlin.affine_map import AffineMap
 from onnxlin.errors import OptionError
 from onnxlin.graph import Array
 from onnxlin.inputs import Given
-from onnxlin.readings.summary import contributions
 
 SHORTEST_SERIES = 8
 
@@ -27,10 +27,17 @@ class Drawing:
     title: str
     path: Path
     smooth: float
+    what: str
 
 
-def write(m: AffineMap, given: Given, explained: list[dict[str, Any]], options: Any) -> list[str]:
-    """Write a picture for each explained row and the map; return the paths."""
+def write(
+    m: AffineMap,
+    given: Given,
+    explained: list[dict[str, Any]],
+    values: Mapping[int, Array],
+    options: Any,
+) -> list[str]:
+    """Write a picture of each explained row's values and the map; return the paths."""
     prefix = _prefix(options.out, options.input)
     archive = Path(f"{prefix}.npz")
     _protect(archive, options.input)
@@ -41,8 +48,9 @@ def write(m: AffineMap, given: Given, explained: list[dict[str, Any]], options: 
             path = Path(f"{prefix}.{_slug(item)}.png")
             _protect(path, options.input)
             title = _title(item, m, options)
-            drawing = Drawing(title, path, options.smooth)
-            _draw(m, contributions(m, item["position"]), given, drawing)
+            what = "W x" if item["baseline"] is None else "W (x - x0)"
+            drawing = Drawing(title, path, options.smooth, what)
+            _draw(m, values[item["position"]], given, drawing)
             item["picture"] = str(path)
             written.append(str(path))
         m.save(archive)
@@ -77,6 +85,14 @@ def _slug(item: dict[str, Any]) -> str:
 def _title(item: dict[str, Any], m: AffineMap, options: Any) -> str:
     i = item["position"]
     stem, model = Path(options.input).name, Path(options.model).name
+    against = item["baseline"]
+    if against is not None:
+        rest = against["map_at_baseline"]
+        return (
+            f"{model} on {stem} against {Path(options.baseline).name}: output {item['label']}\n"
+            f"F(x) = {m.y[i]:#.4g} = W (x - x0) + (W x0 + b) = {against['difference']:#.4g} "
+            f"{'-' if rest < 0 else '+'} {abs(rest):#.4g}"
+        )
     return (
         f"{model} on {stem}: output {item['label']}\n"
         f"F(x) = {m.y[i]:#.4g} = W x + b = {m.Wx[i]:#.4g} {'-' if m.b[i] < 0 else '+'} "
@@ -86,17 +102,18 @@ def _title(item: dict[str, Any], m: AffineMap, options: Any) -> str:
 
 def _draw(m: AffineMap, values: Array, given: Given, how: Drawing) -> None:
     """Choose the kind of picture that suits x."""
+    labels: Any = {"title": how.title, "path": how.path, "what": how.what}
     if given.geometry is not None and given.tensor in m.inputs:
         part = values[m.columns_of[given.tensor]]
         shown = _seen(m.inputs[given.tensor], given)
         plane = given.geometry.to_picture(part)
-        plot.heat_map(plane, shown, title=how.title, path=how.path, smooth=how.smooth)
+        plot.heat_map(plane, shown, smooth=how.smooth, **labels)
         return
     shape = _series(m)
     if shape is not None:
-        plot.series(values.reshape(shape), m.x.reshape(shape), title=how.title, path=how.path)
+        plot.series(values.reshape(shape), m.x.reshape(shape), **labels)
         return
-    plot.bars(values, _names(m, given), title=how.title, path=how.path)
+    plot.bars(values, _names(m, given), **labels)
 
 
 def _seen(tensor: Array, given: Given) -> Array:

@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _explain(commands)
     _regions(commands)
+    _evaluate(commands)
     _check(commands)
     _verify(commands)
     _compile(commands)
@@ -85,9 +86,47 @@ def _explain(commands: Any) -> None:
     )
     command.add_argument("--top", type=_count, default=10, help="length of the lists (10)")
     command.add_argument(
+        "--baseline",
+        metavar="zero|FILE",
+        help="explain against an x0: W (x - x0) beside W x0 + b and F(x0) (W x and b)",
+    )
+    command.add_argument(
         "--near", type=float, default=1e-3, help="count units this close to a kink (0.001)"
     )
     _files(command)
+    _picture(command)
+
+
+def _evaluate(commands: Any) -> None:
+    about = "Over a data set: accuracy of F(x), of W x and of b alone, and who owns the margins."
+    command = _command(commands, "evaluate", about)
+    command.add_argument("model", help="an .onnx file")
+    command.add_argument(
+        "data",
+        nargs="+",
+        help="an .npy or .npz stack, a .csv with an instance a row, a folder of pictures, or "
+        "pictures",
+    )
+    command.add_argument(
+        "--labels",
+        metavar="FILE",
+        help='.npy of class indices, or text with a label a line or "file,label" (an .npz may '
+        'hold "labels"; without any, the model\'s own answers count)',
+    )
+    command.add_argument("--limit", type=_count, metavar="N", help="the first N instances (all)")
+    command.add_argument("--top", type=_count, default=12, help="length of the lists (12)")
+    _ends(command)
+    group = command.add_argument_group("how")
+    group.add_argument("--mode", choices=("tangent", "frozen"), default="tangent")
+    group.add_argument("--engine", choices=("auto", *NAMES), default="auto")
+    group.add_argument("--memory", help='what may be used, such as "4GiB" (half of what is free)')
+    files = command.add_argument_group("files")
+    files.add_argument(
+        "--out",
+        metavar="DIR|PREFIX",
+        help="where to write <model>.evaluation.png (here); a prefix replaces the whole name",
+    )
+    files.add_argument("--no-files", action="store_true", help="print only")
     _picture(command)
 
 

@@ -82,7 +82,7 @@ def number(cell: Cell) -> str:
 
 def percent(share: float | None) -> str:
     """Write a fraction as a percentage."""
-    return "-" if share is None else f"{share:.1%}"
+    return "-" if share is None else f"{share:z.1%}"
 
 
 def _plain_table(

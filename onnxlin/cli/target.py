@@ -36,12 +36,16 @@ def linearizer(options: Any) -> Linearizer:
 
 def given(options: Any, lin: Linearizer) -> Given:
     """Read the input file that the command line names."""
+    return read_input(options.input, lin.graph.inputs, preprocessing(options, lin, options.input))
+
+
+def preprocessing(options: Any, lin: Linearizer, path: str) -> Preprocessing | None:
+    """Say how pictures are scaled; None for an array."""
     names = ("scale", "mean", "std", "channels", "layout", "resize")
     wanted = {name: getattr(options, name) for name in names}
     # Metadata that is of no use for an array must not stand in its way.
-    array = options.input.lower().endswith((".npy", ".npz", ".csv", ".tsv"))
-    how = None if array else Preprocessing.of(metadata(lin), **wanted)
-    return read_input(options.input, lin.graph.inputs, how)
+    array = path.lower().endswith((".npy", ".npz", ".csv", ".tsv"))
+    return None if array else Preprocessing.of(metadata(lin), **wanted)
 
 
 def metadata(lin: Linearizer) -> dict[str, str]:
@@ -93,18 +97,18 @@ class Labels:
             sum(n > 1 for n in shape) <= 1 for shape in self.shapes.values()
         )
 
-    def find(self, text: str, size: int) -> int:
-        """Index of an output named by its index or its class name."""
+    def find(self, text: str, size: int, what: str = "--class") -> int:
+        """Index of an output named by its index or its class name; ``what`` was asked so."""
         if text.lstrip("-").isdecimal():
             index = int(text)
             if not -size <= index < size:
-                raise RowsError(f"--class {text}: the map has {size} outputs, 0 to {size - 1}.")
+                raise RowsError(f"{what} {text}: the map has {size} outputs, 0 to {size - 1}.")
             return index % size
         lowered = [name.lower() for name in self.classes]
         if text.lower() in lowered:
             return lowered.index(text.lower())
         known = ", ".join(self.classes[:20]) or "none: the model's metadata names no classes"
-        raise OptionError(f"--class {text!r} is no index and no class name. Known: {known}.")
+        raise OptionError(f"{what} {text!r} is no index and no class name. Known: {known}.")
 
 
 @dataclass(frozen=True)

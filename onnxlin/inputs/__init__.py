@@ -1,5 +1,6 @@
 """Files that hold an instance x: arrays, tables and pictures, brought to the model's input."""
 
+from onnxlin.inputs.datasets import Instances, read_instances, read_labels
 from onnxlin.inputs.geometry import Geometry, find_geometry, guess_geometry
 from onnxlin.inputs.given import Given, read_input
 from onnxlin.inputs.preprocessing import Preprocessing
@@ -7,8 +8,11 @@ from onnxlin.inputs.preprocessing import Preprocessing
 __all__ = [
     "Geometry",
     "Given",
+    "Instances",
     "Preprocessing",
     "find_geometry",
     "guess_geometry",
     "read_input",
+    "read_instances",
+    "read_labels",
 ]

@@ -27,16 +27,21 @@ def read_npy(file: Path) -> Array:
 
 def read_npz(file: Path, inputs: Mapping[str, TensorType]) -> dict[str, Array]:
     """Read named arrays; one array alone serves a model with one input, whatever its name."""
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            found = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise InputError(f"{str(file)!r} is not a readable .npz file: {error}.") from error
+    found = read_archive(file)
     if len(found) == len(inputs) == 1:
         found = dict(zip(inputs, found.values(), strict=True))
     return {
         name: with_batch(a, inputs[name])[0] if name in inputs else a for name, a in found.items()
     }
+
+
+def read_archive(file: Path) -> dict[str, Array]:
+    """Read named arrays as they are."""
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise InputError(f"{str(file)!r} is not a readable .npz file: {error}.") from error
 
 
 def with_batch(array: Array, kind: TensorType) -> tuple[Array, tuple[str, ...]]:
@@ -57,14 +62,22 @@ def read_table(file: Path, kind: TensorType) -> tuple[Array, tuple[str, ...]]:
     kind : TensorType
         The model's input; an unknown first axis becomes 1 unless the table has the shape itself.
     """
-    lines = _lines(file)
+    lines = read_lines(file)
     header = tuple(cell.strip() for cell in lines[0]) if not _numeric(lines[0]) else ()
     numbers = _numbers(file, lines[1:] if header else lines, 2 if header else 1)
     shaped = _shaped(file, numbers, kind)
     return shaped, header if len(header) == numbers.size else ()
 
 
-def _lines(file: Path) -> list[list[str]]:
+def read_rows(file: Path) -> Array:
+    """Read a table with an instance a row, ``(rows, columns)``; a header is passed over."""
+    lines = read_lines(file)
+    header = not _numeric(lines[0])
+    return _numbers(file, lines[1:] if header else lines, 2 if header else 1)
+
+
+def read_lines(file: Path) -> list[list[str]]:
+    """Read the cells of a comma- or tab-separated file, without empty lines."""
     delimiter = "\t" if file.suffix.lower() == ".tsv" else ","
     try:
         with file.open(newline="", encoding="utf-8-sig") as text:

@@ -54,10 +54,14 @@ class Stack:
     @property
     def name(self) -> str:
         """The tensor."""
-        held = self.emitter("Neg", self.held) if self.negative else self.held
         if self.thin is None:
-            return held
-        return self.emitter("Expand", held, self.emitter.ints([1, *self.rest]))
+            return self.once
+        return self.emitter("Expand", self.once, self.emitter.ints([1, *self.rest]))
+
+    @property
+    def once(self) -> str:
+        """The tensor, or the smaller one that is to be repeated to it."""
+        return self.emitter("Neg", self.held) if self.negative else self.held
 
     def reshaped(self, shape: Shape) -> Stack:
         """The same entries as arrays of another shape."""

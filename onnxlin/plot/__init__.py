@@ -1,6 +1,21 @@
 """Pictures of what a map says; needs matplotlib, an extra."""
 
 from onnxlin.plot.attribution import bars, heat_map, limit_of, series, smoothed
+from onnxlin.plot.grid import heat_map_grid
+from onnxlin.plot.ledger import ledger_bars
+from onnxlin.plot.margins import evaluation, margin_histogram
 from onnxlin.plot.members import Panel, members
 
-__all__ = ["Panel", "bars", "heat_map", "limit_of", "members", "series", "smoothed"]
+__all__ = [
+    "Panel",
+    "bars",
+    "evaluation",
+    "heat_map",
+    "heat_map_grid",
+    "ledger_bars",
+    "limit_of",
+    "margin_histogram",
+    "members",
+    "series",
+    "smoothed",
+]

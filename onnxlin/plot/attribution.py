@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +52,7 @@ def heat_map(
     path: Path,
     smooth: float = 0.0,
     percentile: float = PERCENTILE,
+    what: str = "W x",
 ) -> None:
     """Write a picture beside its signed contributions ``W x``.
 
@@ -67,6 +69,8 @@ def heat_map(
         Blur by so many pixels, for the eye; the title then says so. 0 shows the true values.
     percentile : float
         Of ``|contribution|`` at which the colours end.
+    what : str
+        What the values are, for the labels.
     """
     plane = np.asarray(values, dtype=np.float64)
     if plane.ndim not in (2, 3):
@@ -74,19 +78,25 @@ def heat_map(
     channels = plane.shape[0] if plane.ndim == 3 else 1
     plane = smoothed(plane.sum(axis=0) if plane.ndim == 3 else plane, smooth)
     limit = limit_of(plane, percentile)
-    shown = _unit(picture)
+    shown = unit_picture(picture)
     fig, panels = _panels(plane.shape, 1 if shown is None else 2)
     if shown is not None:
-        _show(panels[0], shown, "input")
-    note = "W x per pixel" + (f", {channels} channels added up" if channels > 1 else "")
+        show(panels[0], shown, "input")
+    note = f"{what} per pixel" + (f", {channels} channels added up" if channels > 1 else "")
     note += f"\nsmoothed for the eye: Gaussian, sigma {smooth:g} px" if smooth else ""
-    _show(panels[-1], _over(plane / limit, _grey(shown)), note)
-    _colour_bar(fig, panels[-1], plane, limit, percentile)
+    show(panels[-1], over(plane / limit, grey_of(shown)), note)
+    colour_bar(fig, panels[-1], plane, key=_key(what), limit=limit, percentile=percentile)
     finish(fig, title, path)
 
 
 def series(
-    values: Array, signal: Array, *, title: str, path: Path, names: Sequence[str] = ()
+    values: Array,
+    signal: Array,
+    *,
+    title: str,
+    path: Path,
+    names: Sequence[str] = (),
+    what: str = "W x",
 ) -> None:
     """Write each channel of a series as a line, coloured by its contributions.
 
@@ -96,6 +106,8 @@ def series(
     title, path : str, path
     names : sequence of str
         Of the channels.
+    what : str
+        What the values are, for the labels.
     """
     signal, limit = np.asarray(signal, dtype=np.float64), limit_of(values)
     channels = len(signal)
@@ -107,11 +119,19 @@ def series(
     panels[-1].set_xlabel("position")
     panels[-1].xaxis.get_major_locator().set_params(integer=True)
     fig.align_ylabels(panels)
-    _colour_bar(fig, panels, values, limit, PERCENTILE)
+    colour_bar(fig, panels, values, key=_key(what), limit=limit, percentile=PERCENTILE)
     finish(fig, title, path)
 
 
-def bars(values: Array, names: Sequence[str], *, title: str, path: Path, count: int = 25) -> None:
+def bars(
+    values: Array,
+    names: Sequence[str],
+    *,
+    title: str,
+    path: Path,
+    count: int = 25,
+    what: str = "W x",
+) -> None:
     """Write the strongest contributions as signed bars, largest on top.
 
     Parameters
@@ -121,6 +141,8 @@ def bars(values: Array, names: Sequence[str], *, title: str, path: Path, count: 
     title, path : str, path
     count : int
         How many bars at most; the others are added up in one bar.
+    what : str
+        What the values are, for the labels.
     """
     flat = np.asarray(values, dtype=np.float64).ravel()
     order = np.argsort(-np.abs(flat), kind="stable")
@@ -134,6 +156,7 @@ def bars(values: Array, names: Sequence[str], *, title: str, path: Path, count: 
     fig = new_figure(8.0, 1.5 + 0.3 * len(lengths))
     ax = fig.subplots()
     drawn = _bars(ax, lengths, labels)
+    ax.set_xlabel(f"contribution {what} (red raises the output, blue lowers it)")
     if len(flat) > count:
         drawn.patches[-1].set_facecolor(GREY)
     finish(fig, title, path)
@@ -147,7 +170,6 @@ def _bars(ax: Axes, lengths: list[float], labels: list[str]) -> Any:
     ax.invert_yaxis()
     ax.axvline(0, color=INK, linewidth=0.8)
     ax.margins(x=0.14, y=0.02)
-    ax.set_xlabel("contribution W x (red raises the output, blue lowers it)")
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     return drawn
@@ -176,7 +198,7 @@ def _line(ax: Axes, signal: Array, values: Array, limit: float) -> None:
     ax.margins(x=0.01)
 
 
-def _unit(picture: Array | None) -> Array | None:
+def unit_picture(picture: Array | None) -> Array | None:
     """Bring a picture to (height, width, 3), 0 to 1."""
     if picture is None:
         return None
@@ -186,7 +208,7 @@ def _unit(picture: Array | None) -> Array | None:
     return np.clip(np.broadcast_to(planes, (*planes.shape[:2], 3)), 0, 1)
 
 
-def _grey(picture: Array | None) -> Array | None:
+def grey_of(picture: Array | None) -> Array | None:
     """Luma, lifted towards white."""
     if picture is None:
         return None
@@ -201,7 +223,7 @@ def _colours(ratios: Array) -> Array:
     return found
 
 
-def _over(ratios: Array, grey: Array | None) -> Array:
+def over(ratios: Array, grey: Array | None) -> Array:
     """Multiply the colours with the lifted grey picture: white lets it through, colours stay."""
     colours = _colours(ratios)[..., :3]
     if grey is None:
@@ -220,7 +242,8 @@ def _panels(shape: tuple[int, ...], count: int) -> tuple[Figure, list[Axes]]:
     return fig, list(fig.subplots(1, count, squeeze=False)[0])
 
 
-def _show(ax: Axes, pixels: Array, note: str) -> None:
+def show(ax: Axes, pixels: Array, note: str) -> None:
+    """Draw pixels without ticks, under a small title."""
     # Nearest keeps the pixels of a digit crisp; a photo has more pixels than the panel needs.
     ax.imshow(pixels, interpolation="nearest")
     ax.set_title(note, fontsize=9, color=INK)
@@ -230,21 +253,40 @@ def _show(ax: Axes, pixels: Array, note: str) -> None:
     ax.spines[:].set_linewidth(0.6)
 
 
-def _colour_bar(
-    fig: Figure, panels: Axes | list[Axes], values: Array, limit: float, percentile: float
+def _key(what: str) -> str:
+    return f"{what}: red raises the output, blue lowers it"
+
+
+def colour_bar(
+    fig: Figure,
+    panels: Axes | list[Axes],
+    values: Array,
+    *,
+    key: str,
+    limit: float,
+    percentile: float,
 ) -> None:
+    """Say what the colours of one or several panels mean, and where they end.
+
+    Parameters
+    ----------
+    values : array
+        All values drawn; some may lie past the limit.
+    key : str
+        What red and blue mean.
+    limit, percentile : float
+        Where the colours end, and which percentile that is.
+    """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     past = float(np.max(np.abs(values), initial=0.0)) > limit
     scale = ScalarMappable(Normalize(-limit, limit), COLOURS)
     bar: Any = fig.colorbar(scale, ax=panels, extend="both" if past else "neither", pad=0.02)
-    bar.set_label(
-        f"contribution W x: red raises the output, blue lowers it\ncolours end at ±{limit:.3g}, "
-        + (f"the {percentile:g}th percentile of |W x|" if past else "the largest |W x|"),
-        fontsize=8,
-        labelpad=8,
-        color=INK,
-    )
+    end = f"the {percentile:g}th percentile of sizes" if past else "the largest size"
+    # A label longer than the bar would be cut off: a letter takes about 0.06 inch.
+    width = max(int(fig.get_figheight() / 0.067), 24)
+    text = "\n".join(wrap(key, width) + wrap(f"ends at ±{limit:.3g}, {end}", width))
+    bar.set_label(text, fontsize=8, labelpad=8, color=INK)
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_linewidth(0.6)

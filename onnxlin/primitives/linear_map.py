@@ -106,7 +106,7 @@ def applied(op: LinearMap, x: Array) -> Array:
     if graph is None:
         return op.matvec(x[None])[0]
     made = op.lower(Stack.of(graph, tensor(graph, x.reshape(1, *x.shape), x.dtype), op.in_shape))
-    name, thin = (made.split, op.out_shape) if made.thin is None else (made.held, made.thin)
+    name, thin = (made.split, op.out_shape) if made.thin is None else (made.once, made.thin)
     found: Any = wrap(graph, name, np.zeros((1, *thin), x.dtype))
     return found.reshape(thin)
 

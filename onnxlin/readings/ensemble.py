@@ -18,6 +18,7 @@ from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
 from onnxlin.load import Model, prefixed
 from onnxlin.readings.weighted import weighted_origin
+from onnxlin.weights import filled
 
 LINKS = {"softmax": "Softmax", "sigmoid": "Sigmoid"}
 
@@ -203,7 +204,7 @@ def _listed(lin: Linearizer) -> str:
 def _renamed(lin: Linearizer, i: int, probabilities: str | None) -> Linearizer:
     """Return the same with every name after ``i/``, and with the link function at its end."""
     prefix = f"{i}/"
-    model = prefixed(lin.graph.model, prefix)
+    model = prefixed(filled(lin.graph.model, lin.graph.initialisers), prefix)
     for node in model.graph.node:
         node.name = prefix + node.name
     inputs, outputs = (

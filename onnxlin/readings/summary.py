@@ -13,7 +13,7 @@ from onnxlin.graph import Array
 
 @dataclass(frozen=True)
 class Feature:
-    """An entry of x and what it brings to one row: ``contribution = weight * x``."""
+    """An entry of x and what it brings to one row: ``weight * x``, or ``weight * (x - x0)``."""
 
     tensor: str
     index: tuple[int, ...]
@@ -72,9 +72,14 @@ def _listed(values: Array) -> list[float | None]:
     return [float(v) if np.isfinite(v) else None for v in values]
 
 
-def strongest_features(m: AffineMap, position: int, count: int) -> list[Feature]:
-    """Features of the largest ``|W x|`` in a row, largest first; zeros are left out."""
-    parts = contributions(m, position)
+def strongest_features(
+    m: AffineMap, position: int, count: int, parts: Array | None = None
+) -> list[Feature]:
+    """Features of the largest ``|W x|`` in a row, largest first; zeros are left out.
+
+    ``parts`` are other contributions to rank, ``(n_in,)``: those against a baseline.
+    """
+    parts = contributions(m, position) if parts is None else parts
     return [
         _feature(m, position, column, float(parts[column])) for column in _largest(parts, count)
     ]

@@ -54,10 +54,13 @@ def divide(node: NodeAtX) -> Affine:
     """Quotient of two tensors; exact where the divisor is constant, and ``frozen`` holds it."""
     b = node.value(1)
     over = weighted(node, 0, 1 / b)
-    if node.frozen or not node.traced(1):
+    if node.operand(1).fixed or (node.frozen and node.traced(1)):
         return Affine({0: over})
     value = node.value(0) / b
-    return Affine({0: over, 1: weighted(node, 1, -value / b)}, value, roundings=6)
+    under = weighted(node, 1, -value / b)
+    if not node.traced(1):
+        return Affine({0: over}, held={1: under})
+    return Affine({0: over, 1: under}, value, roundings=6)
 
 
 @rule("Neg")

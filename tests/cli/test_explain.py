@@ -186,3 +186,58 @@ def test_probabilities_are_shown_as_they_are(run_json, run, x4) -> None:
     text = run("explain", model, "zero.npy", "--no-files")[1]
     assert "none: W x is 0 in every entry" in text
     assert "none: b is 0" in text
+
+
+def test_b_is_shown_by_kind(run_json, run, fixtures) -> None:
+    pair = fixtures / "cnn_bn_mnist.onnx", fixtures / "digit_7.png"
+    found = run_json("explain", *pair, "--no-files")
+    kinds = {kind["kind"]: kind for kind in found["explained"][0]["kinds"]}
+    assert (kinds["layer bias"]["nodes"], kinds["batch norm"]["nodes"]) == (1, 4)
+    row = found["rows"][found["explained"][0]["position"]]
+    assert sum(kind["value"] for kind in kinds.values()) == pytest.approx(row["b"], rel=1e-12)
+    assert {bias["kind"] for bias in found["explained"][0]["biases"]} == set(kinds)
+    out = run("explain", *pair, "--no-files")[1]
+    assert "The b of 7 by kind" in out
+    assert "beta - gamma mean / sqrt(var + epsilon)" in out
+    assert found["structural_zero"]["holds"] is False
+    assert "bias    b = 0" not in out
+
+
+def test_b_that_must_be_zero_is_said_to_be(run, x4) -> None:
+    weights = np.ones((4, 2), np.float32)
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Relu", ["h"], ["y"])]
+    out = run("explain", write_model("free.onnx", nodes, w=weights), x4, "--no-files")[1]
+    assert "bias    b = 0 must hold: no path has a bias; W x is Integrated Gradients" in out
+
+
+def test_a_baseline_is_compared_with(run_json, run, digit, fixtures) -> None:
+    x, x0 = pixels(digit[1]) / 255, pixels(fixtures / "digit_1.png") / 255
+    lin = onnxlin.Linearizer(digit[0])
+    m, other = lin(x), next(iter(lin.run(x0).values())).ravel()
+    found = run_json("explain", *digit, "--baseline", str(fixtures / "digit_1.png"))
+    assert found["baseline"] == {"x0": str(fixtures / "digit_1.png")}
+    against = found["explained"][0]["baseline"]
+    parts = m.W[7].astype(np.float64) * (m.x - x0.ravel().astype(np.float32))
+    assert against["difference"] == pytest.approx(parts.sum(), rel=1e-12)
+    assert against["F_at_baseline"] == other[7]
+    assert against["gap"] == against["F_at_baseline"] - against["map_at_baseline"]
+    assert against["difference"] + against["map_at_baseline"] == pytest.approx(m.y[7], rel=1e-5)
+    sizes = np.sort(np.abs(parts))[::-1][:10]
+    shown = [abs(f["contribution"]) for f in found["explained"][0]["features"]]
+    np.testing.assert_allclose(shown, sizes, rtol=1e-12)
+    out = run("explain", *digit, "--baseline", "zero", "--no-files")[1]
+    for words in ("7 against the baseline x0 = zero", "W (x - x0)", "F(x0), the model at x0"):
+        assert words in out
+
+
+def test_a_baseline_of_a_map_that_starts_inside(run_json, run, digit) -> None:
+    hidden = onnxlin.Linearizer(digit[0]).graph.nodes[1].outputs[0]
+    found = run_json("explain", *digit, "--inputs", hidden, "--baseline", "zero", "--no-files")
+    assert found["explained"][0]["baseline"]["F_at_baseline"] is None
+    code, _, err = run("explain", *digit, "--inputs", hidden, "--baseline", digit[1])
+    assert code == 1
+    assert f"holds ['image'], and the map starts at ['{hidden}']. Give --baseline zero" in err
+    same = write_model("same.onnx", [helper.make_node("Identity", ["x"], ["y"])])
+    np.save("x.npy", np.ones((1, 4), np.float32))
+    out = run("explain", same, "x.npy", "--baseline", "x.npy", "--no-files")[1]
+    assert "none: W (x - x0) is 0 in every entry" in out

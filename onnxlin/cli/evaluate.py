@@ -1,0 +1,183 @@
+"""``onnxlin evaluate``: over a data set, what W x alone and b alone decide."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnxlin import plot
+from onnxlin.cli import target
+from onnxlin.cli.show import Progress, Screen, percent
+from onnxlin.errors import InputError, OptionError
+from onnxlin.graph import Array
+from onnxlin.inputs import Instances, read_instances, read_labels
+from onnxlin.linearizer import Linearizer
+from onnxlin.readings import Evaluation, evaluate
+from onnxlin.readings.summary import is_distribution
+
+NOTES = 3
+SHOWN = {"all": "F(x) = W x + b", "W x": "W x alone", "b": "b alone"}
+
+
+def run(options: Any, screen: Screen) -> int:
+    """Evaluate a data set and return the exit code."""
+    start = time.perf_counter()
+    lin = target.linearizer(options)
+    how = target.preprocessing(options, lin, options.data[0])
+    data = read_instances(options.data, lin.graph.inputs, how)
+    labels = _labels(options, lin, data)
+    data = data.first(options.limit)
+    labels = None if labels is None else labels[: len(data)]
+    with Progress("instances") as progress:
+        found = evaluate(lin, dict(data.stacks), labels, engine=options.engine, progress=progress)
+    document = _document(options, lin, data, found)
+    if not options.no_files:
+        document["files"] = [_draw(found, document, options)]
+    document["seconds"] = round(time.perf_counter() - start, 3)
+    screen.document(document)
+    _show(document, screen, options.top)
+    return 0
+
+
+def _labels(options: Any, lin: Linearizer, data: Instances) -> Array | None:
+    """Read the labels given, as class indices."""
+    if options.labels is None:
+        return data.labels
+    texts = read_labels(options.labels, data.names)
+    if len(texts) != len(data):
+        raise InputError(
+            f"{options.labels!r} has {len(texts)} labels, and the data {len(data)} instances."
+        )
+    first = {name: stack[:1] for name, stack in data.stacks.items()}
+    outputs = dict(next(iter(lin.map(first, rows=[]))).outputs)
+    known = target.Labels.of(lin, outputs)
+    size = sum(value.size for value in outputs.values())
+    at = {text: known.find(text, size, f"{options.labels}:") for text in dict.fromkeys(texts)}
+    return np.array([at[text] for text in texts], dtype=np.int64)
+
+
+def _document(options: Any, lin: Linearizer, data: Instances, found: Evaluation) -> dict[str, Any]:
+    margins = {"all": found.margin, **found.margins}
+    owned = {"all": 1.0, **found.owned}
+    return {
+        "model": options.model,
+        "nodes": len(lin.section.nodes),
+        "data": list(options.data),
+        "data_notes": list(data.notes),
+        "instances": len(found),
+        "classes": found.y.shape[1],
+        "labels": found.labels is not None,
+        "mode": lin.mode,
+        "notes": _notes(lin, found),
+        "residual": float(found.residual.max(initial=0.0)),
+        "accuracy": found.accuracy,
+        "margins": [
+            {
+                "part": part,
+                "mean": float(values.mean()),
+                "share": owned[part],
+                "lowest": float(values.min()),
+                "highest": float(values.max()),
+                "against": float((values < 0).mean()),
+            }
+            for part, values in margins.items()
+        ],
+        "files": [],
+    }
+
+
+def _notes(lin: Linearizer, found: Evaluation) -> list[str]:
+    notes = list(lin.section.notes)
+    if len(found) and all(is_distribution(y) for y in found.y):
+        notes.append("the outputs are probabilities; --outputs logits ends before the softmax")
+    return notes
+
+
+def _draw(found: Evaluation, document: dict[str, Any], options: Any) -> str:
+    path = _path(options)
+    margins = {"all": found.margin, "W x": found.margins["W x"]}
+    margins["b"] = found.margin - margins["W x"]
+    what = f"{Path(options.model).name} on {len(found):,} instances of {_named(options.data)}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OptionError(
+            f"Cannot write {str(path)!r}: {error.strerror}. Give another --out, or --no-files."
+        ) from error
+    plot.evaluation(
+        document["accuracy"],
+        margins,
+        found.owned,
+        measure=_measure(document),
+        title=f"{what}: is W x enough?",
+        path=path,
+    )
+    return str(path)
+
+
+def _path(options: Any) -> Path:
+    stem = f"{Path(options.model).stem}.evaluation.png"
+    out: str | None = options.out
+    if out is None:
+        return Path(stem)
+    return Path(out) / stem if out.endswith("/") or Path(out).is_dir() else Path(f"{out}.png")
+
+
+def _named(data: list[str]) -> str:
+    more = f" and {len(data) - 1} more" if len(data) > 1 else ""
+    return Path(data[0]).name + more
+
+
+def _measure(document: dict[str, Any]) -> str:
+    return "accuracy" if document["labels"] else "agreement with F(x)"
+
+
+def _show(document: dict[str, Any], screen: Screen, count: int) -> None:
+    screen.line(f"model   {document['model']} ({document['nodes']} nodes), {document['mode']} mode")
+    screen.line(f"data    {document['instances']:,} instances of {_named(document['data'])}")
+    notes = document["data_notes"]
+    for note in notes[:NOTES]:
+        screen.line(f"        {note}")
+    if len(notes) > NOTES:
+        screen.line(f"        and {len(notes) - NOTES} more such notes; --json has them")
+    for note in document["notes"]:
+        screen.line(f"note    {note}")
+    measure = _measure(document)
+    named = measure[0].upper() + measure[1:]
+    screen.heading(f"Is W x enough? {named}, {document['classes']} classes")
+    rows = [[SHOWN[part], percent(share)] for part, share in document["accuracy"].items()]
+    screen.table(["part", measure], rows)
+    whole, *parts = document["margins"]
+    right = "the right class" if document["labels"] else "the class that F(x) says"
+    screen.heading(f"Who owns the margin of {right} over its strongest rival")
+    weight, *nodes = parts
+    strongest = sorted(nodes, key=lambda part: -abs(part["mean"]))[:count]
+    kept = [whole, weight, *(part for part in nodes if part in strongest)]
+    screen.table(
+        ["part", "mean", "of the mean", "lowest", "highest", "instances it works against"],
+        [
+            [
+                SHOWN["all"] if part["part"] == "all" else part["part"],
+                part["mean"],
+                percent(part["share"]),
+                part["lowest"],
+                part["highest"],
+                percent(part["against"]),
+            ]
+            for part in kept
+        ],
+    )
+    if len(nodes) > len(strongest):
+        screen.line(f"  {len(nodes) - len(strongest)} smaller ones are left out; --top shows more")
+    screen.line()
+    screen.verdict(
+        True,
+        f"W x + b equals F(x) within its bound at every instance; largest residual "
+        f"{document['residual']:.2e}",
+    )
+    for path in document["files"]:
+        screen.line(f"wrote {path}")
+    screen.line(f"{document['seconds']:.2f} s")
