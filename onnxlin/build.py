@@ -17,7 +17,7 @@ from onnxlin.program import LinearProgram, Step
 from onnxlin.rules import Affine, Body, NodeAtX, Operand, Rule, rule_of
 from onnxlin.section import Section, make_section
 from onnxlin.sequences import flattened
-from onnxlin.steps import Build, alias, is_float_array, make_step
+from onnxlin.steps import Build, alias, is_float_array, make_decision, make_step
 from onnxlin.trace import Captures, OpenTracer
 
 
@@ -53,7 +53,8 @@ class Builder:
         self.extend(build)
         reached = {*inputs, *(step.output for step in build.steps)}
         constants = {name: values[name] for name in outputs if name not in reached}
-        return LinearProgram(inputs, outputs, tuple(build.steps), constants, dtype)
+        steps, decisions = tuple(build.steps), tuple(build.decisions)
+        return LinearProgram(inputs, outputs, steps, constants, dtype, decisions)
 
     def extend(self, build: Build) -> None:
         """Append the steps of this section to a program in the making."""
@@ -83,6 +84,9 @@ class Builder:
         pieces: Sequence[Affine] = [answer] if isinstance(answer, Affine) else answer
         if at_x.overlooked():
             raise at_x.refuse(f"attributes {at_x.overlooked()} are set")
+        decision = make_decision(at_x, pieces)
+        if decision is not None:
+            build.decisions.append(decision)
         positions = self._wanted(node, build)
         if any(i >= len(pieces) for i in positions):
             raise at_x.refuse(f"output {max(positions)} is used")
@@ -197,7 +201,8 @@ class Builder:
             model = with_constants(body.make(), {n: build.values[o] for n, o in fixed.items()})
             graph = load(prefixed(model, prefix))
             inputs, outputs = ([prefix + name for name in names] for names in (alive, wanted))
-            section = make_section(graph, inputs, outputs, self.section.rounding)
+            like = self.section
+            section = make_section(graph, inputs, outputs, like.rounding, deciding=like.deciding)
             require_rules(section)
             self._bodies[key] = Builder(section, self._open_tracer, self.mode)
         return self._bodies[key]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from onnxlin.errors import OptionError, TraceError
 from onnxlin.feeds import Instance, instances, make_feeds
 from onnxlin.graph import Array
 from onnxlin.load import Model, load
+from onnxlin.program import LinearProgram
+from onnxlin.rules import rule_of
 from onnxlin.section import STAIRCASE, make_section, require_rounding
 from onnxlin.seeds import Seeds, is_single, make_seeds
 from onnxlin.trace import Tracer
@@ -146,7 +149,7 @@ class Linearizer:
             engine=chosen,
             plan=why,
             dtype=kind,
-            origin=Origin(program, values, job),
+            origin=Origin(program, values, job, lambda: self._decided(feeds)),
             notes=self.section.notes,
         )
 
@@ -215,7 +218,24 @@ class Linearizer:
         """Build what a map from a compiled graph is asked for beyond W and b."""
         values = self._tracer(feeds)
         program = self._builder(values, dtype)
-        return Origin(program, values, Job(program, seeds, memory_budget(self.memory)))
+        job = Job(program, seeds, memory_budget(self.memory))
+        return Origin(program, values, job, lambda: self._decided(feeds))
+
+    def _decided(self, feeds: dict[str, Array]) -> LinearProgram:
+        """Build the program at x in float64, with all that decides where its pieces hold."""
+        return self.decider(self.decider.tracer(feeds), np.dtype(np.float64))
+
+    @cached_property
+    def decider(self) -> Builder:
+        """Builder of programs that hold every decision; see `onnxlin.section.Section`."""
+        own = self.section
+        section = make_section(self.graph, own.inputs, own.outputs, own.rounding, deciding=True)
+        rules = [rule_of(self.graph, node, own.rounding) for node in section.nodes]
+        opened = any(rule and rule.status in ("expanded", "unrolled") for rule in rules)
+        if section.nodes == own.nodes and not opened:
+            return self._builder
+        require_rules(section)
+        return Builder(section, Tracer, self.mode)
 
     def close(self) -> None:
         """Release the sessions of compiled graphs; they are opened again when needed."""

@@ -12,6 +12,7 @@ from onnxlin.rules import taps
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
 from onnxlin.rules.contest import lead
+from onnxlin.rules.guards import Guard, contest
 from onnxlin.rules.registry import rule
 from onnxlin.rules.taps import by_coordinates, joint_index, joint_weight, matrix, sampled
 
@@ -233,13 +234,14 @@ def max_roi_pool(node: NodeAtX) -> Affine:
     chosen = np.take_along_axis(index, winner, axis=-1)[..., 0]
     moving = rois[:, 1:].astype(np.float64) * scale
 
-    def margin() -> Array:
-        if not node.traced(1):
-            return lead(rivals)
-        away = np.abs(moving - np.floor(moving) - 0.5).min(axis=1) / scale
-        return np.minimum(lead(rivals), away.reshape(-1, 1, 1, 1))
+    def guards() -> list[Guard]:
+        whole = np.rint(moving)
+        corners = Select.of(rois.shape, np.arange(rois.size).reshape(rois.shape)[:, 1:])
+        edges = ((whole - 0.5) / scale, (whole + 0.5) / scale)
+        found = [contest(z, index, chosen, what="window")]
+        return [*found, Guard({1: corners}, *edges, "step")] if node.traced(1) else found
 
-    return Affine({0: Select.of(z.shape, chosen)}, margin=margin, roundings=0)
+    return Affine({0: Select.of(z.shape, chosen)}, roundings=0, guards=guards)
 
 
 def _pixels(start: Array, end: Array, bins: int, size: int) -> Array:
