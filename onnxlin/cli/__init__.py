@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from onnxlin.cli import check, explain, ops, verify
+from onnxlin.cli import check, explain, ops, path, region, verify
 from onnxlin.cli.options import parser
 from onnxlin.cli.show import Screen
 from onnxlin.errors import OnnxlinError, ResidualError
@@ -17,6 +17,8 @@ COMMANDS: dict[str, Callable[[Any, Screen], int]] = {
     "explain": explain.run,
     "check": check.run,
     "verify": verify.run,
+    "region": region.run,
+    "path": path.run,
     "ops": ops.run,
 }
 

@@ -35,6 +35,8 @@ def parser() -> argparse.ArgumentParser:
     _explain(commands)
     _check(commands)
     _verify(commands)
+    _region(commands)
+    _path(commands)
     _ops(commands)
     return top
 
@@ -121,6 +123,46 @@ def _verify(commands: Any) -> None:
         "--random", type=_count, default=1, metavar="N", help="N standard normal inputs (1)"
     )
     command.add_argument("--seed", type=int, default=0, help="of the random inputs (0)")
+    _ends(command)
+    _map(command)
+    _picture(command)
+
+
+def _region(commands: Any) -> None:
+    about = "Say how far the map of one input reaches, what ends it, and when the decision changes."
+    command = _command(commands, "region", about)
+    command.add_argument("model", help="an .onnx file")
+    command.add_argument("input", help="a picture, .npy, .npz or .csv")
+    command.add_argument("--norm", choices=("l1", "l2", "linf"), help="one norm only (all three)")
+    command.add_argument("--to", metavar="INPUT", help="also step towards this input")
+    command.add_argument("--ties", type=_count, default=5, help="length of the list of ties (5)")
+    command.add_argument(
+        "--sweeps",
+        type=_count,
+        default=20_000,
+        metavar="N",
+        help="gradients to compute at most; beyond that a radius is a pair of bounds (20000)",
+    )
+    command.add_argument("--seed", type=int, default=0, help="of the directions of drift (0)")
+    _ends(command)
+    _map(command)
+    _picture(command)
+
+
+def _path(commands: Any) -> None:
+    about = "Walk from one input to another: every affine piece, class change and exact gradient."
+    command = _command(commands, "path", about)
+    command.add_argument("model", help="an .onnx file")
+    command.add_argument("x0", help="a picture, .npy, .npz or .csv")
+    command.add_argument("x1", help="another one")
+    command.add_argument(
+        "--class",
+        dest="row",
+        metavar="N|NAME",
+        help="output whose Integrated Gradients are wanted (the largest at X1)",
+    )
+    command.add_argument("--out", metavar="PNG", help="where to draw (<x0>_<x1>.png)")
+    command.add_argument("--no-files", action="store_true", help="print only")
     _ends(command)
     _map(command)
     _picture(command)

@@ -1,5 +1,6 @@
 """Pictures of what a map says; needs matplotlib, an extra."""
 
 from onnxlin.plot.attribution import bars, heat_map, limit_of, series, smoothed
+from onnxlin.plot.path import line_profile
 
-__all__ = ["bars", "heat_map", "limit_of", "series", "smoothed"]
+__all__ = ["bars", "heat_map", "limit_of", "line_profile", "series", "smoothed"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ from onnxlin.readings.region_radius import (
     radius,
     reach,
 )
-from onnxlin.readings.region_walls import Unit, Wall, make_walls, nearest, obstacles, rates
+from onnxlin.readings.region_walls import Unit, Wall, make_walls, nearest, rates, reasons_of
 
 __all__ = [
     "Ball",
@@ -61,6 +62,17 @@ class Exit:
     units: tuple[Unit, ...]
 
 
+def obstacles(m: AffineMap) -> list[str]:
+    """Nodes that leave a map without a linear region, and why; none if it has one."""
+    return reasons_of(_decided(m))
+
+
+def _decided(m: AffineMap) -> LinearProgram:
+    made = m._made_from("Region").decided
+    assert made is not None, "maps with a program know how to make it in float64"
+    return made()
+
+
 class Region:
     """The set of x' on which ``F(x') = W x' + b``, with the W and b of one map.
 
@@ -88,9 +100,7 @@ class Region:
 
     def __init__(self, m: AffineMap) -> None:
         self.map = m
-        decided = m._made_from("Region").decided
-        assert decided is not None, "maps with a program know how to make it in float64"
-        self.program: LinearProgram = decided()
+        self.program: LinearProgram = _decided(m)
         self.walls: list[Wall] = make_walls(self.program, m.x)
 
     def __repr__(self) -> str:
@@ -131,8 +141,7 @@ class Region:
 
         Guards that no x' in the region moves (a pool window of dead units) are left out.
         """
-        moved = reach(self.program, self.walls)
-        rooms = [np.where(r > 0, w.room, np.inf) for w, r in zip(self.walls, moved, strict=True)]
+        rooms = [np.where(r > 0, w.room, np.inf) for w, r in self._moved]
         places = nearest(self.walls, rooms, count)
         return [self.walls[w].unit(i) for w, i in places if np.isfinite(rooms[w].ravel()[i])]
 
@@ -141,11 +150,29 @@ class Region:
         """How many guards float64 has on the other side than the runtime: x is on the border."""
         return sum(int(np.count_nonzero(wall.widened)) for wall in self.walls)
 
+    @property
+    def ties(self) -> int:
+        """How many guards x lies on, equal maxima of a window say, if x can move them at all.
+
+        With a tie x is on the border of its region, and each radius is 0.
+        """
+        return sum(int(np.count_nonzero((w.room == 0) & (r > 0))) for w, r in self._moved)
+
+    @cached_property
+    def _moved(self) -> list[tuple[Wall, Array]]:
+        return list(zip(self.walls, reach(self.program, self.walls), strict=True))
+
     def radius(
-        self, norm: str = "l2", *, sweeps: int = SWEEPS, progress: Progress | None = None
+        self,
+        norm: str = "l2",
+        *,
+        sweeps: int = SWEEPS,
+        ties: bool = True,
+        progress: Progress | None = None,
     ) -> Radius:
         """Distance of x from the border; see `onnxlin.readings.region_radius.radius`."""
-        return radius(self.program, self.walls, norm, sweeps=sweeps, progress=progress)
+        options: dict[str, Any] = {"sweeps": sweeps, "ties": ties, "progress": progress}
+        return radius(self.program, self.walls, norm, **options)
 
     def decisions(self, norm: str = "l2") -> list[Decision]:
         """Distance at which each other row of the map overtakes the strongest, if W went on."""

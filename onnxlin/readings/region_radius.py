@@ -79,6 +79,7 @@ def radius(
     norm: str = "l2",
     *,
     sweeps: int = SWEEPS,
+    ties: bool = True,
     progress: Progress | None = None,
 ) -> Radius:
     """Distance from x to the nearest guard: the least ``room / |gradient|`` in the dual norm.
@@ -96,6 +97,8 @@ def radius(
         In which the distance is measured.
     sweeps : int
         At most so many gradients are computed.
+    ties : bool
+        Whether guards that x lies on count; then a tie makes the radius 0.
     progress : callable, optional
         Called with (done, total); the total is an upper bound.
     """
@@ -103,6 +106,9 @@ def radius(
     if sweeps < 1:
         raise OptionError(f"sweeps={sweeps}; expected at least 1.")
     places, floors = _ranked(program, walls)
+    if not ties:
+        first = int(np.searchsorted(floors, 0.0, side="right"))
+        places, floors = places[first:], floors[first:]
     best, unit, slope, done = np.inf, None, None, 0
     for start, wall, flat in _chunks(places, walls):
         if floors[start] >= best or start >= sweeps:

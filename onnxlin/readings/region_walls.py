@@ -150,7 +150,7 @@ def make_walls(program: LinearProgram, x: Array) -> list[Wall]:
 
 def require_region(program: LinearProgram) -> None:
     """Raise RegionError, with all nodes that stand in the way."""
-    if reasons := obstacles(program):
+    if reasons := reasons_of(program):
         shown = "\n".join(f"  {reason}" for reason in reasons[:20])
         more = f"\n  and {len(reasons) - 20} more" if len(reasons) > 20 else ""
         raise RegionError(
@@ -161,7 +161,7 @@ def require_region(program: LinearProgram) -> None:
         )
 
 
-def obstacles(program: LinearProgram) -> list[str]:
+def reasons_of(program: LinearProgram) -> list[str]:
     """Nodes that leave a map without a linear region, and why."""
     curved = {s.node.name: s.node for s in program.steps if s.status in CURVED and s.terms}
     found = [f"{node.op_type} {name!r} is smooth" for name, node in curved.items()]
