@@ -16,6 +16,7 @@ from onnxlin.feeds import Instance
 from onnxlin.linearizer import Linearizer
 from onnxlin.primitives import Array
 from onnxlin.readings.path_cells import Cell
+from onnxlin.readings.path_stack import Stack
 from onnxlin.readings.path_walk import Walk
 from onnxlin.readings.region_walls import Unit
 from onnxlin.seeds import Seeds, make_seeds
@@ -154,10 +155,10 @@ def walk(
     row = _row(integrate, last)
     move = last.x - first.x
     found = _Found(road, seeds, row, move, tuple(samples))
-    for batch in road.cells(np.stack([first.x, last.x]), np.array([[0.0], [1.0]])):
-        found.take(batch)
+    for batch in road.stacks(first.x, last.x):
+        done = found.take(batch)
         if progress is not None:
-            progress(round(1000 * float(batch[-1].at.max())), 1000)
+            progress(round(1000 * done), 1000)
     left, right = np.concatenate(found.left), np.concatenate(found.right)
     path = Path(
         t=np.array([*found.starts, 1.0]),
@@ -198,22 +199,29 @@ class _Found:
         self.exact = np.zeros(len(move))
         self.sampled = {n: np.zeros(len(move)) for n in samples}
 
-    def take(self, batch: Sequence[Cell]) -> None:
-        """Add finished cells, which follow those before."""
-        ends = np.stack([cell.at[:, 0] for cell in batch])
-        values = np.stack([self.seeds.apply(self.road.outputs_at(cell).T).T for cell in batch])
+    def take(self, batch: Stack | list[Cell]) -> float:
+        """Add finished cells, which follow those before; return where they end."""
+        ends, outputs = self.road.outputs_of(batch)
+        values = np.moveaxis(
+            self.seeds.apply(np.moveaxis(outputs, 2, 0).reshape(outputs.shape[2], -1)).reshape(
+                -1, *outputs.shape[:2]
+            ),
+            0,
+            2,
+        )
         # A cell that was cut off may be kept from its far end.
         order = np.argsort(ends, axis=1)
         ends = np.take_along_axis(ends, order, axis=1)
         values = np.take_along_axis(values, order[:, :, None], axis=1)
         self.starts += ends[:, 0].tolist()
-        self.units += [c.causes[int(o[0])] for c, o in zip(batch, order, strict=True)]
+        self.units += _causes(batch, order)
         self.left.append(values[:, 0])
         self.right.append(values[:, 1])
         if self.row is not None:
             self._integrate(batch, ends)
+        return float(ends.max())
 
-    def _integrate(self, batch: Sequence[Cell], ends: Array) -> None:
+    def _integrate(self, batch: Stack | list[Cell], ends: Array) -> None:
         assert self.row is not None
         seed = self.seeds.dense(slice(self.row, self.row + 1), np.dtype(np.float64))[0]
         slopes = self.road.gradients(batch, seed)
@@ -235,6 +243,13 @@ class _Found:
         sampled = {n: part * self.move for n, part in self.sampled.items()}
         bound = float(sum((m.bound * m.scale)[row] for m in (first, last)))
         return Integrated(row, exact, sampled, total, gap, bound)
+
+
+def _causes(batch: Stack | list[Cell], order: Array) -> list[Unit | None]:
+    """What is met at the beginning of each cell."""
+    if isinstance(batch, Stack):
+        return list(batch.causes)
+    return [cell.causes[int(o[0])] for cell, o in zip(batch, order, strict=True)]
 
 
 def _changes(t: Array, left: Array, right: Array) -> list[Change]:

@@ -123,7 +123,7 @@ class Cutter:
         self.memory = memory
         self._kept: dict[tuple[str, frozenset[str]], Piece] = {}
         last = {name: i for i, node in enumerate(nodes) for name in node.reads}
-        self._done = {
+        self.done = {
             i: [n for n, at in last.items() if at == i and n not in outputs]
             for i in range(len(nodes))
         }
@@ -133,11 +133,15 @@ class Cutter:
         whole = float(np.ptp(cell.at, axis=0).max())
         yield from self._from([cell], 0, LEAST * whole)
 
+    def resume(self, cells: list[Cell], start: int, least: float) -> Iterator[list[Cell]]:
+        """Take cells from one node on to the outputs."""
+        yield from self._from(cells, start, least)
+
     def _from(self, cells: list[Cell], start: int, least: float) -> Iterator[list[Cell]]:
         for i in range(start, len(self.nodes)):
             cells = self._through(self.nodes[i], cells, least)
             for cell in cells:
-                for name in self._done[i]:
+                for name in self.done[i]:
                     cell.alive.pop(name, None)
                     cell.held.pop(name, None)
             if len(cells) > 1 and self._size(cells) > self.memory:
@@ -204,11 +208,15 @@ class Cutter:
 
     def _ask(self, node: Node, cell: Cell, weights: Array) -> Piece:
         alive = {name: cell.alive[name] for name in node.reads if name in cell.alive}
-        key = (node.name, frozenset(alive))
-        if key in self._kept:
-            return self._kept[key]
         point = {name: np.tensordot(weights, value, axes=1) for name, value in alive.items()}
         held = {name: cell.held[name] for name in node.reads if name in cell.held}
+        return self.kept(node, point, held)
+
+    def kept(self, node: Node, point: Mapping[str, Array], held: Mapping[str, Any]) -> Piece:
+        """Ask a node at a point; a piece that holds everywhere is asked for once."""
+        key = (node.name, frozenset(point))
+        if key in self._kept:
+            return self._kept[key]
         piece = self.asker(node, point, held)
         if not piece.varies:
             self._kept[key] = piece

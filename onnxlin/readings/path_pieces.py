@@ -98,12 +98,14 @@ class Asker:
         steps = tuple(make_step(at_x, i, pieces[i], status) for i in wanted)
         decision = make_decision(at_x, pieces)
         made = {step.output for step in steps}
+        reads = tuple((name, held[name]) for name in node.reads if name in held)
         return Piece(
             steps,
             {name: values[name] for name in node.writes if name not in made},
-            decision.bounds() if decision is not None and at_x.looked else (),
-            at_x.looked or decision is not None,
-            tuple((name, held[name]) for name in node.reads if name in held),
+            () if decision is None else decision.bounds(),
+            # Without guards a piece holds everywhere, if its coefficients stay as they are.
+            decision is not None or bool(reads),
+            reads,
         )
 
     def kernel(self, node: Node) -> Kernel:

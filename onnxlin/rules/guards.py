@@ -113,6 +113,8 @@ def margin(guards: Sequence[Guard], inputs: Mapping[int, Array]) -> Array:
         with np.errstate(invalid="ignore"):
             value = sum(op.matvec(np.where(np.isnan(z), np.inf, z)[None])[0] for op, z in wide)
             found.append(guard.room(value))
+    if not found:
+        return np.full((), np.inf)
     if len({part.shape for part in found}) == 1:
         return np.min(found, axis=0)
     return np.concatenate([part.ravel() for part in found])
