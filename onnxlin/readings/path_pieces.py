@@ -76,6 +76,8 @@ class Asker:
         section = self.builder.section
         rule = rule_of(section.graph, node, section.rounding)
         assert rule is not None, f"no rule for {node.op_type}"
+        if rule.status == "unrolled":
+            raise opened(node)
         values = {**self.fixed, **held, **alive}
         outputs = self.kernel(node)(values)
         values.update(outputs)

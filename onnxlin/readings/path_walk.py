@@ -19,7 +19,7 @@ from onnxlin.readings.path_cells import LEAST, Cell, Cutter
 from onnxlin.readings.path_pieces import Asker
 from onnxlin.readings.path_stack import Plain, Rowwise, Stack, by_rows, cells_of, plain, rowwise
 from onnxlin.readings.region_walls import require_region
-from onnxlin.section import moved
+from onnxlin.section import Section, moved
 from onnxlin.trace import fold
 
 # Of the memory that may be used, what the tensors of one batch of cells take.
@@ -49,7 +49,7 @@ class Walk:
         self.program: LinearProgram = builder(values, np.dtype(np.float64))
         require_region(self.program)
         section = builder.section
-        nodes = moving(section.graph.nodes, section.nodes, moved(section.graph, section.inputs))
+        nodes = moving(section)
         made = {name for node in nodes for name in node.writes} | set(section.inputs)
         reads = {name for node in nodes for name in node.reads} - made
         missing = reads - set(values)
@@ -195,12 +195,13 @@ def _back(node: Node, cells: Sequence[Cell], waiting: dict[str, Array]) -> None:
                 waiting[name][rows] += back
 
 
-def moving(nodes: Sequence[Node], ruled: Sequence[Node], reached: set[str]) -> tuple[Node, ...]:
-    """Nodes with rules, and those between them that only hold values, in order."""
-    kept = {node.name for node in ruled}
-    wanted = {name for node in ruled for name in node.reads}
+def moving(section: Section) -> tuple[Node, ...]:
+    """Nodes with rules, and those that hold values between them and the outputs, in order."""
+    reached = moved(section.graph, section.inputs) - set(section.inputs)
+    kept = {node.name for node in section.nodes}
+    wanted = {name for node in section.nodes for name in node.reads} | set(section.outputs)
     found = []
-    for node in reversed(nodes):
+    for node in reversed(section.graph.nodes):
         if node.name in kept or any(o in wanted and o in reached for o in node.writes):
             found.append(node)
             wanted.update(node.reads)
