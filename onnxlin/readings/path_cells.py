@@ -32,6 +32,24 @@ LEAST = 2.0**-40
 # halves and thirds are not hit.
 GOLDEN = 0.6180339887498949
 ATTEMPTS = 6
+# On a kink of these, the pieces of both sides give the same.
+CONTINUOUS = frozenset(
+    [
+        "Relu",
+        "LeakyRelu",
+        "PRelu",
+        "Clip",
+        "HardSigmoid",
+        "Abs",
+        "Max",
+        "Min",
+        "ReduceMax",
+        "ReduceMin",
+        "MaxPool",
+        "GlobalMaxPool",
+        "ReduceL1",
+    ]
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +96,13 @@ class Cell:
     def key(self) -> tuple[bytes, ...]:
         """What tells the pieces of cells apart, byte for byte."""
         return tuple(part for piece in self.pieces.values() for part in content(piece))
+
+
+def _mean(weights: Array, value: Array) -> Array:
+    """Weigh vertices, entry by entry: what is equal at all of them stays equal, to the last bit."""
+    first, *others = value
+    moves = (w * (other - first) for w, other in zip(weights[1:], others, strict=True))
+    return sum(moves, start=first)
 
 
 @cache
@@ -188,7 +213,7 @@ class Cutter:
             waiting = [whole]
             while waiting:
                 cell = waiting.pop()
-                if last is None or not _holds(last, cell, least):
+                if last is None or not _holds(node, last, cell, least):
                     last, cell, beyond = self._carved(node, cell, least)
                     waiting += beyond
                 yield replace(cell, pieces={**cell.pieces, node.name: last})
@@ -208,7 +233,7 @@ class Cutter:
 
     def _ask(self, node: Node, cell: Cell, weights: Array) -> Piece:
         alive = {name: cell.alive[name] for name in node.reads if name in cell.alive}
-        point = {name: np.tensordot(weights, value, axes=1) for name, value in alive.items()}
+        point = {name: _mean(weights, value) for name, value in alive.items()}
         held = {name: cell.held[name] for name in node.reads if name in cell.held}
         return self.kept(node, point, held)
 
@@ -258,7 +283,7 @@ def _values(piece: Piece, cell: Cell) -> tuple[Array, Array, Array]:
     return np.concatenate(found, axis=1), np.concatenate(low), np.concatenate(high)
 
 
-def _holds(piece: Piece, cell: Cell, least: float) -> bool:
+def _holds(node: Node, piece: Piece, cell: Cell, least: float) -> bool:
     """Whether the piece of another cell holds all over this one."""
     if not piece.fits(cell.held):
         return False
@@ -266,6 +291,8 @@ def _holds(piece: Piece, cell: Cell, least: float) -> bool:
         return True
     value, low, high = _values(piece, cell)
     beyond = np.maximum(low - value, value - high)
+    if node.op_type not in CONTINUOUS and (beyond == 0).all(axis=0).any():
+        return False  # all over the cell on a jump: the rule must say which side that is on
     if not (beyond > 0).any():
         return True
     beyond = beyond.max(axis=0)
