@@ -15,22 +15,14 @@ from onnxlin.errors import ResidualError, RowsError
 from onnxlin.feeds import Instance
 from onnxlin.linearizer import Linearizer
 from onnxlin.primitives import Array
-from onnxlin.readings.path_cells import Cell
+from onnxlin.readings.path_cell import Cell
+from onnxlin.readings.path_changes import Change, changes_of
 from onnxlin.readings.path_stack import Stack
 from onnxlin.readings.path_walk import Walk
 from onnxlin.readings.region_walls import Unit
 from onnxlin.seeds import Seeds, make_seeds
 
 SAMPLES = (5, 10, 50, 300)
-
-
-@dataclass(frozen=True)
-class Change:
-    """A t at which another row becomes the largest."""
-
-    t: float
-    before: int
-    after: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +157,7 @@ def walk(
         left=left,
         right=right,
         units=tuple(found.units[1:]),
-        changes=tuple(_changes(np.array([*found.starts, 1.0]), left, right)),
+        changes=tuple(changes_of(np.array([*found.starts, 1.0]), left, right)),
         integrated=None if row is None else found.integrated(first, last, left, right),
         ends=(first, last),
     )
@@ -250,36 +242,6 @@ def _causes(batch: Stack | list[Cell], order: Array) -> list[Unit | None]:
     if isinstance(batch, Stack):
         return list(batch.causes)
     return [cell.causes[int(o[0])] for cell, o in zip(batch, order, strict=True)]
-
-
-def _changes(t: Array, left: Array, right: Array) -> list[Change]:
-    """Every t at which another row becomes the largest: the upper envelope on each piece."""
-    found: list[Change] = []
-    if not left.shape[1]:
-        return found
-    top = int(left[0].argmax())
-    for i in range(len(left)):
-        start, end = left[i], right[i]
-        if start[top] < start.max():  # the function jumped
-            found.append(Change(float(t[i]), top, top := int(start.argmax())))
-        at = 0.0
-        while end[top] < end.max():
-            at, after = _overtaken(start, end, top, at)
-            found.append(Change(float(t[i] + at * (t[i + 1] - t[i])), top, after))
-            top = after
-    return found
-
-
-def _overtaken(start: Array, end: Array, top: int, at: float) -> tuple[float, int]:
-    """Where, after a share of a piece, the first other row passes the top one, and which."""
-    ahead, closing = start[top] - start, (end - start) - (end[top] - start[top])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        meet = np.where(closing > 0, ahead / closing, np.inf)
-    meet = np.maximum(meet, at)
-    first = meet.min()
-    # Of those that pass together the steepest stays in front.
-    rivals = np.flatnonzero(meet == first)
-    return float(first), int(rivals[closing[rivals].argmax()])
 
 
 def _check(path: Path) -> None:

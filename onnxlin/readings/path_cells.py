@@ -11,8 +11,7 @@ Source: Sotoudeh, Thakur, "Computing Linear Restrictions of Neural Networks", Ne
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -22,101 +21,11 @@ from onnxlin.errors import RegionError
 from onnxlin.graph import Node
 from onnxlin.primitives import Array
 from onnxlin.program import Step, finite
+from onnxlin.readings.path_carve import LEAST, carve, holds
+from onnxlin.readings.path_cell import Cell, mean
 from onnxlin.readings.path_pieces import Asker, Piece
-from onnxlin.readings.region_walls import Unit
 
-# A guard that would cut off less than this share of the whole is within the rounding of what it
-# looks at: float64 leaves 2^-52, and sums on the way take their part.
-LEAST = 2.0**-40
-# Where a piece is asked for: shares of the first vertices, no simple fraction, so that kinks at
-# halves and thirds are not hit.
-GOLDEN = 0.6180339887498949
 ATTEMPTS = 6
-# On a kink of these, the pieces of both sides give the same.
-CONTINUOUS = frozenset(
-    [
-        "Relu",
-        "LeakyRelu",
-        "PRelu",
-        "Clip",
-        "HardSigmoid",
-        "Abs",
-        "Max",
-        "Min",
-        "ReduceMax",
-        "ReduceMin",
-        "MaxPool",
-        "GlobalMaxPool",
-        "ReduceL1",
-    ]
-)
-
-
-@dataclass(frozen=True, eq=False)
-class Cell:
-    """A part of the segment or patch.
-
-    Parameters
-    ----------
-    at : array (n, d)
-        Parameters of its vertices, in order round the polygon.
-    alive : {tensor: array (n, *shape)}
-        Values at the vertices.
-    held : {tensor: value}
-        The same all over the cell.
-    pieces : {node name: Piece}
-    causes : tuple of Unit or None, one a vertex
-        Whose guard cut there.
-    """
-
-    at: Array
-    alive: dict[str, Array]
-    held: dict[str, Any]
-    pieces: dict[str, Piece]
-    causes: tuple[Unit | None, ...]
-
-    def inside(self, attempt: int = 0) -> Array:
-        """Weights of the vertices for a point well inside, another one for each attempt: (n,)."""
-        return _shares(len(self.at), attempt)
-
-    def mixed(self, mix: Sequence[tuple[int, int, float]], cause: Unit | None) -> Cell:
-        """Cell between points on its edges: ``(i, j, share of j)`` each."""
-        i, j, share = (np.array(part) for part in zip(*mix, strict=True))
-
-        def at(value: Array) -> Array:
-            weight = share.reshape(-1, *(1,) * (value.ndim - 1))
-            return np.where(weight == 0, value[i], value[i] + weight * (value[j] - value[i]))
-
-        causes = tuple(self.causes[a] if not s else cause for a, _, s in mix)
-        alive = {name: at(value) for name, value in self.alive.items()}
-        held = dict(self.held)  # what follows adds to it, for each part its own
-        return replace(self, at=at(self.at), alive=alive, held=held, causes=causes)
-
-    @property
-    def key(self) -> tuple[bytes, ...]:
-        """What tells the pieces of cells apart, byte for byte."""
-        return tuple(part for piece in self.pieces.values() for part in content(piece))
-
-
-def _mean(weights: Array, value: Array) -> Array:
-    """Weigh vertices, entry by entry: what is equal at all of them stays equal, to the last bit."""
-    first, *others = value
-    moves = (w * (other - first) for w, other in zip(weights[1:], others, strict=True))
-    return sum(moves, start=first)
-
-
-@cache
-def _shares(n: int, attempt: int) -> Array:
-    weights = 1 + GOLDEN ** np.roll(np.arange(1, n + 1), attempt) * (1 + attempt)
-    return weights / weights.sum()
-
-
-def content(piece: Piece) -> Iterator[bytes]:
-    """Bounds and held values of a piece: equal ones are the same piece."""
-    for bounds in piece.bounds:
-        yield bounds.low.tobytes() + bounds.high.tobytes()
-    for value in piece.held.values():
-        yield np.asarray(value).tobytes()
 
 
 class Cutter:
@@ -213,7 +122,7 @@ class Cutter:
             waiting = [whole]
             while waiting:
                 cell = waiting.pop()
-                if last is None or not _holds(node, last, cell, least):
+                if last is None or not holds(node, last, cell, least):
                     last, cell, beyond = self._carved(node, cell, least)
                     waiting += beyond
                 yield replace(cell, pieces={**cell.pieces, node.name: last})
@@ -233,7 +142,7 @@ class Cutter:
 
     def _ask(self, node: Node, cell: Cell, weights: Array) -> Piece:
         alive = {name: cell.alive[name] for name in node.reads if name in cell.alive}
-        point = {name: _mean(weights, value) for name, value in alive.items()}
+        point = {name: mean(weights, value) for name, value in alive.items()}
         held = {name: cell.held[name] for name in node.reads if name in cell.held}
         return self.kept(node, point, held)
 
@@ -271,118 +180,3 @@ def _applied(step: Step, cells: Sequence[Cell]) -> Array:
         parts.append(op.matvec(finite(stack[0] if len(stack) == 1 else np.concatenate(stack))))
     total = sum(parts[1:], start=parts[0])
     return total if step.bias is None else total + step.bias
-
-
-def _values(piece: Piece, cell: Cell) -> tuple[Array, Array, Array]:
-    """Guards at the vertices ``(n, guards)``, and their bounds ``(guards,)``."""
-    n = len(cell.at)
-    found = [b(cell.alive).reshape(n, -1) for b in piece.bounds]
-    low, high = ([getattr(b, edge).ravel() for b in piece.bounds] for edge in ("low", "high"))
-    if len(found) == 1:
-        return found[0], low[0], high[0]
-    return np.concatenate(found, axis=1), np.concatenate(low), np.concatenate(high)
-
-
-def _holds(node: Node, piece: Piece, cell: Cell, least: float) -> bool:
-    """Whether the piece of another cell holds all over this one."""
-    if not piece.fits(cell.held):
-        return False
-    if not piece.bounds:
-        return True
-    value, low, high = _values(piece, cell)
-    beyond = np.maximum(low - value, value - high)
-    if node.op_type not in CONTINUOUS and (beyond == 0).all(axis=0).any():
-        return False  # all over the cell on a jump: the rule must say which side that is on
-    if not (beyond > 0).any():
-        return True
-    beyond = beyond.max(axis=0)
-    (over,) = np.nonzero(beyond > 0)
-    return not over.size or not (_depth(value[:, over], beyond[over], cell) > least).any()
-
-
-def _depth(value: Array, beyond: Array, cell: Cell) -> Array:
-    """How far guards are passed, in units of the parameters: passed by / slope."""
-    span = np.ptp(value, axis=0)
-    size = float(np.ptp(cell.at, axis=0).max())
-    with np.errstate(divide="ignore", invalid="ignore"):
-        depth = beyond * size / span
-    # A guard that does not move over the cell holds as it does at the point asked.
-    return np.where(span > 0, depth, 0.0)
-
-
-def carve(
-    cell: Cell, weights: Array, piece: Piece, node: Node, least: float
-) -> tuple[Cell, list[Cell]] | None:
-    """Cut off what lies beyond the guards of a piece: the cell where it holds, and the rest.
-
-    None if nothing is left. ``weights`` of the vertices give the point asked.
-
-    The guard met first on the way from the point asked is cut first; on a segment that leaves no
-    cut that is not a border of the piece.
-    """
-    beyond: list[Cell] = []
-    while piece.bounds:
-        value, low, high = _values(piece, cell)
-        over = np.maximum(low - value, value - high)
-        (hit,) = np.nonzero(over.max(axis=0) > 0)
-        hit = hit[_depth(value[:, hit], over[:, hit].max(axis=0), cell) > least]
-        if not hit.size:
-            break
-        centre = weights @ value[:, hit]
-        guard = int(hit[_first(centre, value[:, hit], low[hit], high[hit])])
-        passed = int(over[:, guard].argmax())
-        up = value[passed, guard] > high[guard]
-        signed = (high[guard] - value[:, guard]) if up else (value[:, guard] - low[guard])
-        cause = _unit(piece, guard, node)
-        inner, outer = _clip(signed)
-        if len(inner) <= cell.at.shape[1]:
-            return None
-        beyond.append(cell.mixed(outer, cause))
-        cell = cell.mixed(inner, cause)
-        weights = cell.inside()
-    return cell, beyond
-
-
-def _first(centre: Array, value: Array, low: Array, high: Array) -> int:
-    """Which guard is met first from the point asked, with these values, to any vertex."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        above = np.where(value > high, (high - centre) / (value - centre), np.inf)
-        below = np.where(value < low, (low - centre) / (value - centre), np.inf)
-    return int(np.minimum(above, below).min(axis=0).argmin())
-
-
-Mix = list[tuple[int, int, float]]
-
-
-def _clip(signed: Array) -> tuple[Mix, Mix]:
-    """Divide a polygon, or a segment, at a function's zero: where it is >= 0, and where <= 0."""
-    n = len(signed)
-    edges = [(0, 1)] if n == 2 else [(i, (i + 1) % n) for i in range(n)]
-    sides: tuple[Mix, Mix] = ([], [])
-    for i, j in edges:
-        for side, sign in zip(sides, (1, -1), strict=True):
-            if sign * signed[i] >= 0:
-                side.append((i, i, 0.0))
-        if signed[i] * signed[j] < 0:
-            share = float(signed[i] / (signed[i] - signed[j]))
-            for side in sides:
-                side.append((i, j, share))
-    if n == 2:
-        for side, sign in zip(sides, (1, -1), strict=True):
-            if sign * signed[1] >= 0:
-                side.append((1, 1, 0.0))
-    return sides
-
-
-def _unit(piece: Piece, guard: int, node: Node) -> Unit:
-    """Name a guard by its place among those of a piece."""
-    for bounds in piece.bounds:
-        size = int(np.prod(bounds.shape))
-        if guard < size:
-            index = tuple(int(i) for i in np.unravel_index(guard, bounds.shape))
-            count = len(index) - bounds.rivals
-            rest = index[count:]
-            rival = int(np.ravel_multi_index(rest, bounds.shape[count:])) if rest else None
-            return Unit(node.name, node.op_type, bounds.what, index[:count], rival, 0.0)
-        guard -= size
-    raise AssertionError("a guard of no bounds")

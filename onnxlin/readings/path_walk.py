@@ -15,7 +15,9 @@ from onnxlin.graph import Node
 from onnxlin.linearizer import Linearizer
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram, slices
-from onnxlin.readings.path_cells import LEAST, Cell, Cutter
+from onnxlin.readings.path_carve import LEAST
+from onnxlin.readings.path_cell import Cell
+from onnxlin.readings.path_cells import Cutter
 from onnxlin.readings.path_pieces import Asker
 from onnxlin.readings.path_stack import Plain, Rowwise, Stack, by_rows, cells_of, plain, rowwise
 from onnxlin.readings.region_walls import require_region

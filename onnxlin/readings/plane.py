@@ -14,7 +14,7 @@ from onnxlin.errors import OptionError, ResidualError
 from onnxlin.feeds import Instance
 from onnxlin.linearizer import Linearizer
 from onnxlin.primitives import Array
-from onnxlin.readings.path_cells import Cell
+from onnxlin.readings.path_cell import Cell
 from onnxlin.readings.path_walk import Walk
 from onnxlin.seeds import make_seeds
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -210,7 +210,8 @@ def _answer(node: NodeAtX, reads: Reads, away: Array) -> Affine:
         kinks.append(np.broadcast_to(away.reshape(-1, 1, 1, 1), node.out_shape))
     margin = (lambda: np.min(kinks, axis=0)) if kinks else None
     # Eight roundings make a coordinate, two a weight of each axis.
-    return Affine(terms, bias, margin, size.reshape(node.out_shape), 16)
+    found = Affine(terms, bias, margin, size.reshape(node.out_shape), 16)
+    return found if leads is None else replace(found, guards="its rivals are weighted pixels")
 
 
 @rule("MaxRoiPool")

@@ -25,7 +25,7 @@ from tests.test_patterns import Counts
 CONV_NETS = ("lenet5_mnist", "resnet_mnist", "densenet_fashion")
 
 
-def on_a_grid(x: Array, step: float = 2.0**-6) -> Array:
+def on_a_grid(x: Array, step: float = 2.0**-9) -> Array:
     """Numbers of few bits: what lies a sixteenth of the way between two of them is exact."""
     return np.round(x / step) * step
 
@@ -40,7 +40,7 @@ def close_by(lin: Linearizer, distance: float = 0.02) -> tuple[Array, Array]:
 def ends(name: str, fixtures: File) -> tuple[Linearizer, Array, Array]:
     """A net, an input, and one near it: so near that a dense net has a few hundred pieces."""
     lin = Linearizer(fixtures / f"{name}.onnx")
-    return lin, *close_by(lin, 0.005 if "dense" in name else 0.02)
+    return lin, *close_by(lin, 0.002 if "dense" in name else 0.02)
 
 
 # The exact function

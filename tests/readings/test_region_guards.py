@@ -41,7 +41,7 @@ KINKLESS: dict[str, str] = {
             "Compress ReverseSequence MaxUnpool Pad TensorScatter SequenceConstruct "
             "SequenceInsert SequenceErase SequenceAt Optional OptionalGetElement "
             "ConcatFromSequence SplitToSequence FeatureVectorizer ArrayFeatureExtractor Where "
-            "Resize GridSample RoiAlign DeformConv "
+            "Resize GridSample DeformConv "
         ),
         "positions are constant, or decided by a node of its own",
     ),
@@ -111,6 +111,15 @@ EXTRA: dict[tuple[str, str], tuple[Any, Any]] = {
         np.array([0.5, 1.25], np.float32),
         np.array(3, np.float32),
         np.array([0, 1], np.float32),
+    ),
+    ("", "RoiAlign"): lone(
+        "RoiAlign",
+        np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4),
+        np.array([[0, 0, 3, 3]], np.float32),
+        np.array([0]),
+        mode="max",
+        output_height=2,
+        output_width=2,
     ),
     ("", "MaxRoiPool"): lone(
         "MaxRoiPool",
