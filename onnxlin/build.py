@@ -13,7 +13,7 @@ from onnxlin.check import require_rules
 from onnxlin.graph import Node
 from onnxlin.load import load, prefixed
 from onnxlin.primitives import Array
-from onnxlin.program import LinearProgram, Step
+from onnxlin.program import Decision, LinearProgram, Step
 from onnxlin.rules import Affine, Body, NodeAtX, Operand, Rule, rule_of
 from onnxlin.section import Section, make_section
 from onnxlin.sequences import flattened
@@ -80,6 +80,9 @@ class Builder:
         at_x = self._at_x(whole if rule.status == "unrolled" else node, rule, build)
         answer = rule.function(at_x)
         if isinstance(answer, Body):
+            if is_open_ended(node):
+                why = "x may decide how often it goes round"
+                build.decisions.append(Decision(node, at_x.out_shape, tuple, why))
             return self._expanded(node, answer, build), True
         pieces: Sequence[Affine] = [answer] if isinstance(answer, Affine) else answer
         if at_x.overlooked():
@@ -206,6 +209,22 @@ class Builder:
             require_rules(section)
             self._bodies[key] = Builder(section, self._open_tracer, self.mode)
         return self._bodies[key]
+
+
+def is_open_ended(node: Node) -> bool:
+    """Whether a Loop works out in its body if it goes on: anything but the condition it was given.
+
+    Its body is opened as it ran at x, without what decided how long that is.
+    """
+    if node.op_type != "Loop" or node.domain:
+        return False
+    body = node.attributes["body"]
+    made = {name: inner for inner in body.node for name in inner.output}
+    name = body.output[0].name
+    while name in made and made[name].op_type == "Identity":
+        name = made[name].input[0]
+    fixed = {tensor.name for tensor in body.initializer} | {body.input[1].name}
+    return name not in fixed and not (name in made and made[name].op_type == "Constant")
 
 
 def _captures(section: Section) -> Captures:

@@ -302,6 +302,22 @@ def test_unguarded_nodes_are_named() -> None:
     assert obstacles(m) == ["NonMaxSuppression 'nms': it compares quotients of areas"]
 
 
+LOOP = """g (float[1] x) => (float[1] y) <int64 n = {{9}}, bool on = {{1}}, float top = {{4}}> {{
+    [again] y = Loop (n, on, x) <body = b (int64 i, bool c, float[1] s) => (bool k, float[1] r) {{
+        r = Add(s, s)  {} }}> }}"""
+
+
+def test_loops_that_x_may_end_are_named() -> None:
+    """y = 2^k x, with k the number of rounds until that is over 4: only its pieces are known."""
+    m = linearize(model(LOOP.format("o = Less(r, top)  k = Squeeze(o)")), np.ones(1, np.float32))
+    assert m.W == [[4]]
+    assert obstacles(m) == ["Loop 'again': x may decide how often it goes round"]
+    for kept in ("k = Identity(c)", "k = Constant <value = bool {1}> ()"):
+        m = linearize(model(LOOP.format(kept)), np.ones(1, np.float32))
+        assert m.W == [[512]]
+        assert obstacles(m) == []
+
+
 def test_drift_is_nothing_inside_of_a_region() -> None:
     lin = Linearizer(mlp())
     m = lin(X, dtype=np.float64)
