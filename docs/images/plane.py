@@ -9,6 +9,8 @@ import onnxlin
 from onnxlin.plot import plane_partition
 from onnxlin.readings.plane import partition
 
+PATH = "docs/images/plane_7_3_0.png"
+
 
 def digit(name: int) -> np.ndarray:
     """A picture of the fixtures as the net takes it."""
@@ -23,6 +25,8 @@ if __name__ == "__main__":
         plane,
         [str(i) for i in range(10)],
         title="mlp2_mnist",
-        path="docs/images/plane_7_3_0.png",
+        path=PATH,
         corners=("seven", "three", "zero"),
     )
+    # Few colours make a small file.
+    Image.open(PATH).convert("RGB").quantize(96).save(PATH, optimize=True)
