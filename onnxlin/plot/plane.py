@@ -48,7 +48,7 @@ def plane_partition(
     faces = [_tint(colours[int(row)], i) for i, row in enumerate(winner)]
     shapes = [polygon.at for polygon in plane.polygons]
     ax.add_collection(PolyCollection(shapes, facecolors=faces, edgecolors="white", linewidths=fine))
-    handles = [Patch(color=colours[row], label=names[row]) for row in rows]
+    handles = [Patch(color=_tint(colours[row], 1), label=names[row]) for row in rows]
     ax.legend(handles=handles, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5),
               title="largest", fontsize=8, title_fontsize=8)  # fmt: skip
     ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
@@ -62,7 +62,7 @@ def _tint(colour: str, i: int) -> Array:
     """A colour, a little lighter or darker for each polygon so that neighbours differ."""
     from matplotlib.colors import to_rgb
 
-    share = 0.35 + 0.4 * ((i * 0.6180339887498949) % 1)
+    share = 0.35 + 0.1 * (i * 2 % 5)
     return np.array(to_rgb(colour)) * (1 - share) + share
 
 
