@@ -48,7 +48,7 @@ def plane_partition(
     faces = [_tint(colours[int(row)], i) for i, row in enumerate(winner)]
     shapes = [polygon.at for polygon in plane.polygons]
     ax.add_collection(PolyCollection(shapes, facecolors=faces, edgecolors="white", linewidths=fine))
-    handles = [Patch(color=_tint(colours[row], 1), label=names[row]) for row in rows]
+    handles = [Patch(color=tuple(_tint(colours[row], 1)), label=names[row]) for row in rows]
     ax.legend(handles=handles, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5),
               title="largest", fontsize=8, title_fontsize=8)  # fmt: skip
     ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
@@ -63,7 +63,8 @@ def _tint(colour: str, i: int) -> Array:
     from matplotlib.colors import to_rgb
 
     share = 0.35 + 0.1 * (i * 2 % 5)
-    return np.array(to_rgb(colour)) * (1 - share) + share
+    mixed: Array = np.array(to_rgb(colour)) * (1 - share) + share
+    return mixed
 
 
 def _frame(ax: Axes) -> None:
