@@ -9,6 +9,7 @@ from onnxlin.errors import (
     ModelError,
     OnnxlinError,
     OptionError,
+    RegionError,
     ResidualError,
     RowsError,
     RuleError,
@@ -21,7 +22,8 @@ from onnxlin.version import __version__
 
 from onnxlin.compiled import check_model, compile_model  # isort: skip  # pipeline order
 from onnxlin.affine_map import AffineMap  # isort: skip
-from onnxlin.linearizer import Linearizer, linearize  # isort: skip
+from onnxlin.linearizer import Linearizer  # isort: skip
+from onnxlin.one_map import linearize  # isort: skip
 
 __all__ = [
     "RULES",
@@ -35,6 +37,7 @@ __all__ = [
     "ModelError",
     "OnnxlinError",
     "OptionError",
+    "RegionError",
     "ResidualError",
     "RowsError",
     "RuleError",

@@ -32,11 +32,16 @@ TINY = smallest(np.dtype(np.float32)) / unit_roundoff(np.dtype(np.float32))
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """What a map was made from: needed for everything beyond W and b."""
+    """What a map was made from: needed for everything beyond W and b.
+
+    ``decided`` makes the program again in float64, with what only decides (a comparison for a
+    Where) among its steps and decisions.
+    """
 
     program: LinearProgram
     values: Mapping[str, Array]
     job: Job
+    decided: Callable[[], LinearProgram] | None = None
 
 
 class AffineMap:

@@ -14,11 +14,11 @@ from onnxlin.graph import Node
 from onnxlin.load import load, prefixed
 from onnxlin.lowering import NotStaticError
 from onnxlin.primitives import Array
-from onnxlin.program import LinearProgram, Step
+from onnxlin.program import Decision, LinearProgram, Step
 from onnxlin.rules import Affine, Body, NodeAtX, Operand, Rule, rule_of
 from onnxlin.section import Section, make_section
 from onnxlin.sequences import flattened
-from onnxlin.steps import Build, alias, is_float_array, make_step
+from onnxlin.steps import Build, alias, is_float_array, make_decision, make_step
 from onnxlin.trace import Captures, OpenTracer
 
 
@@ -39,7 +39,7 @@ class Builder:
         self.section = section
         self.mode = mode
         self.tracer = open_tracer(section, _captures(section))
-        self._open_tracer = open_tracer
+        self.open_tracer = open_tracer
         self._kept: dict[Any, list[Step]] = {}
         self._cast: dict[tuple[str, np.dtype[Any]], Array] = {}
         self._bodies: dict[Any, Builder] = {}
@@ -54,7 +54,8 @@ class Builder:
         self.extend(build)
         reached = {*inputs, *(step.output for step in build.steps)}
         constants = {name: values[name] for name in outputs if name not in reached}
-        return LinearProgram(inputs, outputs, tuple(build.steps), constants, dtype)
+        steps, decisions = tuple(build.steps), tuple(build.decisions)
+        return LinearProgram(inputs, outputs, steps, constants, dtype, decisions)
 
     def extend(self, build: Build) -> None:
         """Append the steps of this section to a program in the making."""
@@ -84,10 +85,16 @@ class Builder:
         at_x = self._at_x(whole if rule.status == "unrolled" else node, rule, build)
         answer = rule.function(at_x)
         if isinstance(answer, Body):
+            if is_open_ended(node):
+                why = "x may decide how often it goes round"
+                build.decisions.append(Decision(node, at_x.out_shape, tuple, why))
             return self._expanded(node, answer, build), True
         pieces: Sequence[Affine] = [answer] if isinstance(answer, Affine) else answer
         if at_x.overlooked():
             raise at_x.refuse(f"attributes {at_x.overlooked()} are set")
+        decision = make_decision(at_x, pieces)
+        if decision is not None:
+            build.decisions.append(decision)
         positions = self._wanted(node, build)
         if any(i >= len(pieces) for i in positions):
             raise at_x.refuse(f"output {max(positions)} is used")
@@ -202,10 +209,42 @@ class Builder:
             model = with_constants(body.make(), {n: build.values[o] for n, o in fixed.items()})
             graph = load(prefixed(model, prefix))
             inputs, outputs = ([prefix + name for name in names] for names in (alive, wanted))
-            section = make_section(graph, inputs, outputs, self.section.rounding)
+            like = self.section
+            section = make_section(graph, inputs, outputs, like.rounding, deciding=like.deciding)
             require_rules(section)
-            self._bodies[key] = Builder(section, self._open_tracer, self.mode)
+            self._bodies[key] = Builder(section, self.open_tracer, self.mode)
         return self._bodies[key]
+
+
+def is_open_ended(node: Node) -> bool:
+    """Whether a Loop works out in its body if it goes on: anything but the condition it was given.
+
+    Its body is opened as it ran at x, without what decided how long that is.
+    """
+    if node.op_type != "Loop" or node.domain:
+        return False
+    body = node.attributes["body"]
+    made = {name: inner for inner in body.node for name in inner.output}
+    name = body.output[0].name
+    while name in made and made[name].op_type == "Identity":
+        name = made[name].input[0]
+    fixed = {tensor.name for tensor in body.initializer} | {body.input[1].name}
+    return name not in fixed and not (name in made and made[name].op_type == "Constant")
+
+
+def deciding(own: Builder) -> Builder:
+    """Return a builder of the same programs with every decision in them: itself where it does.
+
+    See `onnxlin.section.Section`.
+    """
+    given = own.section
+    section = make_section(given.graph, given.inputs, given.outputs, given.rounding, deciding=True)
+    rules = [rule_of(given.graph, node, given.rounding) for node in section.nodes]
+    opened = any(rule and rule.status in ("expanded", "unrolled") for rule in rules)
+    if section.nodes == given.nodes and not opened:
+        return own
+    require_rules(section)
+    return Builder(section, own.open_tracer, own.mode)
 
 
 def _captures(section: Section) -> Captures:

@@ -52,6 +52,10 @@ class MemoryBudgetError(OnnxlinError):
     """The chosen engine would need more memory than it may use."""
 
 
+class RegionError(OnnxlinError):
+    """There is no linear region, or nobody can say where it ends."""
+
+
 class ResidualError(OnnxlinError):
     """W x + b departs from F(x) by more than rounding allows."""
 

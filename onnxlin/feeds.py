@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnxlin.errors import InputError
+from onnxlin.errors import InputError, OptionError, TraceError
 from onnxlin.graph import Array, TensorType
 
 Instance = npt.ArrayLike | Mapping[str, npt.ArrayLike]
@@ -128,3 +128,27 @@ def instances(xs: Instance, inputs: Mapping[str, TensorType]) -> list[Instance]:
 
 def _with_batch(x: Array, kind: TensorType) -> Array:
     return x[None] if kind.shape is not None and x.ndim + 1 == len(kind.shape) else x
+
+
+DTYPES = (np.float32, np.float64)
+
+
+def read_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    """Read the ``dtype`` argument of a map."""
+    try:
+        asked = np.dtype(dtype)
+    except TypeError:
+        asked = None
+    if asked not in DTYPES:
+        raise OptionError(f"dtype={dtype!r}; expected float32 or float64.")
+    return asked
+
+
+def require_finite(outputs: Mapping[str, Array]) -> None:
+    """Raise TraceError where an output is no number: no map can equal it."""
+    for name, value in outputs.items():
+        if not np.isfinite(value.astype(np.float64)).all():
+            raise TraceError(
+                f"Output {name!r} is NaN or infinite at this x, so no map can equal it. Scale the "
+                "input as the model expects, or look for a division by zero."
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,23 +11,22 @@ import numpy.typing as npt
 import onnxruntime
 
 from onnxlin.affine_map import AffineMap, Origin
-from onnxlin.build import Builder
+from onnxlin.build import Builder, deciding
 from onnxlin.check import require_rules
 from onnxlin.compiled import Answer, Runner, Shelf
 from onnxlin.engines.heap import keep_freed_arrays
 from onnxlin.engines.job import Job, Progress
 from onnxlin.engines.plan import memory_budget, plan, require_engine, seconds
 from onnxlin.errors import MemoryBudgetError, OptionError, TraceError
-from onnxlin.feeds import Instance, instances, make_feeds
+from onnxlin.feeds import Instance, instances, make_feeds, read_dtype, require_finite
 from onnxlin.graph import Array
 from onnxlin.load import Model, load
+from onnxlin.program import LinearProgram
 from onnxlin.section import STAIRCASE, make_section, require_mode, require_rounding
 from onnxlin.seeds import Seeds, is_single, make_seeds
 from onnxlin.trace import Tracer
 
 Names = Iterable[str] | str | None
-DTYPES = (np.float32, np.float64)
-
 # Instances that a compiled graph takes at once, the largest number that is at least half full:
 # more make it no faster. Fewer instances than these few are not worth another graph, if "compiled"
 # is asked for or if nothing is.
@@ -121,7 +121,7 @@ class Linearizer:
         """
         require_engine(engine)
         feeds = self._feeds(x)
-        kind = None if dtype is None else self._dtype(dtype, {})
+        kind = None if dtype is None else read_dtype(dtype)
         single = is_single(rows)
         runner = self._runner(feeds, engine, kind, single)
         if runner is not None:
@@ -132,7 +132,7 @@ class Linearizer:
         kind = self._dtype(dtype, values)
         outputs = {name: values[name] for name in self.section.outputs}
         # Before the rules: they would stumble over the same infinity, and say less.
-        _require_finite(outputs)
+        require_finite(outputs)
         program = self._builder(values, kind)
         seeds = make_seeds(rows, program.rows)
         chosen, why = plan(program, len(seeds), engine)
@@ -153,7 +153,7 @@ class Linearizer:
             engine=chosen,
             plan=why,
             dtype=kind,
-            origin=Origin(program, values, job),
+            origin=Origin(program, values, job, lambda: self._decided(feeds)),
             notes=self.section.notes,
         )
 
@@ -187,7 +187,7 @@ class Linearizer:
     ) -> Iterator[AffineMap]:
         """Linearise many instances at once, or one by one where that cannot be done."""
         first = self._feeds(apart[0])
-        kind = None if dtype is None else self._dtype(dtype, {})
+        kind = None if dtype is None else read_dtype(dtype)
         memory = memory_budget(self.memory)
         runner = self._shelf.many(first, lambda: self._tracer(first), at_once, memory)
         if runner is None or not (kind is None or kind == runner.dtype):
@@ -196,7 +196,11 @@ class Linearizer:
         seeds = make_seeds(rows, runner.n_rows)
         for start in range(0, len(apart), at_once):
             feeds = [self._feeds(x) for x in apart[start : start + at_once]]
-            answers = runner(feeds, seeds, memory)
+            try:
+                answers = runner(feeds, seeds, memory)
+            except (TraceError, MemoryBudgetError):
+                yield from (self(x, rows, engine, dtype) for x in apart[start : start + at_once])
+                continue
             why = f"{at_once} instances at once in a graph compiled for them"
             for fed, found in zip(feeds, answers, strict=True):
                 yield self._map_of(found, fed, seeds, runner.dtype, why)
@@ -254,7 +258,7 @@ class Linearizer:
     ) -> AffineMap:
         """Make a map of what a compiled graph has found."""
         outputs = {name: found.values[name] for name in self.section.outputs}
-        _require_finite(outputs)
+        require_finite(outputs)
         return AffineMap(
             inputs={name: found.values[name] for name in self.section.inputs},
             outputs=outputs,
@@ -273,7 +277,17 @@ class Linearizer:
         """Build what a map from a compiled graph is asked for beyond W and b."""
         values = self._tracer(feeds)
         program = self._builder(values, dtype)
-        return Origin(program, values, Job(program, seeds, memory_budget(self.memory)))
+        job = Job(program, seeds, memory_budget(self.memory))
+        return Origin(program, values, job, lambda: self._decided(feeds))
+
+    def _decided(self, feeds: dict[str, Array]) -> LinearProgram:
+        """Build the program at x in float64, with all that decides where its pieces hold."""
+        return self.decider(self.decider.tracer(feeds), np.dtype(np.float64))
+
+    @cached_property
+    def decider(self) -> Builder:
+        """Builder of programs that hold every decision; see `onnxlin.section.Section`."""
+        return deciding(self._builder)
 
     def close(self) -> None:
         """Release the sessions of compiled graphs; they are opened again when needed."""
@@ -283,44 +297,4 @@ class Linearizer:
         if dtype is None:
             own = {values[name].dtype for name in self.section.inputs}
             return np.dtype(np.float64 if np.dtype(np.float64) in own else np.float32)
-        try:
-            asked = np.dtype(dtype)
-        except TypeError:
-            asked = None
-        if asked not in DTYPES:
-            raise OptionError(f"dtype={dtype!r}; expected float32 or float64.")
-        return asked
-
-
-def _require_finite(outputs: dict[str, Array]) -> None:
-    for name, value in outputs.items():
-        if not np.isfinite(value.astype(np.float64)).all():
-            raise TraceError(
-                f"Output {name!r} is NaN or infinite at this x, so no map can equal it. Scale the "
-                "input as the model expects, or look for a division by zero."
-            )
-
-
-def linearize(
-    model: Model,
-    x: Instance,
-    *,
-    inputs: Names = None,
-    outputs: Names = None,
-    rows: Any = None,
-    mode: str = "tangent",
-    rounding: str = STAIRCASE,
-    engine: str = "auto",
-    dtype: npt.DTypeLike | None = None,
-    memory: int | str | None = None,
-    progress: Progress | None = None,
-) -> AffineMap:
-    """Return the affine map F(x) = W x + b that a model is at x.
-
-    The arguments are those of `Linearizer` and of its call. For many inputs of one model make a
-    `Linearizer` once.
-    """
-    ready = Linearizer(
-        model, inputs=inputs, outputs=outputs, mode=mode, rounding=rounding, memory=memory
-    )
-    return ready(x, rows, engine, dtype, progress=progress)
+        return read_dtype(dtype)

@@ -81,6 +81,54 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
+class Bounds:
+    """Where a piece holds: ``low <= sum of maps(tensors) <= high``.
+
+    Parameters
+    ----------
+    terms : tuple of (tensor name, LinearMap)
+    low, high : array of ``shape``, float64
+        What does not depend on the inputs is part of them.
+    shape : tuple of int
+    what, rivals
+        See `onnxlin.rules.guards.Guard`.
+    """
+
+    terms: tuple[tuple[str, LinearMap], ...]
+    low: Array
+    high: Array
+    shape: Shape
+    what: str
+    rivals: int
+
+    def __call__(self, values: Mapping[str, Array]) -> Array:
+        """Value of the function at stacks: ``{tensor: (K, *its shape)} -> (K, *shape)``."""
+        first, *rest = (op.matvec(finite(values[name])) for name, op in self.terms)
+        return sum(rest, start=first)
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """A node that is one of several pieces, and where that piece holds.
+
+    Parameters
+    ----------
+    node : Node
+    shape : tuple of int
+        Shape of its first output.
+    bounds : callable
+        Makes them. Without any the piece holds everywhere, as far as the inputs go.
+    unknown : str
+        Why nobody can say where the piece holds; empty if somebody can.
+    """
+
+    node: Node
+    shape: Shape
+    bounds: Callable[[], tuple[Bounds, ...]]
+    unknown: str = ""
+
+
+@dataclass(frozen=True, eq=False)
 class LinearProgram:
     """The affine pieces between chosen inputs and outputs at one x.
 
@@ -94,6 +142,8 @@ class LinearProgram:
         Outputs that do not depend on the inputs at all.
     dtype : numpy.dtype
         Of the coefficients, and of W.
+    decisions : tuple of Decision
+        The nodes whose pieces depend on where x lies.
     """
 
     inputs: Mapping[str, Shape]
@@ -101,6 +151,7 @@ class LinearProgram:
     steps: tuple[Step, ...]
     constants: Mapping[str, Array]
     dtype: np.dtype[Any]
+    decisions: tuple[Decision, ...] = ()
 
     @property
     def columns(self) -> int:

@@ -50,6 +50,9 @@ class Section:
     rounding : {"staircase", "straight-through"}
     notes : tuple of str
         What was chosen for the caller, in words.
+    deciding : bool
+        Whether the nodes include those that reach the outputs only by what they decide: a
+        comparison for a Where, and what it compares.
     """
 
     graph: Graph
@@ -62,6 +65,7 @@ class Section:
     carriers: frozenset[str] = frozenset()
     rounding: str = STAIRCASE
     notes: tuple[str, ...] = ()
+    deciding: bool = False
 
     def is_traced(self, node: Node) -> list[bool]:
         """For each input of a node, whether it depends on what is linearised."""
@@ -95,6 +99,8 @@ def make_section(
     inputs: Names,
     outputs: Names,
     rounding: str = STAIRCASE,
+    *,
+    deciding: bool = False,
 ) -> Section:
     """Find what lies between the chosen tensors.
 
@@ -102,6 +108,8 @@ def make_section(
     ----------
     inputs, outputs : tensor names, or None
         None takes all float inputs, and all float outputs, of the graph; see `onnxlin.ends`.
+    deciding : bool
+        See `Section`.
     rounding : {"staircase", "straight-through"}
         Whether dependence ends at integer tensors, or goes through those that stand for numbers.
 
@@ -121,12 +129,14 @@ def make_section(
     ends = Section(graph, (), (), (), traced, traced, traced, carried, rounding)
     needed: list[Node] = []
     wanted = set(targets)
+    reached = moved(graph, sources) if deciding else traced
     for node in reversed(graph.nodes):
         # The makers of the chosen inputs lie before the section.
         made = [name for name in node.writes if name in wanted - set(sources)]
-        if any(name in traced for name in made):
-            needed.append(node)
-            wanted.update(n for n in node.reads if n in traced and ends.enters(node, n))
+        if any(name in reached for name in made):
+            if any(name in traced for name in (*made, *node.reads)):
+                needed.append(node)
+            wanted.update(n for n in node.reads if n in reached and ends.enters(node, n))
     return replace(
         ends,
         inputs=sources,
@@ -135,7 +145,17 @@ def make_section(
         live=frozenset(wanted) & traced,
         varying=_varying(graph),
         notes=tuple(end.note for end in (first, last) if end.note),
+        deciding=deciding,
     )
+
+
+def moved(graph: Graph, sources: Sequence[str]) -> set[str]:
+    """Tensors of any type that may change when the sources do."""
+    reached = set(sources)
+    for node in graph.nodes:
+        if any(name in reached for name in node.reads):
+            reached.update(node.writes)
+    return reached
 
 
 def _downstream(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +12,9 @@ from onnxlin.errors import RuleError
 from onnxlin.graph import Node, is_float
 from onnxlin.lowering import Traced, is_traced
 from onnxlin.primitives import Array, Diagonal, LinearMap, applied, identity
-from onnxlin.program import Step
+from onnxlin.program import Bounds, Decision, Step, finite
 from onnxlin.rules import Affine, NodeAtX
+from onnxlin.rules.guards import Guard, margin
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,7 @@ class Build:
         Tensor -> what onnxruntime computed; bodies add theirs.
     dtype : numpy.dtype
     steps : list of Step
+    decisions : list of Decision
     own : {tensor: array}
         The program's own forward pass, as far as somebody asked for it.
     alive : set of str
@@ -44,6 +46,7 @@ class Build:
     steps: list[Step]
     own: dict[str, Array]
     alive: set[str]
+    decisions: list[Decision] = field(default_factory=list)
     made: set[str] = field(default_factory=set)
     whole: dict[str, str] = field(default_factory=dict)
     narrow: bool = False
@@ -127,7 +130,7 @@ def make_step(at_x: NodeAtX, i: int, piece: Affine, status: str) -> Step:
         terms=tuple(terms),
         bias=_total(biases),
         bias_size=_total(sizes),
-        margin=piece.margin,
+        margin=_margin(at_x, piece),
         roundings=piece.roundings + len(biases) + len(terms) + added,
         varies=at_x.looked,
         held=tuple((o.name, op) for o, op in unsure if not (o.traced or o.fixed)),
@@ -137,6 +140,45 @@ def make_step(at_x: NodeAtX, i: int, piece: Affine, status: str) -> Step:
 def _weighable(value: Array) -> Array:
     """Put 0 for infinities, as `onnxlin.engines.job.weigh` does: nothing may take them."""
     return np.where(np.abs(value) < np.inf, value, np.zeros((), value.dtype))
+
+
+def _margin(at_x: NodeAtX, piece: Affine) -> Callable[[], Array] | None:
+    """Distance of every unit from its nearest kink: the rule's own, or that of its guards."""
+    make = piece.guards
+    if piece.margin is not None or make is None or isinstance(make, str):
+        return piece.margin
+    inputs = {i: o.native for i, o in enumerate(at_x.operands) if o is not None}
+    return lambda: margin(make(), inputs)
+
+
+def make_decision(at_x: NodeAtX, pieces: Sequence[Affine]) -> Decision | None:
+    """Say where the piece of a node holds; None if that is everywhere."""
+    if not any(at_x.traced(i) for i in range(len(at_x.operands))):
+        return None
+    make = next((piece.guards for piece in pieces if piece.guards is not None), None)
+    if make is None:
+        return None
+    if isinstance(make, str):
+        return Decision(at_x.node, at_x.out_shape, tuple, make)
+    bounds = lambda: tuple(b for guard in make() if (b := _bounds(at_x, guard)))
+    return Decision(at_x.node, at_x.out_shape, bounds)
+
+
+def _bounds(at_x: NodeAtX, guard: Guard) -> Bounds | None:
+    """Move the terms of operands that do not depend on x into the bounds."""
+    terms, low, high = [], *(np.asarray(b, np.float64) for b in (guard.low, guard.high))
+    for position, op in guard.terms.items():
+        operand = at_x.operand(position)
+        if operand.traced:
+            terms.append((operand.name, op))
+        else:
+            value = finite(operand.native.astype(np.float64))
+            known = op.matvec(value[None])[0]
+            low, high = low - known, high - known
+    if not terms:
+        return None
+    low, high = (np.broadcast_to(edge, guard.shape) for edge in (low, high))
+    return Bounds(tuple(terms), low, high, guard.shape, guard.what, guard.rivals)
 
 
 def _total(parts: list[Array]) -> Array | None:

@@ -11,8 +11,10 @@ import onnx
 
 import onnxlin
 from onnxlin import Linearizer, OnnxlinError, linearize
+from onnxlin.readings.region import Region
 from tests.small import X, mlp, model
 
+SMOOTH = "g (float[2] x) => (float[2] y) { [t] y = Tanh(x) }"
 RELU = "g (float[2] x) => (float[2] y) { [n] y = Relu(x) }"
 TWO_INPUTS = "g (float[2] a, float[2] b) => (float[2] y) { y = Add(a, b) }"
 NO_RULES = """g (float[2] x) => (float[2] y) {
@@ -255,5 +257,11 @@ CASES: dict[str, Case] = {
         at(DIVISION, V),
         onnxlin.TraceError,
         "Output 'y' is NaN or infinite at this x.*division by zero",
+    ),
+    # Readings
+    "no region": (
+        lambda: Region(linearize(model(SMOOTH), V)),
+        onnxlin.RegionError,
+        r"(?s)no linear region around x.*1 nodes are curved.*Tanh 't' is smooth.*drift says how",
     ),
 }

@@ -8,7 +8,17 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from onnxlin.cli import check, compile, evaluate, explain, ops, regions, verify
+from onnxlin.cli import (
+    check,
+    compile,
+    evaluate,
+    explain,
+    ops,
+    path,
+    region,
+    regions,
+    verify,
+)
 from onnxlin.cli.options import parser
 from onnxlin.cli.show import Screen
 from onnxlin.errors import OnnxlinError, ResidualError
@@ -20,6 +30,8 @@ COMMANDS: dict[str, Callable[[Any, Screen], int]] = {
     "check": check.run,
     "verify": verify.run,
     "compile": compile.run,
+    "region": region.run,
+    "path": path.run,
     "ops": ops.run,
 }
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from onnxlin import __version__
+from onnxlin.cli.option_groups import count, ends, how, pictures, shape
 from onnxlin.compiled.export import DIRECTIONS
 from onnxlin.engines.plan import NAMES
-from onnxlin.inputs.preprocessing import CHOICES
 from onnxlin.readings.merging import METRICS
-from onnxlin.section import MODES, ROUNDINGS
+from onnxlin.section import MODES
 
 EXIT_CODES = """\
 exit codes:
@@ -22,11 +22,6 @@ exit codes:
   4    a residual is past its bound
   130  interrupted
 """
-
-_PICTURE = """\
-Pictures (.png, .jpg, ...) become pixels of 0 to 255, RGB, then (pixel * scale - mean) / std. The
-model's metadata entry "preprocessing" (JSON: scale, mean, std, channels, layout, resize) gives
-the defaults where present."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,6 +35,8 @@ def parser() -> argparse.ArgumentParser:
     _check(commands)
     _verify(commands)
     _compile(commands)
+    _region(commands)
+    _path(commands)
     _ops(commands)
     return top
 
@@ -73,8 +70,8 @@ def _explain(commands: Any) -> None:
     command = _command(commands, "explain", about)
     command.add_argument("model", help="an .onnx file")
     command.add_argument("input", help="a picture, .npy, .npz (names as in the model) or .csv")
-    _ends(command)
-    _map(command)
+    ends(command)
+    how(command)
     command.add_argument(
         "--class",
         dest="classes",
@@ -84,7 +81,7 @@ def _explain(commands: Any) -> None:
         default=[],
         help="further outputs to explain, by index or by class name",
     )
-    command.add_argument("--top", type=_count, default=10, help="length of the lists (10)")
+    command.add_argument("--top", type=count, default=10, help="length of the lists (10)")
     command.add_argument(
         "--baseline",
         metavar="zero|FILE",
@@ -94,7 +91,7 @@ def _explain(commands: Any) -> None:
         "--near", type=float, default=1e-3, help="count units this close to a kink (0.001)"
     )
     _files(command)
-    _picture(command)
+    pictures(command)
 
 
 def _evaluate(commands: Any) -> None:
@@ -113,9 +110,9 @@ def _evaluate(commands: Any) -> None:
         help='.npy of class indices, or text with a label a line or "file,label" (an .npz may '
         'hold "labels"; without any, the model\'s own answers count)',
     )
-    command.add_argument("--limit", type=_count, metavar="N", help="the first N instances (all)")
-    command.add_argument("--top", type=_count, default=12, help="length of the lists (12)")
-    _ends(command)
+    command.add_argument("--limit", type=count, metavar="N", help="the first N instances (all)")
+    command.add_argument("--top", type=count, default=12, help="length of the lists (12)")
+    ends(command)
     group = command.add_argument_group("how")
     group.add_argument("--mode", choices=("tangent", "frozen"), default="tangent")
     group.add_argument("--engine", choices=("auto", *NAMES), default="auto")
@@ -127,7 +124,7 @@ def _evaluate(commands: Any) -> None:
         help="where to write <model>.evaluation.png (here); a prefix replaces the whole name",
     )
     files.add_argument("--no-files", action="store_true", help="print only")
-    _picture(command)
+    pictures(command)
 
 
 def _files(command: argparse.ArgumentParser) -> None:
@@ -155,18 +152,18 @@ def _regions(commands: Any) -> None:
     command.add_argument("model", help="an .onnx file")
     command.add_argument("data", help='.npy or .npz of samples stacked on axis 0 ("labels" apart)')
     command.add_argument("--labels", metavar="FILE", help=".npy of class indices, one a sample")
-    command.add_argument("--top", type=_count, default=10, help="length of the tables (10)")
+    command.add_argument("--top", type=count, default=10, help="length of the tables (10)")
     command.add_argument(
         "--picture", metavar="PNG", help="draw the samples by group, where x has two features"
     )
     merging = command.add_argument_group("merging of neighbours that are alike")
-    merging.add_argument("--merge", type=_count, metavar="N", help="until N groups are left")
+    merging.add_argument("--merge", type=count, metavar="N", help="until N groups are left")
     merging.add_argument("--tolerance", type=float, help="largest error that a merge may add")
-    merging.add_argument("--neighbours", type=_count, default=5, metavar="K", help="(5)")
+    merging.add_argument("--neighbours", type=count, default=5, metavar="K", help="(5)")
     merging.add_argument("--metric", choices=METRICS, default=METRICS[0], help=f"({METRICS[0]})")
     merging.add_argument("--refit", action="store_true", help="fit to F, not the mean of the maps")
-    _ends(command)
-    _map(command)
+    ends(command)
+    how(command)
 
 
 def _check(commands: Any) -> None:
@@ -180,7 +177,7 @@ def _check(commands: Any) -> None:
         help="try whether the model compiles, which runs it once on made-up numbers (auto: unless "
         "its weights take more than 1 GiB)",
     )
-    _ends(command)
+    ends(command)
 
 
 def _verify(commands: Any) -> None:
@@ -190,12 +187,16 @@ def _verify(commands: Any) -> None:
     where = command.add_mutually_exclusive_group()
     where.add_argument("--input", help="a picture, .npy, .npz or .csv")
     where.add_argument(
-        "--random", type=_count, default=1, metavar="N", help="N standard normal inputs (1)"
+        "--random",
+        type=count,
+        default=1,
+        metavar="N",
+        help="N standard normal inputs (1)",
     )
     command.add_argument("--seed", type=int, default=0, help="of the random inputs (0)")
-    _ends(command)
-    _map(command)
-    _picture(command)
+    ends(command)
+    how(command)
+    pictures(command)
 
 
 def _compile(commands: Any) -> None:
@@ -203,7 +204,7 @@ def _compile(commands: Any) -> None:
     command = _command(commands, "compile", about)
     command.add_argument("model", help="an .onnx file")
     command.add_argument("-o", "--out", metavar="OUT.onnx", required=True, help="where to write it")
-    _ends(command)
+    ends(command)
     group = command.add_argument_group("how")
     group.add_argument("--mode", choices=MODES, default=MODES[0])
     group.add_argument(
@@ -219,7 +220,7 @@ def _compile(commands: Any) -> None:
         "--shape",
         dest="shapes",
         metavar="NAME=1,3,224,224",
-        type=_shape,
+        type=shape,
         action="append",
         help="of an input that the model leaves open; may be repeated",
     )
@@ -230,83 +231,48 @@ def _compile(commands: Any) -> None:
     )
 
 
+def _region(commands: Any) -> None:
+    about = "Say how far the map of one input reaches, what ends it, and when the decision changes."
+    command = _command(commands, "region", about)
+    command.add_argument("model", help="an .onnx file")
+    command.add_argument("input", help="a picture, .npy, .npz or .csv")
+    command.add_argument("--norm", choices=("l1", "l2", "linf"), help="one norm only (all three)")
+    command.add_argument("--to", metavar="INPUT", help="also step towards this input")
+    command.add_argument("--ties", type=count, default=5, help="length of the list of ties (5)")
+    command.add_argument(
+        "--sweeps",
+        type=count,
+        default=20_000,
+        metavar="N",
+        help="gradients to compute at most; beyond that a radius is a pair of bounds (20000)",
+    )
+    command.add_argument("--seed", type=int, default=0, help="of the directions of drift (0)")
+    ends(command)
+    how(command)
+    pictures(command)
+
+
+def _path(commands: Any) -> None:
+    about = "Walk from one input to another: every affine piece, class change and exact gradient."
+    command = _command(commands, "path", about)
+    command.add_argument("model", help="an .onnx file")
+    command.add_argument("x0", help="a picture, .npy, .npz or .csv")
+    command.add_argument("x1", help="another one")
+    command.add_argument(
+        "--class",
+        dest="row",
+        metavar="N|NAME",
+        help="output whose Integrated Gradients are wanted (the largest at X1)",
+    )
+    command.add_argument("--out", metavar="PNG", help="where to draw (<x0>_<x1>.png)")
+    command.add_argument("--no-files", action="store_true", help="print only")
+    ends(command)
+    how(command)
+    pictures(command)
+
+
 def _ops(commands: Any) -> None:
     command = _command(commands, "ops", "List the operators that have rules.")
     command.add_argument(
         "--markdown", action="store_true", help="print every operator of every schema (docs/)"
     )
-
-
-def _ends(command: argparse.ArgumentParser) -> None:
-    ends = command.add_argument_group("which part of the model")
-    for name in ("inputs", "outputs"):
-        ends.add_argument(
-            f"--{name}",
-            metavar="NAME",
-            action="append",
-            help=f"take this tensor among the {name}; may be repeated (its float {name})"
-            + ('; "logits" ends before a softmax' if name == "outputs" else ""),
-        )
-    ends.add_argument(
-        "--rounding",
-        choices=ROUNDINGS,
-        default=ROUNDINGS[0],
-        help="quantised numbers: W is 0 behind a staircase, or goes straight through (staircase)",
-    )
-
-
-def _map(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("how")
-    group.add_argument(
-        "--rows",
-        metavar="ROWS",
-        help='outputs to compute: "all", "0,3,5:9", or an .npy matrix of combinations '
-        "(all, or the strongest 5 of a large map)",
-    )
-    group.add_argument("--mode", choices=MODES, default=MODES[0])
-    group.add_argument("--engine", choices=("auto", *NAMES), default="auto")
-    group.add_argument("--dtype", choices=("float32", "float64"), help="of W (the model's)")
-    group.add_argument("--memory", help='what may be used, such as "4GiB" (half of what is free)')
-
-
-def _picture(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("pictures", _PICTURE)
-    group.add_argument("--scale", type=_fraction, help="(1/255)")
-    group.add_argument("--mean", type=_numbers, metavar="M[,M,M]", help="after scaling (0)")
-    group.add_argument("--std", type=_numbers, metavar="S[,S,S]", help="after scaling (1)")
-    for name, choices in CHOICES.items():
-        group.add_argument(f"--{name}", choices=choices)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive whole number")
-    return int(text)
-
-
-def _shape(text: str) -> tuple[str, tuple[int, ...]]:
-    """Read ``image=1,3,224,224``; names may hold "=" themselves."""
-    name, _, numbers = text.rpartition("=")
-    try:
-        shape = tuple(int(part) for part in numbers.split(",")) if numbers else ()
-    except ValueError:
-        shape = (-1,)
-    if not name or min(shape, default=0) < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=1,3,224,224")
-    return name, shape
-
-
-def _fraction(text: str) -> float:
-    """Read ``0.5`` or ``1/255``."""
-    over, slash, under = text.partition("/")
-    try:
-        return float(over) / (float(under) if slash else 1.0)
-    except (ValueError, ZeroDivisionError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number such as 1/255") from None
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number, or numbers with commas") from None

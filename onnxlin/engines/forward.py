@@ -39,10 +39,15 @@ def forward(job: Job) -> Solution:
 
 def push(program: LinearProgram, x: Array) -> Array:
     """Apply the whole map without its bias: ``(k, columns) -> (k, rows)``."""
+    return _outputs(program, tangents(program, x))
+
+
+def tangents(program: LinearProgram, x: Array) -> dict[str, Array]:
+    """Move the inputs, ``(k, columns)``: how every tensor moves, ``{tensor: (k, *its shape)}``."""
     values = {
         name: x[:, at].reshape(len(x), *program.inputs[name]) for name, at in slices(program.inputs)
     }
-    return _outputs(program, _through(program, values, {}))
+    return _through(program, values, {})
 
 
 def _sweep(program: LinearProgram, nodes: list[str], columns: slice) -> Array:

@@ -53,6 +53,15 @@ def sweep(
     waiting: dict[str, Array] = {}
     for name, at in slices(program.outputs):
         waiting[name] = dense[:, at].reshape(len(dense), *program.outputs[name])
+    yield from _back(program, waiting)
+    if W is not None:
+        for name, at in slices(program.inputs):
+            if name in waiting:
+                W[:, at] = waiting[name].reshape(len(dense), at.stop - at.start)
+
+
+def _back(program: LinearProgram, waiting: dict[str, Array]) -> Iterator[tuple[Step, Array]]:
+    """Sweep from the tensors whose cotangents are waiting; those of the inputs are left there."""
     for step in reversed(program.steps):
         cotangent = waiting.pop(step.output, None)
         if cotangent is None:
@@ -62,10 +71,25 @@ def sweep(
             back = op.rmatvec(cotangent)
             # Not in place: an identity hands its cotangent on without a copy.
             waiting[name] = waiting[name] + back if name in waiting else back
-    if W is not None:
-        for name, at in slices(program.inputs):
-            if name in waiting:
-                W[:, at] = waiting[name].reshape(len(dense), at.stop - at.start)
+
+
+def gradients(program: LinearProgram, cotangents: Mapping[str, Array]) -> Array:
+    """Gradients by the inputs of functions of any tensors: ``(k, columns)``.
+
+    Parameters
+    ----------
+    cotangents : {tensor: array (k, *its shape)}
+        Gradients by those tensors.
+    """
+    waiting = dict(cotangents)
+    for _ in _back(program, waiting):
+        pass
+    k = len(next(iter(cotangents.values())))
+    found = np.zeros((k, program.columns), program.dtype)
+    for name, at in slices(program.inputs):
+        if name in waiting:
+            found[:, at] = waiting[name].reshape(k, at.stop - at.start)
+    return found
 
 
 def constant_shares(program: LinearProgram, seeds: Seeds, rows: slice) -> dict[str, Array]:

@@ -5,6 +5,8 @@ from onnxlin.plot.grid import heat_map_grid
 from onnxlin.plot.ledger import ledger_bars
 from onnxlin.plot.margins import evaluation, margin_histogram
 from onnxlin.plot.members import Panel, members
+from onnxlin.plot.path import line_profile
+from onnxlin.plot.plane import plane_partition
 
 __all__ = [
     "Panel",
@@ -14,8 +16,10 @@ __all__ = [
     "heat_map_grid",
     "ledger_bars",
     "limit_of",
+    "line_profile",
     "margin_histogram",
     "members",
+    "plane_partition",
     "series",
     "smoothed",
 ]

@@ -51,9 +51,12 @@ class Select(LinearMap):
 
     def matvec(self, x: Array) -> Array:
         """``(K, *in_shape) -> (K, *out_shape)``."""
-        y = np.zeros((len(x), self.rows), dtype=x.dtype)
         row, column = self._kept
-        y[:, row] = x.reshape(len(x), self.columns)[:, column]
+        taken = np.take(x.reshape(len(x), self.columns), column, axis=1)
+        if isinstance(row, slice):  # every entry reads one
+            return taken.reshape(len(x), *self.out_shape)
+        y = np.zeros((len(x), self.rows), dtype=x.dtype)
+        y[:, row] = taken
         return y.reshape(len(x), *self.out_shape)
 
     def rmatvec(self, y: Array) -> Array:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import onnx
 
 from onnxlin.primitives import Array, LinearMap
+from onnxlin.rules.guards import Guard
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +24,8 @@ class Affine:
         Broadcastable to the output shape.
     margin : callable, optional
         Distance of every unit from its nearest kink, an array of any shape, in units of the
-        node's input; 0 is a tie. Called only when somebody asks. None: the node has no kink.
+        node's input; 0 is a tie. Called only when somebody asks. None: it follows from the guards,
+        or the node has no kink.
     bias_size : array, optional
         Size of what adds up to the bias where that is more than ``|bias|``, for error bounds.
     roundings : int
@@ -32,6 +34,9 @@ class Affine:
     held : {input position: LinearMap}
         Maps of operands that are coefficients here, the other factor of a product: how an error in
         them reaches the output. Inside a body nothing else tells.
+    guards : callable, optional
+        The affine functions of the inputs whose bounds say where this piece holds; called only
+        when somebody asks. None: it holds everywhere. A text says why nobody can tell.
     """
 
     terms: Mapping[int, LinearMap]
@@ -40,6 +45,7 @@ class Affine:
     bias_size: Array | None = None
     roundings: int = 2
     held: Mapping[int, LinearMap] = field(default_factory=dict)
+    guards: Callable[[], Sequence[Guard]] | str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
+from onnxlin.graph import is_float
 from onnxlin.primitives import Array, Broadcast, Diagonal, LinearMap, chain, identity
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
 from onnxlin.rules.bilinear import product_rule
+from onnxlin.rules.guards import Interval, cut_off, entrywise, sign_of
 from onnxlin.rules.registry import one_of_two, rule
 
 
@@ -76,7 +81,12 @@ def same(node: NodeAtX) -> list[Affine]:
     A sequence comes as so many inputs.
     """
     node.ignore("to", "saturate", "round_mode")
-    return [Affine({i: identity(node.shape(i))}) for i in range(len(node.results))]
+    pieces = [Affine({i: identity(node.shape(i))}) for i in range(len(node.results))]
+    if (result := node.results[0]) is None or is_float(result.dtype):
+        return pieces
+    z = node.native(0)
+    cut: Callable[[Array], Interval] = sign_of if result.dtype == bool else cut_off
+    return [replace(pieces[0], guards=lambda: [entrywise(z.shape, cut(z), "step")])]
 
 
 @rule("Dropout")

@@ -10,6 +10,7 @@ from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
 from onnxlin.rules.contrib_fused import MS
 from onnxlin.rules.drawing import Sketch, drawn
+from onnxlin.rules.moves import telling_apart
 from onnxlin.rules.registry import rule
 
 
@@ -57,7 +58,9 @@ def unique(node: NodeAtX) -> list[Affine]:
     _, first = np.unique(x, return_index=True)
     order = np.argsort(np.argsort(y, kind="stable"), kind="stable")
     places = first[order].astype(np.int64).reshape(y.shape)
-    return [Affine({0: Select.of(x.shape, places)}, roundings=0)]
+    at = flat_index(x.shape)
+    guards = lambda: telling_apart(x, x.reshape(-1, 1), at)
+    return [Affine({0: Select.of(x.shape, places)}, roundings=0, guards=guards)]
 
 
 @drawn("Pad", domain=MS)

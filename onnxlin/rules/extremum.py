@@ -8,9 +8,10 @@ import numpy as np
 
 from onnxlin.primitives import Array, Reshape, Select, Shape, chain
 from onnxlin.rules.affine import Affine
+from onnxlin.rules.arithmetic import weighted
 from onnxlin.rules.at_x import NodeAtX
 from onnxlin.rules.axes import reduced_axes
-from onnxlin.rules.contest import lead
+from onnxlin.rules.guards import Guard, contest
 from onnxlin.rules.indexing import chosen
 from onnxlin.rules.registry import rule
 
@@ -32,7 +33,20 @@ def _operands(node: NodeAtX, sign: int) -> Affine:
     stack = sign * np.stack(np.broadcast_arrays(*rivals), axis=-1)
     winner = stack.argmax(axis=-1)
     terms = {i: chosen(node, i, winner == i) for i in range(len(rivals))}
-    return Affine(terms, margin=lambda: lead(stack), roundings=0)
+    return Affine(terms, guards=lambda: _ahead(node, stack, winner, sign), roundings=0)
+
+
+def _ahead(node: NodeAtX, stack: Array, winner: Array, sign: int) -> list[Guard]:
+    """The winner of every entry is ahead of each operand."""
+    found = []
+    for rival in range(len(node.operands)):
+        real = (winner != rival) & np.isfinite(stack[..., rival])
+        gaps = {
+            i: weighted(node, i, sign * (1.0 * (winner == i) - (rival == i)))
+            for i in range(len(node.operands))
+        }
+        found.append(Guard(gaps, np.where(real, 0.0, -np.inf), np.inf, "contest"))
+    return found
 
 
 @rule("ReduceMax", constant=(1,))
@@ -56,8 +70,9 @@ def over_axes(node: NodeAtX, sign: int, axes: Shape) -> Affine:
     winner = rivals.argmax(axis=-1)[..., None]
     place = _last(np.arange(z.size).reshape(z.shape), axes)
     index = np.take_along_axis(place, winner, axis=-1)[..., 0]
+    guards = lambda: [contest(z, place, index, sign)]
     term = chain(Select.of(z.shape, index), Reshape(index.shape, node.out_shape))
-    return Affine({0: term}, margin=lambda: lead(rivals), roundings=0)
+    return Affine({0: term}, guards=guards, roundings=0)
 
 
 def _last(x: Array, axes: Shape) -> Array:

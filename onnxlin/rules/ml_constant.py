@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
 from onnxlin.rules.ml_scores import ML
@@ -20,7 +22,7 @@ from onnxlin.rules.registry import rule
 )
 def held(node: NodeAtX) -> list[Affine]:
     """What the node gave at x: it only compares its input with numbers."""
-    return held_pieces(node)
+    return [replace(piece, guards="it looks keys up") for piece in held_pieces(node)]
 
 
 def held_pieces(node: NodeAtX) -> list[Affine]:

@@ -8,6 +8,7 @@ from onnxlin.primitives import Along, Array, Crop, Diagonal, Reshape, adjoint, c
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
 from onnxlin.rules.drawing import FLOAT, Sketch, drawn, wide
+from onnxlin.rules.guards import entrywise, side, sign_of
 from onnxlin.rules.ml_scores import ML, several, single
 from onnxlin.rules.registry import rule
 
@@ -91,16 +92,17 @@ def imputer(node: NodeAtX) -> Affine:
     filled = floats(node, "imputed_value_floats")
     features = node.shape(0)[0] if x.ndim == 1 else node.shape(0)[1]
     filled = _per_feature(node, filled if filled.size == features else filled[:1])
-    margin = None if np.isnan(missing) else lambda: np.abs(x - missing)
+    guards = lambda: [] if np.isnan(missing) else [entrywise(x.shape, sign_of(x, float(missing)))]
     copied = Diagonal.of(x.shape, node.cast(~mask))
-    return Affine({0: copied}, node.cast(np.where(mask, filled, 0)), margin, roundings=0)
+    return Affine({0: copied}, node.cast(np.where(mask, filled, 0)), roundings=0, guards=guards)
 
 
 @rule("Binarizer", domain=ML, status="constant")
 def binarizer(node: NodeAtX) -> Affine:
     """1 above the threshold, else 0."""
-    distance = node.native(0) - np.float32(node.attr("threshold"))
-    return Affine({}, node.cast(node.result()), margin=lambda: np.abs(distance))
+    x, threshold = node.native(0), np.float32(node.attr("threshold"))
+    guards = lambda: [entrywise(x.shape, side(x > threshold, float(threshold)), "threshold")]
+    return Affine({}, node.cast(node.result()), guards=guards)
 
 
 @rule("FeatureVectorizer", domain=ML)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import onnx
 
-from onnxlin.primitives import Array
+from onnxlin.primitives import Array, Select
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
+from onnxlin.rules.guards import Guard, side
 from onnxlin.rules.ml_constant import held_pieces
 from onnxlin.rules.ml_scores import ML
 from onnxlin.rules.registry import rule
@@ -21,28 +25,44 @@ from onnxlin.rules.registry import rule
     status="constant",
 )
 def tree_ensemble(node: NodeAtX) -> list[Affine]:
-    """What the leaves give at x; margins are the distances from all thresholds."""
-    return [
-        Affine(piece.terms, piece.bias, lambda: distances(node), roundings=0)
-        for piece in held_pieces(node)
-    ]
+    """What the leaves give at x."""
+    return [replace(piece, guards=lambda: [thresholds(node)]) for piece in held_pieces(node)]
 
 
-def distances(node: NodeAtX) -> Array:
-    """Distance of each row from each threshold of its feature: ``(N, thresholds)``.
+def thresholds(node: NodeAtX) -> Guard:
+    """Each row stays on its side of every threshold: ``(N, thresholds)``.
 
-    Nodes off the path count as well, so that the nearest one is a lower bound.
+    Nodes off the path count as well, so the output may be the same beyond the nearest one.
     """
     features = np.asarray(node.attr("nodes_featureids"), dtype=np.int64)
-    thresholds, modes = _thresholds(node), node.attr("nodes_modes")
+    edges, modes = _thresholds(node), node.attr("nodes_modes")
     tests = np.ones(len(features), dtype=bool)
     if isinstance(modes, list):  # else every node is a test, and leaves are kept apart
         tests = np.array([mode != "LEAF" for mode in modes])
     x = node.native(0)
-    rows = x.reshape(-1, x.shape[-1])
-    gaps = np.abs(rows[:, features[tests]] - thresholds[tests])
+    columns, edges = features[tests], edges[tests].astype(np.float64)
+    values = x.reshape(-1, x.shape[-1])[:, columns]
+    place = np.arange(x.size).reshape(-1, x.shape[-1])[:, columns]
+    kinds = _modes(modes)[tests]
+    up = np.where((kinds == 1) | (kinds == 2), values >= edges, values > edges)
+    low, high = side(up, edges)
+    # Equal or not: neither side goes on beyond the threshold itself.
+    met = ((kinds == 4) | (kinds == 5)) & (values == edges)
+    low, high = np.where(met, edges, low), np.where(met, edges, high)
     # A test for members of a set has no threshold.
-    return np.where(np.isnan(gaps), np.inf, gaps)
+    none = np.isnan(edges)
+    low, high = np.where(none, -np.inf, low), np.where(none, np.inf, high)
+    return Guard({0: Select.of(x.shape, place)}, low, high, "threshold")
+
+
+MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ")
+
+
+def _modes(modes: Any) -> Array:
+    """Kinds of the tests as places in `MODES`, whichever way the file has them."""
+    if isinstance(modes, list):
+        return np.array([MODES.index(mode) if mode in MODES else -1 for mode in modes])
+    return onnx.numpy_helper.to_array(modes).astype(np.int64)
 
 
 def _thresholds(node: NodeAtX) -> Array:

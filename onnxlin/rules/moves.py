@@ -10,6 +10,7 @@ import numpy as np
 from onnxlin.primitives import Along, Array, LinearMap, Reshape, Select, Shape, adjoint, chain
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
+from onnxlin.rules.guards import Guard, ahead, contest, side
 from onnxlin.rules.padding import positions, spatial_attr, strides_and_dilations
 from onnxlin.rules.registry import rule
 
@@ -112,53 +113,68 @@ def max_unpool(node: NodeAtX) -> Affine:
 def top_k(node: NodeAtX) -> Affine:
     """The largest or smallest entries along an axis, which the runtime has picked and ordered.
 
-    Margin: how far each one is from the values next to it, picked or not.
+    It changes where two picked ones swap places, or another one overtakes the last.
     """
-    node.ignore("largest", "sorted")  # the runtime's choice has them
+    node.ignore("sorted")  # the runtime's choice has it
     z, axis = node.native(0), node.attr("axis") % len(node.shape(0))
-    index = node.captured("Indices")
+    index, largest = node.captured("Indices"), node.attr("largest")
     return Affine(
         {0: Select.of(z.shape, elements(z.shape, index, axis))},
-        margin=lambda: np.take_along_axis(gaps(z, axis), index, axis=axis),
+        guards=lambda: _ranking(z, index, axis, 1 if largest else -1),
         roundings=0,
     )
 
 
-def gaps(z: Array, axis: int) -> Array:
-    """Distance of every entry from the value next to it among those along an axis."""
-    order = np.argsort(z, axis=axis)
-    # Wider than the runtime's numbers, so that a gap is never rounded to a tie.
-    ranked = np.take_along_axis(z, order, axis=axis).astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        steps = np.diff(ranked, axis=axis)
-    # Equal infinities are a tie as well.
-    steps = np.where(np.isnan(steps), 0.0, steps)
-    end = np.full_like(steps, np.inf, shape=[1 if i == axis else n for i, n in enumerate(z.shape)])
-    near = np.minimum(
-        np.concatenate([end, steps], axis=axis), np.concatenate([steps, end], axis=axis)
-    )
-    found = np.empty_like(near)
-    np.put_along_axis(found, order, near, axis=axis)
-    return found
+def _ranking(z: Array, index: Array, axis: int, sign: int) -> list[Guard]:
+    """Picked entries keep their order, and none of the others overtakes the least of them."""
+    at = np.moveaxis(places(z.shape), axis, -1)
+    picked = np.take_along_axis(at, np.moveaxis(index, axis, -1), axis=-1)
+    if not picked.shape[-1]:
+        return []
+    flat = z.ravel()
+    order = ahead(z, picked[..., :-1], picked[..., 1:], sign)
+    kept = side(sign * (flat[picked[..., :-1]] - flat[picked[..., 1:]]) >= 0)
+    last = (sign * flat[picked]).argmin(axis=-1)[..., None]
+    others = at.copy()
+    np.put_along_axis(others, np.moveaxis(index, axis, -1), -1, axis=-1)
+    least = np.take_along_axis(picked, last, axis=-1)[..., 0]
+    return [Guard({0: order}, *kept, "order"), contest(z, others, least, sign, "order")]
 
 
 @rule("Unique", captures=("indices",))
 def unique(node: NodeAtX) -> Sequence[Affine]:
     """First occurrence of every value, or of every slice along an axis; the rest is integers.
 
-    Margin: distance from the next value; for slices that of their first entries, which is the
-    least that any order or equality of slices can hang on.
+    It changes where two values, or the entries that tell two slices apart, meet.
     """
     node.ignore("sorted")  # the order of the indices has it
     z, axis, index = node.native(0), node.attr("axis"), node.captured("indices")
     if axis is None:
-        firsts = z.ravel()
+        lines = z.reshape(-1, 1)
         taken: LinearMap = Select.of(z.shape, index)
     else:
         axis = axis % z.ndim
-        firsts = np.moveaxis(z, axis, 0).reshape(z.shape[axis], -1)[:, 0]
+        lines = np.moveaxis(z, axis, 0).reshape(z.shape[axis], -1)
         taken = Along.take(z.shape, axis, index)
-    return [Affine({0: taken}, margin=lambda: gaps(firsts, 0)[index], roundings=0)]
+    at = places(z.shape) if axis is None else np.moveaxis(places(z.shape), axis, 0)
+    return [Affine({0: taken}, roundings=0, guards=lambda: telling_apart(z, lines, at))]
+
+
+def telling_apart(z: Array, lines: Array, at: Array) -> list[Guard]:
+    """Neighbours in the order of lines keep it: they differ where they first do, or are equal.
+
+    ``lines : (n, k)``, values of z, ``at`` their flat positions.
+    """
+    at = at.reshape(lines.shape)
+    order = np.lexsort(lines.T[::-1]) if lines.size else np.zeros(0, dtype=np.int64)
+    if len(order) < 2:
+        return []
+    first, second = at[order[1:]], at[order[:-1]]
+    equal = lines[order[1:]] == lines[order[:-1]]
+    before = np.cumprod(equal, axis=1).astype(bool)
+    told = ~before & np.concatenate([np.ones_like(before[:, :1]), before[:, :-1]], axis=1)
+    low = np.where(before | told, 0.0, -np.inf)
+    return [Guard({0: ahead(z, first, second)}, low, np.where(before, 0.0, np.inf), "order", 1)]
 
 
 @rule("Col2Im", constant=(1, 2))

@@ -10,8 +10,9 @@ import scipy.sparse as sp
 from onnxlin.primitives import Along, Array, LinearMap, Select, Shape, chain, identity
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
-from onnxlin.rules.contest import lead
 from onnxlin.rules.extremum import over_axes
+from onnxlin.rules.guards import Guard, contest
+from onnxlin.rules.moves import places
 from onnxlin.rules.padding import positions, resolve_pads, strides_and_dilations, unfold
 from onnxlin.rules.reduce import average
 from onnxlin.rules.registry import rule
@@ -44,7 +45,11 @@ def max_pool(node: NodeAtX) -> Affine:
     place = np.where(empty, -1, index)
     term = Select.of(z.shape, place, whole=not empty.any(), distinct=apart)
     bias = node.cast(np.where(empty, np.finfo(z.dtype).min, 0.0)) if empty.any() else None
-    return Affine({0: term}, bias, lambda: lead(unfold(z, taps, -np.inf)), roundings=0)
+
+    def guards() -> list[Guard]:
+        return [contest(z, unfold(places(z.shape), taps, -1), place, what="window")]
+
+    return Affine({0: term}, bias, roundings=0, guards=guards)
 
 
 def _row_major(index: Array, shape: Shape) -> Array:

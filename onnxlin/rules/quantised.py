@@ -10,6 +10,7 @@ readings touch at the tensors that the runtime had, since its rounding was decid
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import ml_dtypes
@@ -33,6 +34,7 @@ from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
 from onnxlin.rules.constants import held
 from onnxlin.rules.contest import lead
+from onnxlin.rules.guards import Guard, entrywise
 from onnxlin.rules.pointwise import nearest
 from onnxlin.rules.registry import STRAIGHT, rule
 
@@ -187,8 +189,27 @@ def dequantize_linear(node: NodeAtX) -> Affine:
     return meet(node, real.terms, real.value)
 
 
+def staircase(node: NodeAtX) -> list[Affine]:
+    """What the runtime made of x; it jumps half way between two steps."""
+    axis, block = _blocks(node)
+    low, high = limits(node.result().dtype)
+    if node.traced(1) or "float" in node.result().dtype.name:
+        why = "the size of its steps depends on x"
+        return [replace(piece, guards=why) for piece in held(node)]
+
+    def guards() -> list[Guard]:
+        shape, step = node.shape(0), node.result().astype(np.float64)
+        scale = applied(spread(node, 1, shape, axis, block), wide(node, 1))
+        zero = applied(spread(node, 2, shape, axis, block), wide(node, 2)) if node.has(2) else 0.0
+        below = np.where(step <= low, -np.inf, step - zero - 0.5)
+        above = np.where(step >= high, np.inf, step - zero + 0.5)
+        return [entrywise(shape, (below * scale, above * scale), "step")]
+
+    return [replace(piece, guards=guards) for piece in held(node)]
+
+
 for _domain in ("", MICROSOFT):
-    rule("QuantizeLinear", domain=_domain, status="constant")(held)
+    rule("QuantizeLinear", domain=_domain, status="constant")(staircase)
     rule("QuantizeLinear", domain=_domain, status="straight-through", table=STRAIGHT)(
         quantize_linear
     )
@@ -224,7 +245,8 @@ def dynamic_quantize_linear(node: NodeAtX) -> list[Affine]:
         (step, np.where(span > 0, span / 255, 1.0)),
         (zero, level),
     ]
-    return [meet(node, {0: op}, target, margin) for op, target in targets]
+    found = [meet(node, {0: op}, target, margin) for op, target in targets]
+    return [replace(piece, guards="the size of its steps depends on x") for piece in found]
 
 
 @rule("Round", "Floor", "Ceil", status="straight-through", table=STRAIGHT)

@@ -8,6 +8,7 @@ from onnxlin.primitives import Array, Diagonal, Shape, chain
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
 from onnxlin.rules.axes import reduced_axes
+from onnxlin.rules.guards import entrywise, sign_of
 from onnxlin.rules.reduce import total
 from onnxlin.rules.registry import rule
 from onnxlin.rules.smooth import ratio
@@ -32,7 +33,7 @@ def reduce_l1(node: NodeAtX) -> Affine:
     """Sum of absolute values; slope 0 at the ties z = 0."""
     z, axes = node.native(0), reduced_axes(node)
     found = weighed(node, axes, np.sign(z))
-    return Affine(found.terms, margin=lambda: np.abs(z))
+    return Affine(found.terms, guards=lambda: [entrywise(z.shape, sign_of(z))])
 
 
 @rule("ReduceL2", status="smooth")

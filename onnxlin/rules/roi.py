@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -12,6 +12,7 @@ from onnxlin.rules import taps
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
 from onnxlin.rules.contest import lead
+from onnxlin.rules.guards import Guard, contest
 from onnxlin.rules.registry import rule
 from onnxlin.rules.taps import by_coordinates, joint_index, joint_weight, matrix, sampled
 
@@ -209,7 +210,8 @@ def _answer(node: NodeAtX, reads: Reads, away: Array) -> Affine:
         kinks.append(np.broadcast_to(away.reshape(-1, 1, 1, 1), node.out_shape))
     margin = (lambda: np.min(kinks, axis=0)) if kinks else None
     # Eight roundings make a coordinate, two a weight of each axis.
-    return Affine(terms, bias, margin, size.reshape(node.out_shape), 16)
+    found = Affine(terms, bias, margin, size.reshape(node.out_shape), 16)
+    return found if leads is None else replace(found, guards="its rivals are weighted pixels")
 
 
 @rule("MaxRoiPool")
@@ -233,13 +235,14 @@ def max_roi_pool(node: NodeAtX) -> Affine:
     chosen = np.take_along_axis(index, winner, axis=-1)[..., 0]
     moving = rois[:, 1:].astype(np.float64) * scale
 
-    def margin() -> Array:
-        if not node.traced(1):
-            return lead(rivals)
-        away = np.abs(moving - np.floor(moving) - 0.5).min(axis=1) / scale
-        return np.minimum(lead(rivals), away.reshape(-1, 1, 1, 1))
+    def guards() -> list[Guard]:
+        whole = np.rint(moving)
+        corners = Select.of(rois.shape, np.arange(rois.size).reshape(rois.shape)[:, 1:])
+        edges = ((whole - 0.5) / scale, (whole + 0.5) / scale)
+        found = [contest(z, index, chosen, what="window")]
+        return [*found, Guard({1: corners}, *edges, "step")] if node.traced(1) else found
 
-    return Affine({0: Select.of(z.shape, chosen)}, margin=margin, roundings=0)
+    return Affine({0: Select.of(z.shape, chosen)}, roundings=0, guards=guards)
 
 
 def _pixels(start: Array, end: Array, bins: int, size: int) -> Array:

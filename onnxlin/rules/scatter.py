@@ -8,10 +8,11 @@ from math import prod
 import numpy as np
 import onnx
 
-from onnxlin.primitives import Array, Select, adjoint, identity
+from onnxlin.primitives import Array, LinearMap, Select, Sum, adjoint, identity
 from onnxlin.rules.affine import Affine, Body
 from onnxlin.rules.at_x import NodeAtX
 from onnxlin.rules.bodies import feeds_of, one_node_model, outputs_of
+from onnxlin.rules.guards import Guard, scaled
 from onnxlin.rules.moves import elements, places, slices
 from onnxlin.rules.registry import rule
 
@@ -82,19 +83,29 @@ def contested(node: NodeAtX, target: Array, sign: int) -> Affine:
     last = np.cumsum(np.bincount(group, minlength=count)) - 1
     winner = order[last]
     piece = _either(node, np.where(winner < count, -1, winner - count), 2)
-    return Affine(piece.terms, margin=lambda: _leads(rivals[order], last), roundings=0)
+    first = winner[group]
 
+    def read(i: int, start: int) -> LinearMap:
+        """What the winner's place, less what the rival's, holds of input ``i``."""
+        size, maps = prod(node.shape(i)), []
+        for at, factor in ((first, sign), (np.arange(len(rivals)), -sign)):
+            inside = (at >= start) & (at < start + size)
+            maps.append(scaled(Select.of(node.shape(i), np.where(inside, at - start, -1)), factor))
+        return Sum.of(*maps)
 
-def _leads(ranked: Array, last: Array) -> Array:
-    """How far the last of every group is ahead of the one before it, infinite if there is none."""
-    # Wider than the runtime's numbers, so that a gap is never rounded to a tie.
-    ranked = ranked.astype(np.float64)
-    alone = np.diff(last, prepend=-1) == 1
-    # Where the first group has one entry alone the index wraps round, to no harm.
-    top, second = ranked[last], ranked[last - 1]
-    # Equal infinities are a tie, too.
-    with np.errstate(invalid="ignore"):
-        return np.where(alone, np.inf, np.where(top == second, 0.0, top - second))
+    real = (first != np.arange(len(rivals))) & np.isfinite(rivals)
+
+    def guards() -> list[Guard]:
+        terms = {0: read(0, 0), 2: read(2, count)}
+        return [Guard(terms, np.where(real, 0.0, -np.inf), np.inf, "contest")]
+
+    def margin() -> Array:
+        """How far the winner of every entry is ahead of the next."""
+        lead, wide = np.full(count, np.inf), rivals.astype(np.float64)
+        np.minimum.at(lead, group[real], wide[first[real]] - wide[real])
+        return lead
+
+    return Affine(piece.terms, margin=margin, roundings=0, guards=guards)
 
 
 def multiplied(node: NodeAtX, target: Array) -> Body:

@@ -18,7 +18,8 @@ from onnxlin.primitives import (
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
 from onnxlin.rules.axes import kept_shape
-from onnxlin.rules.contest import lead
+from onnxlin.rules.guards import contest
+from onnxlin.rules.moves import places
 from onnxlin.rules.registry import rule
 
 
@@ -90,5 +91,9 @@ def tangent(node: NodeAtX, jacobian: LinearMap, value: Array, roundings: int = 1
 @rule("Hardmax", status="constant")
 def hardmax(node: NodeAtX) -> Affine:
     """1 at the largest entry of an axis, 0 elsewhere; it jumps where another one overtakes it."""
-    entries = np.moveaxis(node.native(0), node.attr("axis"), -1)
-    return Affine({}, node.cast(node.result()), margin=lambda: lead(entries))
+    z, axis = node.native(0), node.attr("axis")
+    at = np.moveaxis(places(z.shape), axis, -1)
+    hit = np.moveaxis(node.result(), axis, -1).argmax(axis=-1)[..., None]
+    winner = np.take_along_axis(at, hit, axis=-1)[..., 0]
+    guards = lambda: [contest(z, at, winner)]
+    return Affine({}, node.cast(node.result()), guards=guards)

@@ -1,0 +1,94 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import argparse
+
+from onnxlin.engines.plan import NAMES
+from onnxlin.inputs.preprocessing import CHOICES
+from onnxlin.section import MODES, ROUNDINGS
+
+PICTURE = """\
+Pictures (.png, .jpg, ...) become pixels of 0 to 255, RGB, then (pixel * scale - mean) / std. The
+model's metadata entry "preprocessing" (JSON: scale, mean, std, channels, layout, resize) gives
+the defaults where present."""
+
+
+def ends(command: argparse.ArgumentParser) -> None:
+    """Which part of the model."""
+    ends = command.add_argument_group("which part of the model")
+    for name in ("inputs", "outputs"):
+        ends.add_argument(
+            f"--{name}",
+            metavar="NAME",
+            action="append",
+            help=f"take this tensor among the {name}; may be repeated (its float {name})"
+            + ('; "logits" ends before a softmax' if name == "outputs" else ""),
+        )
+    ends.add_argument(
+        "--rounding",
+        choices=ROUNDINGS,
+        default=ROUNDINGS[0],
+        help="quantised numbers: W is 0 behind a staircase, or goes straight through (staircase)",
+    )
+
+
+def how(command: argparse.ArgumentParser) -> None:
+    """How the map is computed."""
+    group = command.add_argument_group("how")
+    group.add_argument(
+        "--rows",
+        metavar="ROWS",
+        help='outputs to compute: "all", "0,3,5:9", or an .npy matrix of combinations '
+        "(all, or the strongest 5 of a large map)",
+    )
+    group.add_argument("--mode", choices=MODES, default=MODES[0])
+    group.add_argument("--engine", choices=("auto", *NAMES), default="auto")
+    group.add_argument("--dtype", choices=("float32", "float64"), help="of W (the model's)")
+    group.add_argument("--memory", help='what may be used, such as "4GiB" (half of what is free)')
+
+
+def pictures(command: argparse.ArgumentParser) -> None:
+    """How pictures become inputs."""
+    group = command.add_argument_group("pictures", PICTURE)
+    group.add_argument("--scale", type=fraction, help="(1/255)")
+    group.add_argument("--mean", type=numbers, metavar="M[,M,M]", help="after scaling (0)")
+    group.add_argument("--std", type=numbers, metavar="S[,S,S]", help="after scaling (1)")
+    for name, choices in CHOICES.items():
+        group.add_argument(f"--{name}", choices=choices)
+
+
+def count(text: str) -> int:
+    """Read a positive whole number."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive whole number")
+    return int(text)
+
+
+def shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """Read ``image=1,3,224,224``; names may hold "=" themselves."""
+    name, _, numbers = text.rpartition("=")
+    try:
+        shape = tuple(int(part) for part in numbers.split(",")) if numbers else ()
+    except ValueError:
+        shape = (-1,)
+    if not name or min(shape, default=0) < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=1,3,224,224")
+    return name, shape
+
+
+def fraction(text: str) -> float:
+    """Read ``0.5`` or ``1/255``."""
+    over, slash, under = text.partition("/")
+    try:
+        return float(over) / (float(under) if slash else 1.0)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number such as 1/255") from None
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Read ``0.5`` or ``0.5,0.4,0.3``."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number, or numbers with commas") from None
