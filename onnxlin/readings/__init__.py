@@ -15,6 +15,9 @@ from onnxlin.readings.grouping import group
 from onnxlin.readings.groups import Groups, LocalModel
 from onnxlin.readings.layers import LiveUnits, between, layer, live_units
 from onnxlin.readings.ledger import BiasMap, Ledger, bias_maps, ledger
+from onnxlin.readings.path import walk
+from onnxlin.readings.plane import partition
+from onnxlin.readings.region import Region, drift
 from onnxlin.readings.reporting import report
 from onnxlin.readings.scores import Scores
 from onnxlin.readings.shap import explanation
@@ -32,6 +35,7 @@ __all__ = [
     "LiveUnits",
     "LocalModel",
     "Norms",
+    "Region",
     "Relative",
     "Scores",
     "Spectrum",
@@ -40,6 +44,7 @@ __all__ = [
     "between",
     "bias_maps",
     "contributions",
+    "drift",
     "evaluate",
     "explanation",
     "group",
@@ -49,10 +54,12 @@ __all__ = [
     "margin",
     "mean",
     "norms",
+    "partition",
     "relative",
     "report",
     "spectrum",
     "spread_bias",
     "structural_zero",
     "to_dot",
+    "walk",
 ]

@@ -35,34 +35,55 @@ def weighted_origin(
         The weighted sums; here for their names and shapes.
     """
     origins = [m._made_from("ensemble") for m in maps]
-    first = origins[0]
     values: dict[str, Array] = {}
-    steps: list[Step] = []
     for origin, names in zip(origins, shared, strict=True):
         values |= origin.values
-        for own, name in names.items():
-            if own in origin.program.inputs:
-                values[name] = origin.values[own]
-                shape = origin.program.inputs[own]
-                steps.append(_step("Identity", own, (own, shape), [(name, identity(shape))]))
-        steps += origin.program.steps
-        for name, constant in origin.program.constants.items():
-            bias = constant.astype(origin.program.dtype)
-            steps.append(_step("Constant", name, (name, constant.shape), [], bias))
+        values |= {name: origin.values[own] for own, name in names.items() if own in origin.values}
     programs = [origin.program for origin in origins]
     for i, name in enumerate(outputs):
         parts = [values[list(p.outputs)[i]].astype(np.float64) for p in programs]
         # Not `outputs`: a compiled graph may have computed those, and rounded differently.
         values[name] = np.tensordot(weights, parts, axes=1)
-        steps.append(_sum(name, [list(p.outputs)[i] for p in programs], weights, first.program, i))
-    program = LinearProgram(
-        inputs={shared[0][own]: shape for own, shape in first.program.inputs.items()},
-        outputs={name: value.shape for name, value in outputs.items()},
+    shapes = {name: value.shape for name, value in outputs.items()}
+    program = _joined(weights, programs, shared, shapes)
+    job = Job(program, origins[0].job.seeds, origins[0].job.memory)
+    makers = [origin.decided for origin in origins]
+
+    def decided() -> LinearProgram:
+        made = [make() for make in makers if make is not None]
+        return _joined(weights, made, shared, shapes)
+
+    return Origin(program, values, job, decided)
+
+
+def _joined(
+    weights: Sequence[float],
+    programs: Sequence[LinearProgram],
+    shared: Sequence[Mapping[str, str]],
+    outputs: Mapping[str, Shape],
+) -> LinearProgram:
+    """Put programs one after the other, and their weighted sums at the end."""
+    first, steps = programs[0], list[Step]()
+    for program, names in zip(programs, shared, strict=True):
+        for own, name in names.items():
+            if own in program.inputs:
+                shape = program.inputs[own]
+                steps.append(_step("Identity", own, (own, shape), [(name, identity(shape))]))
+        steps += program.steps
+        for name, constant in program.constants.items():
+            bias = constant.astype(program.dtype)
+            steps.append(_step("Constant", name, (name, constant.shape), [], bias))
+    for i, name in enumerate(outputs):
+        parts = [list(p.outputs)[i] for p in programs]
+        steps.append(_sum(name, parts, weights, first, i))
+    return LinearProgram(
+        inputs={shared[0][own]: shape for own, shape in first.inputs.items()},
+        outputs=dict(outputs),
         steps=tuple(steps),
         constants={},
-        dtype=first.program.dtype,
+        dtype=first.dtype,
+        decisions=tuple(decision for p in programs for decision in p.decisions),
     )
-    return Origin(program, values, Job(program, first.job.seeds, first.job.memory))
 
 
 def _sum(

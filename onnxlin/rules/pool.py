@@ -40,8 +40,8 @@ def max_pool(node: NodeAtX) -> Affine:
     if node.attr("storage_order"):
         index = _row_major(index, z.shape)
     empty = _empty(taps, z.shape)
-    kernel, strides = node.attr("kernel_shape"), strides_and_dilations(node, len(taps))[0]
-    apart = all(k <= s for k, s in zip(kernel, strides, strict=True))
+    steps = zip(node.attr("kernel_shape"), *strides_and_dilations(node, len(taps)), strict=True)
+    apart = all((k - 1) * d < s for k, s, d in steps)
     place = np.where(empty, -1, index)
     term = Select.of(z.shape, place, whole=not empty.any(), distinct=apart)
     bias = node.cast(np.where(empty, np.finfo(z.dtype).min, 0.0)) if empty.any() else None

@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import onnxlin
-from tests.compiled.elsewhere import assert_agrees, compiled, elsewhere
+from onnxlin import Linearizer
+from tests.compiled.elsewhere import assert_agrees, compiled, elsewhere, plain
 from tests.graphs import Grown, graphs
 from tests.grow import MAKERS
+from tests.small import model
 from tests.test_laws import MODES
 
 few = settings(max_examples=max(settings().max_examples // 4, 1))
@@ -83,10 +85,32 @@ def test_with_the_runtimes_optimisers(grown: Grown, mode: str, seed: int) -> Non
 PIECES = ["Split", "Slice", "Concat", "Transpose", "Unsqueeze", "Squeeze", "Reshape", "Neg"]
 
 
-@given(grown=graphs(PIECES, min_size=3, max_size=8), seed=st.integers(0, 99))
-def test_one_row_and_all(grown: Grown, seed: int) -> None:
+IMAGES = ["Conv", "Relu", "MaxPool", "BatchNormalization", "AveragePool", "Add", "ConvTranspose"]
+
+
+@pytest.mark.parametrize("op_types", [PIECES, IMAGES], ids=["pieces", "images"])
+def test_one_row_and_all(op_types: list[str]) -> None:
     """What was cut apart is put together again; one row has a graph of its own."""
-    lin = compiled(grown)
-    assert lin is not None
-    for rows in ([0], None):
-        assert_agrees(lin, elsewhere(grown.x, seed), rows)
+
+    @given(graphs(op_types, min_size=3, max_size=8), st.integers(0, 99))
+    def agrees(grown: Grown, seed: int) -> None:
+        lin = compiled(grown)
+        assert lin is not None
+        for rows in ([0], None):
+            assert_agrees(lin, elsewhere(grown.x, seed), rows)
+
+    agrees()
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_windows_that_share_entries(stride: int, dilation: int) -> None:
+    """Cotangents add up where one entry wins in several windows, dilated ones too."""
+    text = f"""g (float[1,1,9] x) => (float[1,1,N] y) {{
+        y = MaxPool<kernel_shape=[2], strides=[{stride}], dilations=[{dilation}]>(x) }}"""
+    lin = Linearizer(model(text), session_options=plain())
+    x = np.zeros((1, 1, 9), np.float32)
+    lin(x, engine="compiled")
+    x[0, 0, 2::4] = 1
+    for rows in (None, [0], np.ones((1, lin.run(x)["y"].size))):
+        assert_agrees(lin, {"x": x}, rows)

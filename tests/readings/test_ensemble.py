@@ -17,7 +17,7 @@ from onnx import helper
 import onnxlin
 from onnxlin import AffineMap, Linearizer, linearize
 from onnxlin.engines.plan import ENGINES
-from onnxlin.readings import Ensemble, group
+from onnxlin.readings import Ensemble, Region, group
 from tests.graphs import Grown, graphs
 from tests.small import X, mlp, model
 
@@ -279,3 +279,17 @@ REFUSED = {
 def test_members_that_do_not_fit_are_refused(call: Any, message: str) -> None:
     with pytest.raises(onnxlin.OptionError, match=message):
         call()
+
+
+def test_the_region_of_an_ensemble_is_where_all_its_members_hold() -> None:
+    """A step along a direction ends at the first kink of any member."""
+    nets = [mlp(), mlp()]
+    for tensor in nets[1].graph.initializer:  # another net: its kinks lie elsewhere
+        array = onnx.numpy_helper.to_array(tensor)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(array[::-1].copy(), tensor.name))
+    joined = Ensemble([(0.5, net) for net in nets])(X, dtype=np.float64)
+    direction = np.array([0.3, -1.0, 0.7])
+    alone = [Region(linearize(net, X, dtype=np.float64)).step(direction) for net in nets]
+    step = Region(joined).step(direction)
+    assert step.step == pytest.approx(min(exit.step for exit in alone))
+    assert len({exit.step for exit in alone}) == 2
