@@ -249,8 +249,9 @@ class Linearizer:
     ) -> AffineMap:
         """Answer from a compiled graph: its forward pass, its W and b."""
         seeds = make_seeds(rows, runner.compiled.n_rows)
-        found = runner(feeds, seeds, memory_budget(self.memory), progress)
-        why = "the model is compiled for these shapes"
+        memory = memory_budget(self.memory)
+        found = runner(feeds, seeds, memory, progress)
+        why = runner.why(len(seeds), memory)
         return self._map_of(found, feeds, seeds, runner.compiled.dtype, why)
 
     def _map_of(

@@ -124,6 +124,12 @@ class Runner:
                 progress(at.stop, total)
         return Raw(W, shares, values)
 
+    def why(self, total: int, memory: int) -> str:
+        """Say what this graph is, and what so many rows will take."""
+        need = self.compiled.row_bytes / 2**20
+        size = min(self._chunk(memory), max(total, 1))
+        return f"the model is compiled for these shapes; {size} rows at once, {need:,.1f} MiB each"
+
     def serves(self, dtype: np.dtype[Any] | None) -> bool:
         """Whether W comes in this precision."""
         # NumPy takes None for float64 when it compares types.

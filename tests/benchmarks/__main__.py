@@ -1,6 +1,6 @@
 """Print tables of times, ratios and memory: ``python -m tests.benchmarks``.
 
-The networks and most contenders need the extra ``torch``; ``--zoo`` does not.
+The networks and most contenders need the extra ``bench``; ``--zoo`` does not.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def main() -> None:
         import torch
     except ImportError:
         sys.exit(
-            "The networks need the extra 'torch' (pip install onnxlin[torch]); --zoo does not."
+            "The networks need the extra 'bench' (pip install onnxlin[bench]); --zoo does not."
         )
     torch.set_num_threads(given.threads)
     action = one if given.one else memory if given.memory else cold if given.cold else times
