@@ -102,33 +102,26 @@ EXPECTED: dict[tuple[str, str], dict[str, dict[str, int]]] = {
 # The same for the compiled engine: what becomes of the cases that come out, by `NO_GRAPH`.
 GRAPHS: dict[tuple[str, str], dict[str, dict[str, int]]] = {
     ("1.23.2", "1.32.0"): {
-        "a": {"compiled": 193, "coarse": 12, "infinite": 2, "input": 8, "shape": 4, "values": 4},
-        "bc": {"compiled": 53, "coarse": 6, "function": 6, "input": 19, "values": 62},
-        "defg": {
-            "compiled": 101,
-            "coarse": 1,
-            "function": 22,
-            "input": 3,
-            "shape": 2,
-            "values": 5,
+        "a": {"compiled": 193, "coarse": 12, "infinite": 2, "input": 8, "shape": 8},
+        "bc": {
+            "compiled": 53,
+            "coarse": 6,
+            "function": 2,
+            "input": 19,
+            "shape": 24,
+            "values": 42,
         },
-        "hijkl": {"compiled": 152, "coarse": 2, "values": 1},
-        "mnop": {"compiled": 97, "coarse": 4, "input": 1, "run": 2, "shape": 4, "values": 2},
-        "qr": {
-            "compiled": 69,
-            "coarse": 2,
-            "function": 4,
-            "input": 3,
-            "shape": 10,
-            "values": 153,
-        },
+        "defg": {"compiled": 101, "coarse": 1, "function": 22, "input": 3, "shape": 7},
+        "hijkl": {"compiled": 151, "coarse": 2, "shape": 1, "values": 1},
+        "mnop": {"compiled": 96, "coarse": 4, "input": 1, "run": 2, "shape": 6, "values": 1},
+        "qr": {"compiled": 68, "input": 3, "shape": 170},
         "stuvwxyz": {
             "compiled": 165,
             "function": 8,
             "input": 1,
             "kernel": 3,
-            "shape": 25,
-            "values": 22,
+            "shape": 38,
+            "values": 9,
         },
     },
 }
