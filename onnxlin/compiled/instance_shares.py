@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from math import prod
 from typing import Any
 
-from onnxlin.compiled.shares import is_line, once, signed
-from onnxlin.lowering import Emitter, NotStaticError, Stack, is_traced, tensor
-from onnxlin.program import finite
+from onnxlin.compiled.shares import is_line, reduced
+from onnxlin.lowering import Emitter, NotStaticError, Stack, tensor
 
 
 class InstanceShares:
@@ -32,14 +30,10 @@ class InstanceShares:
         if name not in self._axes:
             raise NotStaticError(f"instances lie along no known axis of {name!r}")
         graph, axis = self._graph, self._axes[name]
-        if not is_traced(bias):
-            bias = finite(bias)
-            if not bias.any():
-                return
-        sign, bias = signed(bias)
-        if cotangent.negative:
-            sign, cotangent = -sign, replace(cotangent, negative=False)
-        column = self._products(axis, cotangent, once(bias, len(cotangent.shape)))
+        sign, cotangent, bias = reduced(cotangent, bias)
+        if not sign:
+            return
+        column = self._products(axis, cotangent, bias)
         if node in self._columns:
             self._columns[node] = graph("Add" if sign > 0 else "Sub", self._columns[node], column)
         else:

@@ -38,14 +38,9 @@ class Shares:
 
     def add(self, node: str, name: str, cotangent: Stack, bias: Any) -> None:
         """Note a bias that broadcasts to the shape of the cotangents of a tensor."""
-        if not is_traced(bias):
-            bias = finite(bias)
-            if not bias.any():
-                return
-        sign, bias = signed(bias)
-        if cotangent.negative:
-            sign, cotangent = -sign, replace(cotangent, negative=False)
-        bias = once(bias, len(cotangent.shape))
+        sign, cotangent, bias = reduced(cotangent, bias)
+        if not sign:
+            return
         if not is_line(cotangent, bias):
             cotangent, bias = _summed(cotangent, bias)
         small = cotangent.merged == 1 and cotangent.rest and prod(cotangent.rest) <= SMALL
@@ -89,7 +84,24 @@ class Shares:
         return graph("ReduceSum", graph("Mul", rows, biases), graph.ints([2]), keepdims=0)
 
 
-def signed(bias: Any) -> tuple[int, Any]:
+def reduced(cotangent: Stack, bias: Any) -> tuple[int, Stack, Any]:
+    """Take signs out of a product; give the bias the cotangent's axes, of length 1 where it repeats.
+
+    Returns
+    -------
+    (sign, cotangent, bias); the sign is 0 where the product is.
+    """
+    if not is_traced(bias):
+        bias = finite(bias)
+        if not bias.any():
+            return 0, cotangent, bias
+    sign, bias = _signed(bias)
+    if cotangent.negative:
+        sign, cotangent = -sign, replace(cotangent, negative=False)
+    return sign, cotangent, _once(bias, len(cotangent.shape))
+
+
+def _signed(bias: Any) -> tuple[int, Any]:
     """Take the sign of a bias that a graph has as the negative of something."""
     made = bias.emitter.maker(bias.name) if is_traced(bias) else None
     if made is None or made.op_type != "Neg":
@@ -97,7 +109,7 @@ def signed(bias: Any) -> tuple[int, Any]:
     return -1, Traced(bias.emitter, made.input[0], -bias.example)
 
 
-def once(bias: Any, rank: int) -> Any:
+def _once(bias: Any, rank: int) -> Any:
     """Give a bias so many axes, of length 1 where it repeats itself."""
     bias = bias.reshape((1,) * (rank - bias.ndim) + bias.shape)
     if is_traced(bias):

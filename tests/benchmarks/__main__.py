@@ -1,6 +1,7 @@
 """Print tables of times, ratios and memory: ``python -m tests.benchmarks``.
 
-The networks and most contenders need the extra ``bench``; ``--zoo`` does not.
+The networks and most contenders need the extra ``bench``; ``--zoo`` and
+``--readings`` do not.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--memory", action="store_true", help="peak memory instead of times")
     parser.add_argument("--cold", action="store_true", help="import, load and compile instead")
     parser.add_argument("--zoo", action="store_true", help="files of ONNXLIN_ZOO instead")
+    parser.add_argument("--readings", action="store_true", help="what is asked of a map instead")
     parser.add_argument("--whole", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--one", nargs=3, metavar=("NET", "CONTENDER", "ROWS"))
     return parser.parse_args()
@@ -126,6 +128,11 @@ def cold(given: argparse.Namespace, at: Path) -> None:
 
 def main() -> None:
     given = options()
+    if given.readings:
+        from tests.benchmarks.readings import readings_table
+
+        print(machine(given.threads), readings_table(given.rounds, given.threads), sep="\n\n")
+        return
     if given.whole or given.zoo:
         from tests.benchmarks.zoo import whole_squeezenet, zoo
 
