@@ -85,7 +85,9 @@ class Shares:
 
 
 def reduced(cotangent: Stack, bias: Any) -> tuple[int, Stack, Any]:
-    """Take signs out of a product; give the bias the cotangent's axes, of length 1 where it repeats.
+    """Take signs out of a product, and give the bias the axes of the cotangent.
+
+    Where it repeats itself it keeps one entry.
 
     Returns
     -------

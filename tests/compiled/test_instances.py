@@ -149,7 +149,7 @@ def test_what_mixes_instances_is_done_one_by_one(why: str) -> None:
         stacked(lin.section, values, SEVERAL)
     for x, m in zip(xs, lin.map(xs, engine="compiled"), strict=True):
         np.testing.assert_allclose(m.W, lin(x, engine="reverse").W, rtol=1e-5, atol=1e-6)
-        assert "at once" not in m.plan
+        assert "instances at once" not in m.plan
 
 
 @pytest.mark.parametrize("path", TRAINED, ids=named)
@@ -196,6 +196,6 @@ def test_instances_of_several_inputs_and_ends_inside() -> None:
     xs = rng.normal(size=(SEVERAL, 3)).astype(np.float32)
     for x, m in zip(xs, inner.map(xs, engine="compiled"), strict=True):
         other = inner(x[None], engine="reverse")
-        assert "at once" in m.plan
+        assert "instances at once" in m.plan
         np.testing.assert_array_equal(m.x, other.x)
         np.testing.assert_allclose(m.W, other.W, rtol=1e-5)
