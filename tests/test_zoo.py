@@ -17,6 +17,14 @@ from tests.proofs import COMPOSITION, assert_all_listed, instance
 
 ZOO = os.environ.get("ONNXLIN_ZOO", "")
 MODELS = sorted(Path(ZOO).rglob("*.onnx")) if ZOO else []
+# What takes seconds a model is held on all of them in the long profile, else on the light ones.
+SLOW = ("light_densenet121", "light_bvlc_alexnet", "open-nsfw")
+LIGHT = [
+    path
+    for path in MODELS
+    if os.environ.get("HYPOTHESIS_PROFILE") == "long"
+    or (path.stat().st_size < 8e6 and path.stem not in SLOW)
+]
 TWINS = [path for path in MODELS if path.with_name(path.name.replace(".ts.", ".dyn.")) != path]
 TWINS = [path for path in TWINS if path.with_name(path.name.replace(".ts.", ".dyn.")) in MODELS]
 pytestmark = pytest.mark.skipif(not ZOO, reason="ONNXLIN_ZOO names no folder of models")

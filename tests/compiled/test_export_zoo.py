@@ -12,7 +12,7 @@ import pytest
 import onnxlin
 from tests.compiled.exported import elsewhere, run, session
 from tests.proofs import instance
-from tests.test_zoo import LOSES_DIGITS, MODELS, ZOO, ids
+from tests.test_zoo import LIGHT, LOSES_DIGITS, ZOO, ids
 
 pytestmark = pytest.mark.skipif(not ZOO, reason="ONNXLIN_ZOO names no folder of models")
 ROWS = 3
@@ -22,7 +22,7 @@ def answer(made: onnx.ModelProto, x: dict[str, Any], given: np.ndarray) -> dict[
     return run(session(made), {**x, made.graph.input[-1].name: given})
 
 
-@pytest.mark.parametrize("path", MODELS, ids=ids(MODELS))
+@pytest.mark.parametrize("path", LIGHT, ids=ids(LIGHT))
 def test_compiled_zoo_model(path: Path) -> None:
     """At an x that the file was not compiled at: F(x) = W x + b, and W is one in both directions.
 

@@ -11,13 +11,12 @@ import pytest
 from onnxlin import Linearizer, RegionError
 from onnxlin.readings.region import Region, obstacles
 from tests.proofs import instance
-from tests.test_zoo import MODELS, ZOO, ids
+from tests.test_zoo import LIGHT, ZOO, ids
 
-SMALL = [path for path in MODELS if path.stat().st_size < 8e6]
 pytestmark = pytest.mark.skipif(not ZOO, reason="ONNXLIN_ZOO names no folder of models")
 
 
-@pytest.mark.parametrize("path", SMALL, ids=ids(SMALL))
+@pytest.mark.parametrize("path", LIGHT, ids=ids(LIGHT))
 def test_a_step_ends_at_the_border(path: Path) -> None:
     """Or the nodes that leave no region are named."""
     x = instance(onnx.load(path), 0)

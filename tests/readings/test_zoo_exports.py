@@ -13,10 +13,10 @@ from tests.proofs import instance
 from tests.readings.test_dot import parsed
 from tests.readings.test_map_model import assert_same_map
 from tests.readings.test_report import assert_plain
-from tests.test_zoo import MODELS, NOT_LINEARISED, ZOO, ids, linearised
+from tests.test_zoo import LIGHT, NOT_LINEARISED, ZOO, ids, linearised
 
 pytestmark = pytest.mark.skipif(not ZOO, reason="ONNXLIN_ZOO names no folder of models")
-SMALL = [path for path in MODELS if path.stem not in NOT_LINEARISED]
+SMALL = [path for path in LIGHT if path.stem not in NOT_LINEARISED]
 
 
 @pytest.mark.parametrize("path", SMALL, ids=ids(SMALL))
