@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from onnxlin.cli import (
+    arguments,
     check,
     compile,
     evaluate,
@@ -19,20 +20,21 @@ from onnxlin.cli import (
     regions,
     verify,
 )
-from onnxlin.cli.options import parser
 from onnxlin.cli.show import Screen
 from onnxlin.errors import OnnxlinError, ResidualError
+from onnxlin.version import __version__
 
-COMMANDS: dict[str, Callable[[Any, Screen], int]] = {
-    "explain": explain.run,
-    "regions": regions.run,
-    "evaluate": evaluate.run,
-    "check": check.run,
-    "verify": verify.run,
-    "compile": compile.run,
-    "region": region.run,
-    "path": path.run,
-    "ops": ops.run,
+# In the order of --help. Each declares its arguments and runs on what was asked.
+COMMANDS = {
+    "explain": explain,
+    "evaluate": evaluate,
+    "region": region,
+    "regions": regions,
+    "path": path,
+    "check": check,
+    "verify": verify,
+    "compile": compile,
+    "ops": ops,
 }
 
 FAILED, PAST_BOUND, INTERRUPTED = 1, 4, 130
@@ -51,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has printed its help or what is wrong
         return stop.code if isinstance(stop.code, int) else 2
     try:
-        code = COMMANDS[options.command](options, Screen(json=options.json))
+        code = COMMANDS[options.command].run(options, Screen(json=options.json))
         sys.stdout.flush()
     except BrokenPipeError:
         _forget_stdout()
@@ -69,6 +71,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"onnxlin: error: {error}", file=sys.stderr)
         return PAST_BOUND if isinstance(error, ResidualError) else FAILED
     return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the parser of all commands."""
+    about = "The exact affine map F(x) = W x + b that an ONNX model is at one input."
+    top: argparse.ArgumentParser = arguments.parser(argparse.ArgumentParser, "onnxlin", about)
+    top.add_argument("--version", action="version", version=f"onnxlin {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in COMMANDS.values():
+        module.declare(commands)
+    return top
 
 
 def _forget_stdout() -> None:

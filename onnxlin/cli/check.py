@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from onnxlin.check import NodeReport, Report
+from onnxlin.cli import arguments
 from onnxlin.cli.show import Cell, Screen
 from onnxlin.compiled import check_model
 from onnxlin.load import load
@@ -25,6 +26,21 @@ MODES = {
     "unsupported": ("an obstacle", "an obstacle"),
 }
 """Status -> what happens in tangent and in frozen mode."""
+
+
+def declare(commands: Any) -> None:
+    """Add the command and what may be asked of it."""
+    about = "Say for each node, before any run, whether it can be linearised, and why not."
+    command = arguments.command(commands, "check", about)
+    command.add_argument("model", help="an .onnx file")
+    command.add_argument(
+        "--compiling",
+        choices=("auto", "yes", "no"),
+        default="auto",
+        help="try whether the model compiles, which runs it once on made-up numbers (auto: unless "
+        "its weights take more than 1 GiB)",
+    )
+    arguments.ends(command)
 
 
 def run(options: Any, screen: Screen) -> int:

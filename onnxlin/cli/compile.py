@@ -10,11 +10,47 @@ from typing import Any
 
 import onnx
 
+from onnxlin.cli import arguments
 from onnxlin.cli.show import Screen
 from onnxlin.compiled import compile_model
 from onnxlin.compiled.about import PREFIX
+from onnxlin.compiled.export import DIRECTIONS
 from onnxlin.compiled.files import written
 from onnxlin.errors import OptionError
+from onnxlin.section import MODES
+
+
+def declare(commands: Any) -> None:
+    """Add the command and what may be asked of it."""
+    about = "Write the map at any x as one ONNX model: x, seeds -> y, seeds @ W, seeds @ b."
+    command = arguments.command(commands, "compile", about)
+    command.add_argument("model", help="an .onnx file")
+    command.add_argument("-o", "--out", metavar="OUT.onnx", required=True, help="where to write it")
+    arguments.ends(command)
+    group = command.add_argument_group("how")
+    group.add_argument("--mode", choices=MODES, default=MODES[0])
+    group.add_argument(
+        "--direction",
+        choices=DIRECTIONS,
+        default=DIRECTIONS[0],
+        help="rows of W from seeds, or columns from tangents (adjoint)",
+    )
+    group.add_argument(
+        "--shares", action="store_true", help="a further output: what each node brings in to b"
+    )
+    group.add_argument(
+        "--shape",
+        dest="shapes",
+        metavar="NAME=1,3,224,224",
+        type=arguments.shape,
+        action="append",
+        help="of an input that the model leaves open; may be repeated",
+    )
+    group.add_argument(
+        "--external-data",
+        action="store_true",
+        help="weights in a second file, OUT.onnx.data (only where one file cannot hold them)",
+    )
 
 
 def run(options: Any, screen: Screen) -> int:

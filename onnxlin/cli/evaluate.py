@@ -9,17 +9,55 @@ from typing import Any
 import numpy as np
 
 from onnxlin import plot
-from onnxlin.cli import target
+from onnxlin.cli import arguments, target
 from onnxlin.cli.show import Progress, Screen, percent
+from onnxlin.engines.plan import NAMES
 from onnxlin.errors import InputError, OptionError
 from onnxlin.graph import Array
 from onnxlin.inputs import Instances, read_instances, read_labels
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings import Evaluation, evaluate
 from onnxlin.readings.summary import is_distribution
+from onnxlin.section import MODES
 
 NOTES = 3
 SHOWN = {"all": "F(x) = W x + b", "W x": "W x alone", "b": "b alone"}
+
+
+def declare(commands: Any) -> None:
+    """Add the command and what may be asked of it."""
+    about = "Over a data set: accuracy of F(x), of W x and of b alone, and who owns the margins."
+    command = arguments.command(commands, "evaluate", about)
+    command.add_argument("model", help="an .onnx file")
+    command.add_argument(
+        "data",
+        nargs="+",
+        help="an .npy or .npz stack, a .csv with an instance a row, a folder of pictures, or "
+        "pictures",
+    )
+    command.add_argument(
+        "--labels",
+        metavar="FILE",
+        help='.npy of class indices, or text with a label a line or "file,label" (an .npz may '
+        'hold "labels"; without any, the model\'s own answers count)',
+    )
+    command.add_argument(
+        "--limit", type=arguments.count, metavar="N", help="the first N instances (all)"
+    )
+    command.add_argument("--top", type=arguments.count, default=12, help="length of the lists (12)")
+    arguments.ends(command)
+    group = command.add_argument_group("how")
+    group.add_argument("--mode", choices=MODES, default=MODES[0])
+    group.add_argument("--engine", choices=("auto", *NAMES), default="auto")
+    group.add_argument("--memory", help='what may be used, such as "4GiB" (half of what is free)')
+    files = command.add_argument_group("files")
+    files.add_argument(
+        "--out",
+        metavar="DIR|PREFIX",
+        help="where to write <model>.evaluation.png (here); a prefix replaces the whole name",
+    )
+    files.add_argument("--no-files", action="store_true", help="print only")
+    arguments.pictures(command)
 
 
 def run(options: Any, screen: Screen) -> int:

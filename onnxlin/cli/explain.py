@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from onnxlin.affine_map import AffineMap
-from onnxlin.cli import baseline, explain_text, exports, files, target
+from onnxlin.cli import arguments, baseline, explain_text, exports, files, target
 from onnxlin.cli.show import Screen
 from onnxlin.graph import Array
 from onnxlin.inputs import Given
@@ -19,6 +20,36 @@ from onnxlin.readings import ledger, reporting, structural_zero, summary
 from onnxlin.readings.kinds import MEANING
 
 PAST_BOUND = 4
+
+
+def declare(commands: Any) -> None:
+    """Add the command and what may be asked of it."""
+    about = "Linearise a model at one input; show what carries each output, and how exactly."
+    command = arguments.command(commands, "explain", about)
+    command.add_argument("model", help="an .onnx file")
+    command.add_argument("input", help="a picture, .npy, .npz (names as in the model) or .csv")
+    arguments.ends(command)
+    arguments.how(command)
+    command.add_argument(
+        "--class",
+        dest="classes",
+        metavar="N|NAME",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="further outputs to explain, by index or by class name",
+    )
+    command.add_argument("--top", type=arguments.count, default=10, help="length of the lists (10)")
+    command.add_argument(
+        "--baseline",
+        metavar="zero|FILE",
+        help="explain against an x0: W (x - x0) beside W x0 + b and F(x0) (W x and b)",
+    )
+    command.add_argument(
+        "--near", type=float, default=1e-3, help="count units this close to a kink (0.001)"
+    )
+    _files(command)
+    arguments.pictures(command)
 
 
 def run(options: Any, screen: Screen) -> int:
@@ -173,4 +204,23 @@ def _pixel(feature: summary.Feature, given: Given) -> dict[str, int]:
     flat = int(np.ravel_multi_index(feature.index, given.geometry.shape))
     return dict(
         zip(("channel", "row", "column_of_picture"), given.geometry.place(flat), strict=True)
+    )
+
+
+def _files(command: argparse.ArgumentParser) -> None:
+    files = command.add_argument_group("files")
+    files.add_argument(
+        "--out",
+        metavar="DIR|PREFIX",
+        help="where to write <input>.<class>.png and <input>.npz (here); a prefix replaces <input>",
+    )
+    files.add_argument("--no-files", action="store_true", help="print only")
+    files.add_argument("--to-onnx", metavar="OUT", help="write the map as an ONNX model: one Gemm")
+    files.add_argument("--dot", metavar="OUT", help="write the linear program as Graphviz text")
+    files.add_argument(
+        "--smooth",
+        type=float,
+        default=0.0,
+        metavar="PIXELS",
+        help="blur the heat map for the eye; its title then says so (0: the true values)",
     )

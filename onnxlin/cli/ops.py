@@ -6,8 +6,17 @@ from collections import Counter
 from typing import Any
 
 from onnxlin.catalogue import markdown
+from onnxlin.cli import arguments
 from onnxlin.cli.show import Cell, Screen
 from onnxlin.rules import RULES
+
+
+def declare(commands: Any) -> None:
+    """Add the command and what may be asked of it."""
+    command = arguments.command(commands, "ops", "List the operators that have rules.")
+    command.add_argument(
+        "--markdown", action="store_true", help="print every operator of every schema (docs/)"
+    )
 
 
 def run(options: Any, screen: Screen) -> int:

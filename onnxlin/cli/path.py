@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxlin.cli import target
+from onnxlin.cli import arguments, target
 from onnxlin.cli.region import with_input
 from onnxlin.cli.show import Progress, Screen
 from onnxlin.errors import RowsError
@@ -16,6 +16,26 @@ from onnxlin.graph import Array
 from onnxlin.readings.path import Path, walk
 
 SHOWN = 20
+
+
+def declare(commands: Any) -> None:
+    """Add the command and what may be asked of it."""
+    about = "Walk from one input to another: every affine piece, class change and exact gradient."
+    command = arguments.command(commands, "path", about)
+    command.add_argument("model", help="an .onnx file")
+    command.add_argument("x0", help="a picture, .npy, .npz or .csv")
+    command.add_argument("x1", help="another one")
+    command.add_argument(
+        "--class",
+        dest="row",
+        metavar="N|NAME",
+        help="output whose Integrated Gradients are wanted (the largest at X1)",
+    )
+    command.add_argument("--out", metavar="PNG", help="where to draw (<x0>_<x1>.png)")
+    command.add_argument("--no-files", action="store_true", help="print only")
+    arguments.ends(command)
+    arguments.how(command)
+    arguments.pictures(command)
 
 
 def run(options: Any, screen: Screen) -> int:

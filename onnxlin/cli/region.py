@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from onnxlin.affine_map import AffineMap
-from onnxlin.cli import target
+from onnxlin.cli import arguments, target
 from onnxlin.cli.show import Progress, Screen
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
@@ -16,6 +16,30 @@ from onnxlin.readings.region import Radius, Region, drift, obstacles
 
 NORMS = ("l2", "l1", "linf")
 SHARES = (1e-3, 1e-2, 1e-1)  # of |x|, at which drift is measured
+
+
+def declare(commands: Any) -> None:
+    """Add the command and what may be asked of it."""
+    about = "Say how far the map of one input reaches, what ends it, and when the decision changes."
+    command = arguments.command(commands, "region", about)
+    command.add_argument("model", help="an .onnx file")
+    command.add_argument("input", help="a picture, .npy, .npz or .csv")
+    command.add_argument("--norm", choices=("l1", "l2", "linf"), help="one norm only (all three)")
+    command.add_argument("--to", metavar="INPUT", help="also step towards this input")
+    command.add_argument(
+        "--ties", type=arguments.count, default=5, help="length of the list of ties (5)"
+    )
+    command.add_argument(
+        "--sweeps",
+        type=arguments.count,
+        default=20_000,
+        metavar="N",
+        help="gradients to compute at most; beyond that a radius is a pair of bounds (20000)",
+    )
+    command.add_argument("--seed", type=int, default=0, help="of the directions of drift (0)")
+    arguments.ends(command)
+    arguments.how(command)
+    arguments.pictures(command)
 
 
 def run(options: Any, screen: Screen) -> int:

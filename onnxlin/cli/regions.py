@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from onnxlin import plot
-from onnxlin.cli import target
+from onnxlin.cli import arguments, target
 from onnxlin.cli.show import Cell, Progress, Screen
 from onnxlin.errors import InputError
 from onnxlin.graph import Array
@@ -19,9 +19,35 @@ from onnxlin.inputs.arrays import read_npy
 from onnxlin.inputs.given import only
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings import Groups, group
+from onnxlin.readings.merging import METRICS
 
 LABELS = "labels"
 FEW = 4  # features that a line of the table has room for
+
+
+def declare(commands: Any) -> None:
+    """Add the command and what may be asked of it."""
+    about = "Group a data set by linear region: how many maps it needs, and which."
+    command = arguments.command(commands, "regions", about)
+    command.add_argument("model", help="an .onnx file")
+    command.add_argument("data", help='.npy or .npz of samples stacked on axis 0 ("labels" apart)')
+    command.add_argument("--labels", metavar="FILE", help=".npy of class indices, one a sample")
+    command.add_argument(
+        "--top", type=arguments.count, default=10, help="length of the tables (10)"
+    )
+    command.add_argument(
+        "--picture", metavar="PNG", help="draw the samples by group, where x has two features"
+    )
+    merging = command.add_argument_group("merging of neighbours that are alike")
+    merging.add_argument(
+        "--merge", type=arguments.count, metavar="N", help="until N groups are left"
+    )
+    merging.add_argument("--tolerance", type=float, help="largest error that a merge may add")
+    merging.add_argument("--neighbours", type=arguments.count, default=5, metavar="K", help="(5)")
+    merging.add_argument("--metric", choices=METRICS, default=METRICS[0], help=f"({METRICS[0]})")
+    merging.add_argument("--refit", action="store_true", help="fit to F, not the mean of the maps")
+    arguments.ends(command)
+    arguments.how(command)
 
 
 def run(options: Any, screen: Screen) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxlin.cli import target
+from onnxlin.cli import arguments, target
 from onnxlin.cli.show import Cell, Screen
 from onnxlin.errors import OptionError, ResidualError
 from onnxlin.graph import Array
@@ -15,6 +15,26 @@ from onnxlin.linearizer import Linearizer
 from onnxlin.readings import summary
 
 PAST_BOUND = 4
+
+
+def declare(commands: Any) -> None:
+    """Add the command and what may be asked of it."""
+    about = "Linearise at an input, or at random ones, and test W x + b against the run."
+    command = arguments.command(commands, "verify", about)
+    command.add_argument("model", help="an .onnx file")
+    where = command.add_mutually_exclusive_group()
+    where.add_argument("--input", help="a picture, .npy, .npz or .csv")
+    where.add_argument(
+        "--random",
+        type=arguments.count,
+        default=1,
+        metavar="N",
+        help="N standard normal inputs (1)",
+    )
+    command.add_argument("--seed", type=int, default=0, help="of the random inputs (0)")
+    arguments.ends(command)
+    arguments.how(command)
+    arguments.pictures(command)
 
 
 def run(options: Any, screen: Screen) -> int:

@@ -117,7 +117,7 @@ def test_what_stops_a_command(run, monkeypatch, error, code, words) -> None:
     def stop(*_) -> int:
         raise error
 
-    monkeypatch.setitem(cli.COMMANDS, "ops", stop)
+    monkeypatch.setattr(cli.COMMANDS["ops"], "run", stop)
     monkeypatch.setattr(cli, "_forget_stdout", lambda: None)
     found, out, err = run("ops")
     assert (found, out) == (code, "")

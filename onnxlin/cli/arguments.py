@@ -1,8 +1,10 @@
-"""Options that several commands share, and how their values are read."""
+"""What the commands are asked: options that several share, and how their values are read."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from typing import Any
 
 from onnxlin.engines.plan import NAMES
 from onnxlin.inputs.preprocessing import CHOICES
@@ -12,6 +14,35 @@ PICTURE = """\
 Pictures (.png, .jpg, ...) become pixels of 0 to 255, RGB, then (pixel * scale - mean) / std. The
 model's metadata entry "preprocessing" (JSON: scale, mean, std, channels, layout, resize) gives
 the defaults where present."""
+
+EXIT_CODES = """\
+exit codes:
+  0    done
+  1    the model, the input or an option cannot be used; stderr says why
+  2    the command line itself is wrong
+  3    check: nodes of the model stand in the way
+  4    a residual is past its bound
+  130  interrupted
+"""
+
+
+def parser(make: Callable[..., Any], name: str, description: str, **more: Any) -> Any:
+    """Make a parser by ``make``, with what all of them say at the end."""
+    return make(
+        name,
+        description=description,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        **more,
+    )
+
+
+def command(commands: Any, name: str, description: str) -> argparse.ArgumentParser:
+    """Add a command to the parsers of all."""
+    made: argparse.ArgumentParser = parser(commands.add_parser, name, description, help=description)
+    made.add_argument("--json", action="store_true", help="print one JSON document, nothing else")
+    return made
 
 
 def ends(command: argparse.ArgumentParser) -> None:
