@@ -229,14 +229,14 @@ def _quantised(
     maps: tuple[AffineMap, AffineMap],
     sides: tuple[Side, Side],
 ) -> list[str]:
-    """Say where W is 0 because its model rounds."""
+    """Say where W is 0, or nearly, because its model rounds."""
     found = []
     for name, lin, m, side in zip("AB", models, maps, sides, strict=True):
-        rounds = lin.rounding == STAIRCASE and side.section.nodes != lin.section.nodes
-        if rounds and not m.W.any():
+        if lin.rounding == STAIRCASE and side.section.nodes != lin.section.nodes:
+            holds = "holds only what goes beside the roundings" if m.W.any() else "is 0"
             found.append(
-                f"W of {name} is 0 because {name} rounds its numbers (it is quantised): read as a "
-                'staircase it does not depend on x. rounding="straight-through" compares what lies '
-                "beneath the rounding"
+                f"W of {name} {holds} because {name} rounds its numbers (it is quantised): read as "
+                'a staircase it does not depend on x. rounding="straight-through" compares what '
+                "lies beneath the rounding"
             )
     return found

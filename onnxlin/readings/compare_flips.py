@@ -43,7 +43,7 @@ def flipped(program: LinearProgram, a: Side, b: Side, names: Match) -> tuple[Fli
         Of A at x, with its decisions.
     """
     ours = {n: v for n in names.tensors if (v := a.tensor(n)) is not None}
-    theirs = {n: v for n in ours if (v := b.tensor(names.tensors[n][-1])) is not None}
+    theirs = {n: v for n in ours if (v := b.tensor(names.tensors[n][-1], decoded=True)) is not None}
     found = []
     for decision in program.decisions:
         beyond = np.zeros(decision.shape)

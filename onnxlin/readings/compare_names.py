@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,6 @@ from onnxlin.section import Section
 # What the quantisation tools of onnxruntime append to the name of a tensor in float
 # (onnxruntime/python/tools/quantization/quant_utils.py); a number follows where there are several.
 SUFFIXES = re.compile(r"(_QuantizeLinear_Input|_DequantizeLinear_Output|_quantized)(_\d+)?$")
-QUANTISED = "_quantized"
 NODE_SUFFIXES = re.compile(r"(_quant|_token_\d+)$")
 
 
@@ -67,11 +66,11 @@ def match(a: Section, b: Section, ends: Mapping[str, str]) -> Match:
     a, b : Section
     ends : {input or output of A: that of B}
     """
-    ours = [*a.inputs, *_made(a.nodes)]
+    ours = _tensors(a)
     back = {theirs: own for own, theirs in ends.items()}
     known = set(ours) - set(ends)
     found: dict[str, list[str]] = {}
-    for name in (*b.inputs, *_made(b.nodes)):
+    for name in _tensors(b):
         own = _partner(name, known, back)
         if own is not None:
             found.setdefault(own, []).append(name)
@@ -97,9 +96,10 @@ def _partner(name: str, known: set[str], back: Mapping[str, str]) -> str | None:
     return None
 
 
-def _made(nodes: Iterable[Node]) -> Iterator[str]:
-    for node in nodes:
-        yield from node.writes
+def _tensors(section: Section) -> list[str]:
+    """Inputs, all that is made on the way, and outputs that do not depend on the inputs."""
+    made = [name for node in section.nodes for name in node.writes]
+    return list(dict.fromkeys((*section.inputs, *made, *section.outputs)))
 
 
 def _nodes(

@@ -24,6 +24,7 @@ from onnxlin.trace import Tracer
 MADE = "/as A makes it"
 
 EQUAL, ROUNDING, INHERITED, INTRODUCED = "equal", "rounding", "inherited", "introduced"
+UNKNOWN = "not compared"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,7 @@ class TensorDifference:
     state : str
         "equal": the same bits. "rounding": apart by no more than rounding explains. "introduced":
         fed the same, the nodes make something else. "inherited": they do not, but earlier ones did.
+        "not compared": no numbers, or codes without a scale that is known.
     constants : tuple of str
         Constants of A's nodes that are other numbers in B.
     """
@@ -94,10 +96,13 @@ def judge(a: Side, b: Side, names: Match) -> tuple[TensorDifference, ...]:
         last = chain[-1]
         nodes, ends = a.between(name, names.tensors)
         inner, _ = b.between(last, stops - set(chain))
-        fed = name + MADE if name in cut else name
-        ours = made.tensor(fed) if nodes else a.tensor(name)
+        fed = name + MADE if name in cut and nodes else name
+        decoded = _decoded(a.values.get(name), b.values.get(last))
+        # Inputs, and outputs that depend on none, are as they are.
+        source, spelt = (made, fed) if nodes and fed in made.values else (a, name)
+        ours, other = source.tensor(spelt, decoded=decoded), b.tensor(last, decoded=decoded)
         limit = limits.get(fed, np.zeros(())) if nodes else np.zeros(())
-        own = _own(ours, b.tensor(last), limit + theirs.get(last, np.zeros(())))
+        own = _own(ours, other, limit, theirs.get(last, np.zeros(())))
         one = _difference(a, b, (name, last), own)
         state = _state(one, bad & ends)
         if state in (INTRODUCED, INHERITED):
@@ -118,7 +123,8 @@ def _readable(a: Side, b: Side, names: Match) -> dict[str, Array]:
         ours, theirs = a.values.get(name), b.values.get(last)
         if not (isinstance(ours, np.ndarray) and isinstance(theirs, np.ndarray)):
             continue
-        if is_float(ours.dtype) and (wide := b.tensor(last)) is not None:
+        decoded = _decoded(ours, theirs)
+        if is_float(ours.dtype) and (wide := b.tensor(last, decoded=decoded)) is not None:
             theirs = wide.astype(ours.dtype)
         if (theirs.shape, theirs.dtype) == (ours.shape, ours.dtype):
             found[name] = theirs
@@ -131,6 +137,8 @@ def _on_values_of_b(a: Side, given: Mapping[str, Array]) -> Side:
     graph = _cut(a.section.graph, given)
     inputs = list(dict.fromkeys((*a.section.inputs, *given)))
     ends = {o for node in a.section.nodes for o in node.writes if o in a.section.live}
+    if not ends:
+        return a
     outputs = [name + MADE if name in given else name for name in sorted(ends)]
     section = make_section(graph, inputs, outputs, STRAIGHT)
     return Side(Builder(section, Tracer, a.builder.mode), {**own, **given})
@@ -164,7 +172,15 @@ def _renamed(names: Sequence[str], given: Mapping[str, Any]) -> list[str]:
     return [name + MADE if name in given else name for name in names]
 
 
-def _own(ours: Array | None, theirs: Array | None, limit: Array) -> tuple[float, float]:
+def _decoded(ours: Any, theirs: Any) -> bool:
+    """Whether one of two tensors holds numbers and the other may hold codes of such."""
+    both = isinstance(ours, np.ndarray) and isinstance(theirs, np.ndarray)
+    return both and is_float(ours.dtype) != is_float(theirs.dtype)
+
+
+def _own(
+    ours: Array | None, theirs: Array | None, limit: Array, other: Array
+) -> tuple[float, float]:
     """Difference and limit at the entry that is furthest past its limit, or comes closest."""
     if ours is None or theirs is None or ours.shape != theirs.shape:
         return np.nan, np.nan
@@ -172,9 +188,9 @@ def _own(ours: Array | None, theirs: Array | None, limit: Array) -> tuple[float,
     gap = np.where(np.isnan(ours) & np.isnan(theirs), 0.0, gap)
     if not gap.size:
         return 0.0, 0.0
-    limit = np.broadcast_to(limit, gap.shape)
-    at = int(np.argmax(np.nan_to_num(gap - limit, nan=np.inf)))
-    return float(gap.ravel()[at]), float(limit.ravel()[at])
+    allowed = np.broadcast_to(limit, gap.shape) + np.broadcast_to(other, gap.shape)
+    at = int(np.argmax(np.nan_to_num(gap - allowed, nan=np.inf)))
+    return float(gap.ravel()[at]), float(allowed.ravel()[at])
 
 
 def _difference(
@@ -184,7 +200,8 @@ def _difference(
     values = (a.values.get(names[0]), b.values.get(names[1]))
     first, second = (tuple(getattr(value, "shape", ())) for value in values)
     kinds = [str(getattr(value, "dtype", type(value).__name__)) for value in values]
-    ours, theirs = a.tensor(names[0]), b.tensor(names[1])
+    decoded = _decoded(*values)
+    ours, theirs = a.tensor(names[0], decoded=decoded), b.tensor(names[1], decoded=decoded)
     largest = relative = np.nan
     if ours is not None and theirs is not None and ours.shape == theirs.shape:
         gap = np.where(ours == theirs, 0.0, np.abs(ours - theirs))
@@ -208,6 +225,8 @@ def _difference(
 def _state(one: TensorDifference, before: set[str]) -> str:
     if one.shapes[0] != one.shapes[1] or one.own > one.allowed:
         return INTRODUCED
+    if np.isnan(one.own):
+        return UNKNOWN
     if one.largest == 0:
         return EQUAL
     return INHERITED if before else ROUNDING

@@ -13,7 +13,7 @@ from onnxlin.build import Builder
 from onnxlin.graph import Array, Node, is_float
 from onnxlin.linearizer import Linearizer
 from onnxlin.program import LinearProgram, finite
-from onnxlin.readings.compare_names import QUANTISED, SUFFIXES
+from onnxlin.readings.compare_names import SUFFIXES
 from onnxlin.rounding import HUGE, as_run, local_error, sizes
 from onnxlin.section import STRAIGHT, Section, make_section
 from onnxlin.trace import Tracer
@@ -61,15 +61,15 @@ class Side:
         """The pieces at x in float64."""
         return self.builder(self.values, WIDE)
 
-    def tensor(self, name: str) -> Array | None:
-        """A tensor in float64, codes of a quantised one as the numbers that they stand for."""
+    def tensor(self, name: str, *, decoded: bool = False) -> Array | None:
+        """A tensor in float64, if asked codes of a quantised one as the numbers they stand for."""
         value = self.values.get(name)
         if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiubV":
             return None
-        if is_float(value.dtype) or not SUFFIXES.sub(QUANTISED, name).endswith(QUANTISED):
+        if is_float(value.dtype) or not decoded:
             return value.astype(WIDE)
         base = SUFFIXES.sub("", self._coded(name))
-        scale, zero = (self._constant(f"{base}_{end}") for end in ("scale", "zero_point"))
+        scale, zero = (self.constant(f"{base}_{end}") for end in ("scale", "zero_point"))
         if scale is None or scale.size != 1:
             return None
         shift = 0.0 if zero is None else float(zero.ravel()[0])
@@ -81,7 +81,8 @@ class Side:
             name = node.inputs[0]
         return name
 
-    def _constant(self, name: str) -> Array | None:
+    def constant(self, name: str) -> Array | None:
+        """Value of a tensor that the run has, or that is stored."""
         found = self.values.get(name, self.section.graph.initialisers.get(name))
         return found if isinstance(found, np.ndarray) else None
 
@@ -123,7 +124,7 @@ def differing_constants(a: Side, b: Side, nodes: Collection[Node]) -> Iterator[s
         ours = a.section.graph.initialisers.get(name)
         if ours is None or ours.dtype.kind not in "fiubV":
             continue
-        theirs = b._constant(name)
+        theirs = b.constant(name)
         if theirs is None:
             theirs = b.values.get(f"{name}_DequantizeLinear_Output")
         if isinstance(theirs, np.ndarray) and not np.array_equal(ours, theirs):

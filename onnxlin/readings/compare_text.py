@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from onnxlin.readings.compare_nodes import EQUAL, INHERITED, INTRODUCED, ROUNDING
+from onnxlin.readings.compare_nodes import EQUAL, INHERITED, INTRODUCED, ROUNDING, UNKNOWN
 
 if TYPE_CHECKING:
     from onnxlin.readings.compare import Comparison
@@ -23,7 +23,7 @@ VERDICTS = {
 def lines(c: Comparison, rows: int = 3) -> Iterator[str]:
     """Say what a person wants to know first: the verdict, what is apart, and who does it."""
     yield verdict(c)
-    worst = sorted(c.rows, key=_past, reverse=True)
+    worst = sorted(c.rows, key=excess, reverse=True)
     for row in worst[:rows]:
         if not row.same:
             yield "  " + describe(row)
@@ -61,7 +61,8 @@ def matched(c: Comparison) -> str:
     """Count tensors by what became of them."""
     assert c.names is not None
     counts = Counter(one.state for one in c.tensors)
-    words = [f"{counts[s]} {s}" for s in (EQUAL, ROUNDING, INTRODUCED, INHERITED) if counts[s]]
+    states = (EQUAL, ROUNDING, INTRODUCED, INHERITED, UNKNOWN)
+    words = [f"{counts[state]} {state}" for state in states if counts[state]]
     return (
         f"{len(c.names.tensors)} of {c.names.total} tensors of A matched by name: "
         f"{', '.join(words)}; nodes without a partner: {len(c.names.only_a)} in A, "
@@ -79,7 +80,8 @@ def flips(c: Comparison) -> str:
     )
 
 
-def _past(row: RowDifference) -> float:
+def excess(row: RowDifference) -> float:
+    """How many times its bound a row is off, in y, W or b: whichever is most."""
     ratios = ((row.y_gap, row.y_allowed), (row.b_gap, row.b_allowed))
     quotients = [gap / limit if limit else float(gap > 0) for gap, limit in ratios]
     return max(row.W_excess, *quotients)
