@@ -31,13 +31,15 @@ def test_both_exporters_wrote_the_same_map(path: Path) -> None:
 
 @pytest.mark.parametrize("path", TWINS, ids=ids(TWINS))
 def test_another_model_than_the_exporters_is_found(path: Path) -> None:
-    """One weight of the second file moved by a part in a thousand of the largest."""
+    """One weight of the second file moved by a hundredth, at random: layers see no common shift."""
     one, other = onnx.load(path), onnx.load(path.with_name(path.name.replace(".ts.", ".dyn.")))
     weights = [t for t in other.graph.initializer if len(t.dims) >= 2 and t.data_type == 1]
+    weights = [t for t in weights if onnx.numpy_helper.to_array(t).any()]
     if not weights:
         pytest.skip("no weights: an activation alone")
-    array = onnx.numpy_helper.to_array(weights[-1]).copy()
-    array += np.float32(1e-2) * np.abs(array).max()
+    array = onnx.numpy_helper.to_array(weights[-1])
+    noise = np.random.default_rng(0).normal(size=array.shape)
+    array = (array + 0.01 * np.abs(array).max() * noise).astype(np.float32)
     weights[-1].CopyFrom(onnx.numpy_helper.from_array(array, weights[-1].name))
     x, a = instance(one, seed=0), Linearizer(one)
     count = sum(y.size for y in a.run(x).values())
