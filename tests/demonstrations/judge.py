@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-from onnxlin import Linearizer, OnnxlinError
+from onnxlin import AffineMap, Linearizer, OnnxlinError
 from onnxlin.graph import Array
 from onnxlin.load import implicit
 from onnxlin.rounding import Bodies, as_run, local_error, sizes
@@ -169,9 +169,9 @@ def by_rules(call: Call, i: int) -> tuple[Array | None, Array | None]:
     The pattern (masks, winners) is that of onnxruntime's run; the numbers are onnxlin's own.
     """
     output = [name for name in call.node.output if name][i]
-    try:
-        m = Linearizer(call.model, outputs=[output])(dict(call.feeds), dtype=np.float64)
-    except OnnxlinError:
+    floats = [name for name, value in call.feeds.items() if _is_float(value)]
+    m = next(filter(None, (_map(call, output, ends) for ends in (floats, floats[:1]))), None)
+    if m is None:
         return None, None
     origin = m._made_from("a demonstration")
     program, values = origin.program, origin.values
@@ -185,6 +185,15 @@ def by_rules(call: Call, i: int) -> tuple[Array | None, Array | None]:
         return None, None
     own = program.forward(m.x)[output]
     return np.asarray(own, np.float64), allowed
+
+
+def _map(call: Call, output: str, inputs: list[str]) -> AffineMap | None:
+    """The map of an output from some inputs; None where no rule can say it."""
+    try:
+        lin = Linearizer(call.model, inputs=inputs, outputs=[output])
+        return lin(dict(call.feeds), dtype=np.float64)
+    except OnnxlinError:
+        return None
 
 
 def judged_third(one: Finding) -> str:
