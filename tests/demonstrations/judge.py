@@ -16,8 +16,8 @@ from onnxlin import AffineMap, Linearizer, OnnxlinError
 from onnxlin.graph import Array
 from onnxlin.load import implicit
 from onnxlin.rounding import Bodies, as_run, local_error, sizes
-from tests.graphs import Grown
-from tests.grow import run
+from onnxlin.testing import GrownModel
+from onnxlin.testing.models import run
 
 # Their outputs are drawn at random.
 RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike",
@@ -88,7 +88,7 @@ class Finding:
         return self.op_type, self.kind, self.detail
 
 
-def calls(grown: Grown) -> Iterator[Call]:
+def calls(grown: GrownModel) -> Iterator[Call]:
     """Every node of a model as a model of its own, fed what onnxruntime has there."""
     values = _values(grown)
     stored = {t.name: t for t in grown.model.graph.initializer}
@@ -107,7 +107,7 @@ def calls(grown: Grown) -> Iterator[Call]:
         yield Call(model, fed)
 
 
-def _values(grown: Grown) -> dict[str, Array]:
+def _values(grown: GrownModel) -> dict[str, Array]:
     model = onnx.ModelProto()
     model.CopyFrom(grown.model)
     del model.graph.output[:]

@@ -20,9 +20,10 @@ import onnxruntime
 from hypothesis import HealthCheck, Phase, find, given, seed, settings
 from hypothesis.errors import NoSuchExample, Unsatisfiable
 
+from onnxlin.graph import Array
+from onnxlin.testing import GrownModel, onnx_models
+from onnxlin.testing.models import MAKERS
 from tests.demonstrations.judge import WITHIN, Call, Finding, calls, judge, judged_third
-from tests.graphs import Grown, graphs
-from tests.grow import MAKERS, Array
 
 Key = tuple[str, str, str]
 SHRINKS = 400  # examples that the search for a smaller model may take
@@ -38,7 +39,7 @@ class Tally:
         self.counts: Counter[Key] = Counter()
         self.first: dict[Key, Finding] = {}
 
-    def take(self, grown: Grown) -> None:
+    def take(self, grown: GrownModel) -> None:
         """Run all nodes of one model."""
         self.graphs += 1
         for call in calls(grown):
@@ -52,7 +53,7 @@ class Tally:
                 self.first.setdefault(found.key, found)
 
 
-def sample(take: Callable[[Grown], None], op_types: Sequence[str] | None, count: int) -> None:
+def sample(take: Callable[[GrownModel], None], op_types: Sequence[str] | None, count: int) -> None:
     """Draw models with a fixed seed."""
 
     @seed(0)
@@ -63,8 +64,8 @@ def sample(take: Callable[[Grown], None], op_types: Sequence[str] | None, count:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(graphs(op_types, max_size=7 if op_types is None else 2))
-    def draw(grown: Grown) -> None:
+    @given(onnx_models(op_types, max_nodes=7 if op_types is None else 2))
+    def draw(grown: GrownModel) -> None:
         take(grown)
 
     try:
@@ -77,7 +78,7 @@ def smallest(key: Key) -> Finding | None:
     """The smallest model with this difference that Hypothesis finds."""
     kept: list[Finding] = []
 
-    def shows(grown: Grown) -> bool:
+    def shows(grown: GrownModel) -> bool:
         hits = [f for f in map(judge, calls(grown)) if f is not None and f.key == key]
         if hits:
             kept.append(hits[0])
@@ -89,7 +90,7 @@ def smallest(key: Key) -> Finding | None:
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     try:
-        found = find(graphs(only, max_size=2), shows, settings=options)
+        found = find(onnx_models(only, max_nodes=2), shows, settings=options)
     except (NoSuchExample, Unsatisfiable):
         return None
     shows(found)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from onnxlin.graph import Array
 from tests.demonstrations.judge import Call, judge, judged_third
-from tests.grow import Array
 from tests.small import model
 
 

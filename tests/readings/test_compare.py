@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 import onnxlin
 from onnxlin import Linearizer, linearize
+from onnxlin.graph import Array
 from onnxlin.readings import Comparison, compare
-from tests.graphs import Grown, graphs
-from tests.grow import Array
+from onnxlin.testing import GrownModel, onnx_models
 from tests.small import X, mlp, model
 from tests.test_patterns import Counts
 
@@ -62,8 +62,8 @@ def assert_zero(c: Comparison) -> None:
     assert {one.state for one in c.tensors} <= {"equal"}
 
 
-@given(graphs(), st.booleans())
-def test_a_model_is_itself(grown: Grown, frozen: bool) -> None:
+@given(onnx_models(), st.booleans())
+def test_a_model_is_itself(grown: GrownModel, frozen: bool) -> None:
     lin = Linearizer(grown.model, mode="frozen" if frozen else "tangent")
     c = compare(lin, lin, grown.x)
     assert_zero(c)
@@ -78,7 +78,7 @@ def test_a_trained_net_is_itself(fixtures: Path, net: str) -> None:
     assert_zero(compare(path, path, digit(path)))
 
 
-def planted(grown: Grown, seed: int) -> tuple[onnx.ModelProto, str] | None:
+def planted(grown: GrownModel, seed: int) -> tuple[onnx.ModelProto, str] | None:
     """A model with one float constant moved by a quarter of itself, and the constant's name."""
     rng = np.random.default_rng(seed)
     floats = [t for t in grown.model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT]
@@ -96,8 +96,8 @@ def test_a_planted_change_is_found_where_it_is() -> None:
     """Nodes that read the constant are named first, and no other node is ever accused."""
     counts = Counts()
 
-    @given(graphs(min_size=2, ties=False), st.integers(0, 99))
-    def law(grown: Grown, seed: int) -> None:
+    @given(onnx_models(min_nodes=2, ties=False), st.integers(0, 99))
+    def law(grown: GrownModel, seed: int) -> None:
         made = planted(grown, seed)
         if made is None:
             return
@@ -264,8 +264,8 @@ def optimise(path: Path, target: Path, level: str) -> None:
     onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-@given(graphs(max_size=5))
-def test_onnxruntimes_basic_optimiser_keeps_the_map_of_random_graphs(grown: Grown) -> None:
+@given(onnx_models(max_nodes=5))
+def test_onnxruntimes_basic_optimiser_keeps_the_map_of_random_graphs(grown: GrownModel) -> None:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 4

@@ -10,8 +10,8 @@ import onnx
 import onnxruntime.quantization as tools
 import pytest
 
+from onnxlin.graph import Array
 from onnxlin.readings import Comparison, compare
-from tests.grow import Array
 from tests.test_quantised_nets import STRAIGHT, Reader
 
 QDQ, QOPERATOR = tools.QuantFormat.QDQ, tools.QuantFormat.QOperator
