@@ -67,6 +67,8 @@ class Runner:
         self, compiled: Compiled, options: onnxruntime.SessionOptions | None = None
     ) -> None:
         self.compiled = compiled
+        self._ends = [*compiled.outputs, *compiled.further]
+        self._wanted = [*self._ends, compiled.rows, compiled.shares]
         model = compiled.model
         if options is None or compiled.weight > MOST_INSIDE:
             options = options or _options(compiled)
@@ -105,15 +107,13 @@ class Runner:
         """Return what the graph makes, its rows put together."""
         compiled, dtype, total = self.compiled, self.compiled.dtype, len(seeds)
         size = self._chunk(memory - total * compiled.columns * dtype.itemsize)
-        ends = [*compiled.outputs, *compiled.further]
-        wanted = [*ends, compiled.rows, compiled.shares]
         given = {name: feeds[name] for name in compiled.feeds}
         rows = [slice(i, min(i + size, total)) for i in range(0, max(total, 1), size)]
         W = shares = np.zeros(0)
         values: dict[str, Array] = {}
         for at in rows:
-            found = self._run(wanted, {**given, compiled.seeds: seeds.dense(at, dtype)})
-            values = dict(zip(ends, found, strict=False))
+            found = self._run(self._wanted, {**given, compiled.seeds: seeds.dense(at, dtype)})
+            values = dict(zip(self._ends, found, strict=False))
             if len(rows) == 1:
                 W, shares = found[-2:]
             else:
