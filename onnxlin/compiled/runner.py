@@ -20,8 +20,9 @@ from onnxlin.weights import MOST_INSIDE, attach, filled
 
 # Most rows at once: more make the products no faster, and fall out of the cache.
 MOST_ROWS = 64
-# Multiplications at a node below which a second thread costs more than it helps.
-WORTH_A_THREAD = 2**16
+# Multiplications at a node below which a second thread costs more than it helps; a graph for any
+# number of rows is judged by those of this many.
+WORTH_A_THREAD, SOME_ROWS = 2**16, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +158,6 @@ def _options(compiled: Compiled) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     # What goes wrong is raised; a second copy on stderr would only be in the way.
     options.log_severity_level = 4
-    if compiled.work < WORTH_A_THREAD:
+    if compiled.work * (1 if compiled.single else SOME_ROWS) < WORTH_A_THREAD:
         options.intra_op_num_threads = 1
     return options
