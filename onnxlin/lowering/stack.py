@@ -208,8 +208,9 @@ class Stack:
     def permuted(self, perm: Shape) -> Stack:
         """Permute the axes."""
         shape = tuple(self.shape[p] for p in perm)
-        if perm == tuple(range(len(perm))):
-            return self
+        longer = [p for p in perm if self.shape[p] != 1]
+        if longer == sorted(longer) and 0 not in shape:
+            return self.reshaped(shape)
         name, first = self.spread if perm[0] == 0 else (self.split, 1)
         order = [0, *(p + 1 for p in perm)] if first else list(perm)
         return self.as_spread(self.emitter.permuted(name, order), shape, first)
