@@ -118,7 +118,8 @@ class Emitter:
         """Order nodes so that pieces of one tensor that they read follow each other as there."""
         for names in zip(*reads, strict=True):
             places = [self.cut_from(name) for name in names]
-            if len({whole for whole, _ in places}) <= len(places) // 2:
+            half = len(places) // 2
+            if len({whole for whole, _ in places}) <= half < len(set(places)):
                 return sorted(range(len(places)), key=places.__getitem__)
         return list(range(len(reads)))
 
