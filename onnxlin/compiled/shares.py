@@ -116,10 +116,11 @@ def reduced(cotangent: Stack, bias: Any) -> tuple[int, Stack, Any]:
     sign, bias = _signed(bias)
     if cotangent.negative:
         sign, cotangent = -sign, replace(cotangent, negative=False)
-    if cotangent.factor is not None:
+    factor = cotangent.factor
+    if factor is not None and is_traced(bias) and bias.size >= factor.size:
         # The cotangent without its factor is there already; what is the product for all K rows
-        # is that of the bias for one x.
-        bias, cotangent = bias * cotangent.factor, replace(cotangent, factor=None)
+        # is that of the bias for one x. A bias that repeats itself would grow.
+        bias, cotangent = bias * factor, replace(cotangent, factor=None)
     return sign, cotangent, _once(bias, len(cotangent.shape))
 
 
