@@ -14,7 +14,7 @@ import onnx
 from scipy.sparse.linalg import LinearOperator
 
 from onnxlin import map_file, map_model, proof
-from onnxlin.engines.job import Job, Solution
+from onnxlin.engines.job import Job, Solution, total
 from onnxlin.engines.operator import linear_operator
 from onnxlin.engines.plan import ENGINES
 from onnxlin.engines.reverse import charge
@@ -117,7 +117,7 @@ class AffineMap:
     @cached_property
     def b(self) -> Array:
         """The bias, ``(n_rows,)``, float64."""
-        return sum(self.bias_by_node.values(), start=np.zeros(len(self.rows)))
+        return total(self.bias_by_node, len(self.rows))
 
     @property
     def bias_by_node(self) -> Mapping[str, Array]:

@@ -11,7 +11,7 @@ import onnxruntime
 from onnxlin.compiled.instances import Stacked
 from onnxlin.compiled.model import compile_section
 from onnxlin.compiled.runner import Answer, Runner
-from onnxlin.engines.job import Solution
+from onnxlin.engines.job import Columns, Solution
 from onnxlin.graph import Array
 from onnxlin.primitives import Shape
 from onnxlin.program import slices
@@ -66,7 +66,7 @@ class InstancesRunner:
         shares = found.shares.astype(np.float64)
         answers = []
         for i in range(_count(feeds)):
-            bias = dict(zip(nodes, shares[:, i].T, strict=True))
+            bias = Columns(nodes, shares[:, i])
             values = {name: value[i : i + 1] for name, value in feeds.items()}
             values |= {name: self._one(name, value, i) for name, value in found.values.items()}
             answers.append(Answer(Solution(W[i], bias), values))

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 
 from onnxlin.compiled.model import Compiled
-from onnxlin.engines.job import Progress, Solution
+from onnxlin.engines.job import Columns, Progress, Solution
 from onnxlin.errors import MemoryBudgetError, TraceError
 from onnxlin.graph import Array
 from onnxlin.lowering import NotStaticError
@@ -94,8 +94,7 @@ class Runner:
     ) -> Answer:
         """Compute the rows at one x, so many at once as memory allows."""
         found = self.raw(feeds, seeds, memory, progress)
-        shares = found.shares.astype(np.float64)
-        bias = {name: shares[:, i] for i, name in enumerate(self.compiled.nodes)}
+        bias = Columns(self.compiled.nodes, found.shares.astype(np.float64))
         return Answer(Solution(found.W, bias), {**feeds, **found.values})
 
     def raw(
