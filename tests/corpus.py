@@ -18,8 +18,8 @@ import onnx
 import onnxlin
 from onnxlin import AffineMap, Linearizer, OnnxlinError
 from onnxlin.rules import RULES
+from onnxlin.testing.differences import KinkError, assert_tangent
 from tests.compiled.elsewhere import plain
-from tests.differences import KinkError, assert_tangent
 from tests.grow import Array
 
 # Cases with a larger W are checked on some of its rows.

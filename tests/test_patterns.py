@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxlin import AffineMap, Linearizer, TraceError, linearize
-from tests.differences import KinkError, assert_tangent
+from onnxlin.testing.differences import KinkError, assert_tangent
 from tests.graphs import EXACT, Grown, graphs
 from tests.grow import Array
 from tests.small import model

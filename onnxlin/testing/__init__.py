@@ -1,0 +1,1 @@
+"""Tests of a model of your own, and of ONNX tools: laws, strategies, a pytest plugin."""
