@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from onnxlin.errors import OnnxlinError
 from onnxlin.graph import Array
-from onnxlin.linearizer import Linearizer
 from onnxlin.primitives import LinearMap
 from onnxlin.program import LinearProgram, Step
 from onnxlin.rounding import gamma
-from onnxlin.testing.composing import made_anew, of_biases, of_directions
-from onnxlin.testing.verdicts import worst
-
-if TYPE_CHECKING:
-    from onnxlin.testing.subject import Feeds, Subject
 
 EPS = float(np.finfo(np.float64).eps)
 # Entries of a matrix that is made only to be compared.
 MOST_ENTRIES = 5_000_000
-# Random combinations of a node's outputs, and random vectors of its inputs.
-ROWS = 3
 
 
 def inconsistent(program: LinearProgram) -> str | None:
@@ -56,43 +45,3 @@ def _views_differ(op: LinearMap, rng: np.random.Generator) -> str | None:
         if (gap > gamma(roundings, EPS) * reach).any():
             return "the map and its matrix differ"
     return None
-
-
-def lowered_wrongly(subject: Subject, feeds: Feeds, mode: str) -> str | None:
-    """Name the first node that, compiled on its own, has another map than by sweeps.
-
-    Every node is a model of its own here, from the tensors that it reads to what it makes, at the
-    x of the whole.
-    """
-    lin = subject.linearizer(mode)
-    for node in lin.section.nodes:
-        reads = [name for name in dict.fromkeys(node.inputs) if name in lin.section.traced]
-        makes = [name for name in node.writes if name in lin.section.live]
-        if reads and makes and (why := _compiled_alone(subject, feeds, mode, reads, makes)):
-            return f"{node.op_type} at node {node.name!r}, output {makes[0]!r}: {why}"
-    return None
-
-
-def _compiled_alone(
-    subject: Subject, feeds: Feeds, mode: str, reads: list[str], makes: list[str]
-) -> str | None:
-    ends = {"inputs": reads, "outputs": makes}
-    try:
-        lin = Linearizer(subject.model, mode=mode, **subject.options | ends)
-        size = sum(value.size for value in lin.run(feeds).values())
-        rng = np.random.default_rng(0)
-        rows = rng.integers(-2, 3, (ROWS, size))
-        compiled = lin(feeds, rows, "compiled")
-        m = lin(feeds, rows, "reverse", compiled.dtype)
-        made = m._made_from("the law")
-    except OnnxlinError:
-        return None
-    sized = made_anew(made.program, made.values)
-    v = rng.standard_normal((ROWS, len(m.x)))
-    room = 2 * of_directions(made.program, m.rows, v, sized)
-    room += 2 * len(m.x) * EPS * (np.abs(m.W) @ np.abs(v.T))
-    shares = 2 * of_biases(made.program, m.rows, sized)
-    if found := worst(compiled.W @ v.T, m.W @ v.T, room):
-        return f"W v compiled and by a sweep, {found}"
-    found = worst(compiled.b, m.b, shares)
-    return found and f"b compiled and by a sweep, {found}"

@@ -18,11 +18,8 @@ from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
 from onnxlin.primitives import Shape
 from onnxlin.program import Decision
-from onnxlin.readings.region_walls import curved_steps
 from onnxlin.rounding import unit_roundoff
-from onnxlin.section import STRAIGHT
 from onnxlin.steps import is_float_array
-from onnxlin.testing.subject import Feeds, Subject
 from onnxlin.testing.verdicts import LawError, NotApplicable, worst
 
 # Relative size of the steps. Double precision would allow smaller ones, float32 inputs do not.
@@ -32,25 +29,6 @@ TIMES = (-2, -1, 1, 2)
 
 class KinkError(NotApplicable):
     """A kink is as near to x as the smallest step."""
-
-
-def slope(subject: Subject, feeds: Feeds, mode: str) -> None:
-    """``W s`` is the difference of F beside x, along a random direction.
-
-    True of the tangent, and of the frozen map where no node is smooth: else that holds at x alone.
-    """
-    lin, at = subject.movable(feeds, mode)
-    m = lin(at, subject.rows(feeds, mode), "reverse", np.float64)
-    curved = curved_steps(m._made_from("the law").program)
-    statuses = {step.status: step.node for step in curved}
-    if node := statuses.get("frozen"):
-        what = f"{node.op_type} {node.name!r}"
-        raise NotApplicable(
-            f"the frozen map is no slope: it equals F at x alone ({what} is frozen)"
-        )
-    if STRAIGHT in statuses:
-        raise NotApplicable("straight-through rounding is no slope of a staircase")
-    assert_tangent(lin, at, m)
 
 
 def assert_tangent(lin: Linearizer, x: dict[str, Array], m: AffineMap, seed: int = 0) -> None:

@@ -10,10 +10,10 @@ from onnxlin.affine_map import AffineMap
 from onnxlin.errors import OptionError
 from onnxlin.readings.region_walls import curved_steps
 from onnxlin.section import MODES
-from onnxlin.testing.differences import slope
 from onnxlin.testing.laws_engines import engines
 from onnxlin.testing.laws_inside import inside
 from onnxlin.testing.laws_operator import ledger, operator
+from onnxlin.testing.laws_slope import slope
 from onnxlin.testing.subject import Feeds, Subject
 from onnxlin.testing.verdicts import Law, LawError, NotApplicable, worst
 

@@ -10,8 +10,9 @@ from onnxlin.engines.plan import A_NODE, A_PRODUCT, A_STEP
 from onnxlin.errors import MemoryBudgetError, OptionError
 from onnxlin.graph import Array
 from onnxlin.program import LinearProgram
+from onnxlin.testing.alone import lowered_wrongly
 from onnxlin.testing.composing import made_anew, of_biases, of_directions
-from onnxlin.testing.departures import inconsistent, lowered_wrongly
+from onnxlin.testing.departures import inconsistent
 from onnxlin.testing.subject import Feeds, Subject
 from onnxlin.testing.verdicts import LawError, NotApplicable, worst
 
@@ -37,15 +38,10 @@ def engines(subject: Subject, feeds: Feeds, mode: str) -> None:
         _assert_same(m, subject.map(feeds, mode, np.float64, name), mode, program)
     compiled = _compiled(subject, feeds, mode, len(program.steps))
     if isinstance(compiled, AffineMap):
-        _assert_own(compiled, mode)
-        near = subject.map(feeds, mode, compiled.dtype, "reverse")
-        made = near._made_from("the law")
-        if any(step.inner and step.varies for step in made.program.steps):
-            return  # see above
         try:
-            _assert_same(near, compiled, mode, made_anew(made.program, made.values))
+            _assert_compiled(compiled, subject.map(feeds, mode, compiled.dtype, "reverse"), mode)
         except LawError as error:
-            node = lowered_wrongly(subject, feeds, mode) or error.node
+            node = error.node or lowered_wrongly(subject, feeds, mode)
             raise LawError("engines", mode, error.expected, error.found, node) from error
     elif not others:
         raise NotApplicable(f"no second engine is affordable: {compiled}")
@@ -70,11 +66,14 @@ def _compiled(subject: Subject, feeds: Feeds, mode: str, steps: int) -> AffineMa
         return str(error)
 
 
-def _assert_own(m: AffineMap, mode: str) -> None:
-    """The run of the compiled graph obeys the first law itself."""
+def _assert_compiled(m: AffineMap, near: AffineMap, mode: str) -> None:
+    """The run of the compiled graph obeys the first law itself; W and b are those of sweeps."""
     if found := worst(m.Wx + m.b, m.y, m.bound * m.scale):
         expected = "W x + b = F(x), all three from the compiled graph"
         raise LawError("engines", mode, expected, found, m.first_departure())
+    made = near._made_from("the law")
+    if not any(step.inner and step.varies for step in made.program.steps):
+        _assert_same(near, m, mode, made_anew(made.program, made.values))
 
 
 def _assert_same(m: AffineMap, other: AffineMap, mode: str, sized: LinearProgram) -> None:

@@ -106,7 +106,8 @@ def _holds_at(point: Point, feeds: Feeds, rows: object) -> bool:
             expected = f"the same {what} at x' as at x: the pattern is the same"
             raise LawError("inside", point.mode, expected, unlike, other.first_departure())
     if apart := worst(m(other.x), other.y, other.bound * other.scale):
-        raise LawError("inside", point.mode, EXPECTED, apart, other.first_departure())
+        node = other.first_departure()
+        raise LawError("inside", point.mode, EXPECTED, apart, node)
     return True
 
 

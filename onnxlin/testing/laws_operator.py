@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from onnxlin.affine_map import AffineMap
 from onnxlin.engines.job import Job
 from onnxlin.engines.reverse import charge
 from onnxlin.graph import Array
@@ -65,12 +66,22 @@ def ledger(subject: Subject, feeds: Feeds, mode: str) -> None:
     for seed in range(DRAWS):
         rng = np.random.default_rng(seed)
         weights = dict(zip(names, rng.choice(POWERS, len(names)), strict=True))
-        _assert_shares(program, m.rows, m.bias_by_node, weights, mode)
+        if found := _unlike(program, m.rows, m.bias_by_node, weights):
+            expected = "shares of b, each times a weight = what the weighted biases give"
+            node = inconsistent(program) or _wrong_share(m, program, names)
+            raise LawError("ledger", mode, expected, found, node)
 
 
-def _assert_shares(
-    program: LinearProgram, rows: Seeds, shares: Shares, weights: Shares, mode: str
-) -> None:
+def _wrong_share(m: AffineMap, program: LinearProgram, names: Sequence[str]) -> str | None:
+    """Name the first node whose share is not what its bias gives by itself."""
+    for name in dict.fromkeys(names):
+        alone = {other: float(other == name) for other in names}
+        if found := _unlike(program, m.rows, m.bias_by_node, alone):
+            return f"the share of b of node {name!r}, {found}"
+    return None
+
+
+def _unlike(program: LinearProgram, rows: Seeds, shares: Shares, weights: Shares) -> str | None:
     weighted = _weighted(program, weights)
     at = at_nothing(weighted)
     whole = rows.apply(weighted.output(at))
@@ -80,9 +91,7 @@ def _assert_shares(
     allowed = charge(Job(program, rows, MEMORY), errors)[0] + underflow(weighted, at)
     size: Array = sum((np.abs(part) for part in parts), start=np.zeros(len(rows)))
     allowed += 2 * len(parts) * EPS * size
-    if found := worst(total, whole, allowed):
-        expected = "shares of b, each times a weight = what the biases give, times these weights"
-        raise LawError("ledger", mode, expected, found, inconsistent(program))
+    return worst(total, whole, allowed)
 
 
 def _weighted(program: LinearProgram, weights: Shares) -> LinearProgram:
