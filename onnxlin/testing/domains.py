@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import inf
 from typing import Any
 
 import numpy as np
+import onnx
 
 from onnxlin.errors import OptionError
 from onnxlin.graph import Array, Graph, Node, TensorType
@@ -116,11 +116,11 @@ def _whole(graph: Graph, kind: TensorType, uses: Uses, name: str) -> Domain:
 INSTEAD = "Give --input with an .npz that holds all inputs."
 
 
-def _meet(ranges: Sequence[tuple[float, float]]) -> tuple[int, int]:
+def _meet(ranges: Sequence[tuple[int, int]]) -> tuple[int, int]:
     """Whole numbers in all ranges; 0 where there is none to choose from."""
     low = max((r[0] for r in ranges), default=0)
     high = min((r[1] for r in ranges), default=1)
-    return int(low), int(max(high, low + 1))
+    return low, max(high, low + 1)
 
 
 def _uses(graph: Graph, name: str) -> Iterator[tuple[Node, int]]:
@@ -143,7 +143,7 @@ def _becomes_float(graph: Graph, node: Node, name: str) -> bool:
     return node.op_type == "Cast" and whole and floats
 
 
-def _range_of(graph: Graph, node: Node, at: int, name: str) -> tuple[float, float] | None:
+def _range_of(graph: Graph, node: Node, at: int, name: str) -> tuple[int, int] | None:
     """Range of the whole numbers that a node takes there; None where nobody can tell."""
     for indices, table in LOOKED_UP.get(node.op_type, ()):
         if at == indices:
@@ -156,10 +156,9 @@ def _range_of(graph: Graph, node: Node, at: int, name: str) -> tuple[float, floa
     if (node.op_type, at) in COUNTS:
         return COUNTS[node.op_type, at]
     computed = node.op_type in ("Cast", "DequantizeLinear", "ConvInteger", "MatMulInteger")
-    if computed or node.op_type.startswith(("QLinear", "DynamicQuantize")):
-        return (-inf, inf) if graph.inputs[name].dtype.itemsize == 1 else NUMBERS
-    if node.op_type in ("Shape", "Size"):
-        return -inf, inf
+    if computed or node.op_type.startswith(("QLinear", "DynamicQuantize", "Shape", "Size")):
+        byte = np.iinfo(kind) if (kind := graph.inputs[name].dtype).itemsize == 1 else None
+        return NUMBERS if byte is None else (int(byte.min), int(byte.max) + 1)
     return None
 
 
@@ -171,7 +170,8 @@ def _length(graph: Graph, table: str, axis: int) -> int | None:
     length = kind.shape[axis] if kind is not None and kind.shape else None
     if isinstance(length, int):
         return length
-    info = next((v for v in graph.model.graph.value_info if v.name == table), None)
+    known = onnx.shape_inference.infer_shapes(graph.model).graph.value_info
+    info = next((v for v in known if v.name == table), None)
     dims = info.type.tensor_type.shape.dim if info is not None else ()
     return dims[axis].dim_value or None if len(dims) > axis >= -len(dims) else None
 

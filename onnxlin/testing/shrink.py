@@ -188,13 +188,18 @@ def _round(search: _Search) -> None:
     """Take whole numbers, or few digits, for all entries together or else one by one."""
     places = _places(search.best)
     blocks = [places] if places.size > ONE_BY_ONE else [places, *_blocks(places, 1)]
-    changes: list[Change] = [np.sign, *(_rounded(digits) for digits in DIGITS)]
+    changes: list[Change] = [_one, *(_rounded(digits) for digits in DIGITS)]
     for block in blocks:
         for change in changes:
             candidate = _mapped(search.best, block, change)
             # A number that is rounded to 0 is none that was needed: clearing has tried that.
             if _places(candidate).size == places.size and search.smaller(candidate):
                 break
+
+
+def _one(values: Array) -> Array:
+    """Take 1 or -1; what is true stays so."""
+    return values if values.dtype == np.bool_ else np.sign(values)
 
 
 def _rounded(digits: int) -> Change:
