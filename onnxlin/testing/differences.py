@@ -87,7 +87,8 @@ def _ends(
             end = lin(x | moved, rows=rows, dtype=np.float64)
         except (RowsError, TraceError):
             return None  # the shape of the output jumps, or here ends where F is defined
-        if crosses(like, end):
+        # Where an output has another shape, as NonZero has, rows are rows of something else.
+        if end.shapes != like.shapes or crosses(like, end):
             return None
         found.append(end)
     return found

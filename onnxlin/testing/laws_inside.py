@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from onnxlin.affine_map import AffineMap
-from onnxlin.errors import RegionError, TraceError
+from onnxlin.errors import RegionError, RowsError, TraceError
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
 from onnxlin.program import LinearProgram, Step
@@ -74,7 +74,7 @@ def moved(m: AffineMap, feeds: Feeds, by: Array) -> dict[str, Array]:
     found = dict(feeds)
     for name, at in m.columns_of.items():
         wide = feeds[name].astype(np.float64) + by[at].reshape(feeds[name].shape)
-        found[name] = wide.astype(feeds[name].dtype)
+        found[name] = np.asarray(wide).astype(feeds[name].dtype)
     return found
 
 
@@ -93,9 +93,12 @@ def _holds_at(point: Point, feeds: Feeds, rows: object) -> bool:
     m = point.m
     try:
         other = point.lin(feeds, rows, "reverse", np.float64)
-    except TraceError as error:
-        found = f"no run there: {error}"
+    except (TraceError, RowsError) as error:
+        found = f"no such run there: {error}"
         raise LawError("inside", point.mode, EXPECTED, found) from error
+    if other.shapes != m.shapes:
+        found = f"outputs of the shapes {other.shapes[1]}, where x has {m.shapes[1]}"
+        raise LawError("inside", point.mode, EXPECTED, found)
     values = point.lin.decider.tracer(feeds)
     program = point.lin.decider(values, np.dtype(np.float64))
     if program.pattern_key() != point.region.key:

@@ -80,6 +80,25 @@ def test_the_tangent_of_a_smooth_net_is_its_slope() -> None:
     assert not said(*named("differences"), subject, feeds, "tangent")
 
 
+def test_an_output_whose_shape_jumps_beside_x_is_no_slope() -> None:
+    """With it the rows after it are rows of something else."""
+    text = (
+        "g (float[3] x) => (float[1,n] k, float[3] y) "
+        "{ i = NonZero(x)  k = Cast <to = 1> (i)  y = Neg(x) }"
+    )
+    subject = Subject(model(text))
+    feeds = subject.feeds(np.array([0.0, 1.0, 2.0]))
+    assert "a kink or a jump" in said(*named("differences"), subject, feeds, "tangent")
+    feeds = subject.feeds(np.array([3.0, 1.0, 2.0]))
+    assert not said(*named("differences"), subject, feeds, "tangent")
+
+
+def test_x_may_be_a_scalar() -> None:
+    subject = Subject(model("g (float x) => (float y) { y = Relu(x) }"))
+    for law in LAWS:
+        assert not said(law, subject, subject.feeds(2.0), "tangent")
+
+
 def test_on_a_kink_the_laws_beside_x_have_nothing_to_say() -> None:
     subject = Subject(model("g (float[2] x) => (float[2] y) { y = Abs(x) }"))
     feeds = subject.feeds(np.zeros(2))
