@@ -113,8 +113,8 @@ class LawItem(pytest.Item):
         return self.parent.name
 
     def reportinfo(self) -> tuple[Path, None, str]:
-        """Say what is tested, for reports."""
-        return self.path, None, f"{self.path.name}::{self.mode}::{self.law.name}"
+        """Say what is tested, for reports; without the file's name, whose dot they would change."""
+        return self.path, None, f"{self.mode}::{self.law.name}"
 
     def runtest(self) -> None:
         """Hold the law; skip where it has nothing to say at any of the inputs."""
@@ -170,7 +170,7 @@ class LawItem(pytest.Item):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show the message alone where it says everything."""
         if isinstance(excinfo.value, Told | OnnxlinError | LawError):
-            return str(excinfo.value)
+            return f"{self.nodeid}\n{excinfo.value}"
         return super().repr_failure(excinfo, style)
 
 

@@ -30,6 +30,7 @@ SIDES = (1, 2, 3, 5, 8)
 ONE_BY_ONE = 32
 EDITS = 4
 KINDS = ("zeros", "halves", "range", "normal", "sparse", "large")
+ONES = st.floats(-8, 8, width=16)
 ENTRIES = (0.0, 1.0, -1.0, 0.5, -0.5, 2.0**-12, -(2.0**-12))
 
 
@@ -171,7 +172,7 @@ def _one(
 
 def _entries(draw: st.DrawFn, domain: Domain, shape: Shape) -> Array:
     """Draw entry by entry, near enough to 0 that no net overflows."""
-    wide: Array = draw(hnp.arrays(np.float64, shape, elements=st.floats(-8, 8, width=16)))
+    wide: Array = draw(hnp.arrays(np.float64, shape, elements=ONES, fill=st.nothing()))
     return wide.astype(domain.kind.dtype)
 
 
