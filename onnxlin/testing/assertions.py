@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy.typing as npt
 
+from onnxlin.errors import OptionError
 from onnxlin.feeds import Instance
 from onnxlin.linearizer import Names
 from onnxlin.load import Model
 from onnxlin.section import MODES, STAIRCASE, require_mode
-from onnxlin.testing.draw import instances
+from onnxlin.testing.draw import Drawn, instances
+from onnxlin.testing.examine import PASSED, examine
 from onnxlin.testing.laws import named
 from onnxlin.testing.subject import Subject
-from onnxlin.testing.verdicts import NotApplicable
 
 
 def assert_linearizes(
@@ -53,7 +54,7 @@ def assert_linearizes(
     LawError
         An AssertionError: which law, what was expected and found, the first node that departs.
     OnnxlinError
-        The model cannot be linearised, or x does not fit it.
+        The model cannot be linearised, x does not fit it, or no law has anything to say there.
     """
     if mode is not None:
         require_mode(mode)
@@ -61,13 +62,15 @@ def assert_linearizes(
     options: dict[str, Any] = {"inputs": inputs, "outputs": outputs, "rounding": rounding}
     subject = Subject(model, rows=rows, engine=engine, dtype=dtype, memory=memory, **options)
     if x is None:
-        points = [drawn.feeds for drawn in instances(subject, seed=seed)]
+        points = list(instances(subject, seed=seed))
     else:
-        points = [subject.feeds(x)]
-    for feeds in points:
-        for reading in MODES if mode is None else (mode,):
-            for law in chosen:
-                try:
-                    law.check(subject, feeds, reading)
-                except NotApplicable:
-                    continue
+        points = [Drawn("x", "given", subject.feeds(x))]
+        subject.map(points[0].feeds)  # what was given must have a map
+    modes = MODES if mode is None else (mode,)
+    said = False
+    for found in examine(subject, points, chosen, modes):
+        if found.error is not None:
+            raise found.error
+        said |= found.verdict == PASSED
+    if not said:
+        raise OptionError(f"No law had anything to say: {found.reason} Give another x.")
