@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 
 import onnxlin
 from onnxlin.primitives import identity
 from onnxlin.rules import Affine
-from onnxlin.testing.assertions import assert_linearizes
+from onnxlin.testing.assertions import assert_linearizes, assert_same_map
 from onnxlin.testing.verdicts import LawError
 from tests.small import X, mlp, model
 
@@ -74,3 +75,39 @@ def test_laws_that_say_nothing_do_not_pass() -> None:
     proto = model(SMOOTH)
     with pytest.raises(onnxlin.OptionError, match="No law had anything to say: no region"):
         assert_linearizes(proto, np.ones(3), laws="inside")
+
+
+# Two models
+
+
+def scaled(factor: float) -> onnx.ModelProto:
+    """The small net, with the weights of its first layer times a factor."""
+    proto = mlp()
+    weight = next(t for t in proto.graph.initializer if t.name == "A")
+    array = onnx.numpy_helper.to_array(weight) * np.float32(factor)
+    weight.CopyFrom(onnx.numpy_helper.from_array(array, "A"))
+    return proto
+
+
+def test_a_model_is_the_same_map_as_itself_and_as_what_an_optimiser_makes_of_it() -> None:
+    assert assert_same_map(mlp(), mlp(), X) is None
+    text = "g (float[1,3] x) => (float[1,2] y) <{w}> {{ {nodes} }}"
+    weights = "float[3,2] A = {1, 2, 3, 4, 5, 6}, float[2] c = {1, 2}"
+    fused = model(text.format(w=weights, nodes="y = Gemm(x, A, c)"))
+    apart = model(text.format(w=weights, nodes="h = MatMul(x, A)  y = Add(h, c)"))
+    assert_same_map(fused, apart, X, mode="tangent", rows=[0])
+
+
+def test_another_weight_makes_another_map_and_is_named() -> None:
+    with pytest.raises(LawError, match=r"first node that departs: .*first") as found:
+        assert_same_map(mlp(), scaled(1.01), X)
+    assert found.value.law == "same-map"
+    assert "tangent" in str(found.value)
+    assert_same_map(mlp(), scaled(1.01), X, tol=0.1)
+
+
+def test_what_two_models_cannot_share_is_an_error() -> None:
+    with pytest.raises(onnxlin.OptionError, match="mode='both'"):
+        assert_same_map(mlp(), mlp(), X, mode="both")
+    with pytest.raises(onnxlin.InputError):
+        assert_same_map(mlp(), model(SMOOTH), X)

@@ -16,8 +16,8 @@ from onnxlin.engines import plan
 from onnxlin.engines.job import Job, Solution
 from onnxlin.primitives import Diagonal, MatMul, chain, identity
 from onnxlin.rules import Affine, NodeAtX
+from onnxlin.testing import GrownModel, onnx_models
 from onnxlin.testing.laws import LawError, NotApplicable, Subject, named
-from tests.graphs import Grown, graphs
 from tests.small import X, mlp, model
 from tests.test_planted import PLANTED, SEARCH
 
@@ -212,8 +212,8 @@ def test_every_planted_rule_is_named(
     """The bugs that the laws of the whole catch on random graphs: here the node is named, too."""
     plant(monkeypatch, op_type, bug)
 
-    def caught(grown: Grown) -> bool:
+    def caught(grown: GrownModel) -> bool:
         error = broken(grown.model, grown.x, laws="at-x").get("at-x")
         return error is not None and f"{op_type} at node '{op_type}_" in error.node
 
-    find(graphs([op_type], max_size=1, ties=False), caught, settings=SEARCH)
+    find(onnx_models([op_type], max_nodes=1, ties=False), caught, settings=SEARCH)
