@@ -9,17 +9,25 @@ from typing import TYPE_CHECKING
 from onnxlin.lazy import lazily
 
 if TYPE_CHECKING:
-    from onnxlin.testing.assertions import assert_linearizes
+    from onnxlin.testing.assertions import assert_linearizes, assert_same_map
     from onnxlin.testing.inputs import inputs_for
     from onnxlin.testing.models import GrownModel, onnx_models
     from onnxlin.testing.verdicts import LawError
 
-__all__ = ["GrownModel", "LawError", "assert_linearizes", "inputs_for", "onnx_models"]
+__all__ = [
+    "GrownModel",
+    "LawError",
+    "assert_linearizes",
+    "assert_same_map",
+    "inputs_for",
+    "onnx_models",
+]
 
 _HOMES = {
     "GrownModel": "onnxlin.testing.models",
     "LawError": "onnxlin.testing.verdicts",
     "assert_linearizes": "onnxlin.testing.assertions",
+    "assert_same_map": "onnxlin.testing.assertions",
     "inputs_for": "onnxlin.testing.inputs",
     "onnx_models": "onnxlin.testing.models",
 }

@@ -6,7 +6,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from onnxlin.errors import InputError, TraceError, UnsupportedNodeError
+from onnxlin.errors import (
+    InputError,
+    MemoryBudgetError,
+    OnnxlinError,
+    TraceError,
+    UnsupportedNodeError,
+)
 from onnxlin.testing.draw import Drawn
 from onnxlin.testing.subject import Feeds, Subject
 from onnxlin.testing.verdicts import Law, LawError, NotApplicable
@@ -69,18 +75,28 @@ def hold(subject: Subject, drawn: Drawn, law: Law, mode: str) -> Finding:
     """Hold one law at one point.
 
     Where the model gives no finite answer at a drawn x, or a node there has no piece, there is no
-    map to say anything of.
+    map to say anything of. Where there is one, an error on the way is a failure.
     """
     start = time.monotonic()
-    try:
-        law.check(subject, drawn.feeds, mode)
-    except LawError as error:
-        verdict, reason, found = FAILED, str(error), error
-    except (NotApplicable, TraceError, InputError, UnsupportedNodeError) as error:
-        verdict, reason, found = NOT_APPLICABLE, str(error), None
-    else:
-        verdict, reason, found = PASSED, "", None
+    verdict, reason, found = _held(subject, drawn.feeds, law, mode)
     return Finding(law, mode, drawn, verdict, reason, found, time.monotonic() - start)
+
+
+def _held(subject: Subject, feeds: Feeds, law: Law, mode: str) -> tuple[str, str, LawError | None]:
+    try:
+        subject.map(feeds, mode)
+    except (TraceError, InputError, UnsupportedNodeError) as error:
+        return NOT_APPLICABLE, f"there is no map at this x: {error}", None
+    try:
+        law.check(subject, feeds, mode)
+    except LawError as error:
+        return FAILED, str(error), error
+    except (NotApplicable, MemoryBudgetError) as error:
+        return NOT_APPLICABLE, str(error), None
+    except OnnxlinError as error:
+        failure = LawError(law.name, mode, law.about, f"{type(error).__name__}: {error}")
+        return FAILED, str(failure), failure
+    return PASSED, "", None
 
 
 def fails_alike(subject: Subject, finding: Finding) -> Callable[[Feeds], bool]:

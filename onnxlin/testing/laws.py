@@ -86,7 +86,7 @@ LAWS: tuple[Law, ...] = (
     Law("inside", "F(x') = W x' + b at other x' inside the activation pattern", inside),
     Law("differences", "W is the slope of F: finite differences", slope),
     Law("engines", "every engine gives the same W and b", engines),
-    Law("operator", "<y, W x> = <W* y, x>: operator() and W are one map", operator),
+    Law("operator", "the dot-test <y, W x> = <W* y, x>: operator() and W are one map", operator),
     Law("ledger", "the shares of the nodes sum to b, and each is that node's", ledger),
     Law("readings", "tangent and frozen are one map where nothing is smooth", readings),
 )

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 
 import onnxlin
 from onnxlin.section import MODES
+from onnxlin.testing import GrownModel, onnx_models
 from onnxlin.testing.laws import LAWS, Law, LawError, NotApplicable, Subject, named
-from tests.graphs import Grown, graphs
 from tests.small import X, mlp, model
 
 NAMES = [law.name for law in LAWS]
@@ -33,8 +33,8 @@ def test_random_graphs_obey(law: Law) -> None:
     held = dict.fromkeys(MODES, 0)
 
     @few
-    @given(graphs(min_size=2, max_size=7))
-    def holds(grown: Grown) -> None:
+    @given(onnx_models(min_nodes=2, max_nodes=7))
+    def holds(grown: GrownModel) -> None:
         subject = Subject(grown.model)
         feeds = subject.feeds(grown.x)
         for mode in MODES:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import find
 
 import onnxlin
 from onnxlin import AffineMap
@@ -15,8 +16,10 @@ from onnxlin.engines import plan
 from onnxlin.engines.job import Job, Solution
 from onnxlin.primitives import Diagonal, MatMul, chain, identity
 from onnxlin.rules import Affine, NodeAtX
-from onnxlin.testing.laws import LAWS, LawError, NotApplicable, Subject, named
+from onnxlin.testing import GrownModel, onnx_models
+from onnxlin.testing.laws import LawError, NotApplicable, Subject, named
 from tests.small import X, mlp, model
+from tests.test_planted import PLANTED, SEARCH
 
 Planted = Callable[[NodeAtX, Any], Any]
 CURVED = (
@@ -32,17 +35,17 @@ def plant(monkeypatch: pytest.MonkeyPatch, op_type: str, bug: Planted) -> None:
     monkeypatch.setitem(onnxlin.RULES, ("", op_type), replace(true, function=wrong))
 
 
-def broken(proto: object, x: np.ndarray = X, mode: str = "tangent") -> dict[str, LawError]:
+def broken(proto: object, x: object = X, laws: str | None = None) -> dict[str, LawError]:
     """The laws that do not hold."""
     subject = Subject(proto)
-    feeds, found = subject.feeds(x), {}
-    for law in LAWS:
+    feeds, found, mode = subject.feeds(x), {}, "tangent"
+    for law in named(laws):
         try:
             law.check(subject, feeds, mode)
         except LawError as error:
             found[law.name] = error
         except NotApplicable:
-            pass
+            continue
     return found
 
 
@@ -202,7 +205,15 @@ def test_a_share_of_no_node(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "'nobody', which is no node" in broken(mlp())["ledger"].found
 
 
-def test_the_first_law_alone_may_be_asked() -> None:
-    (law,) = named("at-x")
-    subject = Subject(mlp())
-    law.check(subject, subject.feeds(X), "frozen")
+@pytest.mark.parametrize(("op_type", "bug"), PLANTED)
+def test_every_planted_rule_is_named(
+    op_type: str, bug: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bugs that the laws of the whole catch on random graphs: here the node is named, too."""
+    plant(monkeypatch, op_type, bug)
+
+    def caught(grown: GrownModel) -> bool:
+        error = broken(grown.model, grown.x, laws="at-x").get("at-x")
+        return error is not None and f"{op_type} at node '{op_type}_" in error.node
+
+    find(onnx_models([op_type], max_nodes=1, ties=False), caught, settings=SEARCH)
