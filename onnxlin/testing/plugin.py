@@ -49,7 +49,11 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ModelFile 
         return None
     from onnxlin.testing.collected import ModelFile  # noqa: PLC0415  # see above
 
-    return ModelFile.from_parent(parent, path=file_path)
+    # pytest gives a file outside of its root no name at all.
+    root = parent.config.rootpath
+    inside = file_path.is_relative_to(root)
+    name = (file_path.relative_to(root) if inside else file_path).as_posix()
+    return ModelFile.from_parent(parent, path=file_path, nodeid=name)
 
 
 def _models(config: pytest.Config) -> list[Path]:

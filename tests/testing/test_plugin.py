@@ -119,6 +119,17 @@ def test_beside_the_users_own_tests(folder: pytest.Pytester) -> None:
     assert "frozen::ledger" in found.stdout.str() or found.parseoutcomes()["passed"] >= 1
 
 
+def test_models_outside_of_the_project_keep_their_names(
+    folder: pytest.Pytester, tmp_path: Path
+) -> None:
+    models = [tmp_path / "one.onnx", tmp_path / "two.onnx"]
+    for path in models:
+        shutil.copy(folder.path / "net.onnx", path)
+    found = run(folder, *(f"--onnxlin-model={path}" for path in models), "--collect-only", "-q")
+    for path in models:
+        found.stdout.fnmatch_lines([f"{path.as_posix()}::tangent::at-x"])
+
+
 def test_an_input_of_ones_own(folder: pytest.Pytester) -> None:
     np.save(folder.path / "x.npy", np.ones((1, 3), np.float32))
     at = ("--onnxlin-model", "net.onnx", "-k", "at-x and tangent")
