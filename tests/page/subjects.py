@@ -108,3 +108,26 @@ def tokens(folder: Path, *, vocabulary: bool = True) -> Pair:
     source = folder / "ids.npy"
     np.save(source, np.array([[1, 6, 2, 5, 4, 7]], np.int64))
     return Pair(path, str(source))
+
+
+def photo(folder: Path, side: int = 224) -> Pair:
+    """A colour picture of ImageNet's size, in a net with 1,000 outputs."""
+    rng = np.random.default_rng(4)
+    weights = _dense(rng, 8, 1000)
+    weights["k"] = rng.standard_normal((8, 3, 7, 7)).astype(np.float32) / 12
+    nodes = [
+        helper.make_node("Conv", ["x", "k"], ["c"], "conv", strides=[4, 4], pads=[3, 3, 3, 3]),
+        helper.make_node("Relu", ["c"], ["r"], "relu"),
+        helper.make_node("MaxPool", ["r"], ["p"], "pool", kernel_shape=[3, 3], strides=[2, 2]),
+        helper.make_node("GlobalAveragePool", ["p"], ["g"], "mean"),
+        helper.make_node("Flatten", ["g"], ["f"], "flat"),
+        helper.make_node("Gemm", ["f", "w0", "b0"], ["y"], "dense"),
+    ]
+    x = ("x", TensorProto.FLOAT, (1, 3, side, side))
+    path = _save(folder / "photo.onnx", nodes, x, (1, 1000), **weights)
+    at = np.linspace(0, 1, side)
+    waves = [np.outer(np.sin(9 * at * (c + 1)), np.cos(7 * at)) for c in range(3)]
+    noise = 0.1 * rng.standard_normal((3, side, side))
+    source = folder / "photo.npy"
+    np.save(source, (np.stack(waves) + noise)[None].astype(np.float32))
+    return Pair(path, str(source))

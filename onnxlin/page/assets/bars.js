@@ -1,6 +1,6 @@
 // Sorted bars as tables: contributions of features, shares of b.
 
-const SHOWN = 20, MOST = 500;
+const SHOWN = 15, MOST = 500;
 const open = {};  // which tables show more
 
 /** A bar from the zero line, in a track that holds the smallest and the largest value. */
@@ -14,10 +14,12 @@ function bar(value, low, high) {
 }
 
 /** Items {name, note, value} as bars, largest size first; what is left is added up. */
-function bars(key, items, heads, redraw) {
-  const sorted = items.filter((item) => item.value !== 0)
+function bars(key, items, heads, redraw, kind = "") {
+  const noted = heads[1] !== "";
+  // What brings nothing is named only where there is room for all.
+  const sorted = items.filter((item) => item.value !== 0 || items.length <= SHOWN)
     .sort((p, q) => Math.abs(q.value) - Math.abs(p.value));
-  if (!sorted.length) return [el("p", {}, "None: all are 0.")];
+  if (!sorted.length) return [el("p", {}, "None.")];
   const count = open[key] ? MOST : SHOWN;
   // One entry left over takes no more room by its own name.
   const kept = sorted.length <= count + 1 ? sorted : sorted.slice(0, count);
@@ -28,12 +30,14 @@ function bars(key, items, heads, redraw) {
   const low = Math.min(0, ...kept.map((item) => item.value));
   const high = Math.max(0, ...kept.map((item) => item.value));
   const body = listed.map((item) => el("tr", item.other ? {class: "others"} : {},
-    el("th", {scope: "row"}, item.name), el("td", {class: "note"}, item.note),
+    el("th", {scope: "row"}, item.name), noted ? el("td", {class: "note"}, item.note) : null,
     el("td", {class: "bars"}, item.other ? "" : bar(item.value, low, high)),
-    el("td", {class: "number"}, signed(item.value))));
-  const table = el("table", {class: "sorted"},
-    el("thead", {}, el("tr", {}, ...heads.map((head, i) =>
-      el("th", {scope: "col", class: i === 2 ? "bars" : i === 3 ? "number" : ""}, head)))),
+    el("td", {class: "number"}, signed(item.value, 4))));
+  const [first, second, last] = heads;
+  const table = el("table", {class: `sorted ${noted ? kind : "two"}`},
+    el("thead", {}, el("tr", {}, el("th", {scope: "col"}, first),
+      noted ? el("th", {scope: "col"}, second) : null, el("th", {scope: "col", class: "bars"}),
+      el("th", {scope: "col", class: "number"}, last))),
     el("tbody", {}, ...body));
   const more = left.length || open[key] ? el("button", {type: "button", onclick: () => {
     open[key] = !open[key];
@@ -94,7 +98,8 @@ function drawFeatures() {
     + (PARTS.some((part) => part.channels > 1 && part.kind === "picture") && state.channel < 0
       ? " A pixel is the sum of its channels." : "");
   $("features").replaceChildren(
-    ...bars("features", features(one), [name, only("tokens") ? "" : "x", "", DOC.what], drawFeatures));
+    ...bars("features", features(one), [name, only("tokens") ? "" : "x", DOC.what], drawFeatures,
+      PARTS.some((part) => part.channels > 1 && part.kind === "picture") ? "photo-table" : ""));
 }
 
 function drawLedger() {
@@ -103,10 +108,11 @@ function drawLedger() {
     {name: node, note: kinds[i], value: ofRows(one, (k) => shares[k][i])}));
   const rest = ofRows(one, (k) => DOC.classes[k].rest);
   if (rest !== 0) items.push({name: "W x0", note: "baseline", value: rest});
+  const same = new Set(items.map((item) => item.note)).size < 2;
   $("ledger-lead").textContent = `The biases of the nodes add ${signed(rowNumber(one, "b"))} to `
-    + `${one.name}.${rest ? " The baseline's W x0 comes to that." : ""}`
+    + `${one.name}.${same && items.length ? ` All are of kind ${items[0].note}.` : ""}${rest ? " The baseline's W x0 comes to that." : ""}`
     + `${DOC.structural_zero ? ` ${DOC.structural_zero}.` : ""}`;
-  $("shares").replaceChildren(...bars("ledger", items, ["node", "kind", "", "b"], drawLedger),
+  $("shares").replaceChildren(...bars("ledger", items, ["node", same ? "" : "kind", "b"], drawLedger),
     kindsOf(one));
 }
 

@@ -85,7 +85,8 @@ function drawRegion() {
   if (found.beyond) {
     facts.push(`${whole(found.beyond)} guards are closer to x than float32 rounding.`);
   }
-  $("reach").replaceChildren(el("p", {}, facts.join(" ")), radii(found), steps(found));
+  $("reach").replaceChildren(el("p", {}, facts.join(" ")), 
+    el("div", {class: "pair"}, radii(found), steps(found)));
 }
 
 function noRegion(found) {
@@ -113,7 +114,7 @@ function steps(found) {
     : labelOf(rowOf(one.towards));
   const until = (one) => one.length === null ? "never"
     : num(one.length) + (one.share === null ? "" : ` (${share(one.share)} of the way)`);
-  return table("Step: distance (ℓ2) to the first change of the pattern",
+  return table("Step: distance (ℓ2) at which the pattern first changes",
     ["towards", "step", "draws level at, if W went on", "binding unit"],
     found.steps.map((one) => [way(one), until(one), one.level === null ? "" : num(one.level),
       one.units.length ? one.units[0] + (one.together > 1 ? `, ${one.together - 1} more` : "")
@@ -122,7 +123,7 @@ function steps(found) {
 
 function table(caption, heads, rows) {
   return el("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": caption},
-    el("table", {}, el("caption", {}, caption),
+    el("table", {class: "reach"}, el("caption", {}, caption),
       el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", {scope: "col"}, head)))),
       el("tbody", {}, ...rows.map(([name, ...cells]) => el("tr", {},
         el("th", {scope: "row"}, name), ...cells.map((cell, i) =>

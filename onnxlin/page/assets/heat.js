@@ -1,6 +1,6 @@
 // Chosen outputs: what every feature brings to A, to B and to the difference.
 
-const state = {a: 0, b: -1, channel: -1};
+const state = {a: 0, b: -1, channel: -1, blur: 0};
 const PARTS = [];  // DOC.parts with x, pixels and the values of every class unpacked
 
 /** Unpack all arrays of the document. */

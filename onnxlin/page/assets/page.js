@@ -52,6 +52,13 @@ function controls() {
     state.channel = Number($("channel").value);
     redraw();
   });
+  $("blurs").hidden = !channels;
+  $("blur").replaceChildren(option(0, "not"),
+    ...[1, 2, 4, 8].map((sigma) => option(sigma, `by ${sigma} px`)));
+  $("blur").addEventListener("change", () => {
+    state.blur = Number($("blur").value);
+    drawViews();
+  });
   $("controls").addEventListener("submit", (event) => event.preventDefault());
   $("controls").hidden = false;
 }

@@ -26,6 +26,31 @@ function plane(part, one) {
   return found;
 }
 
+/** Blur by a Gaussian of so many pixels, for the eye; 0 beyond the border. */
+function smoothed(part, values, sigma) {
+  if (!sigma) return values;
+  const reach = Math.round(4 * sigma);
+  const weights = Array.from({length: 2 * reach + 1}, (_, i) =>
+    Math.exp(-0.5 * ((i - reach) / sigma) ** 2));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const along = (from, count, stride, lines, apart) => {
+    const to = new Float64Array(from.length);
+    for (let line = 0; line < lines; line++) {
+      for (let at = 0; at < count; at++) {
+        const low = Math.max(0, at - reach), high = Math.min(count - 1, at + reach);
+        let sum = 0;
+        for (let k = low; k <= high; k++) {
+          sum += weights[k - at + reach] * from[line * apart + k * stride];
+        }
+        to[line * apart + at * stride] = sum / total;
+      }
+    }
+    return to;
+  };
+  const down = along(values, part.height, part.width, part.width, 1);
+  return along(down, part.width, 1, part.height, part.width);
+}
+
 function luma(part, pixel) {
   const at = pixel * part.depth, seen = part.seen;
   return part.depth < 3 ? seen[at] / 255
@@ -72,13 +97,15 @@ function panel(part, colour, name, caption) {
 
 /** Draw a part of kind "picture". */
 function pictureView(part) {
-  const shown = panels(), planes = shown.map((one) => plane(part, one));
+  const shown = panels();
+  const planes = shown.map((one) => smoothed(part, plane(part, one), state.blur));
   const all = new Float64Array(planes.length * planes[0].length);
   planes.forEach((values, i) => all.set(values, i * values.length));
   const limit = limitOf(all), past = all.some((value) => Math.abs(value) > limit);
+  const note = state.blur ? ` (smoothed for the eye, sigma ${state.blur} px)` : "";
   const figures = [panel(part, asSeen(part), "the input", "input")];
   shown.forEach((one, i) => figures.push(panel(part, heatMap(part, planes[i], limit),
-    `heat map of ${DOC.what}, ${one.name}`, `${DOC.what}: ${one.name}`)));
+    `heat map of ${DOC.what}, ${one.name}`, `${DOC.what}: ${one.name}${note}`)));
   const box = readout(part);
   const group = el("div", {class: "panels", tabindex: 0, role: "application",
     "aria-roledescription": "heat maps", "aria-describedby": box.id,
