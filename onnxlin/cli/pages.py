@@ -14,7 +14,7 @@ from onnxlin.errors import OptionError
 from onnxlin.graph import Array
 from onnxlin.inputs import Given
 from onnxlin.linearizer import Linearizer
-from onnxlin.page.document import shown
+from onnxlin.page.assemble import shown
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """The page: a map and its readings in one HTML file (docs/readings/page.md)."""
 
-from onnxlin.page.document import Subject, document
+from onnxlin.page.assemble import Subject, document
 from onnxlin.page.render import render, write
 from onnxlin.page.view import Part, parts, read_vocabulary
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from onnxlin.affine_map import AffineMap
+from onnxlin.errors import RegionError
 from onnxlin.graph import Array
 from onnxlin.readings.region import Exit, Region, obstacles
 from onnxlin.readings.region_radius import CHUNK, DUAL, SWEEPS
@@ -62,13 +63,14 @@ def region(m: AffineMap, places: Sequence[int], sweeps: int | None = None) -> di
     DetachedError
         The map was loaded from a file.
     """
-    curved = obstacles(m)
-    if curved:
-        return {"why_not": "smooth", "obstacles": curved[:20], "more": len(curved[20:])}
     work = max(m._made_from("the region on a page").program.nnz, 1)
     if work > LARGEST and sweeps is None:
         return {"why_not": TOO_LARGE, "obstacles": [], "more": 0}
-    found = Region(m)
+    try:
+        found = Region(m)
+    except RegionError:
+        curved = obstacles(m)
+        return {"why_not": "smooth", "obstacles": curved[:20], "more": len(curved[20:])}
     allowed = _affordable(work) if sweeps is None else sweeps
     others = places[1:] if work * len(places) <= STEPS else places[1:2]
     rays = [_Ray(at, way, found.step(way, ties=False)) for at, way in _ways(m, places[:1], others)]

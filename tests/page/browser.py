@@ -105,7 +105,7 @@ class Page:
 
 def number(text: str) -> float:
     """Read a number of the page."""
-    return float(text.replace("−", "-").replace("+", "").replace(",", ""))
+    return float(text.replace("\N{MINUS SIGN}", "-").replace("+", "").replace(",", ""))
 
 
 def printed(value: float, digits: int = 5) -> float:

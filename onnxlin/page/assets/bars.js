@@ -57,7 +57,7 @@ function features(one) {
         {name: `${lead}${at}: ${name}`, note: "", value: tokenValue(part, one, at)}));
     } else {
       part.x.forEach((x, i) => found.push(
-        {name: entryName(part, i), note: num(x), value: valueAt(part, one, i)}));
+        {name: entryName(part, i), note: num(x, 4), value: valueAt(part, one, i)}));
     }
   }
   return found;

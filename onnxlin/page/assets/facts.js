@@ -85,6 +85,13 @@ function drawRegion() {
   if (found.beyond) {
     facts.push(`${whole(found.beyond)} guards are closer to x than float32 rounding.`);
   }
+  if (found.radii.some((one) => !one.exact)) {
+    facts.push(found.sweeps
+      ? `After ${whole(found.sweeps)} gradients a radius is still a pair of bounds; --sweeps N `
+        + "searches on."
+      : "A search for the radius takes long in a model of this size, so that the steps bound it "
+        + "from above here; --sweeps N searches.");
+  }
   $("reach").replaceChildren(el("p", {}, facts.join(" ")), 
     el("div", {class: "pair"}, radii(found), steps(found)));
 }
@@ -103,8 +110,7 @@ const NORMS = {l2: "ℓ2", l1: "ℓ1", linf: "ℓ∞"};
 function radii(found) {
   const size = (one) => one.exact ? num(one.upper)
     : one.sweeps ? `${num(one.lower)} to ${num(one.upper)}` : `at most ${num(one.upper)}`;
-  const how = (one) => one.exact ? "exact" : one.sweeps ? `bounds after ${whole(one.sweeps)} gradients`
-    : "from the steps below; --sweeps searches";
+  const how = (one) => one.exact ? "exact" : "bounds";
   return table("Radius: distance to the border", ["norm", "radius", "", "binding unit"],
     found.radii.map((one) => [NORMS[one.norm], size(one), how(one), one.unit ?? "nothing"]));
 }
