@@ -27,6 +27,7 @@ def start() -> Any:
     options.binary_location = chromium
     options.add_argument("--headless=new")
     options.add_argument("--disable-dev-shm-usage")
+    options.add_argument("--hide-scrollbars")
     if os.getuid() == 0:
         # Chromium's sandbox refuses to run as root.
         options.add_argument("--no-sandbox")

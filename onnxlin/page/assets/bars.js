@@ -1,6 +1,6 @@
 // Sorted bars as tables: contributions of features, shares of b.
 
-const SHOWN = 15, MOST = 500;
+const SHOWN = 15, SHOWN_NODES = 10, MOST = 500;
 const open = {};  // which tables show more
 
 /** A bar from the zero line, in a track that holds the smallest and the largest value. */
@@ -14,13 +14,13 @@ function bar(value, low, high) {
 }
 
 /** Items {name, note, value} as bars, largest size first; what is left is added up. */
-function bars(key, items, heads, redraw, kind = "") {
+function bars(key, items, heads, redraw, kind = "", few = SHOWN) {
   const noted = heads[1] !== "";
   // What brings nothing is named only where there is room for all.
-  const sorted = items.filter((item) => item.value !== 0 || items.length <= SHOWN)
+  const sorted = items.filter((item) => item.value !== 0 || items.length <= few)
     .sort((p, q) => Math.abs(q.value) - Math.abs(p.value));
   if (!sorted.length) return [el("p", {}, "None.")];
-  const count = open[key] ? MOST : SHOWN;
+  const count = open[key] ? MOST : few;
   // One entry left over takes no more room by its own name.
   const kept = sorted.length <= count + 1 ? sorted : sorted.slice(0, count);
   const left = sorted.slice(kept.length);
@@ -112,7 +112,8 @@ function drawLedger() {
   $("ledger-lead").textContent = `The biases of the nodes add ${signed(rowNumber(one, "b"))} to `
     + `${one.name}.${same && items.length ? ` All are of kind ${items[0].note}.` : ""}${rest ? " The baseline's W x0 comes to that." : ""}`
     + `${DOC.structural_zero ? ` ${DOC.structural_zero}.` : ""}`;
-  $("shares").replaceChildren(...bars("ledger", items, ["node", same ? "" : "kind", "b"], drawLedger),
+  $("shares").replaceChildren(...bars("ledger", items, ["node", same ? "" : "kind", "b"], drawLedger,
+    "kinds", SHOWN_NODES),
     kindsOf(one));
 }
 

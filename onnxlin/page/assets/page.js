@@ -3,12 +3,14 @@
 const VIEWS = {picture: pictureView, series: seriesView, tokens: tokensView};
 
 function drawViews() {
+  LINES.length = 0;
   const drawn = PARTS.filter((part) => part.kind in VIEWS).map((part) => {
     const view = VIEWS[part.kind](part);
     return PARTS.length > 1 ? el("div", {}, el("h3", {}, part.tensor), view) : view;
   });
   $("input").hidden = !drawn.length;
   $("views").replaceChildren(...drawn);
+  redrawLines();
 }
 
 /** Choose outputs, by their place among those on the page, and redraw. */
@@ -52,7 +54,8 @@ function controls() {
     state.channel = Number($("channel").value);
     redraw();
   });
-  $("blurs").hidden = !channels;
+  // The few pixels of a digit are seen as they are.
+  $("blurs").hidden = !PARTS.some((part) => part.kind === "picture" && part.width >= 64);
   $("blur").replaceChildren(option(0, "not"),
     ...[1, 2, 4, 8].map((sigma) => option(sigma, `by ${sigma} px`)));
   $("blur").addEventListener("change", () => {

@@ -107,7 +107,7 @@ function pictureView(part) {
   shown.forEach((one, i) => figures.push(panel(part, heatMap(part, planes[i], limit),
     `heat map of ${DOC.what}, ${one.name}`, `${DOC.what}: ${one.name}${note}`)));
   const box = readout(part);
-  const group = el("div", {class: "panels", tabindex: 0, role: "application",
+  const group = el("div", {class: figures.length < 3 ? "panels two" : "panels", tabindex: 0, role: "application",
     "aria-roledescription": "heat maps", "aria-describedby": box.id,
     "aria-label": `Heat maps of ${part.tensor}. Arrow keys go from pixel to pixel. The strongest `
       + "pixels stand in the table of contributions."}, ...figures);

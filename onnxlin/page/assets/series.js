@@ -1,5 +1,14 @@
 // Series: every channel a line, each piece in the colour of its own entry.
 
+// Drawn again when the window, the colour scheme or the medium changes.
+const LINES = [];
+const redrawLines = () => LINES.forEach(drawSeries);
+
+window.addEventListener("resize", redrawLines);
+for (const asked of ["(prefers-color-scheme: dark)", "print"]) {
+  matchMedia(asked).addEventListener("change", redrawLines);
+}
+
 const CHANNEL_HEIGHT = 120, PAD = {left: 54, right: 12, top: 10, bottom: 22};
 
 const seriesEntry = (part, channel, time) =>
@@ -19,8 +28,7 @@ function seriesView(part) {
       + "channel. The strongest entries stand in the table of contributions."}, canvas);
   const chart = {part, values, limit, canvas, group, at: null};
   followSeries(chart, box);
-  new ResizeObserver(() => drawSeries(chart)).observe(group);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawSeries(chart));
+  LINES.push(chart);
   return el("div", {class: "view series", "data-tensor": part.tensor}, group, box,
     legend(limit, past));
 }
