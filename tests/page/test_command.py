@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -138,3 +139,11 @@ def test_the_file_holds_what_the_library_says(pages, kind, looked_at) -> None:
         assert (part["channels"], part["time"], part["last"]) == (2, 40, False)
     if kind == "digit":
         assert unpack(part["pixels"]).shape == (28, 28, 1)
+
+
+def test_a_page_needs_neither_matplotlib_nor_pillow(run_json, tmp_path, monkeypatch) -> None:  # noqa: F811
+    pair = subjects.series(tmp_path)
+    for name in ("matplotlib", "PIL", "PIL.Image", "rich"):
+        monkeypatch.setitem(sys.modules, name, None)
+    found = run_json("explain", pair.model, pair.source, "--no-files", "--html", "p.html")
+    assert found["files"] == ["p.html"]

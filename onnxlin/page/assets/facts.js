@@ -87,7 +87,7 @@ function drawRegion() {
   }
   if (found.radii.some((one) => !one.exact)) {
     facts.push(found.sweeps
-      ? `After ${whole(found.sweeps)} gradients a radius is still a pair of bounds; --sweeps N `
+      ? `After ${whole(found.sweeps)} gradient${found.sweeps > 1 ? "s" : ""} a radius is still a pair of bounds; --sweeps N `
         + "searches on."
       : "A search for the radius takes long in a model of this size, so that the steps bound it "
         + "from above here; --sweeps N searches.");

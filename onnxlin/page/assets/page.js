@@ -86,7 +86,8 @@ async function start() {
     drawRegion();
     drawNodes();
   } else {
-    for (const id of ["input", "explained", "region", "nodes"]) $(id).hidden = true;
+    const about = ["input", "contributions", "ledger", "region", "nodes"];
+    for (const id of about) $(id).hidden = true;
     drawRows();
   }
 }
