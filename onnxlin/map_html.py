@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 # Entries of W that are computed for being shown; a larger W must have been asked for before.
 SMALL = 2**16
-ROWS, MAPS, BARS = 5, 3, 8
+ROWS, MAPS, BARS, NODES = 5, 3, 8, 5
 SIDE = 112  # CSS pixels of a heat map
+LONGEST = 256  # pixels of it
 
 COLOURS = [
     [5, 48, 97], [33, 102, 172], [67, 147, 195], [146, 197, 222], [209, 229, 240],
@@ -73,18 +74,27 @@ def _computed(m: AffineMap, bounded: bool) -> Iterator[str]:
         yield "".join(_heat_map(m, i, geometry) for i in strongest[:MAPS])
     else:
         yield _bars(m, strongest[0])
+    yield _biases(m, strongest[0])
 
 
 def _rows(m: AffineMap, places: Sequence[int]) -> str:
-    head = "".join(f"<th>{name}</th>" for name in ("row", "F(x)", "W x", "b", "residual"))
-    body = "".join(
-        f"<tr><td>{_name(m, i)}</td><td>{m.y[i]:.5g}</td><td>{m.Wx[i]:.5g}</td>"
-        f"<td>{m.b[i]:.5g}</td><td>{residual:.1e}</td></tr>"
+    rows = [
+        [_name(m, i), *(f"{value:.5g}" for value in (m.y[i], m.Wx[i], m.b[i])), f"{residual:.1e}"]
         for i, residual in zip(places, m.residual[list(places)], strict=True)
-    )
+    ]
     left = f"<p>The {len(places)} largest of {len(m.rows):,} rows.</p>"
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    table = _table(("row", "F(x)", "W x", "b", "residual"), rows)
     return table + left * (len(places) < len(m.rows))
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells that are HTML, to the right."""
+    style = 'style="text-align:right;padding:.1em .6em"'
+    head = "".join(f"<th {style}>{name}</th>" for name in heads)
+    body = "".join(
+        f"<tr>{''.join(f'<td {style}>{cell}</td>' for cell in row)}</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _name(m: AffineMap, place: int) -> str:
@@ -103,18 +113,22 @@ def _verdict(m: AffineMap, bounded: bool) -> str:
 
 
 def _heat_map(m: AffineMap, place: int, geometry: Geometry) -> str:
-    """W x of a row as a picture, channels added up."""
+    """W x of a row as a picture, channels added up, and blocks of pixels of a large one."""
     plane = geometry.to_picture(m.W[place].astype(np.float64) * m.x).sum(axis=0)
+    block = -(-max(plane.shape) // LONGEST)
+    for axis, length in enumerate(plane.shape):
+        plane = np.add.reduceat(plane, np.arange(0, length, block), axis=axis)
     size = np.abs(plane).max(initial=0.0)
     found = png(ramp(plane / size if size else plane))
     width = SIDE if plane.shape[1] >= plane.shape[0] else SIDE * plane.shape[1] // plane.shape[0]
     name = _name(m, place)
+    blocks = f", {block} x {block} pixels added up" * (block > 1)
     return (
         f'<figure style="display:inline-block;margin:0 1em 0 0">'
         f'<img alt="W x of row {name} as a heat map, largest size {size:.3g}" '
         f'src="data:image/png;base64,{base64.b64encode(found).decode()}" '
         f'style="width:{max(width, 8)}px;image-rendering:pixelated;border:1px solid #999">'
-        f"<figcaption>W x of {name}, ±{size:.3g}</figcaption></figure>"
+        f"<figcaption>W x of {name}, ±{size:.3g}{blocks}</figcaption></figure>"
     )
 
 
@@ -123,23 +137,26 @@ def _bars(m: AffineMap, place: int) -> str:
     values = m.W[place].astype(np.float64) * m.x
     order = np.argsort(-np.abs(values), kind="stable")[:BARS].tolist()
     size = float(np.abs(values).max(initial=0.0)) or 1.0
-    body = "".join(
-        f"<tr><td>{html.escape(_entry(m, i))}</td><td>{m.x[i]:.5g}</td>"
-        f'<td style="width:10em;text-align:left">{_bar(values[i] / size)}</td>'
-        f"<td>{values[i]:+.5g}</td></tr>"
+    rows = [
+        [html.escape(_entry(m, i)), f"{m.x[i]:.5g}", _bar(values[i] / size), f"{values[i]:+.5g}"]
         for i in order
-    )
-    head = "<tr><th>entry</th><th>x</th><th></th><th>W x</th></tr>"
-    return (
-        f"<p>What carries row {_name(m, place)}:</p>"
-        f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
-    )
+    ]
+    return f"<p>What carries row {_name(m, place)}:</p>{_table(('entry', 'x', '', 'W x'), rows)}"
+
+
+def _biases(m: AffineMap, place: int) -> str:
+    """Nodes that bring in the largest shares of b of a row."""
+    shares = {node: float(share[place]) for node, share in m.bias_by_node.items()}
+    nodes = sorted((node for node in shares if shares[node]), key=lambda node: -abs(shares[node]))
+    listed = [f"{html.escape(node)} {shares[node]:+.5g}" for node in nodes[:NODES]]
+    more = [f"{len(nodes) - NODES} more"] * (len(nodes) > NODES)
+    return f"<p>b of row {_name(m, place)}: {', '.join([*listed, *more]) or 'none'}</p>"
 
 
 def _bar(share: float) -> str:
     red, green, blue = COLOURS[9] if share > 0 else COLOURS[1]
     return (
-        f'<div style="width:{100 * abs(share):.1f}%;min-width:1px;height:.8em;'
+        f'<div style="width:{10 * abs(share):.2f}em;min-width:1px;height:.8em;'
         f'background:rgb({red},{green},{blue})"></div>'
     )
 

@@ -72,13 +72,16 @@ def test_rows_and_verdict_are_those_of_the_map(digit) -> None:
     shown = digit._repr_html_()
     assert "m.verify()" in shown
     assert "PASS" not in shown
-    rows = re.findall(r"<tr><td>(\d+)</td><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td>", shown)
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>.*?</tr>", shown)]
+    rows = [row[:4] for row in cells if row]
     order = np.argsort(-digit.y)[:5]
     assert [int(row[0]) for row in rows] == order.tolist()
     for i, row in zip(order, rows, strict=True):
         told = digit.y[i], digit.Wx[i], digit.b[i]
         assert list(row[1:]) == [f"{v:.5g}" for v in told]
     assert "The 5 largest of 10 rows" in shown
+    strongest = max(digit.bias_by_node.items(), key=lambda item: abs(item[1][order[0]]))
+    assert f"b of row {order[0]}: {strongest[0]} {strongest[1][order[0]]:+.5g}" in shown
     assert "PASS" in digit.verify()._repr_html_()
     assert digit._repr_html_().count("<img") == 3
 
@@ -100,6 +103,23 @@ def test_a_heat_map_has_the_colours_of_the_contributions(digit) -> None:
     np.testing.assert_array_equal(found, map_html.ramp(plane / np.abs(plane).max()))
     assert found[plane > 0.5 * plane.max(), 0].mean() > 150
     assert (found[plane > 0.5 * plane.max(), 2] < 150).all()
+
+
+def test_blocks_of_a_large_picture_are_added_up() -> None:
+    image = pytest.importorskip("PIL.Image")
+    x = np.random.default_rng(0).standard_normal((1, 1, 300, 513))
+    m = onnxlin.linearize(
+        model("g (float[1,1,300,513] x) => (float[1,1] y) "
+              "{ g = GlobalAveragePool(x) y = Flatten(g) }"), x, dtype=np.float64,
+    )  # fmt: skip
+    assert m.W.size > map_html.SMALL
+    shown = m._repr_html_()
+    assert "3 x 3 pixels added up" in shown
+    with image.open(io.BytesIO(base64.b64decode(re.search(r"base64,([^\"]+)", shown)[1]))) as png:
+        found = np.asarray(png)
+    plane = (m.W[0] * m.x).reshape(100, 3, 171, 3).sum(axis=(1, 3))
+    expected = map_html.ramp(plane / np.abs(plane).max()).astype(int)
+    assert np.abs(found - expected).max() <= 1  # sums in another order
 
 
 def test_colours_are_those_of_the_plots() -> None:
@@ -139,4 +159,4 @@ def test_names_are_escaped() -> None:
 
 def test_combinations_have_names(fixtures) -> None:
     m = onnxlin.linearize(fixtures / "mlp2_mnist.onnx", np.ones((1, 1, 28, 28)), rows=np.eye(10))
-    assert f"<td>combination {np.argmax(m.y)}</td>" in m._repr_html_()
+    assert f">combination {np.argmax(m.y)}</td>" in m._repr_html_()

@@ -13,6 +13,8 @@ function bar(value, low, high) {
     el("div", {class: "zero", style: {left: `${100 * zero}%`}}));
 }
 
+const text = (words) => (typeof words === "function" ? words() : words);
+
 /** Items {name, note, value} as bars, largest size first; what is left is added up. */
 function bars(key, items, heads, redraw, kind = "", few = SHOWN) {
   const noted = heads[1] !== "";
@@ -30,7 +32,8 @@ function bars(key, items, heads, redraw, kind = "", few = SHOWN) {
   const low = Math.min(0, ...kept.map((item) => item.value));
   const high = Math.max(0, ...kept.map((item) => item.value));
   const body = listed.map((item) => el("tr", item.other ? {class: "others"} : {},
-    el("th", {scope: "row"}, item.name), noted ? el("td", {class: "note"}, item.note) : null,
+    el("th", {scope: "row"}, text(item.name)),
+    noted ? el("td", {class: "note"}, text(item.note)) : null,
     el("td", {class: "bars"}, item.other ? "" : bar(item.value, low, high)),
     el("td", {class: "number"}, signed(item.value, 4))));
   const [first, second, last] = heads;
@@ -68,11 +71,9 @@ function pixels(part, one, lead, found) {
   values.forEach((value, pixel) => {
     if (value === 0) return;
     const row = Math.floor(pixel / part.width), column = pixel % part.width;
-    const item = {name: `${lead}${row}, ${column}`, value};
     // Only what is listed is written out: a photo has 50,000 pixels.
-    Object.defineProperty(item, "note", {get: () =>
-      entriesAt(part, row, column).map((i) => num(part.x[i], 3)).join(", ")});
-    found.push(item);
+    found.push({value, name: () => `${lead}${row}, ${column}`,
+      note: () => entriesAt(part, row, column).map((i) => num(part.x[i], 3)).join(", ")});
   });
 }
 

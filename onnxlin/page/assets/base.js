@@ -73,11 +73,13 @@ function limitOf(values) {
 }
 
 /** Colour of a value between -1 and 1, blue over white to red: [red, green, blue]. */
-function ramp(ratio) {
+function ramp(ratio, into = [0, 0, 0]) {
   const last = DOC.colours.length - 1;
   const at = (Math.max(-1, Math.min(1, ratio)) + 1) / 2 * last;
   const low = Math.min(Math.floor(at), last - 1), part = at - low;
-  return DOC.colours[low].map((from, i) => from + part * (DOC.colours[low + 1][i] - from));
+  const from = DOC.colours[low], to = DOC.colours[low + 1];
+  for (let i = 0; i < 3; i++) into[i] = from[i] + part * (to[i] - from[i]);
+  return into;
 }
 
 const css = ([red, green, blue]) =>

@@ -59,27 +59,30 @@ function luma(part, pixel) {
 
 /** Colours multiplied with the lifted grey picture; strong entries keep their exact colour. */
 function heatMap(part, values, limit) {
-  return (pixel) => {
+  return (pixel, into) => {
     const ratio = values[pixel] / limit, weight = Math.min(1, Math.abs(ratio));
     const grey = GREY_LOW + (1 - GREY_LOW) * luma(part, pixel);
-    const factor = weight + (1 - weight) * grey;
-    return ramp(ratio).map((value) => value * factor);
+    ramp(ratio, into);
+    for (let i = 0; i < 3; i++) into[i] *= weight + (1 - weight) * grey;
   };
 }
 
-const asSeen = (part) => (pixel) => {
+const asSeen = (part) => (pixel, into) => {
   const at = pixel * part.depth;
-  return part.depth < 3 ? Array(3).fill(part.seen[at]) : part.seen.subarray(at, at + 3);
+  for (let i = 0; i < 3; i++) into[i] = part.seen[part.depth < 3 ? at : at + i];
 };
 
-/** Draw a picture at its own resolution; the style sheet enlarges it. */
+/** Draw a picture at its own resolution; colour(pixel, into) writes red, green and blue. */
 function paint(part, colour, name) {
   const canvas = el("canvas", {width: part.width, height: part.height, role: "img",
     "aria-label": name});
   const context = canvas.getContext("2d");
   const image = context.createImageData(part.width, part.height);
+  const found = [0, 0, 0];
   for (let pixel = 0; pixel < part.width * part.height; pixel++) {
-    image.data.set([...colour(pixel), 255], 4 * pixel);
+    colour(pixel, found);
+    for (let i = 0; i < 3; i++) image.data[4 * pixel + i] = found[i];
+    image.data[4 * pixel + 3] = 255;
   }
   context.putImageData(image, 0, 0);
   return canvas;
