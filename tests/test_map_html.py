@@ -13,7 +13,7 @@ from hypothesis import given
 
 import onnxlin
 from onnxlin import AffineMap, MemoryBudgetError, map_html
-from tests.graphs import Grown, graphs
+from onnxlin.testing import GrownModel, onnx_models
 from tests.small import model
 
 VOID = {"img"}
@@ -42,8 +42,8 @@ class Balanced(HTMLParser):
         self.words += data
 
 
-@given(graphs())
-def test_any_map_is_shown(grown: Grown) -> None:
+@given(onnx_models())
+def test_any_map_is_shown(grown: GrownModel) -> None:
     m = onnxlin.linearize(grown.model, grown.x)
     assert "script" not in Balanced(m._repr_html_()).names
 

@@ -20,7 +20,7 @@ from onnxlin.page.nodes import nodes
 from onnxlin.page.pack import pack, plain, unpack
 from onnxlin.readings import live_units
 from onnxlin.readings.region import Region, obstacles
-from tests.graphs import Grown, graphs
+from onnxlin.testing import GrownModel, onnx_models
 from tests.small import model
 
 NUMBERS = st.sampled_from(["float32", "float64", "uint8", "int64"]).flatmap(
@@ -80,8 +80,8 @@ def test_rows_classes_and_ledger_are_those_of_the_map(lenet) -> None:
     np.testing.assert_array_equal(unpack(part["x"]), m.x.astype(np.float32))
 
 
-@given(graphs())
-def test_any_map_has_a_document(grown: Grown) -> None:
+@given(onnx_models())
+def test_any_map_has_a_document(grown: GrownModel) -> None:
     lin = onnxlin.Linearizer(grown.model)
     found = of(lin(grown.x), lin)
     total = sum(row["F"] for row in found["rows"])
