@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -16,13 +16,15 @@ PATIENCE = 60.0  # seconds until a page must have drawn itself
 
 def start() -> Any:
     """Start Chromium by the system's own driver; nothing is downloaded."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    from selenium.webdriver.chrome.service import Service
-
+    try:
+        from selenium import webdriver
+        from selenium.webdriver.chrome.service import Service
+    except ImportError:
+        _absent("selenium is not installed")
     chromium = next(filter(None, map(shutil.which, NAMES)), None)
     driver = shutil.which("chromedriver")
     if chromium is None or driver is None:
-        pytest.skip("chromium or chromedriver is not installed")
+        _absent("chromium or chromedriver is not installed")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     options.add_argument("--headless=new")
@@ -33,6 +35,13 @@ def start() -> Any:
         options.add_argument("--no-sandbox")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     return webdriver.Chrome(options=options, service=Service(driver))
+
+
+def _absent(why: str) -> NoReturn:
+    """Skip; fail where ONNXLIN_BROWSER says that there must be a browser."""
+    if os.environ.get("ONNXLIN_BROWSER") == "required":
+        pytest.fail(f"ONNXLIN_BROWSER=required, but {why}")
+    pytest.skip(why)
 
 
 class Page:
