@@ -13,12 +13,13 @@ import numpy.typing as npt
 import onnx
 from scipy.sparse.linalg import LinearOperator
 
-from onnxlin import map_file, map_model, proof
+from onnxlin import map_file, map_html, map_model, proof
 from onnxlin.engines.job import Job, Solution, total
 from onnxlin.engines.operator import linear_operator
 from onnxlin.engines.plan import ENGINES
 from onnxlin.engines.reverse import charge
 from onnxlin.errors import DetachedError, InputError
+from onnxlin.feeds import flattened
 from onnxlin.layer import Layer
 from onnxlin.primitives import Array, Shape
 from onnxlin.program import LinearProgram, slices
@@ -96,12 +97,16 @@ class AffineMap:
     @cached_property
     def x(self) -> Array:
         """The linearised inputs as the model saw them, flattened, ``(n_in,)``, float64."""
-        return _flat(self.inputs)
+        return flattened(self.inputs)
 
     @cached_property
     def y(self) -> Array:
         """F(x) as onnxruntime computed it, for the rows asked, ``(n_rows,)``, float64."""
-        return self.rows.apply(_flat(self.outputs))
+        return self.rows.apply(flattened(self.outputs))
+
+    def _repr_html_(self) -> str:
+        known = self._stored is not None or "_solution" in vars(self)
+        return map_html.to_html(self, known=known, bounded=self._bounds is not None)
 
     # W, b and their parts
 
@@ -144,7 +149,7 @@ class AffineMap:
     def __call__(self, x: npt.ArrayLike | Mapping[str, npt.ArrayLike]) -> Array:
         """``W x + b`` at any x: flattened, of the input's shape, or ``{input name: array}``."""
         if isinstance(x, Mapping):
-            flat = _flat({name: np.asarray(x[name]) for name in self.inputs})
+            flat = flattened({name: np.asarray(x[name]) for name in self.inputs})
         else:
             flat = np.asarray(x, dtype=np.float64).ravel()
         if flat.shape != self.x.shape:
@@ -293,8 +298,3 @@ class AffineMap:
                 "Linearise the model again."
             )
         return self._origin
-
-
-def _flat(tensors: Mapping[str, Array]) -> Array:
-    parts = [np.asarray(value, dtype=np.float64).ravel() for value in tensors.values()]
-    return np.concatenate(parts)

@@ -193,3 +193,9 @@ def require_finite(outputs: Mapping[str, Array]) -> None:
                 f"Output {name!r} is NaN or infinite at this x, so no map can equal it. Scale the "
                 "input as the model expects, or look for a division by zero."
             )
+
+
+def flattened(tensors: Mapping[str, Array]) -> Array:
+    """Concatenate tensors in C order, in float64: ``(n,)``."""
+    parts = [np.asarray(value, dtype=np.float64).ravel() for value in tensors.values()]
+    return np.concatenate(parts)

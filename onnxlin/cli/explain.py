@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from onnxlin import page
 from onnxlin.affine_map import AffineMap
-from onnxlin.cli import arguments, baseline, explain_text, exports, files, target
+from onnxlin.cli import arguments, baseline, explain_text, exports, files, pages, target
 from onnxlin.cli.show import Screen
 from onnxlin.graph import Array
 from onnxlin.inputs import Given
@@ -62,7 +63,9 @@ def run(options: Any, screen: Screen) -> int:
     labels = target.Labels.of(lin, outputs)
     classes = [labels.find(text, len(y)) for text in options.classes]
     rows = target.choose_rows(options.rows, classes, y, target.columns(lin, given.feeds))
+    vocabulary = page.read_vocabulary(options.vocabulary, target.metadata(lin))
     m = target.linearise(lin, given.feeds, rows.rows, options)
+    parts = page.parts(m, given, lin.graph, vocabulary)
     chances, prediction = _prediction(y, labels, options.top)
     document = {
         **_head(options, lin, given, m, rows.note),
@@ -77,15 +80,18 @@ def run(options: Any, screen: Screen) -> int:
     document["structural_zero"] = _structure(m) if chosen else None
     document["explained"] = [
         {
-            **_explain(m, i, labels, given, values=shown.values[i], count=options.top),
+            **_explain(m, i, labels, parts, values=shown.values[i], count=options.top),
             "baseline": shown.rows[i],
         }
         for i in chosen
     ]
     document["files"] = []
     if not options.no_files:
-        document["files"] = files.write(m, given, document["explained"], shown.values, options)
+        document["files"] = files.write(m, parts, document["explained"], shown.values, options)
     document["files"] += exports.write(m, options)
+    if options.html is not None:
+        about = pages.About(lin, given, parts, labels, chances, prediction["probability_is"])
+        document["files"] += pages.write(m, about, chosen, options)
     document["seconds"] = round(time.perf_counter() - start, 3)
     screen.document(document)
     explain_text.show(document, screen, options.top)
@@ -155,13 +161,15 @@ def _structure(m: AffineMap) -> dict[str, Any]:
 
 
 def _explain(
-    m: AffineMap, position: int, labels: target.Labels, given: Given, *, values: Array, count: int
+    m: AffineMap,
+    position: int,
+    labels: target.Labels,
+    parts: tuple[page.Part, ...],
+    *,
+    values: Array,
+    count: int,
 ) -> dict[str, Any]:
     """Return the strongest features and biases of one row, and its b by kind."""
-    features = [
-        {**asdict(feature), "name": _name(feature, m, given), **_pixel(feature, given)}
-        for feature in summary.strongest_features(m, position, count, values)
-    ]
     found = ledger(m, [position])
     kind_of = dict(zip(found.nodes, found.kinds, strict=True))
     biases = [
@@ -172,7 +180,7 @@ def _explain(
         "position": position,
         "output": reporting.output(m, position),
         "label": reporting.label(m, position, labels),
-        "features": features,
+        "features": _features(m, position, parts, values, count),
         "biases": biases,
         "kinds": [
             {
@@ -186,25 +194,46 @@ def _explain(
     }
 
 
-def _name(feature: summary.Feature, m: AffineMap, given: Given) -> str:
-    if given.names and feature.tensor in given.feeds:
-        offset = m.columns_of[feature.tensor].start
-        return given.names[feature.column - offset]
-    index = feature.index
+def _features(
+    m: AffineMap, position: int, parts: tuple[page.Part, ...], values: Array, count: int
+) -> list[dict[str, Any]]:
+    """Return the strongest entries of x, or the strongest tokens, each the sum of its entries."""
+    if all(part.kind == "tokens" for part in parts):
+        return _tokens(parts, values, count)
+    part_of = {part.tensor: part for part in parts}
+    return [
+        {**asdict(feature), "name": _name(feature, part_of), **_pixel(feature, part_of)}
+        for feature in summary.strongest_features(m, position, count, values)
+    ]
+
+
+def _tokens(parts: tuple[page.Part, ...], values: Array, count: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        {"tensor": part.tensor, "token": at, "name": part.names[at], "contribution": float(value)}
+        for part in parts
+        for at, value in enumerate(part.grouped(values[part.columns]))
+        if value
+    ]
+    return sorted(found, key=lambda token: -abs(token["contribution"]))[:count]
+
+
+def _name(feature: summary.Feature, part_of: Mapping[str, page.Part]) -> str:
+    names, index = part_of[feature.tensor].names, feature.index
+    shape = part_of[feature.tensor].shape
+    if names:
+        return names[int(np.ravel_multi_index(index, shape))]
     # A batch axis of 1 says nothing.
-    shape = m.inputs[feature.tensor].shape
     at = ",".join(str(i) for i in (index[1:] if len(index) > 1 and shape[0] == 1 else index))
     return f"{feature.tensor}[{at}]" if index else feature.tensor
 
 
-def _pixel(feature: summary.Feature, given: Given) -> dict[str, int]:
+def _pixel(feature: summary.Feature, part_of: Mapping[str, page.Part]) -> dict[str, int]:
     """Channel, row and column of a feature of a picture."""
-    if given.geometry is None or feature.tensor != given.tensor:
+    geometry = part_of[feature.tensor].geometry
+    if geometry is None:
         return {}
-    flat = int(np.ravel_multi_index(feature.index, given.geometry.shape))
-    return dict(
-        zip(("channel", "row", "column_of_picture"), given.geometry.place(flat), strict=True)
-    )
+    flat = int(np.ravel_multi_index(feature.index, geometry.shape))
+    return dict(zip(("channel", "row", "column_of_picture"), geometry.place(flat), strict=True))
 
 
 def _files(command: argparse.ArgumentParser) -> None:
@@ -214,7 +243,21 @@ def _files(command: argparse.ArgumentParser) -> None:
         metavar="DIR|PREFIX",
         help="where to write <input>.<class>.png and <input>.npz (here); a prefix replaces <input>",
     )
-    files.add_argument("--no-files", action="store_true", help="print only")
+    files.add_argument(
+        "--no-files", action="store_true", help="write none of these; --html and others still are"
+    )
+    files.add_argument("--html", metavar="FILE", help="write a page for a browser, in one file")
+    files.add_argument(
+        "--sweeps",
+        type=arguments.count,
+        metavar="N",
+        help="gradients for each radius on the page (as many as take some seconds)",
+    )
+    files.add_argument(
+        "--vocabulary",
+        metavar="FILE",
+        help='names of tokens, one a line (the model\'s metadata entry "vocabulary", JSON)',
+    )
     files.add_argument("--to-onnx", metavar="OUT", help="write the map as an ONNX model: one Gemm")
     files.add_argument("--dot", metavar="OUT", help="write the linear program as Graphviz text")
     files.add_argument(

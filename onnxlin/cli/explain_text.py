@@ -153,7 +153,8 @@ def _kinds(explained: Document, screen: Screen) -> None:
 
 def _features(explained: Document, document: Document, screen: Screen) -> None:
     features = explained["features"]
-    screen.heading(f"What raises or lowers {_class(explained)} most: entries of x")
+    what = "tokens" if features and "token" in features[0] else "entries of x"
+    screen.heading(f"What raises or lowers {_class(explained)} most: {what}")
     if not features:
         what = "W x" if explained["baseline"] is None else "W (x - x0)"
         screen.line(f"  none: {what} is 0 in every entry")
@@ -163,12 +164,21 @@ def _features(explained: Document, document: Document, screen: Screen) -> None:
         places = [[f["channel"], f["row"], f["column_of_picture"]] for f in features]
     else:
         columns, places = ["entry"], [[feature["name"]] for feature in features]
+    # A token is the sum of an embedding: it has no x and no W of its own.
+    tokens = all("token" in feature for feature in features)
+    if tokens:
+        columns, places = ["at", "token"], [[f["token"], f["name"]] for f in features]
     rows = [
-        [*place, f["x"], f["weight"], f"{f['contribution']:+.5g}", _part(f, document, explained)]
+        [
+            *place,
+            *([] if tokens else [f["x"], f["weight"]]),
+            f"{f['contribution']:+.5g}",
+            _part(f, document, explained),
+        ]
         for place, f in zip(places, features, strict=True)
     ]
     against = "W x" if explained["baseline"] is None else "W (x - x0)"
-    screen.table([*columns, "x", "W", against, "of F(x)"], rows)
+    screen.table([*columns, *([] if tokens else ["x", "W"]), against, "of F(x)"], rows)
 
 
 def _part(feature: Document, document: Document, explained: Document) -> str:

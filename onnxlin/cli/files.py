@@ -15,9 +15,8 @@ from onnxlin import plot
 from onnxlin.affine_map import AffineMap
 from onnxlin.errors import OptionError
 from onnxlin.graph import Array
-from onnxlin.inputs import Given
-
-SHORTEST_SERIES = 8
+from onnxlin.page import Part
+from onnxlin.page.view import seen
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Drawing:
 
 def write(
     m: AffineMap,
-    given: Given,
+    parts: tuple[Part, ...],
     explained: list[dict[str, Any]],
     values: Mapping[int, Array],
     options: Any,
@@ -50,7 +49,7 @@ def write(
             title = _title(item, m, options)
             what = "W x" if item["baseline"] is None else "W (x - x0)"
             drawing = Drawing(title, path, options.smooth, what)
-            _draw(m, values[item["position"]], given, drawing)
+            _draw(m, values[item["position"]], parts, drawing)
             item["picture"] = str(path)
             written.append(str(path))
         m.save(archive)
@@ -100,50 +99,18 @@ def _title(item: dict[str, Any], m: AffineMap, options: Any) -> str:
     )
 
 
-def _draw(m: AffineMap, values: Array, given: Given, how: Drawing) -> None:
+def _draw(m: AffineMap, values: Array, parts: tuple[Part, ...], how: Drawing) -> None:
     """Choose the kind of picture that suits x."""
     labels: Any = {"title": how.title, "path": how.path, "what": how.what}
-    if given.geometry is not None and given.tensor in m.inputs:
-        part = values[m.columns_of[given.tensor]]
-        shown = _seen(m.inputs[given.tensor], given)
-        plane = given.geometry.to_picture(part)
+    pictures = [part for part in parts if part.kind == "picture"]
+    if pictures:
+        part = pictures[0]
+        assert part.geometry is not None
+        plane = part.geometry.to_picture(values[part.columns])
+        shown = seen(part, m.inputs[part.tensor])
         plot.heat_map(plane, shown, smooth=how.smooth, **labels)
-        return
-    shape = _series(m)
-    if shape is not None:
-        plot.series(values.reshape(shape), m.x.reshape(shape), **labels)
-        return
-    plot.bars(values, _names(m, given), **labels)
-
-
-def _seen(tensor: Array, given: Given) -> Array:
-    """Return the picture as fed, or the tensor stretched to 0 to 1 where there was no picture."""
-    if given.pixels is not None:
-        return given.pixels
-    assert given.geometry is not None
-    planes = np.moveaxis(given.geometry.to_picture(tensor), 0, -1).astype(np.float64)
-    low, high = planes.min(), planes.max()
-    found: Array = (planes - low) / (high - low) if high > low else np.zeros_like(planes)
-    return found
-
-
-def _series(m: AffineMap) -> tuple[int, int] | None:
-    """(channels, time) where x is one input of shape (1, channels, time)."""
-    shapes = list(m.shapes[0].values())
-    if len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][0] == 1:
-        _, channels, length = shapes[0]
-        if channels <= 12 and length >= SHORTEST_SERIES:
-            return channels, length
-    return None
-
-
-def _names(m: AffineMap, given: Given) -> list[str]:
-    if given.names and len(given.names) == len(m.x):
-        return list(given.names)
-    several = len(m.inputs) > 1
-    names: list[str] = []
-    for name, value in m.inputs.items():
-        lead = f"{name} " if several else "x"
-        axes = value.shape[1:] if value.ndim > 1 and value.shape[0] == 1 else value.shape
-        names += [f"{lead}[{','.join(map(str, at))}]" for at in np.ndindex(axes)]
-    return names
+    elif len(parts) == 1 and parts[0].kind == "series":
+        plot.series(parts[0].series(values), parts[0].series(m.x), **labels)
+    else:
+        together = np.concatenate([part.grouped(values[part.columns]) for part in parts])
+        plot.bars(together, [name for part in parts for name in part.labels], **labels)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnxlin.errors import InputError
+from onnxlin.geometry import Geometry, guess_geometry
 from onnxlin.graph import Array, TensorType
 from onnxlin.inputs import arrays, pictures
-from onnxlin.inputs.geometry import Geometry, find_geometry, guess_geometry
+from onnxlin.inputs.geometry import find_geometry
 from onnxlin.inputs.preprocessing import Preprocessing
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")

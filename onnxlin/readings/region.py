@@ -121,14 +121,18 @@ class Region:
         values = self.program.forward(self._flat(x))
         return all(wall.holds(values) for wall in self.walls)
 
-    def step(self, direction: npt.ArrayLike) -> Exit:
+    def step(self, direction: npt.ArrayLike, *, ties: bool = True) -> Exit:
         """Step along a direction at which the pattern first changes, by one tangent sweep.
 
         ``direction : (n_in,)`` or of the input's shape. Exact, at any size of model: every guard
-        is affine along the ray, ``value + t * rate``.
+        is affine along the ray, ``value + t * rate``. Without ``ties`` guards that x lies on are
+        passed over.
         """
         moves = rates(self.program, self._flat(direction))
         exits = [wall.exits(moves) for wall in self.walls]
+        if not ties:
+            exits = [np.where(w.room > 0, e, np.inf) for w, e in zip(self.walls, exits,
+                     strict=True)]  # fmt: skip
         first = min((float(e.min(initial=np.inf)) for e in exits), default=np.inf)
         if not np.isfinite(first):
             return Exit(np.inf, ())

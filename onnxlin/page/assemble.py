@@ -1,0 +1,184 @@
+"""All that a page shows, as one JSON document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from onnxlin.affine_map import AffineMap
+from onnxlin.graph import Array
+from onnxlin.map_html import COLOURS
+from onnxlin.page.nodes import nodes
+from onnxlin.page.pack import pack, plain
+from onnxlin.page.reach import region
+from onnxlin.page.view import Part, seen
+from onnxlin.readings import contributions, ledger, reporting, structural_zero, summary
+from onnxlin.readings.kinds import MEANING
+
+VERSION = 1
+MOST_ROWS, STRONGEST, MOST_LISTED = 20, 5, 100
+LARGE = 2**20  # numbers of all contributions, beyond which only the strongest rows are kept
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A map and what is known about it besides.
+
+    Parameters
+    ----------
+    m : AffineMap
+    parts : tuple of Part
+        How its inputs are looked at.
+    labels : sequence of str, optional
+        Names of the outputs.
+    model, source : str
+        Names of the model and of the instance.
+    notes : tuple of str
+        What was done to the instance.
+    asked : tuple of int
+        Positions of rows that must be on the page.
+    chances : sequence of float, optional
+        Probability of every output of the model.
+    chances_are : str, optional
+        "output" or "softmax".
+    near : float
+        Units this close to a kink are counted.
+    sweeps : int, optional
+        See `onnxlin.page.reach.region`.
+    baseline : str, optional
+        Name of an x0 that x is compared with.
+    values, rest : {position: array (n_in,)}, {position: float}
+        Then ``W (x - x0)`` and ``W x0`` of the rows on the page.
+    """
+
+    m: AffineMap
+    parts: tuple[Part, ...]
+    labels: reporting.Labels | None = None
+    model: str = "model"
+    source: str = "x"
+    notes: tuple[str, ...] = ()
+    asked: tuple[int, ...] = ()
+    chances: Sequence[float] | None = None
+    chances_are: str | None = None
+    near: float = 1e-3
+    sweeps: int | None = None
+    baseline: str | None = None
+    values: Mapping[int, Array] = field(default_factory=dict)
+    rest: Mapping[int, float] = field(default_factory=dict)
+
+
+def document(subject: Subject) -> dict[str, Any]:
+    """Assemble a page: plain data that `onnxlin.page.render` writes as HTML.
+
+    A map whose residual is past its bound explains nothing: its page has rows and a verdict, and
+    neither contributions nor a ledger.
+
+    Raises
+    ------
+    DetachedError
+        The map was loaded from a file.
+    """
+    m = subject.m
+    zero = structural_zero(m)
+    found = reporting.rows(m, subject.labels)
+    places = shown(m, subject.asked) if found["residual"]["pass"] else []
+    found["rows"] = _rows(found["rows"], subject, places)
+    described: dict[str, Any] = plain(
+        {
+            "format": "onnxlin.page",
+            "version": VERSION,
+            "model": subject.model,
+            "source": subject.source,
+            "notes": list(subject.notes),
+            **reporting.about(m),
+            **found,
+            "chances_are": subject.chances_are,
+            "kinks": reporting.kinks(m, subject.near),
+            "structural_zero": str(zero) if zero.holds else None,
+            "what": "W x" if subject.baseline is None else "W (x - x0)",
+            "baseline": subject.baseline,
+            "places": places,
+            "classes": [_class(subject, place) for place in places],
+            "ledger": _ledger(m, places),
+            "parts": [_part(part, m) for part in subject.parts],
+            "region": region(m, places, subject.sweeps) if places else None,
+            "nodes": nodes(m) if places else None,
+            "colours": COLOURS,
+        }
+    )
+    return described
+
+
+def shown(m: AffineMap, asked: Sequence[int] = ()) -> list[int]:
+    """Positions of the rows on a page, strongest first: all if they are few, else the strongest."""
+    count = len(m.rows)
+    few = count <= MOST_ROWS and count * len(m.x) <= LARGE
+    kept = set(summary.top(m.y, count if few else STRONGEST)) | set(asked)
+    return sorted(kept, key=lambda place: (-m.y[place], place))
+
+
+def _rows(
+    rows: list[dict[str, Any]], subject: Subject, places: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Keep the strongest rows and those on the page, with probabilities where there are some."""
+    kept = sorted({*summary.top(subject.m.y, MOST_LISTED), *places})
+    for place in kept:
+        at = rows[place]["output"]
+        known = None if subject.chances is None or at is None else float(subject.chances[at])
+        rows[place] |= {"position": place, "probability": known}
+    return [rows[place] for place in kept]
+
+
+def _class(subject: Subject, place: int) -> dict[str, Any]:
+    """What every feature brings to one row, packed, and what stands beside that in F(x)."""
+    m = subject.m
+    if place in subject.values:
+        values = subject.values[place]
+    else:
+        # The map's own numbers, in its own precision; that they add up to F(x) is checked here.
+        contributions(m, [place])
+        values = m.W[place] * m.x.astype(m.dtype)
+    return {
+        "row": place,
+        "values": pack(np.asarray(values, np.float32)),
+        "rest": subject.rest.get(place, 0.0),
+    }
+
+
+def _ledger(m: AffineMap, places: Sequence[int]) -> dict[str, Any] | None:
+    """Shares of b by node, one list for each class, with the kind of every node."""
+    if not places:
+        return None
+    found = ledger(m, np.array(places, np.int64))
+    return {
+        "nodes": list(found.nodes),
+        "kinds": list(found.kinds),
+        "shares": found.shares.T.tolist(),
+        "meaning": {kind: MEANING[kind] for kind in found.by_kind},
+    }
+
+
+def _part(part: Part, m: AffineMap) -> dict[str, Any]:
+    """Describe an input and pack its values."""
+    value = m.inputs[part.tensor]
+    found: dict[str, Any] = {
+        "tensor": part.tensor,
+        "kind": part.kind,
+        "shape": list(part.shape),
+        "start": part.columns.start,
+        "stop": part.columns.stop,
+        "names": list(part.names),
+        "lead": part.lead,
+        "x": pack(np.ascontiguousarray(value, np.float32).ravel()),
+    }
+    if part.geometry is not None:
+        g = part.geometry
+        found |= {"channels": g.channels, "height": g.height, "width": g.width, "layout": g.layout}
+        found["pixels"] = pack(seen(part, value))
+    if part.kind == "series":
+        channels, time = part.series(m.x[part.columns]).shape
+        found |= {"channels": channels, "time": time, "last": part.last}
+    return found

@@ -1,0 +1,157 @@
+// Rows, residual, region, and how the map was made.
+
+const LISTED = 20;
+
+function drawHead() {
+  const rows = [...DOC.rows].sort((p, q) => q.F - p.F), first = rows[0];
+  if (first) {
+    const chance = first.probability === null ? ""
+      : `, ${share(first.probability)} (${DOC.chances_are === "output" ? "the output"
+        : "softmax, for display only"})`;
+    $("answer").replaceChildren("Strongest output: ", el("b", {}, labelOf(first)),
+      `, F(x) = ${num(first.F)}${chance}`);
+  }
+  const {pass, residual, bound, row} = DOC.residual;
+  $("verdict").replaceChildren(
+    el("span", {class: pass ? "pass" : "fail"}, pass ? "PASS" : "FAIL"),
+    row === null ? " no rows" : ` F(x) = W x + b: residual ${bare(residual)} of output ${row} is `
+      + `${pass ? "within" : "past"} what rounding allows, ${bare(bound)}`);
+}
+
+/** F(x) of every row as W x and b beside each other. */
+function drawRows() {
+  const kept = [...DOC.rows].sort((p, q) => q.F - p.F)
+    .filter((row, i) => i < LISTED || DOC.places.includes(row.position));
+  const left = DOC.map.rows - kept.length;
+  $("rows-lead").textContent = "F(x) = W x + b, output by output."
+    + (left ? ` ${whole(kept.length)} of ${whole(DOC.map.rows)} rows.` : "")
+    + (DOC.places.length ? " Choose an output to redraw the page for it." : "");
+  const all = kept.flatMap((row) => [row.Wx, row.b]);
+  const low = Math.min(0, ...all), high = Math.max(0, ...all);
+  const chance = kept.some((row) => row.probability !== null);
+  const heads = ["output", "F(x)", ...(chance ? ["probability"] : []), "W x above b", "W x", "b"];
+  $("outputs").replaceChildren(scroll("rows-title", el("table", {class: "rows"},
+    el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", {scope: "col",
+      class: head === "output" ? "" : head === "W x above b" ? "bars" : "number"}, head)))),
+    el("tbody", {}, ...kept.map((row) => rowLine(row, low, high, chance))))));
+  drawResiduals(kept);
+}
+
+/** A table that scrolls by itself where it is wider than the page. */
+function scroll(title, ...children) {
+  return el("div", {class: "scroll", tabindex: 0, role: "region", "aria-labelledby": title},
+    ...children);
+}
+
+/** Residual of every row against what rounding allows. */
+function drawResiduals(kept) {
+  $("residual-lead").textContent = "|F(x) − (W x + b)| against onnxruntime's F(x), relative to the "
+    + "sizes that add up to it; the bound is what rounding alone can make of it, derived, not picked.";
+  const line = (row) => el("tr", {}, el("th", {scope: "row"}, labelOf(row)),
+    el("td", {class: "number"}, bare(row.residual)), el("td", {class: "number"}, bare(row.bound)),
+    el("td", {class: row.pass ? "pass-text" : "fail-text"}, row.pass ? "PASS" : "FAIL"));
+  $("residuals").replaceChildren(scroll("residual-title", el("table", {},
+    el("thead", {}, el("tr", {}, ...["output", "residual", "bound", "verdict"].map((head, i) =>
+      el("th", {scope: "col", class: i === 1 || i === 2 ? "number" : ""}, head)))),
+    el("tbody", {}, ...kept.map(line)))));
+}
+
+function rowLine(row, low, high, chance) {
+  const k = DOC.places.indexOf(row.position);
+  const name = k < 0 ? labelOf(row) : el("button", {type: "button", class: "link",
+    "aria-pressed": String(k === state.a), onclick: () => choose(k, state.b === k ? -1 : state.b)},
+  labelOf(row));
+  const cells = [num(row.F), ...(chance ? [share(row.probability)] : [])];
+  return el("tr", {class: k >= 0 && k === state.a ? "here" : ""},
+    el("th", {scope: "row"}, name),
+    ...cells.map((cell) => el("td", {class: "number"}, cell)),
+    el("td", {class: "bars"}, bar(row.Wx, low, high), bar(row.b, low, high)),
+    el("td", {class: "number"}, signed(row.Wx)), el("td", {class: "number"}, signed(row.b)));
+}
+
+function drawRegion() {
+  const found = DOC.region;
+  if (found.why_not) {
+    $("reach").replaceChildren(...noRegion(found));
+    return;
+  }
+  const facts = [`${whole(found.guards)} guards hold at x: as long as they do, the model is this W `
+    + "and b."];
+  if (found.ties) {
+    facts.push(`x lies on ${whole(found.ties)} of them (equal maxima of a window, say), so it is on `
+      + "the border of its region and every radius is 0. Radii and steps here are those beside "
+      + "these ties.");
+  }
+  if (found.beyond) {
+    facts.push(`${whole(found.beyond)} guards are closer to x than float32 rounding.`);
+  }
+  if (found.radii.some((one) => !one.exact)) {
+    facts.push(found.sweeps
+      ? `After ${whole(found.sweeps)} gradient${found.sweeps > 1 ? "s" : ""} a radius is still a pair of bounds; --sweeps N `
+        + "searches on."
+      : "A search for the radius takes long in a model of this size, so that the steps bound it "
+        + "from above here; --sweeps N searches.");
+  }
+  $("reach").replaceChildren(el("p", {}, facts.join(" ")), 
+    el("div", {class: "pair"}, radii(found), steps(found)));
+}
+
+function noRegion(found) {
+  if (found.why_not !== "smooth") return [el("p", {}, `No region: ${found.why_not}.`)];
+  const more = found.more ? [el("li", {}, `and ${found.more} more`)] : [];
+  return [el("p", {}, "The map holds at x alone: nodes are smooth, or jump where nobody can tell. "
+    + "Outputs before them (--outputs logits, say) may have a region; onnxlin region measures how "
+    + "far W moves instead."),
+  el("ul", {class: "names"}, ...found.obstacles.map((text) => el("li", {}, text)), ...more)];
+}
+
+const NORMS = {l2: "ℓ2", l1: "ℓ1", linf: "ℓ∞"};
+
+function radii(found) {
+  const size = (one) => one.exact ? num(one.upper)
+    : one.sweeps ? `${num(one.lower)} to ${num(one.upper)}` : `at most ${num(one.upper)}`;
+  const how = (one) => one.exact ? "exact" : "bounds";
+  return table("Radius: distance to the border", ["norm", "radius", "", "binding unit"],
+    found.radii.map((one) => [NORMS[one.norm], size(one), how(one), one.unit ?? "nothing"]));
+}
+
+function steps(found) {
+  const way = (one) => one.towards === null ? "x = 0"
+    : labelOf(rowOf(one.towards));
+  const until = (one) => one.length === null ? "never"
+    : num(one.length) + (one.share === null ? "" : ` (${share(one.share)} of the way)`);
+  return table("Step: distance (ℓ2) at which the pattern first changes",
+    ["towards", "step", "draws level at, if W went on", "binding unit"],
+    found.steps.map((one) => [way(one), until(one), one.level === null ? "" : num(one.level),
+      one.units.length ? one.units[0] + (one.together > 1 ? `, ${one.together - 1} more` : "")
+        : "nothing"]));
+}
+
+function table(caption, heads, rows) {
+  return el("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": caption},
+    el("table", {class: "reach"}, el("caption", {}, caption),
+      el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", {scope: "col"}, head)))),
+      el("tbody", {}, ...rows.map(([name, ...cells]) => el("tr", {},
+        el("th", {scope: "row"}, name), ...cells.map((cell, i) =>
+          el("td", {class: heads[i + 1] === "binding unit" ? "unit" : ""}, cell)))))));
+}
+
+function drawAbout() {
+  const {map, inputs, outputs, kinks} = DOC;
+  const shapes = (named) => Object.entries(named)
+    .map(([name, shape]) => `${name} ${shape.join(" × ") || "scalar"}`).join(", ");
+  const facts = {
+    model: DOC.model, input: [DOC.source, ...DOC.notes].join("; "),
+    ...(DOC.baseline ? {baseline: DOC.baseline} : {}),
+    shapes: `${shapes(inputs)} → ${shapes(outputs)}`,
+    map: `W ${whole(map.rows)} × ${whole(map.columns)}, ${map.dtype}, ${map.mode} mode, rounding: `
+      + map.rounding,
+    nodes: Object.entries(map.status).map(([status, count]) => `${count} ${status}`).join(", "),
+    engine: `${map.engine}: ${map.plan}`,
+    kinks: `${whole(kinks.ties)} units on a kink, ${whole(kinks.within_near)} within `
+      + num(kinks.near),
+    ...(map.notes.length ? {notes: map.notes.join("; ")} : {}),
+  };
+  $("facts").replaceChildren(...Object.entries(facts).flatMap(([name, text]) =>
+    [el("dt", {}, name), el("dd", {}, text)]));
+}

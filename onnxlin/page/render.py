@@ -1,0 +1,70 @@
+"""From a document to one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from importlib.resources import files
+from typing import Any
+
+from onnxlin.errors import OptionError
+
+SCRIPTS = (
+    "base.js",
+    "heat.js",
+    "picture.js",
+    "series.js",
+    "tokens.js",
+    "bars.js",
+    "facts.js",
+    "nodes.js",
+    "page.js",
+)
+
+
+def render(document: dict[str, Any]) -> str:
+    """Write a document as HTML: style, script and data stand in the text itself."""
+    title = f"{document['model']} on {document['source']}"
+    parts = {
+        "title": html.escape(title),
+        "style": _asset("page.css"),
+        "data": embedded(document),
+        "script": "\n".join(_asset(name) for name in SCRIPTS),
+    }
+    text = _asset("page.html")
+    # Cut at the marks first: what goes in may hold marks of its own.
+    pieces = [part for mark in text.split("{{") for part in mark.split("}}")]
+    return "".join(parts[piece] if i % 2 else piece for i, piece in enumerate(pieces))
+
+
+def embedded(document: dict[str, Any]) -> str:
+    """Write JSON that may stand in a script element whatever names it holds."""
+    text = json.dumps(document, allow_nan=False, separators=(",", ":"))
+    # "<" is all that can end the element or begin a comment in it.
+    return text.replace("<", "\\u003c")
+
+
+def write(path: str | os.PathLike[str], document: dict[str, Any]) -> None:
+    """Write a document as an HTML file.
+
+    Raises
+    ------
+    OptionError
+        The file cannot be written.
+    """
+    try:
+        folder = os.path.dirname(os.fspath(path))
+        if folder:
+            os.makedirs(folder, exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(render(document))
+    except OSError as error:
+        raise OptionError(
+            f"Cannot write {os.fspath(path)!r}: {error.strerror or error}. Give --html another "
+            "name."
+        ) from error
+
+
+def _asset(name: str) -> str:
+    return files("onnxlin.page").joinpath("assets", name).read_text("utf-8")
