@@ -1,0 +1,132 @@
+"""How Sphinx builds the site; ``python -m sphinx -n -W --keep-going -b html docs OUT``."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util.inspect import TypeAliasForwardRef
+from sphinx.util.nodes import make_refnode
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from onnxlin.version import __version__
+
+project = "onnxlin"
+author = "the onnxlin developers"
+copyright = "the onnxlin developers"  # noqa: A001  # the name that Sphinx reads
+release = version = __version__
+
+autosummary_generate = False  # numpydoc brings the extension in
+extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["_build"]
+
+myst_heading_anchors = 3
+
+# Names in single backticks are code; where they name something documented, they are links.
+default_role = "py:obj"
+add_module_names = False
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 72
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True}
+autodoc_preserve_defaults = True
+# Left short in signatures; docs/api/index.md says what they stand for.
+ALIASES = ("Array", "Shape", "Instance", "Model", "Names", "Progress", "Baseline", "Matrix", "Size")
+autodoc_type_aliases = {name: name for name in ALIASES} | {
+    "npt.ArrayLike": "ArrayLike",
+    "npt.DTypeLike": "DTypeLike",
+}
+# Inside of other types Sphinx 9.0 prints the class that stands for an alias, not its name.
+TypeAliasForwardRef.__repr__ = lambda self: self.name
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+
+html_theme = "furo"
+html_title = f"onnxlin {version}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sphinx = False
+
+nitpicky = True
+# Other projects' names have no page here, and their inventories need a network, which the build
+# does without.
+nitpick_ignore_regex = [
+    ("py:.*", r"(numpy|np|npt|scipy|onnx|onnxruntime|matplotlib|PIL|shap|pytest|hypothesis)\..*"),
+    ("py:.*", r"(collections|os|pathlib|typing|argparse|abc|types|enum)(\..*)?"),
+    ("py:.*", r"(int|float|str|bool|bytes|dict|list|tuple|set|object|type|None|Exception)"),
+    ("py:.*", "|".join((*ALIASES, "ArrayLike", "DTypeLike"))),
+    # Made by the library and handed to nobody: signatures mention them, users do not.
+    ("py:.*", r"onnxlin\.(build\.Builder|program\.Step|graph\.(Graph|Node)|lowering\..*)"),
+    ("py:.*", r"onnxlin\.(affine_map\.Origin|engines\.job\.Solution|readings\.reporting\.Labels)"),
+]
+
+# Where a name is documented under its package's own name, a link by the name of the module that
+# defines it leads there too.
+PUBLIC = (
+    "onnxlin",
+    "onnxlin.readings",
+    "onnxlin.plot",
+    "onnxlin.inputs",
+    "onnxlin.rules",
+    "onnxlin.primitives",
+)
+
+
+def public_names() -> dict[str, str]:
+    """``{defining module.name: package.name}`` for what the packages export."""
+    found = {}
+    for package in PUBLIC:
+        module = importlib.import_module(package)
+        for name in module.__all__:
+            thing = getattr(module, name)
+            if inspect.isclass(thing) or inspect.isfunction(thing):
+                found.setdefault(f"{thing.__module__}.{thing.__qualname__}", f"{package}.{name}")
+    return found | {"Walked": "onnxlin.readings.path.Path"}
+
+
+def resolve(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.TextElement
+) -> nodes.Node | None:
+    """Find a name where it is documented; a backticked word that names nothing is just code."""
+    if node.get("refdomain") != "py":
+        return None
+    known, target = env.domains.python_domain.objects, node["reftarget"]
+    found = PUBLIC_NAMES.get(target, target)
+    if found not in known:
+        ends = [name for name in known if name.endswith(f".{target}")]
+        found = ends[0] if len(ends) == 1 else ""
+    if found:
+        place = known[found]
+        return make_refnode(app.builder, node["refdoc"], place.docname, place.node_id, contnode)
+    return contnode if node["reftype"] == "obj" else None
+
+
+def escape(
+    app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]
+) -> None:
+    """Docstrings are plain text: ``|W|`` and ``*shape`` are no markup, except in backticks."""
+    for i, line in enumerate(lines):
+        pieces = line.split("`")
+        pieces[::2] = [re.sub(r"(?=[*|])", r"\\", piece) for piece in pieces[::2]]
+        lines[i] = "`".join(pieces)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Connect what this file defines."""
+    app.connect("autodoc-process-docstring", escape, priority=1)  # before numpydoc
+    app.connect("missing-reference", resolve)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+PUBLIC_NAMES = public_names()
