@@ -60,7 +60,7 @@ def _group(group: Any) -> list[str]:
     about = [_text(group.description), ""] if group.description else []
     rows = [[_option(a), _meaning(a)] for a in actions]
     heading = [f"{title[:1].upper()}{title[1:]}:", ""] if title else []
-    return [*heading, *about, *_table(["option" if title else "argument", ""], rows), ""]
+    return [*heading, *about, *_table(["option" if title else "argument", "what it is"], rows), ""]
 
 
 def _option(action: argparse.Action) -> str:

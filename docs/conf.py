@@ -22,7 +22,6 @@ from onnxlin.version import __version__
 
 project = "onnxlin"
 author = "the onnxlin developers"
-copyright = "the onnxlin developers"  # noqa: A001  # the name that Sphinx reads
 release = version = __version__
 
 autosummary_generate = False  # numpydoc brings the extension in
@@ -39,9 +38,9 @@ python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 72
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}
-autodoc_preserve_defaults = True
 # Left short in signatures; docs/api/index.md says what they stand for.
-ALIASES = ("Array", "Shape", "Instance", "Model", "Names", "Progress", "Baseline", "Matrix", "Size")
+ALIASES = ("Array", "Shape", "Instance", "Model", "Names", "Progress", "Baseline", "Matrix")
+ALIASES += ("Size", "Kind", "Status", "RuleFunction")
 autodoc_type_aliases = {name: name for name in ALIASES} | {
     "npt.ArrayLike": "ArrayLike",
     "npt.DTypeLike": "DTypeLike",
@@ -57,9 +56,8 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 
-# A pattern of a table of contents may stand for a page that is still to come.
-suppress_warnings = ["toc.empty_glob"]
 nitpicky = True
 # Other projects' names have no page here, and their inventories need a network, which the build
 # does without.
@@ -114,19 +112,20 @@ def resolve(
     return contnode if node["reftype"] == "obj" else None
 
 
-def escape(
+def as_plain_text(
     app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]
 ) -> None:
-    """Docstrings are plain text: ``|W|`` and ``*shape`` are no markup, except in backticks."""
-    for i, line in enumerate(lines):
-        pieces = line.split("`")
-        pieces[::2] = [re.sub(r"(?=[*|])", r"\\", piece) for piece in pieces[::2]]
-        lines[i] = "`".join(pieces)
+    """Docstrings are plain text: ``|W|`` and ``*shape`` are no markup, a page's name is a link."""
+    parts = re.split(r"(``.*?``|`[^`]*`)", "\n".join(lines), flags=re.DOTALL)
+    for i in range(0, len(parts), 2):
+        plain = re.sub(r"(?=[*|])", r"\\", parts[i])
+        parts[i] = re.sub(r"docs/([\w/]+)\.md", r":doc:`docs/\1.md </\1>`", plain)
+    lines[:] = "".join(parts).split("\n")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect what this file defines."""
-    app.connect("autodoc-process-docstring", escape, priority=1)  # before numpydoc
+    app.connect("autodoc-process-docstring", as_plain_text, priority=1)  # before numpydoc
     app.connect("missing-reference", resolve)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
