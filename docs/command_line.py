@@ -1,6 +1,6 @@
 """Write docs/command_line.md from the parsers that run.
 
-    python docs/command_line.py > docs/command_line.md
+python docs/command_line.py > docs/command_line.md
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ The extra `cli` brings what the commands need beside the library: rich, matplotl
 command has `--help`, and `--json`, which prints one JSON document and nothing else, as
 [Export](readings/export.md) says. In a table the default stands in brackets.
 """
+
 
 def page() -> str:
     """The whole page."""
@@ -79,7 +80,9 @@ def _value(action: argparse.Action) -> str:
         name = "|".join(map(str, action.choices))
     if isinstance(action.nargs, int):
         return " ".join([name] * action.nargs)
-    return {"+": f"{name} ...", "*": f"[{name} ...]", "?": f"[{name}]"}.get(action.nargs or "", name)
+    return {"+": f"{name} ...", "*": f"[{name} ...]", "?": f"[{name}]"}.get(
+        action.nargs or "", name
+    )
 
 
 def _meaning(action: argparse.Action) -> str:

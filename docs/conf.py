@@ -104,8 +104,9 @@ def resolve(
     known, target = env.domains.python_domain.objects, node["reftarget"]
     found = PUBLIC_NAMES.get(target, target)
     if found not in known:
-        ends = [name for name in known if name.endswith(f".{target}")]
-        found = ends[0] if len(ends) == 1 else ""
+        # A class is known by the name of its own module, too, at the same place.
+        ends = {known[name].node_id: name for name in known if name.endswith(f".{target}")}
+        found = next(iter(ends.values())) if len(ends) == 1 else ""
     if found:
         place = known[found]
         return make_refnode(app.builder, node["refdoc"], place.docname, place.node_id, contnode)
