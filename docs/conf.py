@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pydoc
 import re
 import sys
 from pathlib import Path
@@ -66,10 +67,18 @@ nitpick_ignore_regex = [
     ("py:.*", r"(collections|os|pathlib|typing|argparse|abc|types|enum)(\..*)?"),
     ("py:.*", r"(int|float|str|bool|bytes|dict|list|tuple|set|object|type|None|Exception)"),
     ("py:.*", "|".join((*ALIASES, "ArrayLike", "DTypeLike"))),
-    # Made by the library and handed to nobody: signatures mention them, users do not.
-    ("py:.*", r"onnxlin\.(build\.Builder|program\.Step|graph\.(Graph|Node)|lowering\..*)"),
-    ("py:.*", r"onnxlin\.(affine_map\.Origin|engines\.job\.Solution|readings\.reporting\.Labels)"),
 ]
+
+# Page of docs/api -> the package whose names it lists.
+PAGES = {
+    "api/maps": "onnxlin",
+    "api/readings": "onnxlin.readings",
+    "api/region": "onnxlin.readings.region",
+    "api/plot": "onnxlin.plot",
+    "api/inputs": "onnxlin.inputs",
+    "api/rules": "onnxlin.rules",
+    "api/testing": "onnxlin.testing",
+}
 
 # Where a name is documented under its package's own name, a link by the name of the module that
 # defines it leads there too.
@@ -110,7 +119,9 @@ def resolve(
     if found:
         place = known[found]
         return make_refnode(app.builder, node["refdoc"], place.docname, place.node_id, contnode)
-    return contnode if node["reftype"] == "obj" else None
+    # Signatures may mention what is not public, if there is such a thing.
+    inner = target.startswith("onnxlin.") and pydoc.locate(target) is not None
+    return contnode if inner or node["reftype"] == "obj" else None
 
 
 def as_plain_text(
@@ -124,9 +135,33 @@ def as_plain_text(
     lines[:] = "".join(parts).split("\n")
 
 
+def rest_of_the_package(app: Sphinx, page: str, source: list[str]) -> None:
+    """Add the public names that no page of docs/api has placed yet to the page of their package."""
+    package = PAGES.get(page)
+    if package is None:
+        return
+    folder = Path(__file__).parent / "api"
+    text = "\n".join(file.read_text("utf-8") for file in folder.glob("*.md"))
+    placed = set(re.findall(r"^\.\. auto\w+:: (?:\w+\.)*(\w+)", text, re.MULTILINE))
+    module = importlib.import_module(package)
+    left = [name for name in module.__all__ if name not in placed and documented(module, name)]
+    if left:
+        names = ", ".join(left)
+        block = f".. automodule:: {package}\n   :no-docstring:\n   :imported-members:\n"
+        source[0] += f"\n## More\n\n```{{eval-rst}}\n{block}   :members: {names}\n```\n"
+
+
+def documented(module: Any, name: str) -> bool:
+    """Whether autodoc has something to say about a name: aliases of types are said elsewhere."""
+    thing = getattr(module, name)
+    own = inspect.isclass(thing) or inspect.isfunction(thing)
+    return own and thing.__module__.startswith("onnxlin") and thing.__module__ != "onnxlin.errors"
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect what this file defines."""
     app.connect("autodoc-process-docstring", as_plain_text, priority=1)  # before numpydoc
+    app.connect("source-read", rest_of_the_package)
     app.connect("missing-reference", resolve)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
