@@ -146,9 +146,11 @@ def rest_of_the_package(app: Sphinx, page: str, source: list[str]) -> None:
     module = importlib.import_module(package)
     left = [name for name in module.__all__ if name not in placed and documented(module, name)]
     if left:
-        names = ", ".join(left)
-        block = f".. automodule:: {package}\n   :no-docstring:\n   :imported-members:\n"
-        source[0] += f"\n## More\n\n```{{eval-rst}}\n{block}   :members: {names}\n```\n"
+        kinds = {
+            name: "class" if inspect.isclass(getattr(module, name)) else "function" for name in left
+        }
+        lines = [f".. auto{kind}:: {package}.{name}" for name, kind in kinds.items()]
+        source[0] += "\n## More\n\n```{eval-rst}\n" + "\n\n".join(lines) + "\n```\n"
 
 
 def documented(module: Any, name: str) -> bool:
