@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import pydoc
 import re
 import sys
 from pathlib import Path
@@ -120,8 +119,17 @@ def resolve(
         place = known[found]
         return make_refnode(app.builder, node["refdoc"], place.docname, place.node_id, contnode)
     # Signatures may mention what is not public, if there is such a thing.
-    inner = target.startswith("onnxlin.") and pydoc.locate(target) is not None
-    return contnode if inner or node["reftype"] == "obj" else None
+    return contnode if node["reftype"] == "obj" or is_ours(target) else None
+
+
+def is_ours(name: str) -> bool:
+    """Whether there is such a thing in the library."""
+    module, _, last = name.rpartition(".")
+    try:
+        # Not by attributes: a function may have the name of its module.
+        return name.startswith("onnxlin.") and last in vars(importlib.import_module(module))
+    except ImportError:
+        return False
 
 
 def as_plain_text(
