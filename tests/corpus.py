@@ -17,10 +17,10 @@ import onnx
 
 import onnxlin
 from onnxlin import AffineMap, Linearizer, OnnxlinError
+from onnxlin.graph import Array
 from onnxlin.rules import RULES
 from tests.compiled.elsewhere import plain
 from tests.differences import KinkError, assert_tangent
-from tests.grow import Array
 
 # Cases with a larger W are checked on some of its rows.
 MOST_ENTRIES = 1_000_000

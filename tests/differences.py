@@ -13,9 +13,8 @@ import numpy as np
 
 from onnxlin import AffineMap, Linearizer
 from onnxlin.errors import RowsError, TraceError
-from onnxlin.graph import is_float
+from onnxlin.graph import Array, is_float
 from onnxlin.rounding import unit_roundoff
-from tests.grow import Array
 
 # Relative size of the steps. Double precision would allow smaller ones, float32 inputs do not.
 STEPS = (2.0**-12, 2.0**-16, 2.0**-19)

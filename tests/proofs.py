@@ -9,9 +9,9 @@ import onnx
 
 import onnxlin
 from onnxlin import Linearizer
+from onnxlin.graph import Array
 from onnxlin.load import load
 from onnxlin.section import make_section
-from tests.grow import Array
 
 # Rows of W to compute of a model with many outputs, and the most entries of W altogether.
 FEW_ROWS = 5

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 import onnxlin
 from onnxlin import AffineMap, Linearizer
-from tests.graphs import EXACT, Grown, graphs
-from tests.grow import MAKERS, run
+from onnxlin.testing import GrownModel, onnx_models
+from onnxlin.testing.models import MAKERS, run
+from tests.graphs import EXACT
 from tests.twin import by_hand
 
 # Operators that no random graph can hold, each with the place where it is tested instead.
@@ -59,12 +60,12 @@ def test_every_maker_has_a_rule() -> None:
     assert {("", op_type) for op_type in MAKERS} <= set(onnxlin.RULES)
 
 
-def linearized(grown: Grown, **options: Any) -> AffineMap:
+def linearized(grown: GrownModel, **options: Any) -> AffineMap:
     """The map of a grown model, in float64."""
     return onnxlin.linearize(grown.model, grown.x, **({"dtype": np.float64} | options))
 
 
-def assert_equals_run(m: AffineMap, grown: Grown) -> None:
+def assert_equals_run(m: AffineMap, grown: GrownModel) -> None:
     """W x + b is what onnxruntime computes, as near as rounding lets it be."""
     ours = run(grown.model, grown.x)
     np.testing.assert_array_equal(m.y, np.concatenate([y.ravel() for y in ours]))
@@ -76,7 +77,7 @@ def assert_equals_run(m: AffineMap, grown: Grown) -> None:
 @few
 @given(data=st.data())
 def test_one_operator(op_type: str, data: st.DataObject) -> None:
-    grown = data.draw(graphs([op_type], max_size=2))
+    grown = data.draw(onnx_models([op_type], max_nodes=2))
     for mode in MODES:
         m = linearized(grown, mode=mode)
         assert_equals_run(m, grown)
@@ -84,8 +85,8 @@ def test_one_operator(op_type: str, data: st.DataObject) -> None:
     assert_equals_run(linearized(grown, dtype=np.float32), grown)
 
 
-@given(graphs(EXACT, min_size=3, max_size=9))
-def test_wx_plus_b_is_f_of_x_in_float64(grown: Grown) -> None:
+@given(onnx_models(EXACT, min_nodes=3, max_nodes=9))
+def test_wx_plus_b_is_f_of_x_in_float64(grown: GrownModel) -> None:
     m = linearized(grown)
     assert m.W.dtype == m.dtype == np.float64
     assert_equals_run(m, grown)
@@ -93,8 +94,8 @@ def test_wx_plus_b_is_f_of_x_in_float64(grown: Grown) -> None:
     assert m.composition_residual.max(initial=0) <= 1e-12
 
 
-@given(graphs(min_size=3, max_size=9), st.sampled_from(MODES))
-def test_both_readings_hold(grown: Grown, mode: str) -> None:
+@given(onnx_models(min_nodes=3, max_nodes=9), st.sampled_from(MODES))
+def test_both_readings_hold(grown: GrownModel, mode: str) -> None:
     """Where differences of large numbers are taken, the bound of the composing says so."""
     m = linearized(grown, mode=mode)
     assert m.mode == mode
@@ -102,23 +103,23 @@ def test_both_readings_hold(grown: Grown, mode: str) -> None:
     assert (m.composition_residual <= m.composition_bound).all()
 
 
-@given(graphs(EXACT, min_size=2))
-def test_readings_agree_where_nothing_is_smooth(grown: Grown) -> None:
+@given(onnx_models(EXACT, min_nodes=2))
+def test_readings_agree_where_nothing_is_smooth(grown: GrownModel) -> None:
     tangent, frozen = (linearized(grown, mode=mode) for mode in MODES)
     if all(layer.status != "tangent" for layer in tangent.layers):
         np.testing.assert_array_equal(tangent.W, frozen.W)
         np.testing.assert_array_equal(tangent.b, frozen.b)
 
 
-@given(graphs(min_size=3, max_size=9))
-def test_wx_plus_b_is_f_of_x_in_float32(grown: Grown) -> None:
+@given(onnx_models(min_nodes=3, max_nodes=9))
+def test_wx_plus_b_is_f_of_x_in_float32(grown: GrownModel) -> None:
     m = linearized(grown, dtype=None)
     assert m.W.dtype == np.float32
     assert_equals_run(m, grown)
 
 
-@given(graphs(min_size=2))
-def test_w_and_its_parts_have_their_shapes(grown: Grown) -> None:
+@given(onnx_models(min_nodes=2))
+def test_w_and_its_parts_have_their_shapes(grown: GrownModel) -> None:
     m = linearized(grown)
     rows, columns = sum(y.size for y in m.outputs.values()), sum(x.size for x in m.inputs.values())
     assert m.W.shape == m.contributions.shape == (rows, columns)
@@ -132,8 +133,8 @@ def test_w_and_its_parts_have_their_shapes(grown: Grown) -> None:
 # Engines and views agree
 
 
-@given(graphs(min_size=2), st.booleans())
-def test_engines_agree_with_layers_by_hand(grown: Grown, ties: bool) -> None:
+@given(onnx_models(min_nodes=2), st.booleans())
+def test_engines_agree_with_layers_by_hand(grown: GrownModel, ties: bool) -> None:
     m = linearized(grown)
     hand = by_hand(m)
     for engine in ENGINES:
@@ -143,8 +144,8 @@ def test_engines_agree_with_layers_by_hand(grown: Grown, ties: bool) -> None:
         assert (np.abs(other.b - hand.b) <= hand.bias_slack).all()
 
 
-@given(graphs(min_size=2))
-def test_bias_by_node_sums_to_b(grown: Grown) -> None:
+@given(onnx_models(min_nodes=2))
+def test_bias_by_node_sums_to_b(grown: GrownModel) -> None:
     for engine in ENGINES:
         m = linearized(grown, engine=engine)
         total = sum(m.bias_by_node.values(), start=np.zeros(m.b.shape))
@@ -153,8 +154,8 @@ def test_bias_by_node_sums_to_b(grown: Grown) -> None:
         assert set(m.bias_by_node) <= names
 
 
-@given(graphs(min_size=2), st.data())
-def test_rows_are_rows_of_w(grown: Grown, data: st.DataObject) -> None:
+@given(onnx_models(min_nodes=2), st.data())
+def test_rows_are_rows_of_w(grown: GrownModel, data: st.DataObject) -> None:
     whole = linearized(grown)
     hand, n = by_hand(whole), len(whole.y)
     picked = st.lists(st.integers(-n, n - 1), max_size=4)
@@ -167,8 +168,8 @@ def test_rows_are_rows_of_w(grown: Grown, data: st.DataObject) -> None:
     m.verify()
 
 
-@given(graphs(min_size=2), st.integers(0, 3), st.sampled_from(ENGINES), st.integers(0, 99))
-def test_rows_may_be_combinations(grown: Grown, k: int, engine: str, seed: int) -> None:
+@given(onnx_models(min_nodes=2), st.integers(0, 3), st.sampled_from(ENGINES), st.integers(0, 99))
+def test_rows_may_be_combinations(grown: GrownModel, k: int, engine: str, seed: int) -> None:
     whole = linearized(grown)
     hand, n = by_hand(whole), len(whole.y)
     mix = np.random.default_rng(seed).integers(-2, 3, (k, n))
@@ -181,8 +182,8 @@ def test_rows_may_be_combinations(grown: Grown, k: int, engine: str, seed: int) 
     m.verify()
 
 
-@given(graphs(min_size=2), st.integers(0, 99))
-def test_operator_is_w(grown: Grown, seed: int) -> None:
+@given(onnx_models(min_nodes=2), st.integers(0, 99))
+def test_operator_is_w(grown: GrownModel, seed: int) -> None:
     m = linearized(grown)
     hand, operator = by_hand(m), m.operator()
     rng = np.random.default_rng(seed)
@@ -198,8 +199,8 @@ def test_operator_is_w(grown: Grown, seed: int) -> None:
     ).all()
 
 
-@given(graphs(min_size=2), st.sampled_from(["reverse", "forward"]))
-def test_chunks_do_not_change_the_map(grown: Grown, engine: str) -> None:
+@given(onnx_models(min_nodes=2), st.sampled_from(["reverse", "forward"]))
+def test_chunks_do_not_change_the_map(grown: GrownModel, engine: str) -> None:
     whole = linearized(grown, engine=engine)
     hand, sweeps = by_hand(whole), []
     # The least budget that is not refused makes the smallest chunks.
@@ -224,8 +225,8 @@ def test_chunks_do_not_change_the_map(grown: Grown, engine: str) -> None:
 
 
 @settings(few, suppress_health_check=list(HealthCheck))  # each example writes its own file
-@given(grown=graphs(min_size=2))
-def test_saved_and_loaded_again(grown: Grown, tmp_path: Path) -> None:
+@given(grown=onnx_models(min_nodes=2))
+def test_saved_and_loaded_again(grown: GrownModel, tmp_path: Path) -> None:
     m = linearized(grown)
     path = tmp_path / "map.npz"
     m.save(path)
@@ -239,8 +240,8 @@ def test_saved_and_loaded_again(grown: Grown, tmp_path: Path) -> None:
 
 
 @few
-@given(graphs(min_size=2))
-def test_linearizer_gives_what_linearize_gives(grown: Grown) -> None:
+@given(onnx_models(min_nodes=2))
+def test_linearizer_gives_what_linearize_gives(grown: GrownModel) -> None:
     lin = Linearizer(grown.model)
     once = linearized(grown)
     for m in (lin(grown.x, dtype=np.float64), lin(grown.x, dtype=np.float64)):
@@ -252,8 +253,8 @@ def test_linearizer_gives_what_linearize_gives(grown: Grown) -> None:
 
 
 @few
-@given(graphs(min_size=3), st.data())
-def test_any_tensors_may_be_the_ends(grown: Grown, data: st.DataObject) -> None:
+@given(onnx_models(min_nodes=3), st.data())
+def test_any_tensors_may_be_the_ends(grown: GrownModel, data: st.DataObject) -> None:
     values = grown.tensors()
     made = [name for name in values if name not in grown.x]
     start = data.draw(st.sampled_from([*grown.x, *made]), label="inputs")

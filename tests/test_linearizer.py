@@ -11,7 +11,7 @@ import pytest
 
 import onnxlin
 from onnxlin import Linearizer, linearize
-from tests.grow import run
+from onnxlin.testing.models import run
 from tests.small import X, mlp, model
 
 ENGINES = ("explicit", "reverse", "forward")

@@ -8,23 +8,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxlin import AffineMap, Linearizer, TraceError, linearize
+from onnxlin.graph import Array
+from onnxlin.testing import GrownModel, onnx_models
 from tests.differences import KinkError, assert_tangent
-from tests.graphs import EXACT, Grown, graphs
-from tests.grow import Array
+from tests.graphs import EXACT
 from tests.small import model
 
 
-def moved(grown: Grown, direction: Array, step: float) -> Grown:
+def moved(grown: GrownModel, direction: Array, step: float) -> GrownModel:
     """The same model at x + step * direction."""
     x, at = {}, 0
     for name, value in grown.x.items():
         part = direction[at : at + value.size].reshape(value.shape)
         x[name] = np.asarray(value + step * part, np.float32)
         at += value.size
-    return Grown(grown.model, x)
+    return GrownModel(grown.model, x)
 
 
-def near(lin: Linearizer, grown: Grown, m: AffineMap, direction: Array) -> AffineMap | None:
+def near(lin: Linearizer, grown: GrownModel, m: AffineMap, direction: Array) -> AffineMap | None:
     """The map at the first x', nearer and nearer to x, that has the pattern of x."""
     for halvings in range(0, 18, 3):
         try:
@@ -50,8 +51,8 @@ class Counts:
 def test_same_pattern_same_map() -> None:
     counts = Counts()
 
-    @given(graphs(EXACT, min_size=2), st.integers(0, 99))
-    def law(grown: Grown, seed: int) -> None:
+    @given(onnx_models(EXACT, min_nodes=2), st.integers(0, 99))
+    def law(grown: GrownModel, seed: int) -> None:
         lin = Linearizer(grown.model)
         m = lin(grown.x, dtype=np.float64)
         other = near(lin, grown, m, np.random.default_rng(seed).normal(size=m.x.size))
@@ -70,7 +71,7 @@ def test_same_pattern_same_map() -> None:
     counts.assert_mostly_used()
 
 
-def assert_kink_between(m: AffineMap, one: Grown, other: Grown) -> None:
+def assert_kink_between(m: AffineMap, one: GrownModel, other: GrownModel) -> None:
     """A pattern changes only across a kink, and near_kinks sees it."""
     before, after = one.tensors(), other.tensors()
     moves = [np.abs(after[name] - before[name]).max(initial=0) for name in before]
@@ -78,7 +79,7 @@ def assert_kink_between(m: AffineMap, one: Grown, other: Grown) -> None:
     assert sum(m.near_kinks(2 * max(moves)).values()) > 0 or jumps(one)
 
 
-def jumps(grown: Grown) -> bool:
+def jumps(grown: GrownModel) -> bool:
     """Whether a comparison, an index or a code decides something: nobody asks for its margin."""
     return len(grown.tensors()) < len(grown.tensors(floats=False))
 
@@ -86,8 +87,8 @@ def jumps(grown: Grown) -> bool:
 def test_finite_differences() -> None:
     counts = Counts()
 
-    @given(graphs(EXACT, min_size=2, ties=False), st.integers(0, 10**6))
-    def law(grown: Grown, column: int) -> None:
+    @given(onnx_models(EXACT, min_nodes=2, ties=False), st.integers(0, 10**6))
+    def law(grown: GrownModel, column: int) -> None:
         lin = Linearizer(grown.model)
         m = lin(grown.x, dtype=np.float64)
         unit = np.zeros(m.x.size)
@@ -114,8 +115,8 @@ def test_finite_differences() -> None:
 def test_finite_differences_of_smooth_graphs() -> None:
     counts = Counts()
 
-    @given(graphs(min_size=2, ties=False), st.integers(0, 99))
-    def law(grown: Grown, seed: int) -> None:
+    @given(onnx_models(min_nodes=2, ties=False), st.integers(0, 99))
+    def law(grown: GrownModel, seed: int) -> None:
         lin = Linearizer(grown.model)
         try:
             assert_tangent(lin, grown.x, lin(grown.x, dtype=np.float64), seed)

@@ -15,7 +15,7 @@ from onnxlin import engines
 from onnxlin.engines import plan, reverse
 from onnxlin.primitives import Conv, Diagonal, Select, chain, identity
 from onnxlin.rules import Affine, NodeAtX
-from tests.graphs import Grown, graphs
+from onnxlin.testing import GrownModel, onnx_models
 from tests.test_laws import assert_equals_run, linearized
 from tests.twin import by_hand
 
@@ -109,14 +109,14 @@ def test_wrong_rule_is_caught(
 
     monkeypatch.setitem(onnxlin.RULES, ("", op_type), replace(true, function=planted))
 
-    def broken(grown: Grown) -> bool:
+    def broken(grown: GrownModel) -> bool:
         try:
             assert_equals_run(linearized(grown, dtype=dtype), grown)
         except (AssertionError, onnxlin.ResidualError):
             return True
         return False
 
-    find(graphs([op_type], max_size=1, ties=False), broken, settings=SEARCH)
+    find(onnx_models([op_type], max_nodes=1, ties=False), broken, settings=SEARCH)
 
 
 def loses_fans(*arguments: Any) -> Any:
@@ -139,23 +139,23 @@ def test_lost_fan_out_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reverse, "sweep", loses_fans)
     assert plan.ENGINES["reverse"] is engines.reverse.reverse
 
-    def broken(grown: Grown) -> bool:
+    def broken(grown: GrownModel) -> bool:
         m = linearized(grown, engine="reverse")
         hand = by_hand(m)
         return bool((np.abs(m.W - hand.W) > hand.slack).any())
 
-    find(graphs(["Add", "Relu", "Concat"], min_size=2), broken, settings=SEARCH)
+    find(onnx_models(["Add", "Relu", "Concat"], min_nodes=2), broken, settings=SEARCH)
 
 
 def test_wrong_matrix_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """`explicit` multiplies matrices; one that is no matrix of its map makes engines disagree."""
     monkeypatch.setattr(Diagonal, "to_sparse", lambda op, dtype: true_diagonal(op, dtype) * 2)
 
-    def broken(grown: Grown) -> bool:
+    def broken(grown: GrownModel) -> bool:
         m, other = (linearized(grown, engine=engine) for engine in ("explicit", "forward"))
         return bool((np.abs(m.W - other.W) > by_hand(m).slack).any())
 
-    find(graphs(["Relu"], ties=False), broken, settings=SEARCH)
+    find(onnx_models(["Relu"], ties=False), broken, settings=SEARCH)
 
 
 true_diagonal = Diagonal.to_sparse

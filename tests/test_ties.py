@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
 import onnxlin
-from tests.graphs import Grown, graphs
+from onnxlin.testing import GrownModel, onnx_models
 from tests.small import model
 
 HALVES = np.array([-1.0, 0.0, 0.5, 0.0, 2.0, 1.0], np.float32)
@@ -106,8 +106,8 @@ def test_relu_counts_zeros(x: Any) -> None:
     assert m.near_kinks() == {"n": int((x == 0).sum())}
 
 
-@given(graphs(min_size=2))
-def test_counts_grow_with_the_distance(grown: Grown) -> None:
+@given(onnx_models(min_nodes=2))
+def test_counts_grow_with_the_distance(grown: GrownModel) -> None:
     m = onnxlin.linearize(grown.model, grown.x)
     counts = [m.near_kinks(distance) for distance in (0.0, 0.01, 1.0, np.inf)]
     for fewer, more in pairwise(counts):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from onnxlin.cli import (
     arguments,
     check,
+    compare,
     compile,
     evaluate,
     explain,
@@ -31,6 +32,7 @@ COMMANDS = {
     "region": region,
     "regions": regions,
     "path": path,
+    "compare": compare,
     "check": check,
     "verify": verify,
     "compile": compile,

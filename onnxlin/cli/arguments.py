@@ -22,6 +22,7 @@ exit codes:
   2    the command line itself is wrong
   3    check: nodes of the model stand in the way
   4    a residual is past its bound
+  5    compare: the two models are apart
   130  interrupted
 """
 

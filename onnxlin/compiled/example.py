@@ -48,8 +48,8 @@ def _drawn(kinds: Mapping[str, TensorType], shapes: Shapes) -> dict[str, Array]:
         listed = ", ".join(f"{name!r}: {kind}" for name, kind in still.items())
         raise InputError(
             f"A graph is compiled for fixed shapes, and the model leaves some open: {{{listed}}}. "
-            "Say them with shapes={name: (1, 3, ...)} (--shape name=1,3,...), or give an instance as "
-            "x=."
+            "Say them with shapes={name: (1, 3, ...)} (--shape name=1,3,...), or give an instance "
+            "as x=."
         )
     rng = np.random.default_rng(0)
     return {name: _fill(rng, kind, shapes.get(name)) for name, kind in kinds.items()}

@@ -1,5 +1,6 @@
 """What a person reads off a map."""
 
+from onnxlin.readings.compare import Comparison, compare
 from onnxlin.readings.contributions import (
     Contributions,
     Relative,
@@ -27,6 +28,7 @@ from onnxlin.readings.structural import StructuralZero, structural_zero
 
 __all__ = [
     "BiasMap",
+    "Comparison",
     "Contributions",
     "Ensemble",
     "Evaluation",
@@ -43,6 +45,7 @@ __all__ = [
     "StructuralZero",
     "between",
     "bias_maps",
+    "compare",
     "contributions",
     "drift",
     "evaluate",

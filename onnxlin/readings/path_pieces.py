@@ -132,6 +132,14 @@ def _to(value: Array, kind: np.dtype[Any]) -> Array:
     return value if value.dtype == kind or not is_float(value.dtype) else value.astype(kind)
 
 
+def _sides(value: Array) -> tuple[int | None, ...]:
+    """What a kernel is told of a shape: the length of a vector, the rank of anything else.
+
+    onnxruntime takes the number of sizes or scales of a Resize for 0 where it is left open.
+    """
+    return value.shape if value.ndim == 1 else (None,) * value.ndim
+
+
 class Kernel:
     """One node in its newest form, run by itself.
 
@@ -163,7 +171,7 @@ class Kernel:
     def __call__(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Run it: ``{output or captured name: value}``."""
         feeds = {name: values[name] for name in dict.fromkeys(self.node.reads)}
-        kinds = tuple((v.dtype, v.ndim) for v in feeds.values())
+        kinds = tuple((v.dtype, _sides(v)) for v in feeds.values())
         if kinds not in self._sessions:
             self._sessions[kinds] = self._open(feeds)
         ready, kind = self._sessions[kinds]
@@ -184,7 +192,7 @@ class Kernel:
         types = {n: kind if is_float(v.dtype) else v.dtype for n, v in feeds.items()}
         given = [
             helper.make_tensor_value_info(
-                name, helper.np_dtype_to_tensor_dtype(types[name]), [None] * value.ndim
+                name, helper.np_dtype_to_tensor_dtype(types[name]), _sides(value)
             )
             for name, value in feeds.items()
         ]

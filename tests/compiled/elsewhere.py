@@ -10,9 +10,9 @@ import pytest
 
 import onnxlin
 from onnxlin import AffineMap, Linearizer
+from onnxlin.graph import Array
 from onnxlin.seeds import Seeds
-from tests.graphs import Grown
-from tests.grow import Array
+from onnxlin.testing import GrownModel
 from tests.twin import by_hand
 
 
@@ -37,7 +37,7 @@ def elsewhere(x: dict[str, Array], seed: int = 0) -> dict[str, Array]:
     return {name: value.astype(np.float32) for name, value in moved.items()}
 
 
-def compiled(grown: Grown, **options: Any) -> Linearizer | None:
+def compiled(grown: GrownModel, **options: Any) -> Linearizer | None:
     """A linearizer that has compiled a grown model at its x; None if it says that it cannot."""
     lin = Linearizer(grown.model, **({"session_options": plain()} | options))
     try:

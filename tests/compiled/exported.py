@@ -12,7 +12,7 @@ from hypothesis import assume
 
 import onnxlin
 from onnxlin import AffineMap
-from tests.grow import Array
+from onnxlin.graph import Array
 from tests.twin import by_hand
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import onnxlin
 from onnxlin.section import MODES
+from onnxlin.testing import GrownModel, onnx_models
 from tests.compiled.exported import (
     Reference,
     compiled,
@@ -21,7 +22,6 @@ from tests.compiled.exported import (
     run,
     session,
 )
-from tests.graphs import Grown, graphs
 from tests.proofs import instance
 from tests.small import X, mlp, model
 from tests.test_fixtures import ODD, TRAINED, named
@@ -30,7 +30,7 @@ half = settings(max_examples=max(settings().max_examples // 2, 1))
 SMALL = [path for path in TRAINED if path.stem in {"mlp2_mnist", "mlp5_fashion", "lenet5_mnist"}]
 
 
-def reference(grown: Grown, x: dict, mode: str) -> Reference:
+def reference(grown: GrownModel, x: dict, mode: str) -> Reference:
     """The map at x, if there is one."""
     try:
         return Reference.at(grown.model, x, mode=mode)
@@ -40,8 +40,8 @@ def reference(grown: Grown, x: dict, mode: str) -> Reference:
 
 
 @half
-@given(graphs(min_size=2), st.sampled_from(MODES), st.integers(0, 3), st.integers(0, 99))
-def test_seeds_of_any_number_at_another_x(grown: Grown, mode: str, k: int, seed: int) -> None:
+@given(onnx_models(min_nodes=2), st.sampled_from(MODES), st.integers(0, 3), st.integers(0, 99))
+def test_seeds_of_any_number_at_another_x(grown: GrownModel, mode: str, k: int, seed: int) -> None:
     made = compiled(grown.model, x=grown.x, mode=mode, shares=True)
     x = elsewhere(grown.x, seed)
     want = reference(grown, x, mode)
@@ -63,8 +63,10 @@ def _zero(want: Reference) -> list[str]:
 
 
 @half
-@given(graphs(min_size=2), st.sampled_from(MODES), st.integers(0, 3), st.integers(0, 99))
-def test_tangents_of_any_number_at_another_x(grown: Grown, mode: str, k: int, seed: int) -> None:
+@given(onnx_models(min_nodes=2), st.sampled_from(MODES), st.integers(0, 3), st.integers(0, 99))
+def test_tangents_of_any_number_at_another_x(
+    grown: GrownModel, mode: str, k: int, seed: int
+) -> None:
     made = compiled(grown.model, x=grown.x, mode=mode, direction="tangent")
     x = elsewhere(grown.x, seed)
     want = reference(grown, x, mode)
@@ -73,8 +75,8 @@ def test_tangents_of_any_number_at_another_x(grown: Grown, mode: str, k: int, se
 
 
 @half
-@given(graphs(min_size=2), st.sampled_from(MODES), st.integers(1, 3), st.integers(0, 99))
-def test_dot_test_between_the_directions(grown: Grown, mode: str, k: int, seed: int) -> None:
+@given(onnx_models(min_nodes=2), st.sampled_from(MODES), st.integers(1, 3), st.integers(0, 99))
+def test_dot_test_between_the_directions(grown: GrownModel, mode: str, k: int, seed: int) -> None:
     """``<seeds W, t> == <seeds, t W.T>``, without any other engine."""
     adjoint = compiled(grown.model, x=grown.x, mode=mode)
     tangent = compiled(grown.model, x=grown.x, mode=mode, direction="tangent")

@@ -13,7 +13,7 @@ from onnxlin import AffineMap, InputError, Linearizer, ResidualError, RowsError,
 from onnxlin.readings import contributions, margin, mean, relative
 from onnxlin.readings.identity import UNIT, allowed, chosen
 from onnxlin.rounding import gamma
-from tests.graphs import Grown, graphs
+from onnxlin.testing import GrownModel, onnx_models
 from tests.readings.nets import NETS, given, pictures
 from tests.small import X, mlp
 
@@ -37,8 +37,8 @@ def test_contributions_of_a_net_are_w_times_x(name: str) -> None:
     np.testing.assert_array_equal(shaped, found.values.reshape(10, 1, 1, 28, 28))
 
 
-@draw(graphs(min_size=2), st.sampled_from(["tangent", "frozen"]))
-def test_contributions_sum_to_f_on_any_graph(grown: Grown, mode: str) -> None:
+@draw(onnx_models(min_nodes=2), st.sampled_from(["tangent", "frozen"]))
+def test_contributions_sum_to_f_on_any_graph(grown: GrownModel, mode: str) -> None:
     for dtype in (np.float32, np.float64):
         m = linearize(grown.model, grown.x, mode=mode, dtype=dtype)
         found = contributions(m)
@@ -49,8 +49,8 @@ def test_contributions_sum_to_f_on_any_graph(grown: Grown, mode: str) -> None:
 
 
 @few
-@draw(graphs(min_size=2), st.integers(0, 3), st.integers(0, 99))
-def test_rows_may_be_positions_or_combinations(grown: Grown, k: int, seed: int) -> None:
+@draw(onnx_models(min_nodes=2), st.integers(0, 3), st.integers(0, 99))
+def test_rows_may_be_positions_or_combinations(grown: GrownModel, k: int, seed: int) -> None:
     m = linearize(grown.model, grown.x, dtype=np.float64)
     whole, rng = contributions(m), np.random.default_rng(seed)
     mix = rng.integers(-2, 3, (k, len(m.rows)))
@@ -108,8 +108,8 @@ def test_against_a_baseline(name: str) -> None:
 
 
 @few
-@draw(graphs(min_size=2), st.floats(-2, 2))
-def test_any_baseline_leaves_the_sum_as_it_is(grown: Grown, level: float) -> None:
+@draw(onnx_models(min_nodes=2), st.floats(-2, 2))
+def test_any_baseline_leaves_the_sum_as_it_is(grown: GrownModel, level: float) -> None:
     m = linearize(grown.model, grown.x, dtype=np.float64)
     found = relative(m, {name: np.full_like(value, level) for name, value in m.inputs.items()})
     size = 2 * np.abs(m.W) @ np.full(m.x.shape, abs(level))

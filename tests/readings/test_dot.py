@@ -17,7 +17,7 @@ import onnxlin
 from onnxlin import AffineMap, linearize
 from onnxlin.readings import to_dot
 from onnxlin.readings.dot import quoted
-from tests.graphs import Grown, graphs
+from onnxlin.testing import GrownModel, onnx_models
 from tests.small import X, mlp
 
 LABEL = r'"((?:[^"\\]|\\.)*)"'
@@ -58,8 +58,8 @@ def parsed(text: str) -> tuple[dict[str, list[str]], list[tuple[str, str, list[s
     return boxes, arrows
 
 
-@given(graphs(), st.sampled_from(["tangent", "frozen"]))
-def test_every_piece_is_drawn(grown: Grown, mode: str) -> None:
+@given(onnx_models(), st.sampled_from(["tangent", "frozen"]))
+def test_every_piece_is_drawn(grown: GrownModel, mode: str) -> None:
     """A box for each input, piece and output; an arrow for each tensor that a piece reads."""
     m = linearize(grown.model, grown.x, mode=mode)
     for exact in (False, True):
@@ -96,8 +96,8 @@ def test_names_with_quotes_and_escapes_stay_what_they_are() -> None:
 
 
 @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
-@given(graphs(max_size=4))
-def test_graphviz_reads_it(grown: Grown) -> None:
+@given(onnx_models(max_nodes=4))
+def test_graphviz_reads_it(grown: GrownModel) -> None:
     proto = onnx.ModelProto()
     proto.CopyFrom(grown.model)
     proto.graph.node[0].name = 'odd "name" \\ & {x|y} <z>\\'

@@ -18,7 +18,7 @@ import onnxlin
 from onnxlin import AffineMap, Linearizer, linearize
 from onnxlin.engines.plan import ENGINES
 from onnxlin.readings import Ensemble, Region, group
-from tests.graphs import Grown, graphs
+from onnxlin.testing import GrownModel, onnx_models
 from tests.small import X, mlp, model
 
 MODES = ("tangent", "frozen")
@@ -27,8 +27,8 @@ MERGED = ("lenet5_mnist", "cnn_bn_mnist", "mlp2_mnist")
 WEIGHTS = (0.5, -1.25, 2.0)
 
 
-@given(graphs(), st.sampled_from(MODES))
-def test_the_ensemble_of_one_model_is_the_model(grown: Grown, mode: str) -> None:
+@given(onnx_models(), st.sampled_from(MODES))
+def test_the_ensemble_of_one_model_is_the_model(grown: GrownModel, mode: str) -> None:
     """To the last bit: W, b and its shares, F, ties and all."""
     m = linearize(grown.model, grown.x, mode=mode, dtype=np.float64)
     one = Ensemble([(1, grown.model)], mode=mode)(grown.x, dtype=np.float64).verify()
@@ -45,8 +45,8 @@ def named(found: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return [(name, np.asarray(v).tolist()) for name, v in zip(made, found.values(), strict=True)]
 
 
-@given(graphs(), st.sampled_from(MODES), st.floats(-2, 2, width=16))
-def test_it_is_linear_in_the_weights(grown: Grown, mode: str, weight: float) -> None:
+@given(onnx_models(), st.sampled_from(MODES), st.floats(-2, 2, width=16))
+def test_it_is_linear_in_the_weights(grown: GrownModel, mode: str, weight: float) -> None:
     m = linearize(grown.model, grown.x, mode=mode, dtype=np.float64)
     pair = Ensemble([(weight, grown.model), (0.25, grown.model)], mode=mode)
     both = pair(grown.x, dtype=np.float64).verify()
@@ -57,8 +57,8 @@ def test_it_is_linear_in_the_weights(grown: Grown, mode: str, weight: float) -> 
     np.testing.assert_array_equal(list(both.bias_by_node.values()), want)
 
 
-@given(graphs(max_size=5), st.sampled_from(MODES))
-def test_engines_agree_on_the_joined_program(grown: Grown, mode: str) -> None:
+@given(onnx_models(max_nodes=5), st.sampled_from(MODES))
+def test_engines_agree_on_the_joined_program(grown: GrownModel, mode: str) -> None:
     """The joined program is a program like any other: each engine gives the sum of the maps."""
     pair = Ensemble([(-0.5, grown.model), (2, grown.model)], mode=mode)
     m = pair(grown.x, dtype=np.float64)

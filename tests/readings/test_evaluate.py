@@ -15,7 +15,7 @@ from onnxlin.readings import evaluate
 from onnxlin.readings.floor import least_charge
 from onnxlin.readings.identity import UNIT, floor
 from onnxlin.rounding import gamma
-from tests.graphs import Grown, graphs
+from onnxlin.testing import GrownModel, onnx_models
 from tests.readings.nets import FIXTURES, pictures
 from tests.small import model
 
@@ -84,8 +84,8 @@ def test_a_node_may_bring_in_a_bias_at_some_instances_only() -> None:
     np.testing.assert_array_equal(found.margin, [0.5, 1])
 
 
-@draw(graphs(min_size=2), st.sampled_from(["tangent", "frozen"]))
-def test_the_floor_is_below_the_bound_on_any_graph(grown: Grown, mode: str) -> None:
+@draw(onnx_models(min_nodes=2), st.sampled_from(["tangent", "frozen"]))
+def test_the_floor_is_below_the_bound_on_any_graph(grown: GrownModel, mode: str) -> None:
     """What lets the bound go uncomputed never lets more through than the bound."""
     for dtype in (np.float32, np.float64):
         m = linearize(grown.model, grown.x, mode=mode, dtype=dtype)

@@ -14,7 +14,8 @@ import onnxlin
 from onnxlin import AffineMap, InputError, Linearizer, TraceError
 from onnxlin.readings import Groups, group
 from onnxlin.readings.scores import auc, score
-from tests.graphs import EXACT, Grown, graphs
+from onnxlin.testing import GrownModel, onnx_models
+from tests.graphs import EXACT
 from tests.small import model
 
 Array = np.ndarray
@@ -83,8 +84,8 @@ def test_each_map_is_the_model_on_its_samples(circles: Groups) -> None:
     assert circles.error.max() < 1e-12  # the bounds themselves are checked on every call
 
 
-@given(graphs(EXACT, min_size=2), st.integers(0, 99))
-def test_grouping_is_by_pattern(grown: Grown, seed: int) -> None:
+@given(onnx_models(EXACT, min_nodes=2), st.integers(0, 99))
+def test_grouping_is_by_pattern(grown: GrownModel, seed: int) -> None:
     """Groups are the classes of equal keys, and one map serves each to within the bound."""
     rng = np.random.default_rng(seed)
     shifts = [0, 0, *rng.choice([0.125, 1.0], size=3)]

@@ -17,7 +17,7 @@ from onnxlin.readings import between, layer, live_units
 from onnxlin.readings.identity import UNIT
 from onnxlin.rounding import gamma
 from onnxlin.rules import Rule
-from tests.graphs import Grown, graphs
+from onnxlin.testing import GrownModel, onnx_models
 from tests.readings.nets import NETS, given
 from tests.small import X, mlp, model
 from tests.test_errors import wrong_slope
@@ -117,8 +117,8 @@ def test_winners_of_a_pool() -> None:
 
 
 @few
-@draw(graphs(min_size=3))
-def test_live_units_are_those_whose_columns_are_not_zero(grown: Grown) -> None:
+@draw(onnx_models(min_nodes=3))
+def test_live_units_are_those_whose_columns_are_not_zero(grown: GrownModel) -> None:
     m = linearize(grown.model, grown.x, dtype=np.float64)
     for found in live_units(m):
         assert 0 <= found.live <= found.on <= found.units
@@ -133,8 +133,8 @@ def test_live_units_are_those_whose_columns_are_not_zero(grown: Grown) -> None:
 
 
 @few
-@draw(graphs(min_size=3))
-def test_units_that_are_not_live_do_not_matter(grown: Grown) -> None:
+@draw(onnx_models(min_nodes=3))
+def test_units_that_are_not_live_do_not_matter(grown: GrownModel) -> None:
     """Cut off at a unit that no row sees, W is as it was."""
     m = linearize(grown.model, grown.x, dtype=np.float64)
     origin = m._made_from("a test")

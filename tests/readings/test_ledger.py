@@ -16,7 +16,7 @@ from onnxlin.readings.identity import UNIT, allowed, chosen
 from onnxlin.readings.kinds import KINDS, MEANING
 from onnxlin.readings.spread import Split
 from onnxlin.rounding import gamma
-from tests.graphs import Grown, graphs
+from onnxlin.testing import GrownModel, onnx_models
 from tests.readings.nets import NETS, given
 from tests.small import X, mlp, model
 
@@ -30,8 +30,8 @@ def assert_closes(m: AffineMap, b: np.ndarray, rows: object = None) -> None:
     assert (gap <= 2 * allowed(m, seeds)).all()
 
 
-@draw(graphs(min_size=2), st.sampled_from(["tangent", "frozen"]))
-def test_nodes_and_kinds_sum_to_b_on_any_graph(grown: Grown, mode: str) -> None:
+@draw(onnx_models(min_nodes=2), st.sampled_from(["tangent", "frozen"]))
+def test_nodes_and_kinds_sum_to_b_on_any_graph(grown: GrownModel, mode: str) -> None:
     m = linearize(grown.model, grown.x, mode=mode, dtype=np.float64)
     found = ledger(m)
     assert found.by_node.keys() == m.bias_by_node.keys()
@@ -114,8 +114,8 @@ def test_every_kind_is_explained() -> None:
 
 
 @few
-@draw(graphs(min_size=2), st.sampled_from(["tangent", "frozen"]))
-def test_units_sum_to_their_node_on_any_graph(grown: Grown, mode: str) -> None:
+@draw(onnx_models(min_nodes=2), st.sampled_from(["tangent", "frozen"]))
+def test_units_sum_to_their_node_on_any_graph(grown: GrownModel, mode: str) -> None:
     """Both come from the cotangents of one sweep, so only the summing differs."""
     m = linearize(grown.model, grown.x, mode=mode, engine="reverse", dtype=np.float64)
     totals, slack = ({n: np.zeros(len(m.rows)) for n in m.bias_by_node} for _ in range(2))
@@ -167,8 +167,8 @@ def test_padding_that_no_maximum_takes_brings_nothing() -> None:
 
 
 @few
-@draw(graphs(min_size=2), st.sampled_from(["tangent", "frozen"]))
-def test_spread_and_rest_sum_to_b_on_any_graph(grown: Grown, mode: str) -> None:
+@draw(onnx_models(min_nodes=2), st.sampled_from(["tangent", "frozen"]))
+def test_spread_and_rest_sum_to_b_on_any_graph(grown: GrownModel, mode: str) -> None:
     for dtype in (np.float32, np.float64):
         m = linearize(grown.model, grown.x, mode=mode, dtype=dtype)
         found = spread_bias(m)

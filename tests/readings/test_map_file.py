@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxlin import AffineMap, linearize
-from tests.graphs import Grown, graphs
+from onnxlin.testing import GrownModel, onnx_models
 
 PAGE = Path(__file__).parents[2] / "docs" / "map_file.md"
 
@@ -25,8 +25,10 @@ def documented(page: str) -> tuple[set[str], set[str]]:
     return arrays, keys
 
 
-@given(graphs(), st.booleans(), st.booleans())
-def test_every_array_and_key_is_documented(grown: Grown, combine: bool, verified: bool) -> None:
+@given(onnx_models(), st.booleans(), st.booleans())
+def test_every_array_and_key_is_documented(
+    grown: GrownModel, combine: bool, verified: bool
+) -> None:
     arrays, keys = documented(PAGE.read_text("utf-8"))
     m = linearize(grown.model, grown.x)
     if combine:

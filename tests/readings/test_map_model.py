@@ -15,7 +15,7 @@ from onnx.reference import ReferenceEvaluator
 
 import onnxlin
 from onnxlin import AffineMap, Linearizer, linearize, map_model
-from tests.graphs import Grown, graphs
+from onnxlin.testing import GrownModel, onnx_models
 from tests.small import X, mlp, model
 
 Array = np.ndarray
@@ -53,8 +53,8 @@ def assert_same_map(m: AffineMap, proto: onnx.ModelProto, seed: int = 0) -> None
     assert (np.abs(whole - m(x)) <= slack(m, x)).all()
 
 
-@given(graphs(), st.sampled_from(DTYPES), st.integers(0, 99))
-def test_the_model_of_a_map_is_the_map(grown: Grown, dtype: Any, seed: int) -> None:
+@given(onnx_models(), st.sampled_from(DTYPES), st.integers(0, 99))
+def test_the_model_of_a_map_is_the_map(grown: GrownModel, dtype: Any, seed: int) -> None:
     m = linearize(grown.model, grown.x, dtype=dtype)
     proto = m.to_onnx()
     assert_same_map(m, proto, seed)
@@ -69,8 +69,8 @@ def shape(info: onnx.ValueInfoProto) -> tuple[int, ...]:
     return tuple(d.dim_value for d in info.type.tensor_type.shape.dim)
 
 
-@given(graphs(), st.integers(0, 99))
-def test_linearising_it_gives_the_map_back(grown: Grown, seed: int) -> None:
+@given(onnx_models(), st.integers(0, 99))
+def test_linearising_it_gives_the_map_back(grown: GrownModel, seed: int) -> None:
     """W to the last bit; b but for its rounding."""
     m = linearize(grown.model, grown.x, dtype=np.float64)
     again = linearize(m.to_onnx(), feeds_of(m, seed)).verify()

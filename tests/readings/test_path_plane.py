@@ -14,7 +14,7 @@ from onnxlin import Linearizer, RegionError
 from onnxlin.readings import plane
 from onnxlin.readings.plane import partition
 from onnxlin.readings.region import obstacles
-from tests.graphs import Grown, graphs
+from onnxlin.testing import GrownModel, onnx_models
 from tests.readings.exactly import in_double, instance
 from tests.small import model
 
@@ -57,8 +57,8 @@ def test_f_is_affine_on_each_polygon(name: str, fixtures: Path) -> None:
         assert (gap <= m.bound * m.scale + 2 * moved).all()
 
 
-@given(graphs(FLAT, min_size=2, max_size=4, ties=False), st.integers(0, 99))
-def test_polygons_of_random_graphs_tile_the_patch(grown: Grown, seed: int) -> None:
+@given(onnx_models(FLAT, min_nodes=2, max_nodes=4, ties=False), st.integers(0, 99))
+def test_polygons_of_random_graphs_tile_the_patch(grown: GrownModel, seed: int) -> None:
     lin, rng = Linearizer(grown.model), np.random.default_rng(seed)
     if obstacles(lin(grown.x)):
         return

@@ -16,7 +16,8 @@ import onnxlin
 from onnxlin import Linearizer, RegionError, linearize
 from onnxlin.readings.region import Region, drift, obstacles
 from onnxlin.readings.region_radius import DUAL
-from tests.graphs import EXACT, Grown, graphs
+from onnxlin.testing import GrownModel, onnx_models
+from tests.graphs import EXACT
 from tests.readings.exactly import in_double, instance, same_pieces, verdict
 from tests.small import X, mlp, model
 from tests.test_patterns import Counts, moved
@@ -45,8 +46,8 @@ def nets(fixtures: Path) -> list[tuple[str, Linearizer]]:
 def test_membership_agrees_with_runs_of_random_graphs() -> None:
     counts = Counts()
 
-    @given(graphs(EXACT, min_size=2), st.integers(0, 99), st.integers(0, 12))
-    def law(grown: Grown, seed: int, halvings: int) -> None:
+    @given(onnx_models(EXACT, min_nodes=2), st.integers(0, 99), st.integers(0, 12))
+    def law(grown: GrownModel, seed: int, halvings: int) -> None:
         lin = Linearizer(grown.model)
         m = lin(grown.x, dtype=np.float64)
         if obstacles(m):
@@ -114,8 +115,8 @@ def test_equal_keys_in_other_processes(fixtures: Path) -> None:
 # Steps and radii
 
 
-@given(graphs(EXACT, min_size=2, ties=False), st.integers(0, 99))
-def test_a_step_ends_at_the_border(grown: Grown, seed: int) -> None:
+@given(onnx_models(EXACT, min_nodes=2, ties=False), st.integers(0, 99))
+def test_a_step_ends_at_the_border(grown: GrownModel, seed: int) -> None:
     m = linearize(grown.model, grown.x)
     if obstacles(m):
         return
@@ -150,8 +151,8 @@ def test_patterns_change_at_the_radius(name: str, norm: str, fixtures: Path) -> 
 
 
 @pytest.mark.parametrize("norm", DUAL)
-@given(graphs(EXACT, min_size=2, ties=False))
-def test_radius_is_the_least_over_all_half_spaces(norm: str, grown: Grown) -> None:
+@given(onnx_models(EXACT, min_nodes=2, ties=False))
+def test_radius_is_the_least_over_all_half_spaces(norm: str, grown: GrownModel) -> None:
     """The search that stops early finds what looking at every gradient finds."""
     m = linearize(grown.model, grown.x)
     if obstacles(m):

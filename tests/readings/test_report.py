@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import onnxlin
 from onnxlin import AffineMap, linearize
 from onnxlin.readings import report
-from tests.graphs import Grown, graphs
+from onnxlin.testing import GrownModel, onnx_models
 from tests.small import X, mlp
 
 KEYS = {"format", "version", "inputs", "outputs", "map", "rows", "residual", "kinks", "explained"}
@@ -32,8 +32,8 @@ def assert_plain(data: Any) -> None:
         assert data is None or type(data) in (bool, int, float, str)
 
 
-@given(graphs(), st.sampled_from(["tangent", "frozen"]))
-def test_every_map_has_a_report(grown: Grown, mode: str) -> None:
+@given(onnx_models(), st.sampled_from(["tangent", "frozen"]))
+def test_every_map_has_a_report(grown: GrownModel, mode: str) -> None:
     m = linearize(grown.model, grown.x, mode=mode)
     found = report(m, top=3)
     assert_plain(found)

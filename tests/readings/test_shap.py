@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import onnxlin
 from onnxlin import AffineMap, Linearizer, linearize
 from onnxlin.readings.shap import explanation
-from tests.graphs import Grown, graphs
+from onnxlin.testing import GrownModel, onnx_models
 from tests.small import X, mlp
 
 
@@ -40,8 +40,8 @@ def _stub() -> Any:
         yield
 
 
-@given(graphs(), st.booleans(), st.integers(0, 99))
-def test_values_and_base_values_add_up(grown: Grown, with_baseline: bool, seed: int) -> None:
+@given(onnx_models(), st.booleans(), st.integers(0, 99))
+def test_values_and_base_values_add_up(grown: GrownModel, with_baseline: bool, seed: int) -> None:
     m = linearize(grown.model, grown.x)
     x0 = np.random.default_rng(seed).normal(size=m.x.size) if with_baseline else None
     found = explanation(m, x0)

@@ -11,7 +11,7 @@ from onnxlin import OptionError, ResidualError, linearize
 from onnxlin.readings import norms, spectrum
 from onnxlin.readings.identity import UNIT
 from onnxlin.rounding import gamma
-from tests.graphs import Grown, graphs
+from onnxlin.testing import GrownModel, onnx_models
 from tests.readings.nets import NETS, filled, given
 from tests.small import X, mlp, model
 
@@ -63,8 +63,8 @@ def test_a_large_map_that_is_zero() -> None:
 
 
 @few
-@draw(graphs(min_size=2))
-def test_spectrum_and_norms_on_any_graph(grown: Grown) -> None:
+@draw(onnx_models(min_nodes=2))
+def test_spectrum_and_norms_on_any_graph(grown: GrownModel) -> None:
     m = linearize(grown.model, grown.x, dtype=np.float64)
     found = norms(m)
     if not m.W.size:
@@ -78,8 +78,8 @@ def test_spectrum_and_norms_on_any_graph(grown: Grown) -> None:
 
 
 @few
-@draw(graphs(min_size=2))
-def test_nothing_in_the_region_moves_faster_than_the_norms_say(grown: Grown) -> None:
+@draw(onnx_models(min_nodes=2))
+def test_nothing_in_the_region_moves_faster_than_the_norms_say(grown: GrownModel) -> None:
     m = linearize(grown.model, grown.x, dtype=np.float64)
     found, step = norms(m), np.random.default_rng(0).standard_normal(m.x.shape)
     moved = m.W @ step

@@ -14,7 +14,7 @@ from hypothesis import settings
 
 from onnxlin import AffineMap, Linearizer, ResidualError, linearize
 from onnxlin.readings import contributions, structural_zero
-from tests.graphs import Grown, graphs
+from onnxlin.testing import GrownModel, onnx_models
 from tests.readings.nets import NETS, bias_free, given
 from tests.small import X, mlp, model
 from tests.twin import by_hand
@@ -74,8 +74,8 @@ def test_nets_with_biases_are_told_apart(name: str) -> None:
     assert str(found).endswith("bring in a bias")
 
 
-@draw(graphs(MAYBE, min_size=2, max_size=6))
-def test_what_it_says_holds_on_any_graph(grown: Grown) -> None:
+@draw(onnx_models(MAYBE, min_nodes=2, max_nodes=6))
+def test_what_it_says_holds_on_any_graph(grown: GrownModel) -> None:
     m = linearize(grown.model, grown.x, dtype=np.float64)
     found = structural_zero(m)
     if found.holds:

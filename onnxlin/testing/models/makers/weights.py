@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tests.grow import Grow, Shape, maker
+from onnxlin.testing.models.grow import Grow
+from onnxlin.testing.models.shapes import Shape
+from onnxlin.testing.models.table import maker
 
 
 def window(g: Grow, spatial: Shape, *, small_pads: bool = False) -> dict[str, Any]:

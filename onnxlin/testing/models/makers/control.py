@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from tests.grow import Grow, maker
+from onnxlin.testing.models.grow import Grow
+from onnxlin.testing.models.table import maker
 
 FLOAT, BOOL, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.BOOL, onnx.TensorProto.INT64
 node, info = onnx.helper.make_node, onnx.helper.make_tensor_value_info
@@ -23,8 +24,8 @@ def branch(g: Grow, op_type: str) -> None:
     branches = {}
     for name, op, reads in (("then_branch", "Mul", [x, factor]), ("else_branch", "Tanh", [x])):
         out = f"{name}{tag}"
-        graph = [node(op, reads, [out])], name, [], [info(out, FLOAT, g.shape(x))]
-        branches[name] = onnx.helper.make_graph(*graph)
+        made = [info(out, FLOAT, g.shape(x))]
+        branches[name] = onnx.helper.make_graph([node(op, reads, [out])], name, [], made)
     g.add(op_type, [condition], outer=[x, factor], **branches)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
-import numpy as np
-
-from tests.grow import Grow, Shape, maker
+from onnxlin.testing.models.grow import Grow
+from onnxlin.testing.models.shapes import Shape
+from onnxlin.testing.models.table import maker
 
 
 @maker("Flatten")
@@ -51,7 +52,8 @@ def squeeze(g: Grow, op_type: str) -> None:
 def transpose(g: Grow, op_type: str) -> None:
     x = g.pick()
     perm = g.permuted(list(range(len(g.shape(x)))))
-    g.add(op_type, [x], **({"perm": perm} if perm and g.flag() else {}))
+    given: dict[str, Any] = {"perm": perm} if perm and g.flag() else {}
+    g.add(op_type, [x], **given)
 
 
 @maker("Concat")
@@ -164,5 +166,5 @@ def depth_to_space(g: Grow, op_type: str) -> None:
 
 @maker("SpaceToDepth")
 def space_to_depth(g: Grow, op_type: str) -> None:
-    x = g.pick(4, 4, lambda shape: shape[2] % 2 == 0 and shape[3] % 2 == 0 and np.prod(shape) > 0)
+    x = g.pick(4, 4, lambda shape: shape[2] % 2 == 0 and shape[3] % 2 == 0 and prod(shape) > 0)
     g.add(op_type, [x], blocksize=2)

@@ -1,28 +1,21 @@
-"""A graph that grows node by node; each new node is run by onnxruntime as soon as it is there.
-
-A maker adds one operator to a growing graph. The table of makers is the list of operators that
-random graphs are grown from, so adding a maker is adding the tests of its operator.
-"""
+"""A graph that grows node by node; each new node is run by onnxruntime as soon as it is there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 from hypothesis import strategies as st
 
-Array = npt.NDArray[Any]
-Shape = tuple[int, ...]
+from onnxlin.testing.models.running import Array, run
+from onnxlin.testing.models.shapes import Shape, broadcasts, factorised
 
-# Larger tensors would make W of a random graph large without making it any richer.
+# Larger tensors would make a random graph slow to compare without making it any richer.
 MOST_ENTRIES = 120
-ML = "ai.onnx.ml"
 
 
 class TooLarge(Exception):  # noqa: N818  # no error: the node is left out
@@ -143,21 +136,21 @@ class Grow:
     def _reshaped(self, low: int, high: int, fits: Callable[[Shape], bool] | None) -> str:
         name = self.choice(*reversed(self.live))
         size = self.values[name].size
-        options = [s for rank in range(low, high + 1) for s in _factorised(size, rank)]
+        options = [s for rank in range(low, high + 1) for s in factorised(size, rank)]
         fitting = [s for s in options if fits is None or fits(s)]
         if not fitting:
             # A size without the factors that are needed: 48 entries have most of them.
             flat = self.add("Reshape", [name, self.ints([size])])
             index = self.ints(np.arange(48) % size)
             name = self.add("Gather", [flat, index])
-            options = [s for rank in range(low, high + 1) for s in _factorised(48, rank)]
+            options = [s for rank in range(low, high + 1) for s in factorised(48, rank)]
             fitting = [s for s in options if fits is None or fits(s)]
         shape = self.choice(*fitting)
         return self.add("Reshape", [name, self.ints(shape)])
 
     def beside(self, shape: Shape) -> str:
         """An operand that broadcasts against ``shape``: traced or constant."""
-        mates = [name for name in self.live if _broadcasts(self.shape(name), shape)]
+        mates = [name for name in self.live if broadcasts(self.shape(name), shape, MOST_ENTRIES)]
         if mates and self.flag():
             return self.choice(*reversed(mates))
         return self.constant_beside(shape)
@@ -198,7 +191,6 @@ class Grow:
         inputs: Sequence[str],
         outputs: int = 1,
         *,
-        domain: str = "",
         outer: Sequence[str] = (),
         **attributes: Any,
     ) -> list[str]:
@@ -209,15 +201,9 @@ class Grow:
         names = [f"t{len(self.nodes)}_{i}" for i in range(outputs)]
         if self.flag():
             # Exporters write defaults out; a rule must not take them for something unknown.
-            attributes = _defaults(op_type, self.opset, domain) | attributes
-        node = onnx.helper.make_node(
-            op_type,
-            inputs,
-            names,
-            name=f"{op_type}_{len(self.nodes)}",
-            domain=domain,
-            **attributes,
-        )
+            attributes = _defaults(op_type, self.opset) | attributes
+        name = f"{op_type}_{len(self.nodes)}"
+        node = onnx.helper.make_node(op_type, inputs, names, name=name, **attributes)
         self.outer.update(outer)
         made = dict(zip(names, self._run(node, outer), strict=True))
         if any(not np.isfinite(value).all() for value in made.values() if value.dtype.kind == "f"):
@@ -253,8 +239,10 @@ class Grow:
             [onnx.ValueInfoProto(name=name) for name in outputs],
             [onnx.numpy_helper.from_array(value, name) for name, value in kept.items()],
         )
-        opsets = [onnx.helper.make_opsetid("", self.opset), onnx.helper.make_opsetid(ML, 3)]
-        return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10)
+        opsets = [onnx.helper.make_opsetid("", self.opset)]
+        # The oldest file format that can hold them: what only reads older ones can read it.
+        oldest = onnx.helper.find_min_ir_version_for(opsets)
+        return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=oldest)
 
     def model(self, outputs: Sequence[str]) -> onnx.ModelProto:
         """The graph so far, with the outputs chosen and typed."""
@@ -267,54 +255,8 @@ class Grow:
         return proto
 
 
-def run(model: onnx.ModelProto, feeds: dict[str, Array]) -> list[Array]:
-    """Run a model with onnxruntime, its optimisers off."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    wanted = {i.name for i in session.get_inputs()}
-    return session.run(None, {name: feeds[name] for name in wanted})
-
-
-def _defaults(op_type: str, opset: int, domain: str) -> dict[str, Any]:
+def _defaults(op_type: str, opset: int) -> dict[str, Any]:
     """The attributes of an operator that have defaults."""
-    schema = onnx.defs.get_schema(op_type, 3 if domain == ML else opset, domain)
+    schema = onnx.defs.get_schema(op_type, opset)
     given = {name: a.default_value for name, a in schema.attributes.items()}
     return {n: onnx.helper.get_attribute_value(a) for n, a in given.items() if a.name}
-
-
-def _factorised(size: int, rank: int) -> list[Shape]:
-    """Shapes of a rank with so many entries."""
-    if rank == 0:
-        return [()] if size == 1 else []
-    if rank == 1:
-        return [(size,)]
-    sides = [n for n in range(1, 7) if size and size % n == 0]
-    return [(n, *rest) for n in sides for rest in _factorised(size // n, rank - 1)][:400]
-
-
-def _broadcasts(one: Shape, other: Shape) -> bool:
-    try:
-        return prod(np.broadcast_shapes(one, other)) <= MOST_ENTRIES
-    except ValueError:
-        return False
-
-
-Maker = Callable[[Grow], object]
-MAKERS: dict[str, Maker] = {}
-"""Operator -> the function that adds one to a growing graph."""
-
-
-def maker(*op_types: str) -> Callable[[Callable[[Grow, str], object]], Any]:
-    """Register a maker for one or more operators; it is told which one to add."""
-
-    def register(make: Callable[[Grow, str], object]) -> Callable[[Grow, str], object]:
-        for op_type in op_types:
-            MAKERS[op_type] = lambda g, op_type=op_type: make(g, op_type)
-        return make
-
-    return register

@@ -1,4 +1,4 @@
-"""One maker an operator; importing this package fills the table `tests.grow.MAKERS`."""
+"""One maker an operator; importing this package fills `onnxlin.testing.models.MAKERS`."""
 
 from __future__ import annotations
 

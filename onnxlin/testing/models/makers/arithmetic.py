@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.grow import Grow, maker
+from onnxlin.testing.models.grow import Grow
+from onnxlin.testing.models.table import maker
 
 
 @maker("Add", "Sub")

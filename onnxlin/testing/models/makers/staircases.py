@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from tests.grow import Grow, maker
+from onnxlin.testing.models.grow import Grow
+from onnxlin.testing.models.table import maker
 
 FLOAT = onnx.TensorProto.FLOAT
 

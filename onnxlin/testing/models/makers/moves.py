@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
 
-from tests.grow import Grow, Shape, maker
+from onnxlin.testing.models.grow import Grow
+from onnxlin.testing.models.shapes import Shape
+from onnxlin.testing.models.table import maker
 
 
 def _full(shape: Shape) -> bool:
@@ -65,8 +68,6 @@ def reverse_sequence(g: Grow, op_type: str) -> None:
 
 @maker("Trilu")
 def trilu(g: Grow, op_type: str) -> None:
-    if g.opset < 14:
-        return
     x = g.pick(2, 4)
     inputs = [x, *g.choice([], [g.ints(g.integer(-3, 3))])]
     g.add(op_type, inputs, **g.some(upper=g.integer(0, 1)))
@@ -99,7 +100,7 @@ def scatter_elements(g: Grow, op_type: str) -> None:
     if reduction == "none":
         # Which of several updates stays is left open, so none may meet.
         index = np.argsort(g.rng.random(sides), axis=axis)
-    given = {} if reduction == "none" else {"reduction": reduction}
+    given: dict[str, Any] = {} if reduction == "none" else {"reduction": reduction}
     g.add(op_type, [x, g.ints(index), updates], axis=axis, **given)
 
 
@@ -128,14 +129,12 @@ def scatter_nd(g: Grow, op_type: str) -> None:
     updates = g.weight(len(index), *shape[depth:])
     if g.flag():
         updates = _entries(g, (len(index), *shape[depth:]))
-    given = {} if reduction == "none" else {"reduction": reduction}
+    given: dict[str, Any] = {} if reduction == "none" else {"reduction": reduction}
     g.add(op_type, [x, g.ints(index), updates], **given)
 
 
 @maker("Col2Im")
 def col2im(g: Grow, op_type: str) -> None:
-    if g.opset < 18:
-        return
     block = g.choice([2, 1], [2, 2], [1, 3])
     x = g.pick(3, 3, lambda s: s[1] % prod(block) == 0 and s[2] in (4, 6, 9) and prod(s) > 0)
     rows = 3 if g.shape(x)[2] == 9 else 2
@@ -150,8 +149,6 @@ def col2im(g: Grow, op_type: str) -> None:
 
 @maker("CenterCropPad")
 def center_crop_pad(g: Grow, op_type: str) -> None:
-    if g.opset < 18:
-        return
     x = g.pick(1, 4, _full)
     axes = g.axes(g.shape(x))
     sides = [g.integer(1, g.shape(x)[a] + 2) for a in axes]
@@ -160,8 +157,6 @@ def center_crop_pad(g: Grow, op_type: str) -> None:
 
 @maker("GridSample")
 def grid_sample(g: Grow, op_type: str) -> None:
-    if g.opset < 16:
-        return
     x = g.pick(4, 4, lambda shape: _full(shape) and min(shape[2:]) > 1)
     n = g.shape(x)[0]
     older = g.opset < 20

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.grow import Grow, Shape, maker
+from onnxlin.testing.models.grow import Grow
+from onnxlin.testing.models.shapes import Shape
+from onnxlin.testing.models.table import maker
 
 
 @maker("Mul")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.grow import Grow, maker
+from onnxlin.testing.models.grow import Grow
+from onnxlin.testing.models.table import maker
 
 # The operator set in which the axes of each reduction became an input.
 AXES_INPUT = {"ReduceSum": 13, "ReduceMean": 18, "ReduceMax": 18, "ReduceMin": 18}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.grow import Grow, Shape, maker
-from tests.makers.weights import channels
-from tests.makers.windows import _pooling
+from onnxlin.testing.models.grow import Grow
+from onnxlin.testing.models.makers.weights import channels
+from onnxlin.testing.models.makers.windows import pooling
+from onnxlin.testing.models.shapes import Shape
+from onnxlin.testing.models.table import maker
 
 
 def spread(shape: Shape) -> bool:
@@ -16,8 +18,6 @@ def spread(shape: Shape) -> bool:
 
 @maker("LayerNormalization")
 def layer_normalization(g: Grow, op_type: str) -> None:
-    if g.opset < 17:
-        return  # newer than the operator set
     x = g.pick(1, 4, lambda shape: 0 not in shape and shape[-1] > 1)
     shape = g.shape(x)
     axis = g.integer(0, len(shape) - 1)
@@ -28,8 +28,6 @@ def layer_normalization(g: Grow, op_type: str) -> None:
 
 @maker("RMSNormalization")
 def rms_normalization(g: Grow, op_type: str) -> None:
-    if g.opset < 23:
-        return  # newer than the operator set
     x = g.pick(1, 4, lambda shape: 0 not in shape)
     axis = g.axis(g.shape(x))
     weight = g.weight(*g.shape(x)[axis % len(g.shape(x)) :])
@@ -43,10 +41,8 @@ def instance_normalization(g: Grow, op_type: str) -> None:
     g.add(op_type, [x, g.weight(c), g.weight(c)], epsilon=np.float32(0.01))
 
 
-@maker("GroupNormalization")
+@maker("GroupNormalization", since=21)  # its scale was another one before
 def group_normalization(g: Grow, op_type: str) -> None:
-    if g.opset < 21:
-        return  # its scale was another one before
     x = g.pick(3, 5, spread)
     c = g.shape(x)[1]
     groups = g.choice(*(n for n in (1, 2, 3) if c % n == 0))
@@ -75,10 +71,9 @@ def local_response_normalization(g: Grow, op_type: str) -> None:
     g.add(op_type, [g.tame(x)], size=g.choice(3, 1, 5), **g.some(alpha=0.25, beta=0.5, bias=2.0))
 
 
-@maker("GlobalLpPool")
+# onnxruntime has no kernel of the newest form.
+@maker("GlobalLpPool", until=21)
 def global_lp_pool(g: Grow, op_type: str) -> None:
-    if g.opset >= 22:
-        return  # onnxruntime has no kernel of the newest form
     x = g.pick(3, 5, channels)
     g.add(op_type, [g.between(x, 0.5, 1.5)], **g.some(p=g.integer(1, 3)))
 
@@ -86,7 +81,7 @@ def global_lp_pool(g: Grow, op_type: str) -> None:
 @maker("LpPool")
 def lp_pool(g: Grow, op_type: str) -> None:
     x = g.between(g.pick(3, 5, channels), 0.5, 1.5)
-    given = _pooling(g, g.shape(x)[2:])
+    given = pooling(g, g.shape(x)[2:])
     if g.opset < 18:
         given = {k: v for k, v in given.items() if k not in ("dilations", "ceil_mode")}
     g.add(op_type, [x], **given, **g.some(p=g.integer(1, 3)))

@@ -1,0 +1,242 @@
+"""Two models at one input: how far their maps are apart, and which node makes the difference."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxlin.affine_map import AffineMap
+from onnxlin.errors import InputError, OptionError
+from onnxlin.feeds import Instance
+from onnxlin.linearizer import Linearizer
+from onnxlin.load import Model
+from onnxlin.readings import compare_rows as by_row
+from onnxlin.readings import compare_text
+from onnxlin.readings.compare_align import Aligned, align, align_maps, places
+from onnxlin.readings.compare_flips import Flipped, flipped
+from onnxlin.readings.compare_ledger import NodeDifference, OutputDifference, ledgers, outputs
+from onnxlin.readings.compare_names import Match, match
+from onnxlin.readings.compare_nodes import INTRODUCED, TensorDifference, judge
+from onnxlin.readings.compare_sides import Side
+from onnxlin.section import STAIRCASE
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Two maps at one input, and the tensors of the two runs.
+
+    Parameters
+    ----------
+    a, b : AffineMap
+    rows : tuple of RowDifference
+        y, W, contributions and b, row by row.
+    outputs : tuple of OutputDifference
+        The complete outputs, and whether the strongest class changed.
+    ledger : tuple of NodeDifference
+        Shares of b by node: first nodes that both have, then those of one alone.
+    tensors : tuple of TensorDifference
+        Tensors that both have, in the order of A; empty when maps were compared.
+    flips : tuple of Flipped
+        Nodes with units on the other side of a kink.
+    names : Match or None
+        What was matched by name.
+    judged : str
+        How W was judged: "every entry", or in which directions.
+    tol : float or None
+    notes : tuple of str
+        What the reader must know: what was matched by order, a W that is 0 because of rounding.
+    """
+
+    a: AffineMap
+    b: AffineMap
+    rows: tuple[by_row.RowDifference, ...]
+    outputs: tuple[OutputDifference, ...]
+    ledger: tuple[NodeDifference, ...]
+    tensors: tuple[TensorDifference, ...]
+    flips: tuple[Flipped, ...]
+    names: Match | None
+    judged: str
+    tol: float | None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def same(self) -> bool:
+        """Whether y, W and b of every row are as near as rounding, or ``tol``, allows."""
+        return all(row.same for row in self.rows)
+
+    @property
+    def equal(self) -> bool:
+        """Whether y, W and b are the same numbers."""
+        return not any(row.y_gap or row.W_gap or row.b_gap for row in self.rows)
+
+    @property
+    def verdict(self) -> str:
+        """Say in a word: "equal", "within rounding", "within tol" or "apart"."""
+        if self.equal:
+            return "equal"
+        if not self.same:
+            return "apart"
+        return "within rounding" if self.tol is None else "within tol"
+
+    @property
+    def first(self) -> TensorDifference | None:
+        """The first tensor that differs although its nodes are fed the same in A and in B."""
+        return next((one for one in self.tensors if one.state == INTRODUCED), None)
+
+    @property
+    def departure(self) -> str | None:
+        """Name the first node that departs and say by how much; None if none does."""
+        if self.first is not None:
+            return str(self.first)
+        if self.same or self.tensors:
+            return None
+        return "unknown: maps have no nodes to run; compare models or Linearizers"
+
+    def __str__(self) -> str:
+        return "\n".join(compare_text.lines(self))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data, ready for JSON."""
+        return {
+            "format": "onnxlin.comparison",
+            "version": 1,
+            "same": self.same,
+            "verdict": self.verdict,
+            "tol": self.tol,
+            "departure": self.departure,
+            "judged": self.judged,
+            "rows": [asdict(row) for row in self.rows],
+            "outputs": [asdict(one) for one in self.outputs],
+            "ledger": [one.as_dict() for one in self.ledger],
+            "tensors": [asdict(one) for one in self.tensors],
+            "flipped": [asdict(one) for one in self.flips],
+            "matched": None if self.names is None else self.names.as_dict(),
+            "notes": list(self.notes),
+        }
+
+
+def compare(
+    a: AffineMap | Linearizer | Model,
+    b: AffineMap | Linearizer | Model,
+    x: Instance | None = None,
+    *,
+    rows: Any = None,
+    dtype: npt.DTypeLike = np.float64,
+    engine: str = "auto",
+    mode: str = "tangent",
+    rounding: str = STAIRCASE,
+    tol: float | None = None,
+    top: int = 5,
+) -> Comparison:
+    """Compare two models, or two maps, at one input.
+
+    Parameters
+    ----------
+    a, b : Linearizer or what it takes, or both AffineMap
+        Inputs and outputs are matched by name, else by order; other tensors and nodes by name.
+    x : array, or {input name of A: array}
+        Not given with maps, which hold theirs.
+    rows, dtype, engine
+        Of the maps, see `Linearizer`; rows are those of A.
+    mode, rounding
+        For models that are not linearizers yet.
+    tol : float, optional
+        Call maps the same that are this far apart: in y and b as a fraction of the residual's
+        scale ``|W| |x| + sum of |bias contributions|``, in W of ``|W|`` of the row. By default
+        only what rounding explains.
+    top : int
+        Features to list for each row.
+
+    Returns
+    -------
+    Comparison
+        At x alone. Which entry of W may be off by how much: docs/readings/compare.md.
+
+    Raises
+    ------
+    InputError
+        The two do not take the same input, or do not have outputs of the same shapes.
+    OptionError, DetachedError, and what a `Linearizer` raises
+    """
+    if tol is not None and not (math.isfinite(tol) and tol >= 0):
+        raise OptionError(f"tol={tol!r}; expected a number that is 0 or more, or None.")
+    if isinstance(a, AffineMap) and isinstance(b, AffineMap):
+        if x is not None:
+            raise OptionError("Two maps hold their x; give no other.")
+        return _of_maps(a, b, None, tol, top)
+    if isinstance(a, AffineMap) or isinstance(b, AffineMap):
+        raise OptionError("Compare two maps or two models; a map and a model were given.")
+    if x is None:
+        raise OptionError("Two models are compared at one x; none was given.")
+    first, second = (
+        m if isinstance(m, Linearizer) else Linearizer(m, mode=mode, rounding=rounding)
+        for m in (a, b)
+    )
+    together = align(first, second, x)
+    ours = first(together.feeds[0], rows, engine, dtype)
+    theirs = second(together.feeds[1], together.rows_of_b(ours), engine, dtype)
+    found = _of_maps(ours, theirs, together, tol, top)
+    return _with_nodes(found, (first, second), together)
+
+
+def _of_maps(
+    a: AffineMap, b: AffineMap, together: Aligned | None, tol: float | None, top: int
+) -> Comparison:
+    """Compare what maps hold; inputs and outputs are matched by name, or as ``together`` says."""
+    both = together or align_maps(a, b)
+    if len(a.rows) != len(b.rows):
+        raise InputError(f"The maps have {len(a.rows)} and {len(b.rows)} rows; make them alike.")
+    columns = places(a.inputs, both.inputs, b.inputs)
+    found, judged = by_row.rows(a, b, columns, tol=tol, top=top)
+    return Comparison(
+        a,
+        b,
+        rows=found,
+        outputs=outputs(a, b, both.outputs),
+        ledger=ledgers(a, b, None),
+        tensors=(),
+        flips=(),
+        names=None,
+        judged=judged,
+        tol=tol,
+        notes=both.notes,
+    )
+
+
+def _with_nodes(found: Comparison, models: tuple[Linearizer, ...], together: Aligned) -> Comparison:
+    """Add what the runs of the models say, node by node."""
+    a, b = (Side.of(lin, feeds) for lin, feeds in zip(models, together.feeds, strict=True))
+    names = match(a.section, b.section, together.inputs | together.outputs)
+    origin = found.a._made_from("a comparison")
+    decided = origin.decided() if origin.decided else origin.program
+    maps = (found.a, found.b)
+    return replace(
+        found,
+        ledger=ledgers(*maps, names),
+        tensors=judge(a, b, names),
+        flips=flipped(decided, a, b, names),
+        names=names,
+        notes=(*found.notes, *_quantised(models, maps, (a, b))),
+    )
+
+
+def _quantised(
+    models: tuple[Linearizer, ...],
+    maps: tuple[AffineMap, AffineMap],
+    sides: tuple[Side, Side],
+) -> list[str]:
+    """Say where W is 0, or nearly, because its model rounds."""
+    found = []
+    for name, lin, m, side in zip("AB", models, maps, sides, strict=True):
+        if lin.rounding == STAIRCASE and side.section.nodes != lin.section.nodes:
+            holds = "holds only what goes beside the roundings" if m.W.any() else "is 0"
+            found.append(
+                f"W of {name} {holds} because {name} rounds its numbers (it is quantised): read as "
+                'a staircase it does not depend on x. rounding="straight-through" compares what '
+                "lies beneath the rounding"
+            )
+    return found
