@@ -88,6 +88,7 @@ PUBLIC = (
     "onnxlin.inputs",
     "onnxlin.rules",
     "onnxlin.primitives",
+    "onnxlin.testing",
 )
 
 
@@ -143,6 +144,13 @@ def as_plain_text(
     lines[:] = "".join(parts).split("\n")
 
 
+def without_factories(
+    app: Sphinx, what: str, name: str, thing: Any, options: Any, signature: str, returns: str
+) -> tuple[str, str] | None:
+    """Write a default that is made anew each time as ``...``; Sphinx cannot read ``<factory>``."""
+    return (signature.replace("<factory>", "..."), returns) if signature else None
+
+
 def rest_of_the_package(app: Sphinx, page: str, source: list[str]) -> None:
     """Add the public names that no page of docs/api has placed yet to the page of their package."""
     package = PAGES.get(page)
@@ -171,6 +179,7 @@ def documented(module: Any, name: str) -> bool:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect what this file defines."""
     app.connect("autodoc-process-docstring", as_plain_text, priority=1)  # before numpydoc
+    app.connect("autodoc-process-signature", without_factories)
     app.connect("source-read", rest_of_the_package)
     app.connect("missing-reference", resolve)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
