@@ -139,7 +139,8 @@ def as_plain_text(
     """Docstrings are plain text: ``|W|`` and ``*shape`` are no markup, a page's name is a link."""
     parts = re.split(r"(``.*?``|`[^`]*`)", "\n".join(lines), flags=re.DOTALL)
     for i in range(0, len(parts), 2):
-        plain = re.sub(r"(?=[*|])", r"\\", parts[i])
+        # A star before a space starts an item of a list, or means nothing to Sphinx.
+        plain = re.sub(r"(?=[*|](?! ))", r"\\", parts[i])
         parts[i] = re.sub(r"docs/([\w/]+)\.md", r":doc:`docs/\1.md </\1>`", plain)
     lines[:] = "".join(parts).split("\n")
 
