@@ -174,7 +174,20 @@ class Region:
         ties: bool = True,
         progress: Progress | None = None,
     ) -> Radius:
-        """Distance of x from the border; see `onnxlin.readings.region_radius.radius`."""
+        """Distance of x from the border: the least ``room / |gradient|`` in the dual norm.
+
+        Parameters
+        ----------
+        norm : {"l1", "l2", "linf"}
+            In which the distance is measured.
+        sweeps : int
+            At most so many gradients are computed; if they are used up, the two distances found
+            are bounds.
+        ties : bool
+            Whether guards that x lies on count; then a tie makes the radius 0.
+        progress : callable, optional
+            Called with (done, total); the total is an upper bound.
+        """
         options: dict[str, Any] = {"sweeps": sweeps, "ties": ties, "progress": progress}
         return radius(self.program, self.walls, norm, **options)
 
