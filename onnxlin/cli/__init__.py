@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from onnxlin.cli import (
     arguments,
+    audit,
     check,
     compile,
     evaluate,
@@ -31,6 +32,7 @@ COMMANDS = {
     "region": region,
     "regions": regions,
     "path": path,
+    "audit": audit,
     "check": check,
     "verify": verify,
     "compile": compile,

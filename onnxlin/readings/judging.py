@@ -97,7 +97,7 @@ def judge(
     baseline: Reference = "zero",
     steps: int = STEPS,
     samples: int = SUBSETS // 4,
-    draws: int = 1,
+    draws: int = 3,
     groups: npt.ArrayLike | None = None,
     seed: int = 0,
 ) -> Judgement:
