@@ -43,6 +43,7 @@ class Runs:
         self.at_once, self.why = 1, ""
         self._many: tuple[Stacked, Session] | None = None
         values = lin._tracer(dict(feeds))
+        self._width = sum(int(np.size(values[name])) for name in lin.section.outputs)
         moving = (v for n, v in values.items() if n in lin.section.varying)
         size = sum(value.nbytes for value in moving if isinstance(value, np.ndarray))
         budget = min(memory_budget(lin.memory) // SHARE, BYTES)
@@ -60,8 +61,7 @@ class Runs:
     def __call__(self, instances: Iterable[Feeds]) -> Array:
         """Run every instance, in order."""
         rows = [batch for fed in _batches(instances, self.at_once) for batch in self._batch(fed)]
-        width = sum(int(np.prod(s.shape)) for s in rows[:1])
-        return np.array(rows).reshape(len(rows), width)
+        return np.array(rows).reshape(len(rows), self._width)
 
     def _batch(self, fed: list[Feeds]) -> list[Array]:
         if self._many is None or len(fed) == 1:
