@@ -341,7 +341,8 @@ def test_gaps_between_patches_are_zero() -> None:
 
 def test_a_window_goes_along_a_series_over_all_channels() -> None:
     net = model("""g (float[1,2,7] x) => (float[1,1] y) <int64[2] flat = {1, 14}, float[14,1] w =
-        {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}> { f = Reshape(x, flat) y = MatMul(f, w) }""")
+        {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}> {
+        f = Reshape(x, flat)  y = MatMul(f, w) }""")
     q = Question(Linearizer(net), np.ones((1, 2, 7), np.float32), 0)
     assert q.geometry is None
     steps = np.arange(1, 15).reshape(2, 7).sum(axis=0)
@@ -416,8 +417,8 @@ def test_exact_integrated_gradients_are_for_few_units(monkeypatch: pytest.Monkey
 
 
 def test_about_256_patches_cover_x() -> None:
-    q = Question(Linearizer(model("g (float[1,3,64,96] x) => (float[1,3,64,96] y) { y = Relu(x) }")),
-                 np.ones((1, 3, 64, 96), np.float32), 0)  # fmt: skip
+    photo = model("g (float[1,3,64,96] x) => (float[1,3,64,96] y) { y = Relu(x) }")
+    q = Question(Linearizer(photo), np.ones((1, 3, 64, 96), np.float32), 0)
     assert window(q) == (5, 5)
     long = model("g (float[1,2,1000] x) => (float[1,2,1000] y) { y = Relu(x) }")
     assert window(Question(Linearizer(long), np.ones((1, 2, 1000), np.float32), 0)) == 4
