@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from math import prod
 
 import numpy as np
 
 from onnxlin.engines.job import Progress
+from onnxlin.errors import RegionError, ResidualError
 from onnxlin.readings.attributions import (
     SAMPLES,
     Attribution,
@@ -57,16 +59,23 @@ def baselines(
         FullGrad where x is a picture; SmoothGrad where x is not the same number throughout.
     """
     found = [gradient(q), gradient_times_input(q)]
-    if _is_cheap(q) if exact is None else exact:
-        found.append(integrated_gradients(q, baseline))
-    else:
-        found.append(sampled_gradients(q, baseline, samples=samples))
+    found.append(_integrated(q, baseline, samples, exact))
     if np.ptp(q.x) > 0:
         found.append(smooth_grad(q, samples=samples, seed=seed))
     if q.geometry is not None:
         found.append(full_grad(q))
     found.append(occlusion(q, window(q), baseline=baseline, progress=progress))
     return {each.method: each for each in found}
+
+
+def _integrated(q: Question, baseline: Reference, samples: int, exact: bool | None) -> Attribution:
+    if exact:
+        return integrated_gradients(q, baseline)
+    if exact is None and _is_cheap(q):
+        # An end on a jump, or a node that no path leads through: nobody insisted.
+        with suppress(RegionError, ResidualError):
+            return integrated_gradients(q, baseline)
+    return sampled_gradients(q, baseline, samples=samples)
 
 
 def _is_cheap(q: Question) -> bool:

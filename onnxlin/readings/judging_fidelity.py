@@ -64,7 +64,8 @@ def pearson(a: Array, b: Array) -> float:
     if not a.size or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
     a, b = a - a.mean(), b - b.mean()
-    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
+    size = float(np.linalg.norm(a)) * float(np.linalg.norm(b))
+    return float(a @ b) / size if size else float("nan")
 
 
 @dataclass(frozen=True)
