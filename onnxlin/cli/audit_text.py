@@ -53,11 +53,11 @@ def _against(document: Document, screen: Screen) -> None:
     screen.heading("The map against the exact contributions")
     names = list(document["against"])
     found = list(document["against"].values())
-    lines = [
+    lines: list[tuple[str, list[Cell]]] = [
         ("Pearson correlation", [_near_one(f["pearson"]) for f in found]),
         ("Spearman correlation", [_near_one(f["spearman"]) for f in found]),
         ("cosine", [_near_one(f["cosine"]) for f in found]),
-        ("distance as it is (l2)", [percent(_known(f["distance"])) for f in found]),
+        ("distance as it is (l2, relative)", [_known(f["distance"]) for f in found]),
         ("distance of the best multiple (l2)", [percent(_known(f["l2"])) for f in found]),
         ("distance of the best multiple (l1)", [percent(_known(f["l1"])) for f in found]),
         ("best multiple (l2)", [f["scale"] for f in found]),

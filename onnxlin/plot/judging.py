@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 from onnxlin.errors import OptionError
 from onnxlin.plot.figure import GREY, INK, Path, finish, new_figure
@@ -33,37 +33,38 @@ def judged_curves(
     """
     if not judgement.judged:
         raise OptionError("There are no curves to draw; judge at least one attribution.")
-    fig = new_figure(11.5, 4.4)
+    fig = new_figure(12.5, 4.4)
     left, right = fig.subplots(1, 2, sharey=True)
-    order = sorted(judgement.judged, key=lambda name: name == first)
-    for panel, metric in ((left, "deletion"), (right, "insertion")):
-        colour = 0
-        for name in order:
-            known = {first: INK, "random": GREY}.get(name)
-            style = WHEEL[colour % len(WHEEL)], DASHES[colour // len(WHEEL) % len(DASHES)]
-            colour += known is None
-            curve: Curve = getattr(judgement.judged[name], metric)
-            label = f"{name}: {curve.relative:.3f}"
-            width = 2.4 if name == first else 1.5
-            shape = "-" if known else style[1]
-            panel.plot(
-                curve.fraction, curve.score, label=label, lw=width, color=known or style[0],
-                ls=shape,
-            )  # fmt: skip
-        _dress(panel, curve, metric)
+    colour = 0
+    for name in sorted(judgement.judged, key=lambda name: name == first):
+        known = {first: INK, "random": GREY}.get(name)
+        style: dict[str, Any] = {
+            "color": known or WHEEL[colour % len(WHEEL)],
+            "ls": "-" if known else DASHES[colour // len(WHEEL) % len(DASHES)],
+            "lw": 2.4 if name == first else 1.5,
+        }
+        colour += known is None
+        curves = judgement.judged[name].deletion, judgement.judged[name].insertion
+        areas = f"{curves[0].relative:.3f}, {curves[1].relative:.3f}"
+        for panel, curve in zip((left, right), curves, strict=True):
+            panel.plot(curve.fraction, curve.score, label=f"{name}: {areas}", **style)
+    for panel, curve in zip((left, right), curves, strict=True):
+        _dress(panel, curve)
     left.set_ylabel(what, color=INK, parse_math=False)
+    key = right.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    key.set_title("areas of deletion, insertion\nwhere F(x0) = 0 and F(x) = 1")
+    key.get_title().set_fontsize(8)
+    for text in key.get_texts():
+        text.set_parse_math(False)
     finish(fig, title, path)
 
 
-def _dress(ax: Axes, curve: Curve, metric: str) -> None:
+def _dress(ax: Axes, curve: Curve) -> None:
     for level in (curve.at_x, curve.at_baseline):
         ax.axhline(level, color=GREY, lw=0.6, ls=(0, (1, 2)), zorder=0)
-    gone = metric == "deletion"
-    ax.set_title(f"{metric}: {'small' if gone else 'large'} areas are good", fontsize=9, color=INK)
+    gone = curve.metric == "deletion"
+    good = "small" if gone else "large"
+    ax.set_title(f"{curve.metric}: {good} areas are good", fontsize=9, color=INK)
     ax.set_xlabel(f"share of the features {'gone' if gone else 'put in'}", color=INK)
-    place: Literal["upper right", "lower right"] = "upper right" if gone else "lower right"
-    key = ax.legend(fontsize=7.5, loc=place, framealpha=0.9, edgecolor="white")
-    key.set_title("area, F(x0) = 0, F(x) = 1")
-    key.get_title().set_fontsize(7.5)
     ax.spines[["top", "right"]].set_visible(False)
     ax.margins(x=0.01)

@@ -63,7 +63,7 @@ class FullGradient(Attribution):
         planes = [self.geometry.to_picture(self.values)]
         planes += [m.values[0, 0] for m in self.bias_maps if m.values.ndim == 5]
         spatial = [plane for plane in planes if min(plane.shape[-2:]) > 1]
-        return sum((_psi(plane, size, over).sum(axis=0) for plane in spatial), np.zeros(size))
+        return sum((_psi(plane, size, over) for plane in spatial), np.zeros(size))
 
 
 def full_gradient(q: Question) -> FullGradient:
@@ -120,14 +120,16 @@ def full_grad(q: Question) -> Attribution:
 
 
 def _psi(maps: Array, size: tuple[int, int], over: str) -> Array:
-    """``(channels, h, w) -> (channels, *size)``."""
+    """Sum of psi over the channels: ``(channels, h, w) -> size``."""
     axes = (1, 2) if over == "channel" else None
     found = np.abs(maps)
     found = found - found.min(axis=axes, keepdims=True)
     top = found.max(axis=axes, keepdims=True)
     scaled = np.divide(found, top, out=np.zeros_like(found), where=top > 0)
     height, width = (_stretch(*pair) for pair in zip(scaled.shape[1:], size, strict=True))
-    return height @ scaled @ width.T
+    # Stretching is linear: the sum over the channels may go first.
+    stretched: Array = height @ scaled.sum(axis=0) @ width.T
+    return stretched
 
 
 def _stretch(short: int, long: int) -> Array:
