@@ -224,6 +224,32 @@ def test_a_jump_is_named() -> None:
     assert found.complete
 
 
+def test_a_path_leads_through_a_classic_tree_ensemble() -> None:
+    """One stump: 2 up to x = 0.5, 5 beyond. Its operator is gone from the newest operator set."""
+    helper = onnx.helper
+    node = helper.make_node(
+        "TreeEnsembleRegressor", ["x"], ["y"], name="stump", domain="ai.onnx.ml", n_targets=1,
+        nodes_treeids=[0, 0, 0], nodes_nodeids=[0, 1, 2], nodes_featureids=[1, 0, 0],
+        nodes_modes=["BRANCH_LEQ", "LEAF", "LEAF"], nodes_values=[0.5, 0.0, 0.0],
+        nodes_truenodeids=[1, 0, 0], nodes_falsenodeids=[2, 0, 0],
+        target_treeids=[0, 0], target_nodeids=[1, 2], target_ids=[0, 0], target_weights=[2.0, 5.0],
+    )  # fmt: skip
+    ends = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in (("x", (1, 2)), ("y", (1, 1)))
+    ]
+    graph = helper.make_graph([node], "g", ends[:1], ends[1:])
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
+    stump = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    q = Question(Linearizer(stump), np.array([[3, 1]], np.float32), 0)
+    found = integrated_gradients(q)
+    np.testing.assert_array_equal(found.values, [0, 0])
+    assert found.parameters["pieces"] == 2
+    assert found.sums is not None
+    assert found.sums.what == "F(x) - F(x0) - jumps"
+    assert found.complete
+
+
 def test_what_integrated_gradients_refuse() -> None:
     q = Question(Linearizer(model("g (float[1,2] x) => (float[1,2] y) { y = Tanh(x) }")),
                  np.ones((1, 2), np.float32), 0)  # fmt: skip
