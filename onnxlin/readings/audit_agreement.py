@@ -46,22 +46,39 @@ class Agreement:
 
 def agreement(found: Array, reference: Array) -> Agreement:
     """Compare a map with a reference, both ``(n,)``."""
-    a, r = np.asarray(found, np.float64), np.asarray(reference, np.float64)
-    power, size = float(a @ a), float(np.linalg.norm(r))
-    dot = float(a @ r)
+    a, more = _unit(np.asarray(found, np.float64))
+    r, size = _unit(np.asarray(reference, np.float64))
+    power, length = float(a @ a), float(np.linalg.norm(r))
+    dot, known = float(a @ r), r != 0
     scale = dot / power if power else 0.0
-    known = r != 0
     return Agreement(
         pearson=pearson(a, r),
         spearman=pearson(ranks(a), ranks(r)),
-        cosine=float(dot / (np.sqrt(power) * size)) if power and size else float("nan"),
-        scale=scale,
-        distance=_over(float(np.linalg.norm(a - r)), size),
+        cosine=float(dot / (np.sqrt(power) * length)) if power and length else float("nan"),
+        scale=scale * size / more,
+        distance=_over(_apart(a, r, more / size), length),
         l1=_over(float(np.abs(median_scale(a, r) * a - r).sum()), float(np.abs(r).sum())),
-        l2=_over(float(np.linalg.norm(scale * a - r)), size),
+        l2=_over(float(np.linalg.norm(scale * a - r)), length),
         signs=float((np.sign(a) == np.sign(r))[known].mean()) if known.any() else float("nan"),
         top={k: overlap(a, r, k) for k in _tops(len(r))},
     )
+
+
+def _apart(a: Array, r: Array, ratio: float) -> float:
+    """``|ratio a - r|``, without squares that overflow."""
+    if ratio > 1:
+        return float(np.linalg.norm(a - r / ratio)) * ratio
+    return float(np.linalg.norm(ratio * a - r))
+
+
+def _unit(values: Array) -> tuple[Array, float]:
+    """Bring the largest size to about 1, so that squares neither vanish nor overflow.
+
+    By a power of two, which rounds nothing.
+    """
+    largest = float(np.abs(values).max(initial=0.0))
+    unit = float(2.0 ** np.floor(np.log2(largest))) if largest else 1.0
+    return values / unit, unit
 
 
 def _tops(count: int) -> list[int]:

@@ -63,7 +63,8 @@ def pearson(a: Array, b: Array) -> float:
     """Pearson's correlation; NaN where one of the two is constant."""
     if not a.size or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
-    a, b = a - a.mean(), b - b.mean()
+    # Differences of tiny numbers would vanish when they are squared.
+    a, b = (a - a.mean()) / np.ptp(a), (b - b.mean()) / np.ptp(b)
     size = float(np.linalg.norm(a)) * float(np.linalg.norm(b))
     return float(a @ b) / size if size else float("nan")
 

@@ -226,6 +226,16 @@ def test_a_map_agrees_with_itself_and_not_with_its_opposite() -> None:
     assert agreement(r[:6], r[:6]).top == {3: 1.0}
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e200])
+def test_agreement_does_not_depend_on_units(size: float) -> None:
+    """Slopes of a saturated probability are tiny, and their squares are 0."""
+    a, r = np.random.default_rng(0).normal(size=(2, 40))
+    here, there = agreement(a, r), agreement(a * size, r * size)
+    for name in ("pearson", "spearman", "cosine", "scale", "distance", "l1", "l2", "signs"):
+        assert getattr(there, name) == pytest.approx(getattr(here, name))
+    assert agreement(a, r * size).scale == pytest.approx(here.scale * size)
+
+
 def test_a_map_of_zeros_has_no_correlation() -> None:
     r = np.arange(4.0)
     found = agreement(np.zeros(4), r)
