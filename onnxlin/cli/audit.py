@@ -183,6 +183,8 @@ def _document(found: Audit, options: Any) -> dict[str, Any]:
         "dtype": str(found.foreign.dtype),
         "against": {name: _numbers(each) for name, each in found.exact.items()},
         "complete": list(found.complete),
+        "doubtful": list(found.doubtful),
+        "rounding_made_here": found.made_here,
         "sum": found.sums[0].found,
         "sums": [_sum(each) for each in found.sums],
         "gap": {

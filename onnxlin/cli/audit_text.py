@@ -93,6 +93,11 @@ def _sums(document: Document, screen: Screen) -> None:
         screen.line(f"complete: it adds up to {' and to '.join(document['complete'])}")
     else:
         screen.line("not complete: it adds up to none of these")
+    if document["doubtful"]:
+        screen.line(
+            f"doubtful: {' and '.join(document['doubtful'])}. Rounding allows it in the worst "
+            f"case, but made only {document['rounding_made_here']:.0e} here"
+        )
     screen.line(f"x0 is {document['baseline']}")
 
 
@@ -100,7 +105,7 @@ def _gap(document: Document, screen: Screen) -> None:
     gap = document["gap"]
     screen.heading("What it leaves out: F(x) less its sum, against the biases")
     if gap["nodes"] == []:
-        screen.line("nothing: it adds up to F(x), biases included")
+        screen.line(gap["how"])
         return
     screen.line(f"gap {gap['value']:.6g}; b {gap['b']:.6g}")
     screen.line(gap["how"])

@@ -142,6 +142,21 @@ def test_against_a_baseline_w_times_the_move_is_exact_too() -> None:
     assert found.exact["W x"].distance > 0.1
 
 
+def test_a_sum_that_only_the_worst_case_excuses_is_doubtful() -> None:
+    q = asked("lenet5_mnist")
+    whole = q.m.W[0] * q.x
+    right = audit(q, whole, methods={})
+    bound = next(each.bound for each in right.sums if each.what == "W x")
+    assert right.complete == ("W x",)
+    assert right.doubtful == ()
+    assert 0 < right.made_here < bound / 100
+    near = audit(q, whole + 0.5 * bound / len(whole), methods={})
+    assert near.complete == near.doubtful == ("W x",)
+    beside = audit(q, whole + (q.m.b[0] + 0.5 * bound) / len(whole), methods={})
+    assert beside.gap.nodes == ()
+    assert beside.gap.how == "nothing that rounding could not make, but far more than it made here"
+
+
 @few
 @draw(st.integers(0, 10**6))
 def test_a_map_that_is_off_by_more_than_rounding_is_not_complete(seed: int) -> None:
