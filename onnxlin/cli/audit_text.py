@@ -109,9 +109,9 @@ def _gap(document: Document, screen: Screen) -> None:
         return
     screen.line(f"gap {gap['value']:.6g}; b {gap['b']:.6g}")
     screen.line(gap["how"])
-    if gap["explained"] and gap["nodes"]:
+    if gap["explained"]:
         screen.line("  " + ", ".join(gap["nodes"][:10]) + ", ..." * (len(gap["nodes"]) > 10))
-    elif not gap["explained"]:
+    else:
         screen.line(f"its sum is off W x by {-gap['missing']:+.6g}")
     if gap["shares"]:
         rows = [[share["node"], f"{share['value']:+.5g}"] for share in gap["shares"]]

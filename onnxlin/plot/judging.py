@@ -52,7 +52,7 @@ def judged_curves(
         _dress(panel, curve)
     left.set_ylabel(what, color=INK, parse_math=False)
     key = right.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    key.set_title("areas of deletion, insertion\nwhere F(x0) = 0 and F(x) = 1")
+    key.set_title("areas of deletion, insertion:\n0 and 1 are the dotted lines")
     key.get_title().set_fontsize(8)
     for text in key.get_texts():
         text.set_parse_math(False)

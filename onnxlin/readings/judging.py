@@ -54,8 +54,8 @@ class Judged:
     def row(self) -> dict[str, float]:
         """One number a metric, in the order of `BETTER`.
 
-        Areas on the scale from F(x0) to F(x); AOPC; mean correlation; infidelity of the best
-        multiple, relative to that of zeros.
+        Areas on the scale from the lower of F(x) and F(x0) to the higher; AOPC; mean
+        correlation; infidelity of the best multiple, relative to that of zeros.
         """
         return {
             "deletion": self.deletion.relative,

@@ -47,9 +47,12 @@ class Curve:
 
     @property
     def relative(self) -> float:
-        """The area on a scale where the baseline is 0 and x is 1; NaN where the two are equal."""
-        span = self.at_x - self.at_baseline
-        return (self.area - self.at_baseline) / span if span else float("nan")
+        """The area on a scale from the lower of F(x) and F(x0), 0, to the higher, 1.
+
+        NaN where the two are equal. For an output that x raises over the baseline, x is 1.
+        """
+        low, high = sorted((self.at_x, self.at_baseline))
+        return (self.area - low) / (high - low) if high > low else float("nan")
 
 
 def deletion(

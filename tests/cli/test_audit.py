@@ -118,6 +118,26 @@ def test_exact_integrated_gradients_of_a_small_net(run_json, x4) -> None:
     assert found["gap"]["nodes"] == []
 
 
+def test_a_net_without_biases_in_words(run, x4) -> None:
+    net = write_model("mix.onnx", [helper.make_node("MatMul", ["x", "w"], ["y"])],
+                      w=np.ones((4, 2), np.float32))  # fmt: skip
+    np.save("wrong.npy", np.ones(4))
+    code, out, _ = run("audit", net, x4, "wrong.npy")
+    assert code == 0
+    assert "gap -6; b 0" in out
+    assert "largest biases" not in out
+
+
+def test_a_doubtful_sum_in_words(run, run_json, maps) -> None:
+    model, picture, file = maps
+    found = run_json("audit", *maps)
+    (bound,) = [each["bound"] for each in found["sums"] if each["what"] == "W x"]
+    np.save("near.npy", np.load(file) + np.float32(0.3 * bound / 784))
+    code, out, _ = run("audit", model, picture, "near.npy")
+    assert code == 0
+    assert "doubtful: W x. Rounding allows it in the worst case, but made only" in out
+
+
 def test_a_map_that_is_not_the_model_judges_nothing(run, maps, monkeypatch) -> None:
     right = AffineMap.b.fget
     monkeypatch.setattr(AffineMap, "b", property(lambda m: right(m) + 1))

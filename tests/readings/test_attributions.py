@@ -397,6 +397,15 @@ def test_every_input_is_covered_in_turn(fixtures: Path) -> None:
     assert seen[-1] == (len(patches), len(patches))
 
 
+def test_an_empty_input_has_no_patches() -> None:
+    net = model("""g (float[1,2] a, float[0,2] b) => (float[2] y) {
+        c = Concat<axis=0>(a, b)  y = ReduceSum<keepdims=0>(c, n) }""")
+    net.graph.initializer.append(onnx.numpy_helper.from_array(np.array([0]), "n"))
+    x = {"a": np.ones((1, 2), np.float32), "b": np.zeros((0, 2), np.float32)}
+    found = occlusion(Question(Linearizer(net), x, 0))
+    np.testing.assert_array_equal(found.values, [1, 0])
+
+
 def test_windows_that_do_not_fit() -> None:
     proto, x = linear()
     q = Question(Linearizer(proto), x, 0)

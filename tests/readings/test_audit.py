@@ -157,6 +157,15 @@ def test_a_sum_that_only_the_worst_case_excuses_is_doubtful() -> None:
     assert beside.gap.how == "nothing that rounding could not make, but far more than it made here"
 
 
+def test_a_smooth_model_is_audited_by_its_tangent() -> None:
+    net = model("g (float[1,3] x) => (float[1,3] y) { h = Tanh(x)  y = Softmax(h) }")
+    q = Question(Linearizer(net), np.array([[0.5, 1.0, -1.0]], np.float32), 0)
+    found = audit(q, (q.m.W[0] * q.x).astype(np.float32))
+    assert found.complete == ("W x",)
+    assert found.gap.how == "all biases are left out"
+    assert found.nearest[0].method == "gradient x input"
+
+
 @few
 @draw(st.integers(0, 10**6))
 def test_a_map_that_is_off_by_more_than_rounding_is_not_complete(seed: int) -> None:

@@ -82,6 +82,16 @@ def test_deletion_of_w_x_is_the_sum_of_the_sorted_contributions(net: Net) -> Non
 
 
 @FLAT
+@pytest.mark.parametrize("sign", [1, -1])
+def test_areas_are_good_in_one_direction_whatever_x_does_to_f(net: Net, sign: int) -> None:
+    """Also where F(x) lies below F(x0): right attributions have the smaller area of deletion."""
+    q = Question(asked(net).lin, asked(net).feeds, [sign, 0])
+    right = gradient_times_input(q)
+    assert deletion(q, right).relative < deletion(q, -right.values).relative
+    assert insertion(q, right).relative > insertion(q, -right.values).relative
+
+
+@FLAT
 def test_no_order_deletes_faster_than_w_x(net: Net) -> None:
     q = asked(net)
     best = deletion(q, gradient_times_input(q)).area

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from onnxlin import InputError, Linearizer, OptionError, RowsError
+from onnxlin import InputError, Linearizer, OptionError, RowsError, TraceError
 from onnxlin.readings import question_runs
 from onnxlin.readings.question import Question, name_of
 from tests.readings.nets import NETS, given
@@ -56,6 +56,18 @@ def test_large_tensors_run_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert q.runs.at_once == 1
     assert "bytes of tensors" in q.runs.why
     assert q.F([q.x])[0] == q.y
+
+
+def test_a_batch_that_fails_runs_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For want of memory, say."""
+    q = asked("lenet5_mnist")
+    assert q.runs.at_once > 1
+
+    def fails(*_: object) -> None:
+        raise TraceError("no memory")
+
+    monkeypatch.setattr(question_runs, "run", fails)
+    np.testing.assert_array_equal(q.F([q.x, q.x]), [q.y, q.y])
 
 
 def test_outputs_come_in_the_order_of_the_rows(fixtures: Path) -> None:
