@@ -98,7 +98,9 @@ def run(options: Any, screen: Screen) -> int:
     labels = target.Labels.of(lin, outputs)
     size = sum(value.size for value in outputs.values())
     row = None if options.row is None else labels.find(options.row, size)
-    q = Question(lin, dict(given.feeds), row, geometry=given.geometry)
+    # From hidden tensors on there is no picture.
+    picture = given.geometry if lin.section.inputs == (given.tensor,) else None
+    q = Question(lin, dict(given.feeds), row, geometry=picture)
     document = _head(options, q, labels, given)
     if not document["residual"]["pass"]:
         # A map that is not the model judges nothing.

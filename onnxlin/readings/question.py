@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
 from onnxlin.affine_map import AffineMap
-from onnxlin.errors import OptionError, RowsError
+from onnxlin.errors import InputError, OptionError, RowsError
 from onnxlin.feeds import Instance
 from onnxlin.graph import Array
 from onnxlin.inputs.geometry import Geometry, guess_geometry
@@ -60,8 +61,13 @@ class Question:
         self.lin, self.feeds = cut(lin, lin._feeds(x))
         self.rows = _one_row(self.lin, self.feeds, row)
         self.m: AffineMap = self.lin(self.feeds, self.rows, dtype=np.float64)
-        self.geometry = geometry or self._guessed()
         self.x: Array = self.m.x
+        self.geometry = geometry or self._guessed()
+        if self.geometry is not None and prod(self.geometry.shape) != len(self.x):
+            raise InputError(
+                f"geometry is that of a picture of {self.geometry}; x has {len(self.x)} entries. "
+                "Leave it out, or give that of the tensor that is linearised."
+            )
         self.y = float(self.m.y[0])
 
     def __repr__(self) -> str:

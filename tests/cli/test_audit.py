@@ -118,6 +118,14 @@ def test_exact_integrated_gradients_of_a_small_net(run_json, x4) -> None:
     assert found["gap"]["nodes"] == []
 
 
+def test_from_a_hidden_tensor_on(run_json, digit) -> None:
+    hidden = onnxlin.Linearizer(digit[0]).graph.nodes[2].outputs[0]
+    np.save("hidden.npy", np.zeros(1176))
+    found = run_json("audit", *digit, "hidden.npy", "--inputs", hidden)
+    assert found["compared"] == {"count": 1176, "what": "entries"}
+    assert not found["gap"]["explained"]
+
+
 def test_a_net_without_biases_in_words(run, x4) -> None:
     net = write_model("mix.onnx", [helper.make_node("MatMul", ["x", "w"], ["y"])],
                       w=np.ones((4, 2), np.float32))  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from onnxlin import InputError, Linearizer, OptionError, RowsError, TraceError
+from onnxlin.inputs import Geometry
 from onnxlin.readings import question_runs
 from onnxlin.readings.question import Question, name_of
 from tests.readings.nets import NETS, given
@@ -117,6 +118,17 @@ def test_what_is_no_row() -> None:
     empty = model("g (float[0,3] x) => (float[0,3] y) { y = Relu(x) }")
     with pytest.raises(RowsError, match="no outputs at this x"):
         Question(Linearizer(empty), np.zeros((0, 3), np.float32))
+
+
+def test_a_geometry_serves_a_flat_picture_and_must_fit() -> None:
+    net = model("g (float[1,20] x) => (float[1,20] y) { y = Relu(x) }")
+    x = np.arange(20, dtype=np.float32)[None]
+    flat = Geometry((1, 20), "nchw", 1, 4, 5)
+    q = Question(Linearizer(net), x, 0, geometry=flat)
+    assert q.geometry is flat
+    assert q.reference("blur")[0] > 0
+    with pytest.raises(InputError, match=r"a picture of NCHW, 1 x 3 x 3; x has 20 entries"):
+        Question(Linearizer(net), x, 0, geometry=Geometry((1, 9), "nchw", 1, 3, 3))
 
 
 # Where it starts
