@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from onnxlin.cli import (
     arguments,
+    audit,
     check,
     compare,
     compile,
@@ -33,6 +34,7 @@ COMMANDS = {
     "regions": regions,
     "path": path,
     "compare": compare,
+    "audit": audit,
     "check": check,
     "verify": verify,
     "compile": compile,

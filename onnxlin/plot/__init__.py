@@ -2,6 +2,7 @@
 
 from onnxlin.plot.attribution import bars, heat_map, limit_of, series, smoothed
 from onnxlin.plot.grid import heat_map_grid
+from onnxlin.plot.judging import judged_curves
 from onnxlin.plot.ledger import ledger_bars
 from onnxlin.plot.margins import evaluation, margin_histogram
 from onnxlin.plot.members import Panel, members
@@ -14,6 +15,7 @@ __all__ = [
     "evaluation",
     "heat_map",
     "heat_map_grid",
+    "judged_curves",
     "ledger_bars",
     "limit_of",
     "line_profile",

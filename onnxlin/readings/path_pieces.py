@@ -140,6 +140,14 @@ def _sides(value: Array) -> tuple[int | None, ...]:
     return value.shape if value.ndim == 1 else (None,) * value.ndim
 
 
+def _version(domain: str, op_type: str) -> int:
+    """Newest operator set of another domain that still has an operator."""
+    if domain != "ai.onnx.ml":
+        return 1
+    # TreeEnsembleClassifier and TreeEnsembleRegressor gave way to TreeEnsemble in 5.
+    return 3 if onnx.defs.get_schema(op_type, 5, domain).deprecated else 5
+
+
 class Kernel:
     """One node in its newest form, run by itself.
 
@@ -200,6 +208,6 @@ class Kernel:
         graph = helper.make_graph([self._proto], "kernel", given, results)
         opsets = [helper.make_opsetid("", NEWEST_RUNNABLE)]
         if self.node.domain:
-            version = 5 if self.node.domain == "ai.onnx.ml" else 1
+            version = _version(self.node.domain, self.node.op_type)
             opsets.append(helper.make_opsetid(self.node.domain, version))
         return helper.make_model(graph, opset_imports=opsets, ir_version=8)

@@ -142,10 +142,15 @@ def make_walls(program: LinearProgram, x: Array) -> list[Wall]:
     found = []
     for decision in program.decisions:
         for bounds in decision.bounds():
-            value = bounds(stacked(bounds, values))[0]
-            low, high = np.fmin(bounds.low, value), np.fmax(bounds.high, value)
-            found.append(Wall(decision, bounds, value, low, high))
+            found.append(wall_of(decision, bounds, values))
     return found
+
+
+def wall_of(decision: Decision, bounds: Bounds, values: Mapping[str, Array]) -> Wall:
+    """Evaluate the guards of one kind at the tensors of x."""
+    value = bounds(stacked(bounds, values))[0]
+    low, high = np.fmin(bounds.low, value), np.fmax(bounds.high, value)
+    return Wall(decision, bounds, value, low, high)
 
 
 def require_region(program: LinearProgram) -> None:
