@@ -8,7 +8,7 @@ that rounding allows is its own, in A and in B.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,13 @@ class TensorDifference:
     allowed: float
     state: str
     constants: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data; what is no number is None."""
+        found = asdict(self)
+        for name in ("largest", "relative", "own", "allowed"):
+            found[name] = found[name] if np.isfinite(found[name]) else None
+        return found
 
     def __str__(self) -> str:
         """Say which nodes depart, and by how much."""
