@@ -26,8 +26,9 @@ from onnxlin.primitives import Array, Diagonal
 from onnxlin.program import LinearProgram, Step, finite, slices
 from onnxlin.rounding import as_run, gamma, local_count, smallest, unit_roundoff
 
-# Numbers that the directions of one pass may fill.
-AT_ONCE = 2**23
+# Bytes of the budget for each number that the directions of a pass fill: a tensor, its size, its
+# error, and room for a product.
+BYTES = 64
 
 
 def allowed(m: AffineMap, directions: Array) -> tuple[Array, Array]:
@@ -44,8 +45,8 @@ def allowed(m: AffineMap, directions: Array) -> tuple[Array, Array]:
         To first order in the roundings. What a slope of a smooth node moves by the rounding of its
         input is evaluated, at the runtime's own value, not bounded.
     """
-    program = m._made_from("the bound of a comparison").program
-    size = max(AT_ONCE // max(units(program), 1), 1)
+    origin = m._made_from("the bound of a comparison")
+    size = max(origin.job.memory // (BYTES * max(units(origin.program), 1)), 1)
     cut = range(0, max(len(directions), 1), size)
     parts = [_part(m, directions[i : i + size]) for i in cut]
     return np.concatenate([W for W, _ in parts], axis=1), parts[0][1]

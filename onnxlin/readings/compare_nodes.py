@@ -18,7 +18,7 @@ from onnxlin.build import Builder
 from onnxlin.graph import Array, Graph, TensorType, is_float
 from onnxlin.readings.compare_names import Match
 from onnxlin.readings.compare_sides import Side, differing_constants
-from onnxlin.section import STRAIGHT, make_section
+from onnxlin.section import make_section
 from onnxlin.trace import Tracer
 
 MADE = "/as A makes it"
@@ -147,7 +147,7 @@ def _on_values_of_b(a: Side, given: Mapping[str, Array]) -> Side:
     if not ends:
         return a
     outputs = [name + MADE if name in given else name for name in sorted(ends)]
-    section = make_section(graph, inputs, outputs, STRAIGHT)
+    section = make_section(graph, inputs, outputs, a.section.rounding)
     return Side(Builder(section, Tracer, a.builder.mode), {**own, **given})
 
 
