@@ -112,7 +112,7 @@ class Comparison:
             "rows": [asdict(row) for row in self.rows],
             "outputs": [asdict(one) for one in self.outputs],
             "ledger": [one.as_dict() for one in self.ledger],
-            "tensors": [asdict(one) for one in self.tensors],
+            "tensors": [one.as_dict() for one in self.tensors],
             "flipped": [asdict(one) for one in self.flips],
             "matched": None if self.names is None else self.names.as_dict(),
             "notes": list(self.notes),

@@ -22,12 +22,13 @@ import numpy as np
 from onnxlin.affine_map import AffineMap
 from onnxlin.engines.reverse import chunks, sweep
 from onnxlin.narrow import computes_wide
-from onnxlin.primitives import Array
+from onnxlin.primitives import Array, Diagonal
 from onnxlin.program import LinearProgram, Step, finite, slices
 from onnxlin.rounding import as_run, gamma, local_count, smallest, unit_roundoff
 
-# Numbers that the directions of one pass may fill.
-AT_ONCE = 2**23
+# Bytes of the budget for each number that the directions of a pass fill: a tensor, its size, its
+# error, and room for a product.
+BYTES = 64
 
 
 def allowed(m: AffineMap, directions: Array) -> tuple[Array, Array]:
@@ -44,8 +45,8 @@ def allowed(m: AffineMap, directions: Array) -> tuple[Array, Array]:
         To first order in the roundings. What a slope of a smooth node moves by the rounding of its
         input is evaluated, at the runtime's own value, not bounded.
     """
-    program = m._made_from("the bound of a comparison").program
-    size = max(AT_ONCE // max(units(program), 1), 1)
+    origin = m._made_from("the bound of a comparison")
+    size = max(origin.job.memory // (BYTES * max(units(origin.program), 1)), 1)
     cut = range(0, max(len(directions), 1), size)
     parts = [_part(m, directions[i : i + size]) for i in cut]
     return np.concatenate([W for W, _ in parts], axis=1), parts[0][1]
@@ -84,8 +85,10 @@ def _errors(
     errors = {}
     for step in program.steps:
         made = applied(step, tangent, len(stack))
-        own = _factor(step, values, readers.get(step.output, 0), unit_roundoff(program.dtype))
+        unit = unit_roundoff(program.dtype)
+        own = _factor(step, values, readers.get(step.output, 0), unit)
         errors[step.output] = own * _sizes(step, tangent, len(stack))
+        errors[step.output] += gamma(step.roundings, unit) * _formed(step, values, tangent)
         ran = as_run(step)
         if ran is not step:
             errors[step.output] += np.abs(applied(ran, tangent, len(stack)) - made)
@@ -110,6 +113,22 @@ def _sizes(step: Step, tangent: Mapping[str, Array], count: int) -> Array:
     if step.bias_size is not None:
         total[-1] += finite(step.bias_size.astype(np.float64))
     return total
+
+
+def _formed(step: Step, values: Mapping[str, Array], tangent: Mapping[str, Array]) -> Array | float:
+    """What slopes of smooth functions are formed of beside themselves, applied to stacks.
+
+    ``1 - tanh(z)**2`` and its like cancel: their terms are up to ``1 + |z|``.
+    """
+    if step.status not in ("tangent", "frozen"):
+        return 0.0
+    smooth = [(name, op) for name, op in step.terms if isinstance(op, Diagonal)]
+    parts = [
+        Diagonal.of(op.in_shape, 1 + np.abs(finite(values[name].astype(np.float64))))
+        .matvec(np.abs(tangent[name]))
+        for name, op in smooth
+    ]  # fmt: skip
+    return sum(parts[1:], start=parts[0]) if parts else 0.0
 
 
 def _factor(step: Step, values: Mapping[str, Array], readers: int, composing: float) -> float:

@@ -8,7 +8,7 @@ that rounding allows is its own, in A and in B.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from onnxlin.build import Builder
 from onnxlin.graph import Array, Graph, TensorType, is_float
 from onnxlin.readings.compare_names import Match
 from onnxlin.readings.compare_sides import Side, differing_constants
-from onnxlin.section import STRAIGHT, make_section
+from onnxlin.section import make_section
 from onnxlin.trace import Tracer
 
 MADE = "/as A makes it"
@@ -64,6 +64,13 @@ class TensorDifference:
     allowed: float
     state: str
     constants: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data; what is no number is None."""
+        found = asdict(self)
+        for name in ("largest", "relative", "own", "allowed"):
+            found[name] = found[name] if np.isfinite(found[name]) else None
+        return found
 
     def __str__(self) -> str:
         """Say which nodes depart, and by how much."""
@@ -140,7 +147,7 @@ def _on_values_of_b(a: Side, given: Mapping[str, Array]) -> Side:
     if not ends:
         return a
     outputs = [name + MADE if name in given else name for name in sorted(ends)]
-    section = make_section(graph, inputs, outputs, STRAIGHT)
+    section = make_section(graph, inputs, outputs, a.section.rounding)
     return Side(Builder(section, Tracer, a.builder.mode), {**own, **given})
 
 

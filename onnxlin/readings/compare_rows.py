@@ -14,7 +14,8 @@ from onnxlin.readings.identity import chosen, row_names
 
 # Entries of all tensors times features: up to here every entry of W has a bound of its own.
 EVERY_ENTRY = 2**22
-PROBES = 32
+# Random directions at most, and at least; products that those between may take.
+PROBES, FEWEST, WORK = 16, 2, 2**33
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,10 @@ def _directions(a: AffineMap, b: AffineMap) -> tuple[Array | None, str]:
     size = max(units(m._made_from("a comparison").program) for m in (a, b))
     if size * len(a.x) <= EVERY_ENTRY:
         return None, "every entry"
-    signs = np.random.default_rng(0).choice([-1.0, 1.0], (PROBES, len(a.x)))
-    return np.concatenate([a.x[None], signs]), f"along x and {PROBES} random directions"
+    products = max(m._made_from("a comparison").program.nnz for m in (a, b))
+    count = int(np.clip(WORK // max(products, 1), FEWEST, PROBES))
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (count, len(a.x)))
+    return np.concatenate([a.x[None], signs]), f"along x and {count} random directions"
 
 
 def _limits(

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from onnxlin.build import Builder
+from onnxlin.check import require_rules
+from onnxlin.errors import MissingRuleError
 from onnxlin.graph import Array, Node, is_float
 from onnxlin.linearizer import Linearizer
 from onnxlin.program import LinearProgram, finite
@@ -44,6 +46,10 @@ class Side:
         """Take the model of a linearizer, between its inputs and outputs."""
         own = lin.section
         section = make_section(lin.graph, own.inputs, own.outputs, STRAIGHT)
+        try:
+            require_rules(section)
+        except MissingRuleError:  # only a staircase can say what such a node does
+            section = own
         return cls(Builder(section, Tracer, lin.mode), feeds)
 
     @property

@@ -81,6 +81,10 @@ CASES = (
          "g (float[1,2,1] x, float[2,1,1] w, float[2] b) => (float[1,2,1] y) "
          "{ y = ConvTranspose<group = 2>(x, w, b) }",
          {"x": floats([[1.0], [1.0]]), "w": floats([[1.0]], [[1.0]]), "b": floats(10.0, 20.0)}),
+    Case("ConvTranspose, groups of two outputs",
+         "g (float[1,2,1] x, float[2,2,1] w) => (float[1,4,1] y) "
+         "{ y = ConvTranspose<group = 2>(x, w) }",
+         {"x": floats([[1.0], [1.0]]), "w": floats([[1.0], [2.0]], [[3.0], [4.0]])}),
     Case("DequantizeLinear, before opset 19",
          "g (uint8[1] x, float s) => (float[1] y) { y = DequantizeLinear(x, s) }",
          {"x": np.array([3], np.uint8), "s": np.array(0.5, np.float32)}, 18),
@@ -111,6 +115,11 @@ CASES = (
          "g (float[1,1,3] x) => (float[1,1,2] y) "
          "{ y = LpPool<kernel_shape = [2], strides = [2], ceil_mode = 1>(x) }",
          {"x": floats([[3.0, 4.0, 5.0]])}),
+    Case("Max of three scalars", "g (float a, float b) => (float y) { y = Max(a, a, b) }",
+         {"a": np.array(1.0, np.float32), "b": np.array(2.0, np.float32)}),
+    Case("MaxPool, SAME_UPPER of one axis",
+         POOL + '{ y = MaxPool<kernel_shape = [1], auto_pad = "SAME_UPPER">(x) }',
+         {"x": floats([[1.0, 2.0]])}),
     Case("MaxPool, pads of one axis",
          POOL + "{ y = MaxPool<kernel_shape = [2], pads = [0, 1]>(x) }",
          {"x": floats([[1.0, 2.0]])}),
