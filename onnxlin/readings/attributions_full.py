@@ -8,8 +8,8 @@ import numpy as np
 
 from onnxlin.engines.reverse import constant_shares
 from onnxlin.errors import OptionError
+from onnxlin.geometry import Geometry
 from onnxlin.graph import Array
-from onnxlin.inputs.geometry import Geometry
 from onnxlin.readings.attributions import Attribution, Sum
 from onnxlin.readings.identity import UNIT, allowed, chosen
 from onnxlin.readings.ledger import BiasMap, bias_maps

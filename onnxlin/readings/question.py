@@ -13,8 +13,8 @@ from scipy import ndimage
 from onnxlin.affine_map import AffineMap
 from onnxlin.errors import InputError, OptionError, RowsError
 from onnxlin.feeds import Instance
+from onnxlin.geometry import Geometry, guess_geometry
 from onnxlin.graph import Array
-from onnxlin.inputs.geometry import Geometry, guess_geometry
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings.contributions import Baseline, _flat
 from onnxlin.readings.identity import row_names
