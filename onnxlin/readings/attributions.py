@@ -158,12 +158,8 @@ def smooth_grad(
     """
     if samples < 2:
         raise OptionError(f"samples={samples}; expected at least 2.")
-    spread = noise * float(np.ptp(q.x)) if sigma is None else float(sigma)
-    if not (np.isfinite(spread) and spread > 0):
-        raise OptionError(
-            f"The noise has the standard deviation {spread:g} (x goes from {q.x.min():g} to "
-            f"{q.x.max():g}); it must be positive. Give sigma=, in units of x."
-        )
+    spread = _spread(q, noise) if sigma is None else float(sigma)
+    _require_noise(q, spread)
     rng, size = np.random.default_rng(seed), len(q.x)
     total, squares = np.zeros((2, size))
     for count in _parts(samples, max(AT_ONCE // max(size, 1), 1)):
@@ -183,6 +179,19 @@ def smooth_grad(
         slopes=True,
         error=np.sqrt(variance / samples),
     )
+
+
+def _spread(q: Question, noise: float) -> float:
+    return noise * float(np.ptp(q.x)) if q.x.size else 0.0
+
+
+def _require_noise(q: Question, spread: float) -> None:
+    if not (np.isfinite(spread) and spread > 0):
+        low, high = q.x.min(initial=np.inf), q.x.max(initial=-np.inf)
+        raise OptionError(
+            f"The noise has the standard deviation {spread:g} (x goes from {low:g} to {high:g}); "
+            "it must be positive. Give sigma=, in units of x."
+        )
 
 
 def _parts(whole: int, most: int) -> list[int]:

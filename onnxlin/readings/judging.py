@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -127,15 +128,15 @@ def judge(
         perturbations that may be far from any data. W x is what the model does at x.
     """
     noise = np.random.default_rng(seed).standard_normal(len(q.x))
-    named: dict[str, Values] = {RANDOM: noise, **attributions}
-    named = {name: named[name] for name in [*attributions, RANDOM]}
+    named: dict[str, Values] = {**attributions, RANDOM: attributions.get(RANDOM, noise)}
     x0 = q.reference(baseline)
     drawn = removals(q, samples=samples, baseline=x0, groups=groups, seed=seed)
+    asked: Any = {"steps": steps, "groups": groups}
     judged = {
         name: Judged(
-            deletion(q, values, baseline=x0, steps=steps, groups=groups),
-            insertion(q, values, baseline=x0, steps=steps, groups=groups),
-            pixel_flipping(q, values, steps=steps, draws=draws, seed=seed, groups=groups),
+            deletion(q, values, baseline=x0, **asked),
+            insertion(q, values, baseline=x0, **asked),
+            pixel_flipping(q, values, draws=draws, seed=seed, **asked),
             sensitivity_n(q, values, drawn),
             infidelity(q, values, drawn),
         )
