@@ -1,29 +1,33 @@
 """onnxlin: the exact affine map F(x) = W x + b that an ONNX model is at one input."""
 
-from onnxlin.errors import (
-    CompileError,
-    DetachedError,
-    InputError,
-    MemoryBudgetError,
-    MissingRuleError,
-    ModelError,
-    OnnxlinError,
-    OptionError,
-    RegionError,
-    ResidualError,
-    RowsError,
-    RuleError,
-    TensorNameError,
-    TraceError,
-    UnsupportedNodeError,
-)
-from onnxlin.rules import RULES, rule
+from typing import TYPE_CHECKING
+
+from onnxlin.lazy import lazily
 from onnxlin.version import __version__
 
-from onnxlin.compiled import check_model, compile_model  # isort: skip  # pipeline order
-from onnxlin.affine_map import AffineMap  # isort: skip
-from onnxlin.linearizer import Linearizer  # isort: skip
-from onnxlin.one_map import linearize  # isort: skip
+if TYPE_CHECKING:
+    from onnxlin.affine_map import AffineMap
+    from onnxlin.compiled import check_model, compile_model
+    from onnxlin.errors import (
+        CompileError,
+        DetachedError,
+        InputError,
+        MemoryBudgetError,
+        MissingRuleError,
+        ModelError,
+        OnnxlinError,
+        OptionError,
+        RegionError,
+        ResidualError,
+        RowsError,
+        RuleError,
+        TensorNameError,
+        TraceError,
+        UnsupportedNodeError,
+    )
+    from onnxlin.linearizer import Linearizer
+    from onnxlin.one_map import linearize
+    from onnxlin.rules import RULES, rule
 
 __all__ = [
     "RULES",
@@ -50,3 +54,17 @@ __all__ = [
     "linearize",
     "rule",
 ]
+
+_HOMES = {
+    "RULES": "onnxlin.rules",
+    "rule": "onnxlin.rules",
+    "AffineMap": "onnxlin.affine_map",
+    "Linearizer": "onnxlin.linearizer",
+    "check_model": "onnxlin.compiled",
+    "compile_model": "onnxlin.compiled",
+    "linearize": "onnxlin.one_map",
+    **{name: "onnxlin.errors" for name in __all__ if name.endswith("Error")},
+}
+# Not for type checkers, which would take any name for one that is there.
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazily(__name__, _HOMES)

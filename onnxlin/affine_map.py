@@ -14,7 +14,7 @@ import onnx
 from scipy.sparse.linalg import LinearOperator
 
 from onnxlin import map_file, map_model, proof
-from onnxlin.engines.job import Job, Solution
+from onnxlin.engines.job import Job, Solution, total
 from onnxlin.engines.operator import linear_operator
 from onnxlin.engines.plan import ENGINES
 from onnxlin.engines.reverse import charge
@@ -51,12 +51,8 @@ class AffineMap:
 
     Attributes
     ----------
-    x : array (n_in,)
-        The linearised inputs as the model saw them, flattened, float64.
-    y : array (n_rows,)
-        F(x) as onnxruntime computed it, for the rows asked, float64.
     inputs, outputs : {tensor name: array}
-        The same with names and shapes; outputs are complete, whatever the rows.
+        x and F(x) with names and shapes; outputs are complete, whatever the rows.
     rows : Seeds
         The rows asked.
     mode, rounding, engine, plan : str
@@ -86,21 +82,26 @@ class AffineMap:
         self.inputs = dict(inputs)
         self.outputs = dict(outputs)
         self.rows = rows
-        self.mode = mode
-        self.rounding = rounding
-        self.engine = engine
-        self.plan = plan
+        self.mode, self.rounding = mode, rounding
+        self.engine, self.plan = engine, plan
         self.dtype = np.dtype(dtype)
         self.notes = tuple(notes)
-        self.x = _flat(self.inputs)
-        self.y = rows.apply(_flat(self.outputs))
-        self._origin = origin
-        self._stored = solution
+        self._origin, self._stored = origin, solution
         self._bounds = None if bound is None else np.stack([bound, bound])
 
     def __repr__(self) -> str:
         shape = f"{len(self.rows)} x {len(self.x)}"
         return f"<AffineMap {list(self.inputs)} -> {list(self.outputs)}, W {shape} {self.dtype}>"
+
+    @cached_property
+    def x(self) -> Array:
+        """The linearised inputs as the model saw them, flattened, ``(n_in,)``, float64."""
+        return _flat(self.inputs)
+
+    @cached_property
+    def y(self) -> Array:
+        """F(x) as onnxruntime computed it, for the rows asked, ``(n_rows,)``, float64."""
+        return self.rows.apply(_flat(self.outputs))
 
     # W, b and their parts
 
@@ -113,10 +114,10 @@ class AffineMap:
         """The matrix, ``(n_rows, n_in)``: outputs and inputs in C order."""
         return self._solution.W
 
-    @property
+    @cached_property
     def b(self) -> Array:
         """The bias, ``(n_rows,)``, float64."""
-        return sum(self.bias_by_node.values(), start=np.zeros(len(self.rows)))
+        return total(self.bias_by_node, len(self.rows))
 
     @property
     def bias_by_node(self) -> Mapping[str, Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,32 @@ def make_feeds(
     return feeds
 
 
+def stack_feeds(
+    xs: Sequence[Instance], inputs: Mapping[str, TensorType], held: Collection[str] = ()
+) -> dict[str, Array]:
+    """Bring instances to the model's dtypes as `make_feeds` does, put together on axis 0.
+
+    Raises
+    ------
+    InputError
+        A name, shape, dtype or value of one of them does not fit.
+    """
+    given = [_named(x, inputs) for x in xs]
+    first = make_feeds(xs[0], inputs, held)
+    alike = all(
+        isinstance(x[name], np.ndarray)
+        and (x[name].shape, x[name].dtype) == (given[0][name].shape, given[0][name].dtype)
+        for x in given
+        for name in inputs
+    )
+    if alike:
+        stack = {n: _cast(np.concatenate([x[n] for x in given]), v.dtype) for n, v in first.items()}
+        if all(_all_finite(stack[name]) for name, kind in inputs.items() if kind.is_float):
+            return stack
+    feeds = [make_feeds(x, inputs, held) for x in xs]
+    return {name: np.concatenate([fed[name] for fed in feeds]) for name in inputs}
+
+
 def _named(x: Instance, inputs: Mapping[str, TensorType]) -> dict[str, Any]:
     if not isinstance(x, Mapping):
         if len(inputs) != 1:
@@ -70,12 +96,21 @@ def _tensor(name: str, value: Any, kind: TensorType) -> Array:
     _check_dtype(name, array, kind)
     if kind.shape is not None:
         _check_shape(name, array, kind)
+    return _cast(array, kind.dtype)
+
+
+def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
+    """Copy to a dtype, in C order: what a caller does to x later changes no map."""
+    if array.dtype == dtype:
+        return array.copy()
     with np.errstate(over="ignore"):
-        cast: Array = np.ascontiguousarray(array.astype(kind.dtype))
+        cast: Array = np.ascontiguousarray(array.astype(dtype))
     return cast.reshape(array.shape)
 
 
 def _check_finite(name: str, given: Any, cast: Array, *, held: bool) -> None:
+    if _all_finite(cast):
+        return
     wide = np.asarray(given).astype(np.float64)
     bad = np.isnan(wide) if held else ~np.isfinite(wide)
     if bad.any():
@@ -144,10 +179,16 @@ def read_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     return asked
 
 
+def _all_finite(array: Array) -> bool:
+    """Whether there is neither NaN nor infinity, in any float type that NumPy or an add-on has."""
+    native = array if array.dtype.kind == "f" else array.astype(np.float64)
+    return bool(np.isfinite(native).all())
+
+
 def require_finite(outputs: Mapping[str, Array]) -> None:
     """Raise TraceError where an output is no number: no map can equal it."""
     for name, value in outputs.items():
-        if not np.isfinite(value.astype(np.float64)).all():
+        if not _all_finite(value):
             raise TraceError(
                 f"Output {name!r} is NaN or infinite at this x, so no map can equal it. Scale the "
                 "input as the model expects, or look for a division by zero."

@@ -18,7 +18,7 @@ from onnxlin.engines.heap import keep_freed_arrays
 from onnxlin.engines.job import Job, Progress
 from onnxlin.engines.plan import memory_budget, plan, require_engine, seconds
 from onnxlin.errors import MemoryBudgetError, OptionError, TraceError
-from onnxlin.feeds import Instance, instances, make_feeds, read_dtype, require_finite
+from onnxlin.feeds import Instance, instances, make_feeds, read_dtype, require_finite, stack_feeds
 from onnxlin.graph import Array
 from onnxlin.load import Model, load
 from onnxlin.program import LinearProgram
@@ -82,6 +82,7 @@ class Linearizer:
         self.graph = load(model)
         self.section = make_section(self.graph, inputs, outputs, rounding)
         require_rules(self.section)
+        self._held = set(self.graph.inputs) - set(self.section.inputs)
         self._builder = Builder(self.section, Tracer, mode)
         self._tracer = self._builder.tracer
         self._shelf = Shelf(self.section, mode, session_options)
@@ -131,7 +132,7 @@ class Linearizer:
         values = self._tracer(feeds)
         kind = self._dtype(dtype, values)
         outputs = {name: values[name] for name in self.section.outputs}
-        # Before the rules: they would stumble over the same infinity, and say less.
+        # First: the rules would stumble over the same infinity, and say less.
         require_finite(outputs)
         program = self._builder(values, kind)
         seeds = make_seeds(rows, program.rows)
@@ -195,19 +196,18 @@ class Linearizer:
             return
         seeds = make_seeds(rows, runner.n_rows)
         for start in range(0, len(apart), at_once):
-            feeds = [self._feeds(x) for x in apart[start : start + at_once]]
+            some = apart[start : start + at_once]
+            feeds = stack_feeds(some, self.graph.inputs, self._held)
             try:
                 answers = runner(feeds, seeds, memory)
             except (TraceError, MemoryBudgetError):
-                yield from (self(x, rows, engine, dtype) for x in apart[start : start + at_once])
+                yield from (self(x, rows, engine, dtype) for x in some)
                 continue
             why = f"{at_once} instances at once in a graph compiled for them"
-            for fed, found in zip(feeds, answers, strict=True):
-                yield self._map_of(found, fed, seeds, runner.dtype, why)
+            yield from (self._map_of(found, seeds, runner.dtype, why) for found in answers)
 
     def _feeds(self, x: Instance) -> dict[str, Array]:
-        held = set(self.graph.inputs) - set(self.section.inputs)
-        return make_feeds(x, self.graph.inputs, held)
+        return make_feeds(x, self.graph.inputs, self._held)
 
     def _trace(self, x: Instance) -> dict[str, Array]:
         """Run at x: every tensor that the section touches."""
@@ -252,12 +252,11 @@ class Linearizer:
         memory = memory_budget(self.memory)
         found = runner(feeds, seeds, memory, progress)
         why = runner.why(len(seeds), memory)
-        return self._map_of(found, feeds, seeds, runner.compiled.dtype, why)
+        return self._map_of(found, seeds, runner.compiled.dtype, why)
 
-    def _map_of(
-        self, found: Answer, feeds: dict[str, Array], seeds: Seeds, kind: np.dtype[Any], why: str
-    ) -> AffineMap:
+    def _map_of(self, found: Answer, seeds: Seeds, kind: np.dtype[Any], why: str) -> AffineMap:
         """Make a map of what a compiled graph has found."""
+        feeds = {name: found.values[name] for name in self.graph.inputs}
         outputs = {name: found.values[name] for name in self.section.outputs}
         require_finite(outputs)
         return AffineMap(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,8 @@ class Seeds:
 
 def is_single(rows: Any) -> bool:
     """Whether a ``rows`` argument asks for one row, seen before the number of outputs is known."""
+    if type(rows) is range:
+        return len(rows) == 1
     try:
         return rows is not None and len(np.atleast_1d(rows)) == 1
     except ValueError:  # `make_seeds` says what is wrong
@@ -68,8 +71,21 @@ def make_seeds(rows: Any, size: int) -> Seeds:
     ------
     RowsError
     """
-    if rows is None:
-        return Seeds(size, np.arange(size), None)
+    if rows is None or type(rows) is range:
+        return _listed(rows, size)
+    return _read(rows, size)
+
+
+@lru_cache(maxsize=8)
+def _listed(rows: range | None, size: int) -> Seeds:
+    """Read what cannot change between two calls: reading it costs as much as a small net's map."""
+    found = Seeds(size, np.arange(size), None) if rows is None else _read(rows, size)
+    assert found.index is not None
+    found.index.setflags(write=False)
+    return found
+
+
+def _read(rows: Any, size: int) -> Seeds:
     try:
         array = np.asarray(rows)
     except ValueError as error:

@@ -12,10 +12,9 @@ from onnxlin import Linearizer
 from onnxlin.graph import Array
 from onnxlin.load import load
 from onnxlin.section import make_section
+from onnxlin.testing.draw import shapes
+from onnxlin.testing.subject import spread_rows
 
-# Rows of W to compute of a model with many outputs, and the most entries of W altogether.
-FEW_ROWS = 5
-MOST_ENTRIES = 2_000_000
 # Against the program's own float64 forward pass: a promise of the design, for any model.
 COMPOSITION = 1e-12
 
@@ -51,7 +50,7 @@ def assert_equals(lin: Linearizer, x: dict[str, Array]) -> None:
     """Residuals are within their bounds in both precisions, and verify() says so."""
     # A hidden tensor where the map starts (behind integer ids) has no size before the run.
     outputs, inputs = lin.run(x), sum(x[n].size for n in lin.section.inputs if n in x)
-    rows = _rows(sum(y.size for y in outputs.values()), inputs)
+    rows = spread_rows(sum(y.size for y in outputs.values()), inputs)
     for dtype in (np.float64, None):
         m = lin(x, rows=rows, dtype=dtype)
         assert (m.residual <= m.bound).all()
@@ -74,28 +73,12 @@ def assert_all_listed(model: onnx.ModelProto, report: Any) -> None:
         assert node.obstacle in text
 
 
-def _rows(outputs: int, inputs: int) -> list[int] | None:
-    if outputs * inputs <= MOST_ENTRIES:
-        return None
-    return sorted({i * (outputs - 1) // (FEW_ROWS - 1) for i in range(FEW_ROWS)})
-
-
 def instance(model: onnx.ModelProto, seed: int, size: int = 3) -> dict[str, Array]:
     """Random values for every input; an axis of open length gets 1 (the first) or ``size``."""
     rng = np.random.default_rng(seed)
-    made = {t.name for t in model.graph.initializer}
-    x = {}
-    for info in model.graph.input:
-        if info.name not in made:
-            tensor = info.type.tensor_type
-            dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
-            x[info.name] = _filled(rng, _shape(tensor.shape, size), dtype)
-    return x
-
-
-def _shape(shape: onnx.TensorShapeProto, size: int) -> tuple[int, ...]:
-    return tuple(d.dim_value if d.dim_value > 0 else (size if i else 1)
-                 for i, d in enumerate(shape.dim))  # fmt: skip
+    inputs = load(model).inputs
+    found = shapes(inputs, size)
+    return {name: _filled(rng, found[name], kind.dtype) for name, kind in inputs.items()}
 
 
 def _filled(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

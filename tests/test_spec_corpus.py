@@ -57,8 +57,8 @@ EXPECTED: dict[tuple[str, str], dict[str, dict[str, int]]] = {
             "departs": 10,
             "no float": 47,
             "obstacle": 33,
-            "reproduced": 101,
-            "reproduced+": 21,
+            "reproduced": 102,
+            "reproduced+": 20,
             "runtime": 14,
         },
         "hijkl": {
@@ -74,8 +74,8 @@ EXPECTED: dict[tuple[str, str], dict[str, dict[str, int]]] = {
             "input": 3,
             "no float": 71,
             "obstacle": 15,
-            "reproduced": 97,
-            "reproduced+": 11,
+            "reproduced": 98,
+            "reproduced+": 10,
             "runtime": 3,
         },
         "qr": {

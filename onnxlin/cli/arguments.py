@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from onnxlin.engines.plan import NAMES
@@ -21,7 +21,7 @@ exit codes:
   1    the model, the input or an option cannot be used; stderr says why
   2    the command line itself is wrong
   3    check: nodes of the model stand in the way
-  4    a residual is past its bound
+  4    a residual is past its bound, or (verify) a law does not hold
   5    compare: the two models are apart
   130  interrupted
 """
@@ -65,8 +65,8 @@ def ends(command: argparse.ArgumentParser) -> None:
     )
 
 
-def how(command: argparse.ArgumentParser) -> None:
-    """How the map is computed."""
+def how(command: argparse.ArgumentParser, modes: Sequence[str] = MODES) -> None:
+    """How the map is computed; the first of the modes is the default."""
     group = command.add_argument_group("how")
     group.add_argument(
         "--rows",
@@ -74,7 +74,7 @@ def how(command: argparse.ArgumentParser) -> None:
         help='outputs to compute: "all", "0,3,5:9", or an .npy matrix of combinations '
         "(all, or the strongest 5 of a large map)",
     )
-    group.add_argument("--mode", choices=MODES, default=MODES[0])
+    group.add_argument("--mode", choices=modes, default=modes[0])
     group.add_argument("--engine", choices=("auto", *NAMES), default="auto")
     group.add_argument("--dtype", choices=("float32", "float64"), help="of W (the model's)")
     group.add_argument("--memory", help='what may be used, such as "4GiB" (half of what is free)')

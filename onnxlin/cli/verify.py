@@ -1,25 +1,28 @@
-"""``onnxlin verify``: W x + b against the run."""
+"""``onnxlin verify``: the laws of `onnxlin.testing`, held against a model without pytest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from onnxlin.cli import arguments, target
-from onnxlin.cli.show import Cell, Screen
-from onnxlin.errors import OptionError, ResidualError
+from onnxlin.cli.bar import Bar
+from onnxlin.cli.show import Screen
+from onnxlin.cli.verify_failures import failures
+from onnxlin.cli.verify_text import check, document, show
+from onnxlin.errors import OptionError
 from onnxlin.graph import Array
-from onnxlin.linearizer import Linearizer
-from onnxlin.readings import summary
+from onnxlin.section import MODES
+from onnxlin.testing.draw import KINDS, Drawn, instances
+from onnxlin.testing.examine import FAILED, PASSED, SKIPPED, Finding, examine
+from onnxlin.testing.laws import LAWS, named
+from onnxlin.testing.subject import Subject, spread_rows
 
 PAST_BOUND = 4
 
 
 def declare(commands: Any) -> None:
     """Add the command and what may be asked of it."""
-    about = "Linearise at an input, or at random ones, and test W x + b against the run."
+    about = "Hold the laws of F(x) = W x + b against a model, at an input or at random ones."
     command = arguments.command(commands, "verify", about)
     command.add_argument("model", help="an .onnx file")
     where = command.add_mutually_exclusive_group()
@@ -27,95 +30,86 @@ def declare(commands: Any) -> None:
     where.add_argument(
         "--random",
         type=arguments.count,
-        default=1,
+        default=5,
         metavar="N",
-        help="N standard normal inputs (1)",
+        help=f"N random inputs (5), of these kinds in turn: {', '.join(KINDS)}",
     )
     command.add_argument("--seed", type=int, default=0, help="of the random inputs (0)")
+    laws = ", ".join(law.name for law in LAWS)
+    command.add_argument("--laws", metavar="LAW[,LAW]", help=f"some of {laws} (all)")
+    command.add_argument(
+        "--seconds",
+        type=arguments.count,
+        default=120,
+        metavar="S",
+        help="begin no law after so long (120); what was skipped is said",
+    )
+    files = command.add_argument_group("when a law fails")
+    files.add_argument(
+        "--out",
+        metavar="DIR|PREFIX",
+        help="where the reproducer goes: a folder, or the start of a name (MODEL.failure)",
+    )
+    files.add_argument("--no-files", action="store_true", help="write no reproducer")
+    files.add_argument("--no-shrink", action="store_true", help="leave the failing x as it is")
     arguments.ends(command)
-    arguments.how(command)
+    arguments.how(command, ("both", *MODES))
     arguments.pictures(command)
 
 
 def run(options: Any, screen: Screen) -> int:
     """Verify a model at one input or several and return the exit code."""
-    lin = target.linearizer(options)
-    checks = [_check(lin, name, feeds, options) for name, feeds in _instances(options, lin)]
-    ok = all(check["pass"] for check in checks)
-    screen.document({"model": options.model, "checks": checks, "pass": ok})
-    _show(checks, options, screen)
-    return 0 if ok else PAST_BOUND
+    laws = named(options.laws.split(",") if options.laws else None)
+    modes = MODES if options.mode == "both" else (options.mode,)
+    subject = _subject(options)
+    points = _points(options, subject)
+    total, findings = len(points) * len(modes) * len(laws), list[Finding]()
+    checks: dict[str, dict[str, Any]] = {}
+    with Bar("laws held") as bar:
+        for found in examine(subject, points, laws, modes, seconds=options.seconds):
+            findings.append(found)
+            bar(len(findings), total, f"{found.drawn.name}, {found.mode}, {found.law.name}")
+            # Here, where the maps of this x are still at hand.
+            if found.verdict in (PASSED, FAILED) and found.drawn.name not in checks:
+                checks[found.drawn.name] = check(subject, found)
+    _require_any(findings)
+    failed = failures(findings, subject, options)
+    shown = document(options, findings, list(checks.values()), failed)
+    screen.document(shown)
+    show(shown, screen)
+    return PAST_BOUND if failed else 0
 
 
-def _instances(options: Any, lin: Linearizer) -> Iterator[tuple[str, Mapping[str, Array]]]:
-    if options.input is not None:
-        yield options.input, target.given(options, lin).feeds
+def _subject(options: Any) -> Subject:
+    def rows(y: Array, columns: int) -> Any:
+        if options.rows is None:
+            return spread_rows(y.size, columns)
+        return target.choose_rows(options.rows, (), y, columns).rows
+
+    return Subject(
+        options.model,
+        inputs=options.inputs,
+        outputs=options.outputs,
+        rounding=options.rounding,
+        memory=options.memory,
+        rows=rows,
+        engine=options.engine,
+        dtype=options.dtype,
+    )
+
+
+def _points(options: Any, subject: Subject) -> list[Drawn]:
+    """Read the input, or draw some; what was given must have a map."""
+    if options.input is None:
+        return list(instances(subject, options.random, options.seed))
+    feeds = subject.feeds(target.given(options, subject.linearizer()).feeds)
+    subject.map(feeds)
+    return [Drawn(options.input, "given", feeds)]
+
+
+def _require_any(findings: list[Finding]) -> None:
+    """Raise where no law had anything to say of any x: a run that says nothing must not pass."""
+    if any(found.verdict in (PASSED, FAILED) for found in findings):
         return
-    rng = np.random.default_rng(options.seed)
-    for i in range(options.random):
-        yield f"random {i} (seed {options.seed})", _random(lin, rng)
-
-
-def _random(lin: Linearizer, rng: np.random.Generator) -> dict[str, Array]:
-    """Draw standard normal inputs; axes of unknown length get 1."""
-    kinds = lin.graph.inputs
-    if held := [name for name, kind in kinds.items() if not kind.is_float]:
-        raise OptionError(
-            f"Inputs {held} hold no floats, so what is a sensible random value is unknown. Give "
-            "--input with an .npz that holds all inputs."
-        )
-    shapes = {name: kind.shape or () for name, kind in kinds.items()}
-    sizes = {name: [n if isinstance(n, int) else 1 for n in s] for name, s in shapes.items()}
-    return {
-        name: rng.standard_normal(size).astype(kinds[name].dtype) for name, size in sizes.items()
-    }
-
-
-def _check(lin: Linearizer, name: str, feeds: Mapping[str, Array], options: Any) -> dict[str, Any]:
-    outputs = lin.run(dict(feeds))
-    y = np.concatenate([value.ravel() for value in outputs.values()])
-    rows = target.choose_rows(options.rows, (), y, target.columns(lin, feeds))
-    m = target.linearise(lin, feeds, rows.rows, options)
-    try:
-        m.verify()
-        message = None
-    except ResidualError as error:
-        message = str(error)
-    found = summary.worst(summary.summarise(m))
-    return {
-        "x": name,
-        "rows": len(m.rows),
-        "columns": len(m.x),
-        "rows_note": rows.note,
-        "engine": m.engine,
-        "dtype": str(m.dtype),
-        "residual": None if found is None else found.residual,
-        "bound": None if found is None else found.bound,
-        "composition_residual": float(np.max(m.composition_residual, initial=0.0)),
-        "composition_bound": float(np.max(m.composition_bound, initial=0.0)),
-        "pass": message is None,
-        "message": message,
-    }
-
-
-def _show(checks: list[dict[str, Any]], options: Any, screen: Screen) -> None:
-    screen.line(f"{options.model}: W x + b against onnxruntime, and against its own float64 pass")
-    columns = ["x", "rows", "residual", "bound", "float64 residual", "float64 bound", "verdict"]
-    names = ("residual", "bound", "composition_residual", "composition_bound")
-    rows: list[list[Cell]] = [
-        [
-            check["x"],
-            check["rows"],
-            *("-" if check[name] is None else f"{check[name]:.2e}" for name in names),
-            "PASS" if check["pass"] else "FAIL",
-        ]
-        for check in checks
-    ]
-    screen.table(columns, rows)
-    if note := checks[0]["rows_note"]:
-        screen.line(note)
-    failed = [check for check in checks if not check["pass"]]
-    screen.line()
-    screen.verdict(not failed, f"{len(checks) - len(failed)} of {len(checks)} inputs")
-    for check in failed:
-        screen.line(f"{check['x']}: {check['message']}")
+    reason = next((f.reason for f in findings if f.verdict != SKIPPED), "no time was left")
+    raise OptionError(f"No law could be held at any of these x: {reason} Give another --input.")

@@ -33,19 +33,30 @@ class Formulas:
     ----------
     graph : Emitter
         With everything that reads the coefficients in it.
+    further : collection of str
+        But for what will read these.
     """
 
-    def __init__(self, graph: Emitter) -> None:
+    def __init__(self, graph: Emitter, further: Collection[str] = ()) -> None:
         self._graph = graph
+        self._further = set(further)
         self._coefficients = graph.coefficients
         self._inner = {node.output[0]: node for node in graph.nodes if self._is_formula(node)}
 
     def _is_formula(self, node: onnx.NodeProto) -> bool:
         """Whether a node works entry by entry on traced arrays of one shape, and on numbers."""
         shapes, stored = self._graph.shapes, self._graph.stored
-        if node.op_type not in ENTRYWISE or node.output[0] not in self._coefficients:
+        if node.output[0] not in self._coefficients:
             return False
         shape = shapes[node.output[0]]
+        if node.op_type == "Concat":
+            return (
+                0 < prod(shape) <= LARGEST
+                and node.attribute[0].i % len(shape) > 0
+                and all(n not in stored and shapes.get(n, ())[:1] == shape[:1] for n in node.input)
+            )
+        if node.op_type not in ENTRYWISE:
+            return False
         operands = [n for n in node.input if n not in stored]
         numbers = all(stored[n].size == 1 for n in node.input if n in stored)
         return (
@@ -76,7 +87,7 @@ class Formulas:
             if node.output[0] not in self._inner
             for name in node.input
         }
-        return [name for name in self._inner if name in read]
+        return [name for name in self._inner if name in read | self._further]
 
     def _depths(self, roots: Collection[str]) -> dict[str, int]:
         """Count the formulas on the way to every tensor: of two as deep none reads the other."""
@@ -88,21 +99,22 @@ class Formulas:
 
     def _form(self, name: str, leaves: list[str]) -> Any:
         """Describe a formula by its operators; ``leaves`` gets the tensors that it reads."""
+        # (position among the leaves, shape) stands for a leaf.
         if name in self._graph.stored:
             return name
         node = self._inner.get(name)
         if node is None:
             if name not in leaves:
                 leaves.append(name)
-            return leaves.index(name)
+            return leaves.index(name), self._graph.shapes.get(name)
         attributes = tuple(a.SerializeToString() for a in node.attribute)
         return node.op_type, attributes, *(self._form(n, leaves) for n in node.input)
 
     def _write(self, group: list[tuple[str, list[str]]]) -> None:
+        group = [group[i] for i in self._graph.in_order([leaves for _, leaves in group])]
         graph, (first, leaves) = self._graph, group[0]
         joined = {
-            leaf: graph("Concat", *(names[i] for _, names in group), axis=0)
-            for i, leaf in enumerate(leaves)
+            leaf: graph.joined([names[i] for _, names in group]) for i, leaf in enumerate(leaves)
         }
         whole = self._again(first, joined)
         count = len(group)

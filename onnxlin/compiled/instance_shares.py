@@ -66,5 +66,10 @@ class InstanceShares:
         name = graph("Concat", *columns, axis=2) if len(columns) > 1 else columns[0]
         return tuple(self._columns), name
 
+    @property
+    def biases(self) -> set[str]:
+        """None that waits: products are written at once."""
+        return set()
+
     def __bool__(self) -> bool:
         return bool(self._columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import prod
 
 import numpy as np
@@ -11,7 +11,7 @@ import onnxruntime
 from onnxlin.compiled.instances import Stacked
 from onnxlin.compiled.model import compile_section
 from onnxlin.compiled.runner import Answer, Runner
-from onnxlin.engines.job import Solution
+from onnxlin.engines.job import Columns, Solution
 from onnxlin.graph import Array
 from onnxlin.primitives import Shape
 from onnxlin.program import slices
@@ -51,30 +51,33 @@ class InstancesRunner:
         self._axes = stacked.axes
         self._inputs = {name: shapes[name] for name in stacked.section.inputs}
         self._outputs = {name: shapes[name] for name in stacked.section.outputs}
-        many = self._fed([feeds])
+        many = self._full(feeds)
         self._runner = Runner(
             compile_section(stacked.section, mode, many, axes=stacked.axes), options
         )
         self.dtype = self._runner.compiled.dtype
         self.n_rows = sum(prod(shape) for shape in self._outputs.values())
 
-    def __call__(self, feeds: Sequence[Feeds], seeds: Seeds, memory: int) -> list[Answer]:
-        """Compute the same rows at up to `count` instances."""
-        found = self._runner.raw(self._fed(feeds), self._spread(seeds), memory)
+    def __call__(self, feeds: Feeds, seeds: Seeds, memory: int) -> list[Answer]:
+        """Compute the same rows at up to `count` instances, stacked on axis 0 of the feeds."""
+        found = self._runner.raw(self._full(feeds), self._spread(seeds), memory)
         W = self._apart(found.W)
         nodes = self._runner.compiled.nodes
         shares = found.shares.astype(np.float64)
         answers = []
-        for i, fed in enumerate(feeds):
-            bias = {name: shares[:, i, j] for j, name in enumerate(nodes)}
-            values = {name: self._one(name, value, i) for name, value in found.values.items()}
-            answers.append(Answer(Solution(W[i], bias), {**fed, **values}))
+        for i in range(_count(feeds)):
+            bias = Columns(nodes, shares[:, i])
+            values = {name: value[i : i + 1] for name, value in feeds.items()}
+            values |= {name: self._one(name, value, i) for name, value in found.values.items()}
+            answers.append(Answer(Solution(W[i], bias), values))
         return answers
 
-    def _fed(self, feeds: Sequence[Feeds]) -> dict[str, Array]:
-        """Stack the instances; the last one stands in for those that are missing."""
-        full = [*feeds, *[feeds[-1]] * (self.count - len(feeds))]
-        return {name: np.concatenate([fed[name] for fed in full]) for name in feeds[0]}
+    def _full(self, feeds: Feeds) -> dict[str, Array]:
+        """Let the last instance stand in for those that are missing."""
+        missing = self.count - _count(feeds)
+        if not missing:
+            return dict(feeds)
+        return {n: np.concatenate([v, *[v[-1:]] * missing]) for n, v in feeds.items()}
 
     def _spread(self, seeds: Seeds) -> Seeds:
         """Ask every row at all instances."""
@@ -93,9 +96,15 @@ class InstancesRunner:
             axis, size = self._axes[name], prod(shape) * self.count
             many = (*shape[:axis], self.count, *shape[axis + 1 :])
             block = W[:, start : start + size].reshape(k, *many)
+            # Where instances lie in front this is a view: their rows are not moved.
             parts.append(np.moveaxis(block, axis + 1, 0).reshape(self.count, k, size // self.count))
             start += size
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
 
     def _one(self, name: str, value: Array, i: int) -> Array:
-        return np.take(value, [i], axis=self._axes[name])
+        return value[(slice(None),) * self._axes[name] + (slice(i, i + 1),)]
+
+
+def _count(feeds: Feeds) -> int:
+    """Number of instances that are stacked."""
+    return len(next(iter(feeds.values())))

@@ -15,7 +15,6 @@ import numpy as np
 import onnx
 
 from onnxlin.build import Builder
-from onnxlin.compiled.batching import Formulas
 from onnxlin.compiled.sweep import Swept, adjoint_sweep, tangent_sweep
 from onnxlin.compiled.tracing import GraphTracer
 from onnxlin.engines.reverse import row_bytes
@@ -152,7 +151,6 @@ def compile_section(
     else:
         swept = tangent_sweep(graph, program, names[0])
     results = _results(graph, program, swept, names, axes)
-    Formulas(graph).batch()
     extra = [n for n in section.inputs if n not in section.graph.inputs]
     ends = {n: tracer.native(n) for n in (*section.outputs, *extra)}
     model = _assemble(

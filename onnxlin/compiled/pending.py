@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 
@@ -52,18 +53,17 @@ class Pending:
     def take(self, op: LinearMap, made: Pending) -> None:
         """Take what has arrived at the tensor that a map makes.
 
-        A single piece stays one through maps that only move entries, and misses the parts of a
-        concatenation that it does not lie in: often only the last step in time is read.
+        Pieces stay apart through maps that only move entries, and miss the parts of a
+        concatenation that they do not lie in: often only the last step in time is read.
         """
-        if made._arrived or len(made._pieces) != 1:
+        if made._arrived or not made._pieces:
             self.add(op, made.total())
             return
-        piece = made._pieces[0]
-        moved = _moved(op, piece)
-        if moved is not None:
+        moved = [_moved(op, piece) for piece in made._pieces]
+        if None not in moved:
             self._whole = op.in_shape
-            self._pieces.append(moved)
-        elif not _missed(op, piece):
+            self._pieces += [piece for piece in moved if piece is not None]
+        elif not all(_missed(op, piece) for piece in made._pieces):
             self.add(op, made.total())
 
     def total(self) -> Stack:
@@ -115,15 +115,15 @@ def _moved(op: LinearMap, piece: Piece) -> Piece | None:
         return op.perm[axis], start, op.lower_adjoint(stack)
     if not isinstance(op, Reshape):
         return None
-    before, after = ([n for n in shape if n != 1] for shape in (op.in_shape, op.out_shape))
-    if before != after or op.out_shape[axis] == 1:
+    # Find the axis that has as many entries before it; it may hold axes that follow this one too.
+    size, before = op.out_shape[axis], prod(op.out_shape[:axis])
+    found = [i for i, n in enumerate(op.in_shape) if n > 1 and prod(op.in_shape[:i]) == before]
+    if size == 1 or not found or op.in_shape[found[0]] % size:
         return None
-    # The same axes but for those of length 1: find the one that has as many others before it.
-    rank = sum(n != 1 for n in op.out_shape[:axis])
-    longer = [i for i, n in enumerate(op.in_shape) if n != 1]
-    shape = list(op.in_shape)
-    shape[longer[rank]] = stack.shape[axis]
-    return longer[rank], start, stack.reshaped(tuple(shape))
+    at, shape = found[0], list(op.in_shape)
+    times = shape[at] // size
+    shape[at] = stack.shape[axis] * times
+    return at, start * times, stack.reshaped(tuple(shape))
 
 
 def _side_by_side(places: list[Piece]) -> tuple[list[Piece], list[Piece]]:

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 
 from onnxlin.compiled.model import Compiled
-from onnxlin.engines.job import Progress, Solution
+from onnxlin.engines.job import Columns, Progress, Solution
 from onnxlin.errors import MemoryBudgetError, TraceError
 from onnxlin.graph import Array
 from onnxlin.lowering import NotStaticError
@@ -20,8 +20,9 @@ from onnxlin.weights import MOST_INSIDE, attach, filled
 
 # Most rows at once: more make the products no faster, and fall out of the cache.
 MOST_ROWS = 64
-# Multiplications at a node below which a second thread costs more than it helps.
-WORTH_A_THREAD = 2**16
+# Multiplications at a node below which a second thread costs more than it helps; a graph for any
+# number of rows is judged by those of this many.
+WORTH_A_THREAD, SOME_ROWS = 2**16, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +68,8 @@ class Runner:
         self, compiled: Compiled, options: onnxruntime.SessionOptions | None = None
     ) -> None:
         self.compiled = compiled
+        self._ends = [*compiled.outputs, *compiled.further]
+        self._wanted = [*self._ends, compiled.rows, compiled.shares]
         model = compiled.model
         if options is None or compiled.weight > MOST_INSIDE:
             options = options or _options(compiled)
@@ -91,8 +94,7 @@ class Runner:
     ) -> Answer:
         """Compute the rows at one x, so many at once as memory allows."""
         found = self.raw(feeds, seeds, memory, progress)
-        shares = found.shares.astype(np.float64)
-        bias = {name: shares[:, i] for i, name in enumerate(self.compiled.nodes)}
+        bias = Columns(self.compiled.nodes, found.shares.astype(np.float64))
         return Answer(Solution(found.W, bias), {**feeds, **found.values})
 
     def raw(
@@ -105,15 +107,13 @@ class Runner:
         """Return what the graph makes, its rows put together."""
         compiled, dtype, total = self.compiled, self.compiled.dtype, len(seeds)
         size = self._chunk(memory - total * compiled.columns * dtype.itemsize)
-        ends = [*compiled.outputs, *compiled.further]
-        wanted = [*ends, compiled.rows, compiled.shares]
         given = {name: feeds[name] for name in compiled.feeds}
         rows = [slice(i, min(i + size, total)) for i in range(0, max(total, 1), size)]
         W = shares = np.zeros(0)
         values: dict[str, Array] = {}
         for at in rows:
-            found = self._run(wanted, {**given, compiled.seeds: seeds.dense(at, dtype)})
-            values = dict(zip(ends, found, strict=False))
+            found = self._run(self._wanted, {**given, compiled.seeds: seeds.dense(at, dtype)})
+            values = dict(zip(self._ends, found, strict=False))
             if len(rows) == 1:
                 W, shares = found[-2:]
             else:
@@ -157,6 +157,6 @@ def _options(compiled: Compiled) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     # What goes wrong is raised; a second copy on stderr would only be in the way.
     options.log_severity_level = 4
-    if compiled.work < WORTH_A_THREAD:
+    if compiled.work * (1 if compiled.single else SOME_ROWS) < WORTH_A_THREAD:
         options.intra_op_num_threads = 1
     return options

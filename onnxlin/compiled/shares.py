@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from onnxlin.lowering import Emitter, Stack, Traced, is_traced, tensor
 from onnxlin.program import finite
 
@@ -47,8 +45,16 @@ class Shares:
         key = (cotangent.rest, bias.shape) if small else len(self._groups)
         self._groups.setdefault(key, []).append(Part(node, sign, cotangent, bias))
 
+    @property
+    def biases(self) -> set[str]:
+        """Tensors that the products will read."""
+        parts = (part for group in self._groups.values() for part in group)
+        return {part.bias.name for part in parts if is_traced(part.bias)}
+
     def written(self) -> tuple[tuple[str, ...], str]:
         """Write the products: the nodes that have a share, and the tensor (K, nodes)."""
+        for group in self._groups.values():
+            group.sort(key=self._bias_place)
         parts = [part for group in self._groups.values() for part in group]
         products = [self._products(group) for group in self._groups.values()]
         name = self._graph("Concat", *products, axis=1) if len(products) > 1 else products[0]
@@ -61,6 +67,10 @@ class Shares:
     def __bool__(self) -> bool:
         return bool(self._groups)
 
+    def _bias_place(self, part: Part) -> tuple[str, int]:
+        """Put biases that were cut out of one tensor next to each other."""
+        return self._graph.cut_from(part.bias.name) if is_traced(part.bias) else ("", 0)
+
     def _products(self, group: list[Part]) -> str:
         """``<cotangent, bias>`` for arrays of one shape: a tensor (K, len(group))."""
         graph, first, n = self._graph, group[0], prod(group[0].cotangent.shape)
@@ -70,17 +80,23 @@ class Shares:
             length = first.bias.size
             row = tensor(graph, first.bias.reshape(1, length), graph.dtype)
             lines = first.cotangent.laid(n // length, (length,))
-            found = graph(
-                "Reshape", graph("Gemm", row, lines, transB=1), graph.ints([-1, n // length])
-            )
+            found = graph("Gemm", row, lines, transB=1)
+            if not (graph.single and length == n):
+                found = graph("Reshape", found, graph.ints([-1, n // length]))
             return graph("ReduceSum", found, graph.ints([1]), keepdims=1) if length < n else found
         if len(group) == 1:
             column = tensor(graph, first.bias.reshape(n, 1), graph.dtype)
             return graph("MatMul", first.cotangent.flat, column)
-        joined = np.concatenate([part.bias for part in group], axis=0)
-        biases = tensor(graph, joined.reshape(len(group), n), graph.dtype)
-        side_by_side = graph("Concat", *(part.cotangent.name for part in group), axis=1)
-        rows = graph("Reshape", side_by_side, graph.ints([-1, len(group), n]))
+        lead = (-1, *first.bias.shape[1:])
+        named = [tensor(graph, part.bias.reshape(lead), graph.dtype) for part in group]
+        biases = graph("Reshape", graph.joined(named), graph.ints([len(group), n]))
+        # Many biases meet the same cotangent, that of a step in time.
+        names = [part.cotangent.name for part in group]
+        apart = list(dict.fromkeys(names))
+        side_by_side = graph("Concat", *apart, axis=1) if len(apart) > 1 else apart[0]
+        rows = graph("Reshape", side_by_side, graph.ints([-1, len(apart), n]))
+        if len(apart) < len(names):
+            rows = graph("Gather", rows, graph.ints([apart.index(m) for m in names]), axis=1)
         return graph("ReduceSum", graph("Mul", rows, biases), graph.ints([2]), keepdims=0)
 
 
@@ -100,6 +116,11 @@ def reduced(cotangent: Stack, bias: Any) -> tuple[int, Stack, Any]:
     sign, bias = _signed(bias)
     if cotangent.negative:
         sign, cotangent = -sign, replace(cotangent, negative=False)
+    factor = cotangent.factor
+    if factor is not None and is_traced(bias) and bias.size >= factor.size:
+        # The cotangent without its factor is there already; what is the product for all K rows
+        # is that of the bias for one x. A bias that repeats itself would grow.
+        bias, cotangent = bias * factor, replace(cotangent, factor=None)
     return sign, cotangent, _once(bias, len(cotangent.shape))
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from onnxlin.compiled.batching import Formulas
 from onnxlin.compiled.instance_shares import InstanceShares
 from onnxlin.compiled.pending import Pending
 from onnxlin.compiled.shares import Shares
-from onnxlin.lowering import Emitter, Stack, is_traced
+from onnxlin.lowering import FEW, Emitter, Stack, is_traced
 from onnxlin.program import LinearProgram, Step, slices
 
 AnyShares = Shares | InstanceShares
@@ -87,12 +88,14 @@ def adjoint_sweep(
         for name, shape in program.inputs.items()
     ]
     W = graph("Concat", *rows, axis=1) if len(rows) > 1 else rows[0]
+    Formulas(graph, {W, *shares.biases}).batch()
     return Swept(W, *(shares.written() if shares else ((), "")))
 
 
 def _touches(step: Step) -> bool:
-    """Whether the bias is what a tangent leaves, and not known from fewer products."""
-    return step.status == "tangent" and is_traced(step.bias) and len(step.terms) == 1
+    """Whether the bias is what a tangent leaves, large, and not known from fewer products."""
+    alone = step.status == "tangent" and is_traced(step.bias) and len(step.terms) == 1
+    return alone and prod(step.shape) > FEW
 
 
 def _touched(shares: AnyShares, step: Step, cotangent: Stack, values: Mapping[str, Any]) -> None:
@@ -139,4 +142,6 @@ def tangent_sweep(graph: Emitter, program: LinearProgram, tangents: str) -> Swep
         made[name].flat if name in made else whole.zeros(prod(shape))
         for name, shape in program.outputs.items()
     ]
-    return Swept(graph("Concat", *rows, axis=1) if len(rows) > 1 else rows[0], (), "")
+    W = graph("Concat", *rows, axis=1) if len(rows) > 1 else rows[0]
+    Formulas(graph, {W}).batch()
+    return Swept(W, (), "")

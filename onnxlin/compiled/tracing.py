@@ -102,7 +102,7 @@ class GraphTracer:
 
         Outputs that are stored as constants get another name, which nothing reads.
         """
-        proto = newest_node(self.section.graph, node)
+        proto = self._still(node) or newest_node(self.section.graph, node)
         proto.output[:] = [self.emitter.fresh(n) if n in stored else n for n in proto.output]
         for output in self._captures.get(node.name, ()):
             at = position(node, NEWEST_RUNNABLE, output)
@@ -110,6 +110,18 @@ class GraphTracer:
             proto.output.extend([""] * (at + 1 - len(proto.output)))
             proto.output[at] = proto.output[at] or _extra(node, output)
         return proto
+
+    def _still(self, node: Node) -> onnx.NodeProto | None:
+        """Write a Transpose that only moves axes of length 1 as a Reshape, which moves nothing."""
+        if node.op_type != "Transpose" or node.domain:
+            return None
+        shape = np.shape(self._examples[node.inputs[0]])
+        perm = node.attributes.get("perm") or list(range(len(shape)))[::-1]
+        longer = [p for p in perm if shape[p] != 1]
+        if longer != sorted(longer) or 0 in shape:
+            return None
+        to = self.emitter.ints([shape[p] for p in perm])
+        return onnx.helper.make_node("Reshape", [node.inputs[0], to], list(node.outputs))
 
     def expanded(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Let the body's tensors be read in place of the node's: the node need not run."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,6 +55,42 @@ class Solution:
 
     W: Array
     bias: Mapping[str, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Columns(Mapping[str, Array]):
+    """Shares of b as the columns of one array, taken out when somebody asks for them.
+
+    Parameters
+    ----------
+    names : tuple of str
+    array : array (K, nodes), float64
+    """
+
+    names: tuple[str, ...]
+    array: Array
+
+    def __getitem__(self, name: str) -> Array:
+        column: Array = self.array[:, self._places[name]]
+        return column
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.names)}
+
+
+def total(bias: Mapping[str, Array], rows: int) -> Array:
+    """Add shares up in their order: ``(rows,)``."""
+    if isinstance(bias, Columns) and bias.names:
+        added: Array = np.cumsum(bias.array, axis=1)[:, -1]  # one after the other, as below
+        return added
+    return sum(bias.values(), start=np.zeros(rows))
 
 
 class Engine(Protocol):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from functools import lru_cache
 
 from onnxlin.engines import explicit, reverse
 from onnxlin.engines.explicit import estimate
@@ -57,7 +59,7 @@ def require_engine(engine: str) -> str:
 def memory_budget(memory: int | float | str | None) -> int:
     """Read the ``memory`` option: bytes, or text such as "4GiB"; None is half of what is free."""
     if memory is None:
-        return _free() // 2
+        return _free(int(time.monotonic() / RECENT)) // 2
     match = re.fullmatch(r"\s*([\d.]+)\s*([KMGT]?)(?:i?B)?\s*", str(memory), re.IGNORECASE)
     try:
         size = float(match[1]) * UNITS[match[2].upper()] if match else 0.0
@@ -68,7 +70,13 @@ def memory_budget(memory: int | float | str | None) -> int:
     return int(size)
 
 
-def _free() -> int:
+# Asking the system takes as long as the rest of a small map's call.
+RECENT = 0.5
+"""Seconds for which an answer about free memory holds."""
+
+
+@lru_cache(maxsize=1)
+def _free(_moment: int) -> int:
     """Memory that can be had without swapping; 8 GiB are assumed where the system does not say."""
     try:
         with open("/proc/meminfo", encoding="ascii") as lines:

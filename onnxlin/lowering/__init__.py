@@ -3,10 +3,11 @@
 from onnxlin.lowering import functions, indexing, ufuncs  # noqa: F401  # they fill the tables
 from onnxlin.lowering.emitter import Emitter
 from onnxlin.lowering.scatter import scattered
-from onnxlin.lowering.stack import Stack
+from onnxlin.lowering.stack import FEW, Stack
 from onnxlin.lowering.traced import NotStaticError, Traced, example, is_traced, tensor, wrap
 
 __all__ = [
+    "FEW",
     "Emitter",
     "NotStaticError",
     "Stack",

@@ -90,6 +90,63 @@ class Emitter:
             self._made[key] = outputs
         return self._made[key]
 
+    def joined(self, names: Sequence[str]) -> str:
+        """Concatenate along axis 0; what was cut apart there is taken as a whole."""
+        runs: list[tuple[onnx.NodeProto | None, list[str]]] = []
+        for name in (self._instead.get(name, name) for name in names):
+            cut = self._cut(name)
+            last, run = runs[-1] if runs else (None, [])
+            follows = (
+                cut is not None
+                and cut is last
+                and self._place(cut, run[-1]) + 1 == (self._place(cut, name))
+            )
+            if follows:
+                run.append(name)
+            else:
+                runs.append((cut, [name]))
+        parts = [self._run(cut, run) for cut, run in runs]
+        return self("Concat", *parts, axis=0) if len(parts) > 1 else parts[0]
+
+    def cut_from(self, name: str) -> tuple[str, int]:
+        """Tensor that another one is a piece of, and its place there; itself if of none."""
+        name = self._instead.get(name, name)
+        cut = self._cut(name)
+        return (cut.input[0], self._place(cut, name)) if cut is not None else (name, 0)
+
+    def in_order(self, reads: Sequence[Sequence[str]]) -> list[int]:
+        """Order nodes so that pieces of one tensor that they read follow each other as there."""
+        for names in zip(*reads, strict=True):
+            places = [self.cut_from(name) for name in names]
+            half = len(places) // 2
+            if len({whole for whole, _ in places}) <= half < len(set(places)):
+                return sorted(range(len(places)), key=places.__getitem__)
+        return list(range(len(reads)))
+
+    def _cut(self, name: str) -> onnx.NodeProto | None:
+        """Return the node that cuts a tensor out of another one, one entry of axis 0 at a time."""
+        node = self.producer(name)
+        equal = node is not None and node.op_type == "Split" and len(node.input) == 1
+        if not equal or node is None:
+            return None
+        axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+        size = self.shapes.get(name, ())[:1]
+        return node if axis == 0 and size == (1,) else None
+
+    @staticmethod
+    def _place(node: onnx.NodeProto, name: str) -> int:
+        return list(node.output).index(name)
+
+    def _run(self, cut: onnx.NodeProto | None, names: list[str]) -> str:
+        """Take neighbouring pieces of a tensor at once."""
+        if cut is None or len(names) == 1:
+            return names[0]
+        start, whole = self._place(cut, names[0]), cut.input[0]
+        if len(names) == len(cut.output):
+            return whole
+        ends = (self.ints([n]) for n in (start, start + len(names), 0))
+        return self("Slice", whole, *ends)
+
     def maker(self, tensor: str) -> onnx.NodeProto | None:
         """Return the node that a call has made a tensor by."""
         return self._makers.get(tensor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from onnxlin.lowering.emitter import Emitter
 from onnxlin.lowering.traced import NotStaticError, Traced, tensor
 
 Shape = tuple[int, ...]
+
+# Entries of an array up to which a node costs more than what it computes: factors then meet first.
+FEW = 2**13
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Stack:
         Those of the smaller tensor. Products and sums repeat it by themselves.
     negative : bool
         Whether the arrays are the tensor's negatives: a sum then takes them away.
+    factor : traced array, optional
+        What the tensor is still to be multiplied by: factors of one x meet before the K arrays do.
     """
 
     emitter: Emitter
@@ -45,11 +51,20 @@ class Stack:
     rest: Shape
     thin: Shape | None = None
     negative: bool = False
+    factor: Any = None
 
     @classmethod
     def of(cls, emitter: Emitter, name: str, shape: Shape) -> Stack:
         """Describe a tensor ``(K, *shape)``."""
         return cls(emitter, name, shape, 1, shape)
+
+    @property
+    def settled(self) -> Stack:
+        """The same with its factor multiplied in."""
+        if self.factor is None:
+            return self
+        scale = tensor(self.emitter, self.factor, self.emitter.dtype)
+        return replace(self, held=self.emitter("Mul", self.held, scale), factor=None)
 
     @property
     def name(self) -> str:
@@ -61,17 +76,15 @@ class Stack:
     @property
     def once(self) -> str:
         """The tensor, or the smaller one that is to be repeated to it."""
-        return self.emitter("Neg", self.held) if self.negative else self.held
+        held = self.settled.held
+        return self.emitter("Neg", held) if self.negative else held
 
     def reshaped(self, shape: Shape) -> Stack:
         """The same entries as arrays of another shape."""
         if shape == self.shape:
             return self
-        held = self.held if self.thin is None else self._whole
+        held = self.settled.held if self.thin is None else self._whole
         return Stack(self.emitter, held, shape, self.merged, self.rest, negative=self.negative)
-
-    def _with(self, name: str, shape: Shape) -> Stack:
-        return Stack(self.emitter, name, shape, self.merged, self.rest)
 
     def laid(self, merged: int, rest: Shape) -> str:
         """The tensor in the layout ``(K * merged, *rest)``."""
@@ -101,10 +114,6 @@ class Stack:
             count *= n
         return self.laid(1, (count,))
 
-    def through(self, op_type: str, *others: str, **attributes: Any) -> Stack:
-        """Apply an entrywise operator to the tensor as it lies."""
-        return self._with(self.emitter(op_type, self.name, *others, **attributes), self.shape)
-
     def as_split(self, name: str, shape: Shape) -> Stack:
         """Describe another tensor of the graph, ``(K, *shape)``."""
         return Stack(self.emitter, name, shape, 1, shape)
@@ -119,15 +128,28 @@ class Stack:
 
     def plus(self, other: Stack) -> Stack:
         """Add two stacks of the same shape."""
+        return self.settled._plus(other.settled)
+
+    def _plus(self, other: Stack) -> Stack:
         if self.negative and not other.negative:
-            return other.plus(self)
+            return other._plus(self)
         op_type = "Add" if self.negative == other.negative else "Sub"
+        if other.thin is not None and self.thin is None:
+            # What is to be repeated is left as it is, in its own layout.
+            self = self._as(other)  # noqa: PLW0642
+        elif self.thin is not None and other.thin is None:
+            other = other._as(self)
         if (self.merged, self.rest) != (other.merged, other.rest):
             other = replace(other, negative=False)
             held = self.emitter(op_type, self._whole, other.laid(self.merged, self.rest))
             return replace(self, held=held, thin=None)
         dims = np.broadcast_shapes(self._dims, other._dims)
         return self._thin(self.emitter(op_type, self.held, other.held), dims)
+
+    def _as(self, other: Stack) -> Stack:
+        """Lay the tensor out as another one of the same shape is."""
+        held = replace(self, negative=False).laid(other.merged, other.rest)
+        return replace(self, held=held, merged=other.merged, rest=other.rest)
 
     @property
     def _whole(self) -> str:
@@ -162,12 +184,15 @@ class Stack:
         if self.negative:
             return replace(replace(self, negative=False).times(factor), negative=True)
         # Over the axis that K has, the factor must not differ; there it has 1 entry, or no axis.
-        scale = tensor(self.emitter, factor, self.emitter.dtype)
         if self.thin is not None:
+            scale = tensor(self.emitter, factor, self.emitter.dtype)
             dims = np.broadcast_shapes(self.thin, factor.shape[-len(self.rest) :])
             return self._thin(self.emitter("Mul", self.held, scale), dims)
-        name, first = self.spread
-        return self.as_spread(self.emitter("Mul", name, scale), self.shape, first)
+        name, first = replace(self, factor=None).spread
+        if self.factor is not None:
+            factor = self.factor * factor
+        made = replace(self.as_spread(name, self.shape, first), factor=factor)
+        return made if prod(self.shape) <= FEW else made.settled
 
     def summed(self, axes: Shape) -> Stack:
         """Sum over axes, which are kept with length 1."""
@@ -183,8 +208,9 @@ class Stack:
     def permuted(self, perm: Shape) -> Stack:
         """Permute the axes."""
         shape = tuple(self.shape[p] for p in perm)
-        if perm == tuple(range(len(perm))):
-            return self
+        longer = [p for p in perm if self.shape[p] != 1]
+        if longer == sorted(longer) and 0 not in shape:
+            return self.reshaped(shape)
         name, first = self.spread if perm[0] == 0 else (self.split, 1)
         order = [0, *(p + 1 for p in perm)] if first else list(perm)
         return self.as_spread(self.emitter.permuted(name, order), shape, first)
@@ -231,9 +257,42 @@ class Stack:
         if not others:
             return self
         parts = [self, *others]
-        laid = [part.spread if axis else (part.split, 1) for part in parts]
+        factors = [part.factor for part in parts]
+        joint = None
+        if all(isinstance(factor, Traced) for factor in factors):
+            joint = np.concatenate([_full(part) for part in parts], axis=axis)
+            parts = [replace(part, factor=None) for part in parts]
         size = sum(part.shape[axis] for part in parts)
+        if not axis and all(part._one_line for part in parts):
+            # Axis 1, of length 1 as well, stands in for axis 0, which the tensors do not have.
+            name = self._concat([part.name for part in parts], 1)
+            rest = (size, *self.shape[2:])
+            joint = None if joint is None else joint.reshape(rest)
+            made = self.as_laid(name, (size, *self.shape[1:]), 1, rest)
+            return replace(made, factor=joint).settled
+        laid = [part.spread if axis else (part.split, 1) for part in parts]
         first = laid[0][1]
-        name = self.emitter("Concat", *(name for name, _ in laid), axis=axis + first)
+        name = self._concat([name for name, _ in laid], axis + first)
         shape = (*self.shape[:axis], size, *self.shape[axis + 1 :])
-        return self.as_spread(name, shape, first)
+        return replace(self.as_spread(name, shape, first), factor=joint)
+
+    @property
+    def _one_line(self) -> bool:
+        """Whether an array ``(1, 1, *rest)`` is laid out as ``(K, 1, *rest)``."""
+        return self.shape[:2] == (1, 1) and self.merged == 1 and self.rest == self.shape[1:]
+
+    def _concat(self, names: Sequence[str], axis: int) -> str:
+        """Concatenate; what has been concatenated along the axis before, all at once."""
+        flat: list[str] = []
+        for name in names:
+            made = self.emitter.maker(name)
+            joined = made is not None and made.op_type == "Concat" and made.attribute[0].i == axis
+            flat.extend(made.input if joined and made is not None else [name])
+        return self.emitter("Concat", *flat, axis=axis)
+
+
+def _full(part: Stack) -> Any:
+    """The factor of a stack, repeated to the shape of its arrays."""
+    factor = part.factor
+    aligned = factor.reshape((1,) * (len(part.shape) - factor.ndim) + factor.shape)
+    return np.broadcast_to(aligned, part.shape)

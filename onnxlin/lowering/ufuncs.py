@@ -196,7 +196,7 @@ def _logaddexp(a: Any, b: Any) -> Any:
 @means(special.ndtr)
 def _ndtr(x: Any) -> Any:
     """Distribution function of the normal distribution."""
-    return (1 + special.erf(x * np.sqrt(0.5))) / 2
+    return (1 + special.erf(x * np.sqrt(0.5))) * 0.5
 
 
 @means(special.exprel)

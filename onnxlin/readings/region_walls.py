@@ -13,7 +13,7 @@ from onnxlin.engines.forward import tangents
 from onnxlin.engines.reverse import gradients
 from onnxlin.errors import RegionError
 from onnxlin.primitives import Array, Shape
-from onnxlin.program import Bounds, Decision, LinearProgram
+from onnxlin.program import Bounds, Decision, LinearProgram, Step
 
 CURVED = ("tangent", "frozen", "smooth", "straight-through")
 
@@ -163,10 +163,27 @@ def require_region(program: LinearProgram) -> None:
 
 def reasons_of(program: LinearProgram) -> list[str]:
     """Nodes that leave a map without a linear region, and why."""
-    curved = {s.node.name: s.node for s in program.steps if s.status in CURVED and s.terms}
+    curved = {step.node.name: step.node for step in curved_steps(program)}
     found = [f"{node.op_type} {name!r} is smooth" for name, node in curved.items()]
     unknown = (d for d in program.decisions if d.unknown)
     return found + [f"{d.node.op_type} {d.node.name!r}: {d.unknown}" for d in unknown]
+
+
+def curved_steps(program: LinearProgram) -> list[Step]:
+    """Steps of smooth nodes that x moves.
+
+    Of a sigmoid or an attention weight that is held, the frozen map has no terms left; the node
+    moves with x all the same.
+    """
+    moving, found = set(program.inputs), []
+    for step in program.steps:
+        read = {name for name, _ in step.terms}
+        if step.status in CURVED and not moving.isdisjoint({*step.node.reads, *read}):
+            found.append(step)
+            moving.add(step.output)
+        elif not moving.isdisjoint(read):
+            moving.add(step.output)
+    return found
 
 
 def rates(program: LinearProgram, direction: Array) -> dict[str, Array]:

@@ -64,9 +64,9 @@ def weighted_value(node: NodeAtX, at: Standardised, scale: Array) -> Affine:
     if node.frozen and len(live) == 2:
         kept = {i: _half(node, op) for i, op in kept.items()}
     bias = np.zeros_like(value)
-    if not node.frozen:
-        touched = (op.matvec(node.value(i)[None])[0] for i, op in kept.items())
-        bias = sum((-part for part in touched), start=scale * value)
+    if not node.frozen and live:
+        left = at.offset().reshape(shape) if 0 in kept else value
+        bias = scale * (left - value if 1 in kept else left)
     size = np.abs(scale) * at.size.reshape(shape)
     return Affine(kept, node.cast(bias), None, size, roundings=12)
 

@@ -152,7 +152,8 @@ def gelu(node: NodeAtX, z: Array) -> Point:
         gate = special.expit(2 * inner)
         return Point(z * gate, gate + 2 * z * gate * (1 - gate) * c * (1 + 0.134145 * z**2), gate)
     gate = special.ndtr(z)
-    return Point(z * gate, gate + z * np.exp(-z * z / 2) / np.sqrt(2 * np.pi), gate)
+    value = node.computed(lambda: z * gate)
+    return Point(value, gate + z * np.exp(z * z * -0.5) * (1 / np.sqrt(2 * np.pi)), gate)
 
 
 @smooth("HardSwish", kinks=(-3.0, 3.0), size=3.0)

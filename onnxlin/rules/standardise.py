@@ -32,8 +32,8 @@ class Standardised:
         Of z.
     axes : tuple of int
         Where the statistics are taken.
-    value : array
-        v, of ``shape``.
+    point, value : array
+        z and v, of ``shape``.
     mean, inverse : array
         The mean (0 without centring) and 1 / spread, with the axes kept at length 1.
     size : array
@@ -47,6 +47,7 @@ class Standardised:
 
     shape: Shape
     axes: Shape
+    point: Array
     value: Array
     mean: Array
     inverse: Array
@@ -68,6 +69,14 @@ class Standardised:
         along = chain(*self._mean_with_v(), minus, self._again, Diagonal.of(self.shape, self.value))
         centre = identity(self.shape) if self.centring is None else self.centring
         return chain(Sum.of(centre, along), Diagonal.of(self.shape, self.inverse))
+
+    def offset(self) -> Array:
+        """What the tangent leaves at x: v minus its derivative applied to z.
+
+        Of ``v - (c - v s mean(v z)) / spread``, s the stretch, the first two terms are the same.
+        """
+        along = (self.value * self.point).mean(axis=self.axes, keepdims=True)
+        return self.value * (along * self.stretch * self.inverse)
 
     def inverse_jacobian(self) -> LinearMap:
         """The derivative of 1 / spread, axes kept."""
@@ -108,4 +117,4 @@ def standardise(
     size = np.abs(value) * (1 + lost) + (np.abs(z) + np.abs(mean)) / spread
     centring = evenly_centred(z.shape, axes, z.dtype) if centre else None
     stretch = ratio(spread, root, 0)
-    return Standardised(z.shape, axes, value, mean, 1 / spread, size, stretch, centring)
+    return Standardised(z.shape, axes, z, value, mean, 1 / spread, size, stretch, centring)

@@ -112,11 +112,7 @@ def test_a_large_map_shows_its_strongest_rows(run_json, run, wide, x4) -> None:
     assert [row["output"] for row in found["rows"]] == [*strongest, 1199]
     assert found["map"]["rows_note"].startswith("6 of 1,200 rows: the 5 strongest outputs and")
     assert len(run_json("explain", wide, x4, "--rows", "all", "--no-files")["rows"]) == 1200
-    for text in (
-        run("explain", wide, x4, "--no-files")[1],
-        run("verify", wide, "--input", x4)[1],
-    ):
-        assert "--rows all computes every row" in text
+    assert "--rows all computes every row" in run("explain", wide, x4, "--no-files")[1]
 
 
 def test_combinations_of_outputs(run_json, wide, x4) -> None:

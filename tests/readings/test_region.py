@@ -294,6 +294,17 @@ def test_smooth_nodes_are_named() -> None:
         Region(m)
 
 
+@pytest.mark.parametrize("text", ["y = Sigmoid(x)", "s = Softmax(x)  y = MatMul(s, A)"])
+def test_what_a_frozen_map_holds_leaves_no_region(text: str) -> None:
+    """Of a gate that is held the frozen map has no terms, but x moves it all the same."""
+    values = "float[2,2] A = {1, 2, 3, 4}"
+    proto = model(f"g (float[2,2] x) => (float[2,2] y) <{values}> {{ {text} }}")
+    m = linearize(proto, np.ones((2, 2), np.float32), mode="frozen")
+    assert len(obstacles(m)) == 1
+    with pytest.raises(RegionError, match="is smooth"):
+        Region(m)
+
+
 def test_unguarded_nodes_are_named() -> None:
     text = """g (float[1,2,4] x, float[1,1,2] s) => (float[1,2,4] y) {
         [nms] i = NonMaxSuppression(x, s)  f = Cast <to=1> (i)  t = ReduceSum <keepdims=0> (f)

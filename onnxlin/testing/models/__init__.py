@@ -4,6 +4,10 @@ Nothing here knows onnxlin: what reads, writes, optimises, converts or runs ONNX
 it. Needs onnx, onnxruntime, NumPy and Hypothesis.
 """
 
+from onnxlin.testing.extras import require
+
+require("hypothesis", "onnxlin.testing.models")
+
 from onnxlin.testing.models.grow import Grow
 from onnxlin.testing.models.running import run
 from onnxlin.testing.models.table import MAKERS, maker

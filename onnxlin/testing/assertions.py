@@ -1,0 +1,129 @@
+"""Assertions for the tests of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from onnxlin.errors import OptionError
+from onnxlin.feeds import Instance
+from onnxlin.linearizer import Names
+from onnxlin.load import Model
+from onnxlin.readings.compare import compare
+from onnxlin.section import MODES, STAIRCASE, require_mode
+from onnxlin.testing.draw import Drawn, instances
+from onnxlin.testing.examine import PASSED, examine
+from onnxlin.testing.laws import named
+from onnxlin.testing.subject import Subject
+from onnxlin.testing.verdicts import LawError
+
+
+def assert_linearizes(
+    model: Model,
+    x: Instance | None = None,
+    *,
+    mode: str | None = None,
+    laws: str | Sequence[str] | None = None,
+    inputs: Names = None,
+    outputs: Names = None,
+    rows: Any = None,
+    rounding: str = STAIRCASE,
+    engine: str = "auto",
+    dtype: npt.DTypeLike | None = None,
+    memory: int | str | None = None,
+    seed: int = 0,
+) -> None:
+    """Assert that a model is the affine map that onnxlin says it is at x, by every law.
+
+    Parameters
+    ----------
+    model : path, bytes or onnx.ModelProto
+    x : array, or {input name: array}, optional
+        By default one drawn instance of each of `onnxlin.testing.draw.KINDS`.
+    mode : {"tangent", "frozen"}, optional
+        The reading of smooth operators; by default both.
+    laws : names, optional
+        By default all of `onnxlin.testing.laws.LAWS`.
+    inputs, outputs, rows, rounding, engine, dtype, memory
+        See `onnxlin.linearize`. By default all rows, or a few of a large map.
+    seed : int
+        Of what is drawn.
+
+    Raises
+    ------
+    LawError
+        An AssertionError: which law, what was expected and found, the first node that departs.
+    OnnxlinError
+        The model cannot be linearised, x does not fit it, or no law has anything to say there.
+    """
+    if mode is not None:
+        require_mode(mode)
+    chosen = named(laws)
+    options: dict[str, Any] = {"inputs": inputs, "outputs": outputs, "rounding": rounding}
+    subject = Subject(model, rows=rows, engine=engine, dtype=dtype, memory=memory, **options)
+    if x is None:
+        points = list(instances(subject, seed=seed))
+    else:
+        points = [Drawn("x", "given", subject.feeds(x))]
+        subject.map(points[0].feeds)  # what was given must have a map
+    modes = MODES if mode is None else (mode,)
+    said = False
+    for found in examine(subject, points, chosen, modes):
+        if found.error is not None:
+            raise found.error
+        said |= found.verdict == PASSED
+    if not said:
+        raise OptionError(f"No law had anything to say: {found.reason} Give another x.")
+
+
+def assert_same_map(
+    a: Model,
+    b: Model,
+    x: Instance,
+    *,
+    tol: float | None = None,
+    mode: str | None = None,
+    inputs: Names = None,
+    outputs: Names = None,
+    rows: Any = None,
+    rounding: str = STAIRCASE,
+) -> None:
+    """Assert that two models are one affine map at x: before and after an optimiser, say.
+
+    Parameters
+    ----------
+    a, b : path, bytes or onnx.ModelProto
+        Inputs and outputs are matched by name, else by order.
+    x : array, or {input name: array}
+    tol : float, optional
+        How far y, W and b may be apart, as a fraction of their sizes; see
+        `onnxlin.readings.compare.compare`. By default as far as rounding explains.
+    mode : {"tangent", "frozen"}, optional
+        By default both.
+    inputs, outputs, rounding
+        Of both models; see `onnxlin.Linearizer`.
+    rows : indices or combinations, optional
+        By default all rows, or a few of a large map.
+
+    Raises
+    ------
+    LawError
+        An AssertionError, with the first node that departs and the whole comparison.
+    OnnxlinError
+        A model cannot be linearised, or the two do not take this x.
+    """
+    if mode is not None:
+        require_mode(mode)
+    ends: dict[str, Any] = {"inputs": inputs, "outputs": outputs, "rounding": rounding}
+    one, other = Subject(a, rows=rows, **ends), Subject(b, **ends)
+    few = one.rows(one.feeds(x))
+    for reading in MODES if mode is None else (mode,):
+        first, second = (subject.linearizer(reading) for subject in (one, other))
+        found = compare(first, second, x, rows=few, tol=tol)
+        if not found.same:
+            raise LawError(
+                "same-map", reading, "y, W and b of one model = those of the other", str(found),
+                found.departure, "Look at what was done to that node between the two models.",
+            )  # fmt: skip
