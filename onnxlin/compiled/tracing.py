@@ -113,9 +113,11 @@ class GraphTracer:
 
     def _still(self, node: Node) -> onnx.NodeProto | None:
         """Write a Transpose that only moves axes of length 1 as a Reshape, which moves nothing."""
-        if node.op_type != "Transpose" or node.domain:
+        # What is folded has no example.
+        given = self._examples.get(node.inputs[0]) if node.inputs else None
+        if node.op_type != "Transpose" or node.domain or not isinstance(given, np.ndarray):
             return None
-        shape = np.shape(self._examples[node.inputs[0]])
+        shape = given.shape
         perm = node.attributes.get("perm") or list(range(len(shape)))[::-1]
         longer = [p for p in perm if shape[p] != 1]
         if longer != sorted(longer) or 0 in shape:
