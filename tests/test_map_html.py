@@ -88,7 +88,7 @@ def test_rows_and_verdict_are_those_of_the_map(digit) -> None:
 
 def test_a_residual_past_its_bound_is_said(digit, monkeypatch) -> None:
     digit.verify()
-    right = AffineMap.b.fget
+    right = AffineMap.b.func
     monkeypatch.setattr(AffineMap, "b", property(lambda m: right(m) + 1))
     assert "FAIL" in Balanced(digit._repr_html_()).words
 

@@ -147,7 +147,7 @@ def test_a_doubtful_sum_in_words(run, run_json, maps) -> None:
 
 
 def test_a_map_that_is_not_the_model_judges_nothing(run, maps, monkeypatch) -> None:
-    right = AffineMap.b.fget
+    right = AffineMap.b.func
     monkeypatch.setattr(AffineMap, "b", property(lambda m: right(m) + 1))
     code, out, _ = run("audit", *maps)
     assert code == 4

@@ -16,7 +16,7 @@ Image = pytest.importorskip("PIL.Image")
 
 
 def plant_a_wrong_bias(monkeypatch) -> None:
-    right = AffineMap.b.fget
+    right = AffineMap.b.func
     monkeypatch.setattr(AffineMap, "b", property(lambda m: right(m) + 1))
 
 

@@ -81,7 +81,8 @@ def opened(grown: GrownModel, **options: Any) -> Linearizer:
 # Alone these make nothing that depends on x, or seldom leave the axis alone; the random graphs
 # below hold them too.
 COMPARISONS = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
-SELDOM = ("ReduceSum", "ReduceMax", "Gemm", "Squeeze", "And", "Or", "Xor", "Not", *COMPARISONS)
+REDUCTIONS = tuple(op_type for op_type in FOLLOWED if op_type.startswith("Reduce"))
+SELDOM = (*REDUCTIONS, "Gemm", "Squeeze", "And", "Or", "Xor", "Not", *COMPARISONS)
 
 
 @pytest.mark.parametrize("op_type", FOLLOWED)
@@ -98,6 +99,15 @@ def test_one_operator(op_type: str) -> None:
     as_alone()
     # An operator that never goes through with others is not worth its entry.
     assert any(at_once) or op_type in SELDOM
+
+
+@pytest.mark.parametrize("op_type", REDUCTIONS)
+def test_reductions_that_leave_the_axis_alone_go_through_at_once(op_type: str) -> None:
+    ends = "g (float[1,3,4] x) => (float[1,3,1] y) <int64[1] axes = {2}>"
+    proto = model(f"{ends} {{ y = {op_type}(x, axes) }}")
+    x = np.random.default_rng(0).uniform(1, 2, (SEVERAL, 3, 4)).astype(np.float32)
+    lin = Linearizer(proto, session_options=plain())
+    assert assert_as_alone(lin, {"x": x})
 
 
 @few

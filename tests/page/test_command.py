@@ -72,7 +72,7 @@ def test_a_page_against_a_baseline_adds_up_to_f(run_json, digit, fixtures) -> No
 
 
 def test_a_map_that_is_not_the_model_has_a_page_that_says_so(run, digit, monkeypatch) -> None:  # noqa: F811
-    right = AffineMap.b.fget
+    right = AffineMap.b.func
     monkeypatch.setattr(AffineMap, "b", property(lambda m: right(m) + 1))
     code, out, _ = run("explain", *digit, "--no-files", "--html", "p.html")
     assert code == 4

@@ -256,7 +256,7 @@ def test_a_map_from_a_file_has_no_page(lenet, tmp_path) -> None:
 
 def test_a_map_past_its_bound_explains_nothing(lenet, monkeypatch) -> None:
     lin, m = lenet
-    right = onnxlin.AffineMap.b.fget
+    right = onnxlin.AffineMap.b.func
     monkeypatch.setattr(onnxlin.AffineMap, "b", property(lambda m: right(m) + 1))
     found = of(m, lin)
     assert found["residual"]["pass"] is False

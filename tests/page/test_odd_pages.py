@@ -75,7 +75,7 @@ def test_a_baseline_stands_in_the_ledger(explained, fixtures) -> None:
 
 
 def test_a_map_past_its_bound_is_not_explained(explained, fixtures, monkeypatch) -> None:
-    right = AffineMap.b.fget
+    right = AffineMap.b.func
     monkeypatch.setattr(AffineMap, "b", property(lambda m: right(m) + 1))
     pair = fixtures / "lenet5_mnist.onnx", fixtures / "digit_7.png"
     page = explained(*pair, code=4)

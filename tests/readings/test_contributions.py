@@ -130,7 +130,7 @@ def test_at_x_itself_the_map_is_the_model() -> None:
 
 def test_a_planted_error_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     m = linearize(mlp(), X)
-    right = AffineMap.b.fget
+    right = AffineMap.b.func
     slack = 2 * (m.bound * m.scale).max()
     monkeypatch.setattr(AffineMap, "b", property(lambda m: right(m) + slack))
     message = r"sum of W x over the features, \+ b, against F\(x\): row \d has .* against .*, apart"

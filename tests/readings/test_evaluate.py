@@ -112,7 +112,7 @@ def test_a_planted_error_is_caught_at_the_bound(
     lin, xs = net("cnn_bn_mnist"), pictures("digit")[:1]
     (m,) = lin.map(xs)
     assert (times * m.bound > least_charge(m)).all()
-    off, right = times * (m.bound * m.scale).max(), AffineMap.b.fget
+    off, right = times * (m.bound * m.scale).max(), AffineMap.b.func
     if times < 1:
         off = times * (m.bound * m.scale).min()
     monkeypatch.setattr(AffineMap, "b", property(lambda m: right(m) + off))

@@ -171,7 +171,7 @@ def test_a_wrong_engine(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_wrong_bias(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = AffineMap.b.fget
+    right = AffineMap.b.func
     monkeypatch.setattr(AffineMap, "b", property(lambda m: right(m) + 1e-3))
     found = broken(mlp())
     assert {"at-x", "float64", "ledger"} <= set(found)
