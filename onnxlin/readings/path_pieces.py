@@ -11,7 +11,7 @@ import onnx
 
 from onnxlin.build import Builder
 from onnxlin.errors import ModelError, RegionError
-from onnxlin.graph import Node, is_float
+from onnxlin.graph import Graph, Node, is_float
 from onnxlin.load import NEWEST_RUNNABLE
 from onnxlin.normalise import Draft, to_proto
 from onnxlin.primitives import Array
@@ -113,8 +113,12 @@ class Asker:
     def kernel(self, node: Node) -> Kernel:
         """Return the node alone, ready to run."""
         if node.name not in self._kernels:
-            rule = rule_of(self.builder.section.graph, node, self.builder.section.rounding)
-            self._kernels[node.name] = Kernel(node, rule.captures if rule is not None else ())
+            section = self.builder.section
+            rule = rule_of(section.graph, node, section.rounding)
+            captures = rule.captures if rule is not None else ()
+            # What has no piece counts as the runtime computed it, in its own precision.
+            kind = DOUBLE if node in section.nodes else _own_kind(node, section.graph)
+            self._kernels[node.name] = Kernel(node, captures, kind)
         return self._kernels[node.name]
 
 
@@ -125,6 +129,13 @@ def opened(node: Node) -> RegionError:
         "paths and planes do not lead through such nodes yet. Choose inputs= or outputs= around "
         "it, or walk with onnxlin.readings.region.Region.step."
     )
+
+
+def _own_kind(node: Node, graph: Graph) -> np.dtype[Any]:
+    """Precision of the floats that a node handles in its model."""
+    kinds = (graph.elem_types.get(name, 0) for name in (*node.writes, *node.reads))
+    floats = (onnx.helper.tensor_dtype_to_np_dtype(kind) for kind in kinds if kind)
+    return next((kind for kind in floats if is_float(kind)), DOUBLE)
 
 
 def _to(value: Array, kind: np.dtype[Any]) -> Array:
@@ -151,18 +162,20 @@ def _version(domain: str, op_type: str) -> int:
 class Kernel:
     """One node in its newest form, run by itself.
 
-    In float64 where the runtime can; in float32 where it has no kernel for doubles.
+    In float32 where the runtime has no kernel of the precision asked.
 
     Parameters
     ----------
     node : Node
     captures : names of further outputs of the schema
+    kind : dtype
+        Precision to run in.
     """
 
-    def __init__(self, node: Node, captures: Sequence[str]) -> None:
+    def __init__(self, node: Node, captures: Sequence[str], kind: np.dtype[Any]) -> None:
         if node.implicit:
             raise opened(node)
-        self.node = node
+        self.node, self.kind = node, kind
         outputs = list(node.outputs)
         self._names = {name: name for name in node.writes}
         for output in captures:
@@ -190,7 +203,7 @@ class Kernel:
 
     def _open(self, feeds: Mapping[str, Array]) -> tuple[Session, np.dtype[Any]]:
         try:
-            return session(self._model(feeds, DOUBLE)), DOUBLE
+            return session(self._model(feeds, self.kind)), self.kind
         except ModelError:
             single = np.dtype(np.float32)
             return session(self._model(feeds, single)), single
