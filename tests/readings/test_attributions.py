@@ -24,7 +24,7 @@ from onnxlin.readings.attributions_full import full_gradient
 from onnxlin.readings.attributions_occlusion import occlusion
 from onnxlin.readings.attributions_path import integrated_gradients, sampled_gradients
 from onnxlin.readings.question import Question
-from tests.graphs import Grown, graphs
+from onnxlin.testing import GrownModel, onnx_models
 from tests.readings.exact_nets import alive, bent, linear
 from tests.readings.nets import NETS, given
 from tests.small import model
@@ -92,8 +92,8 @@ def test_gradient_and_gradient_times_input(name: str) -> None:
 
 
 @few
-@draw(graphs(min_size=2))
-def test_sums_on_any_graph(grown: Grown) -> None:
+@draw(onnx_models(min_nodes=2))
+def test_sums_on_any_graph(grown: GrownModel) -> None:
     lin = Linearizer(grown.model)
     if not sum(value.size for value in lin.run(grown.x).values()):
         return
