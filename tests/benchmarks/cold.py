@@ -12,7 +12,7 @@ from tests.benchmarks.tables import ms, table
 REPEATS = 5
 IMPORT = """
 import time
-import numpy, scipy.sparse, onnx, onnxruntime
+import numpy, scipy.sparse.linalg, onnx, onnxruntime
 start = time.perf_counter()
 # `import onnxlin` alone loads what is used only when it is used.
 from onnxlin import Linearizer, compile_model, linearize
