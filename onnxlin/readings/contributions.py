@@ -171,7 +171,7 @@ def relative(
         x0 does not fit, or the model cannot be run from the map's inputs alone.
     RowsError, ResidualError
     """
-    seeds, start = chosen(m, rows), _flat(m, x0)
+    seeds, start = chosen(m, rows), flat_baseline(m, x0)
     W = _rows_of_w(m, seeds)
     rest = W @ start + seeds.apply(m.b)
     found = Relative(
@@ -207,7 +207,7 @@ def _rows_of_w(m: AffineMap, seeds: Seeds) -> Array:
     return found
 
 
-def _flat(m: AffineMap, x0: Baseline) -> Array:
+def flat_baseline(m: AffineMap, x0: Baseline) -> Array:
     """Read a baseline as one number for each column of W."""
     if isinstance(x0, Mapping):
         if set(x0) != set(m.inputs):

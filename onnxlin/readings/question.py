@@ -16,7 +16,7 @@ from onnxlin.feeds import Instance
 from onnxlin.geometry import Geometry, guess_geometry
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
-from onnxlin.readings.contributions import Baseline, _flat
+from onnxlin.readings.contributions import Baseline, flat_baseline
 from onnxlin.readings.identity import row_names
 from onnxlin.readings.question_cut import cut
 from onnxlin.readings.question_runs import Runs
@@ -125,7 +125,7 @@ class Question:
             whose sigma is 1/14 of the longest side, over a picture or along the last axis.
         """
         if not isinstance(x0, str):
-            flat = _flat(self.m, x0)
+            flat = flat_baseline(self.m, x0)
         elif x0 == "zero":
             flat = np.zeros(len(self.x))
         elif x0 in ("mean", "blur"):

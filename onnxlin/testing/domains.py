@@ -71,10 +71,11 @@ def domains(graph: Graph) -> dict[str, Domain]:
     OptionError
         Whole numbers are put to a use of which no sensible value is visible.
     """
-    return {name: _domain(graph, name, kind) for name, kind in graph.inputs.items()}
+    return {name: domain_of(graph, name, kind) for name, kind in graph.inputs.items()}
 
 
-def _domain(graph: Graph, name: str, kind: TensorType) -> Domain:
+def domain_of(graph: Graph, name: str, kind: TensorType) -> Domain:
+    """Say what an input may hold, as far as the graph shows it."""
     if not kind.elem_type:
         raise OptionError(f"Input {name!r} is no tensor but a sequence, map or optional. {INSTEAD}")
     uses = list(_uses(graph, name))

@@ -86,7 +86,7 @@ class Drawer:
             raise OptionError(f"kind={kind!r}; expected one of {list(KINDS)}.")
         rng = np.random.default_rng([KINDS.index(kind), seed])
         if kind == "near_kink":
-            return self._near_kink(self._filled("normal", rng), rng, PLACES[seed % len(PLACES)])
+            return self.near_kink(self._filled("normal", rng), rng, PLACES[seed % len(PLACES)])
         return self._filled(kind, rng)
 
     def _filled(self, kind: str, rng: np.random.Generator) -> dict[str, Array]:
@@ -95,7 +95,7 @@ class Drawer:
             for name, domain in self.domains.items()
         }
 
-    def _near_kink(self, feeds: Feeds, rng: np.random.Generator, place: float) -> dict[str, Array]:
+    def near_kink(self, feeds: Feeds, rng: np.random.Generator, place: float) -> dict[str, Array]:
         """Walk along random directions until one of them meets a kink."""
         lin = self.subject.linearizer()
         if set(lin.section.inputs) - set(lin.graph.inputs):

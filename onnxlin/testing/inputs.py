@@ -116,7 +116,7 @@ class _Source:
         """Walk to a kink, if one can be walked to and the ranges given reach as far."""
         assert self.walker is not None
         try:
-            moved = self.walker._near_kink(dict(feeds), rng, place)
+            moved = self.walker.near_kink(dict(feeds), rng, place)
         except (NotApplicable, OnnxlinError):
             return dict(feeds)
         return {n: self._bounded(n, value) for n, value in moved.items()}

@@ -12,7 +12,7 @@ import numpy as np
 from onnxlin.errors import InputError, OnnxlinError, OptionError
 from onnxlin.graph import Array, Graph, Node
 from onnxlin.load import Model, load
-from onnxlin.testing.domains import Domain, _domain
+from onnxlin.testing.domains import Domain, domain_of
 from onnxlin.testing.draw import LENGTHS, RANKS, filled, shapes
 from onnxlin.trace import run, session
 
@@ -133,7 +133,7 @@ class Inputs:
                 Domain(kind, low, high) if kind.is_float else Domain(kind, int(low), int(high) + 1)
             )
         try:
-            found = _domain(self.graph, name, kind)
+            found = domain_of(self.graph, name, kind)
         except OptionError as error:
             told = str(error).replace("Give --input with an .npz that holds all inputs.", "")
             raise OptionError(f"{told}Give ranges={{{name!r}: (lowest, highest)}}.") from error
