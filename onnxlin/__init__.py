@@ -1,13 +1,14 @@
 """onnxlin: the exact affine map F(x) = W x + b that an ONNX model is at one input."""
 
+import sys
 from typing import TYPE_CHECKING
 
-from onnxlin.lazy import lazily
+from onnxlin.lazy import MovedModules, lazily
 from onnxlin.version import __version__
 
 if TYPE_CHECKING:
     from onnxlin.affine_map import AffineMap
-    from onnxlin.compiled import check_model, compile_model
+    from onnxlin.engines.compiled import check_model, compile_model
     from onnxlin.errors import (
         CompileError,
         DetachedError,
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
         TraceError,
         UnsupportedNodeError,
     )
-    from onnxlin.linearizer import Linearizer
-    from onnxlin.one_map import linearize
+    from onnxlin.linearizer import Linearizer, linearize
     from onnxlin.rules import RULES, rule
 
 __all__ = [
@@ -60,11 +60,14 @@ _HOMES = {
     "rule": "onnxlin.rules",
     "AffineMap": "onnxlin.affine_map",
     "Linearizer": "onnxlin.linearizer",
-    "check_model": "onnxlin.compiled",
-    "compile_model": "onnxlin.compiled",
-    "linearize": "onnxlin.one_map",
+    "check_model": "onnxlin.engines.compiled",
+    "compile_model": "onnxlin.engines.compiled",
+    "linearize": "onnxlin.linearizer",
     **{name: "onnxlin.errors" for name in __all__ if name.endswith("Error")},
 }
 # Not for type checkers, which would take any name for one that is there.
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazily(__name__, _HOMES)
+
+if not any(isinstance(finder, MovedModules) for finder in sys.meta_path):
+    sys.meta_path.append(MovedModules())

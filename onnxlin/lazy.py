@@ -1,4 +1,4 @@
-"""Names that a package offers without importing what makes them until one is asked for (PEP 562).
+"""Names that are there before their module is: public ones (PEP 562), and old paths of modules.
 
 ``import onnxlin`` must stay cheap: pytest imports every installed plugin at the start of every run,
 and onnxruntime, SciPy and the rules take about a second.
@@ -7,9 +7,13 @@ and onnxruntime, SciPy and the rules take about a second.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 
@@ -42,3 +46,50 @@ def lazily(
         return sorted({*vars(sys.modules[package]), *homes})
 
     return get, names
+
+
+# Until the release after the one in which these have moved: CHANGELOG names it.
+MOVED = {
+    "onnxlin.check": "onnxlin.program.check",
+    "onnxlin.compiled": "onnxlin.engines.compiled",
+    "onnxlin.layer": "onnxlin.affine_map.layer",
+    "onnxlin.one_map": "onnxlin.linearizer",
+    "onnxlin.seeds": "onnxlin.engines.seeds",
+    "onnxlin.readings.audit_map": "onnxlin.readings.audit.map",
+    "onnxlin.readings.compare_flips": "onnxlin.readings.compare.flips",
+    "onnxlin.readings.compare_ledger": "onnxlin.readings.compare.ledger",
+    "onnxlin.readings.compare_names": "onnxlin.readings.compare.names",
+    "onnxlin.readings.compare_nodes": "onnxlin.readings.compare.nodes",
+    "onnxlin.readings.compare_rows": "onnxlin.readings.compare.rows",
+    "onnxlin.readings.judging_features": "onnxlin.readings.judging.features",
+    "onnxlin.readings.kinds": "onnxlin.readings.bias.kinds",
+    "onnxlin.readings.path_changes": "onnxlin.readings.path.changes",
+    "onnxlin.testing.inputs": "onnxlin.testing.draw.inputs",
+}
+"""Documented module that moved -> where it is now."""
+
+
+class MovedModules(MetaPathFinder, Loader):
+    """Makes the old path of a moved module a view of the new one, with a warning.
+
+    Asked last, for what no other finder has found: no other import is slower for it.
+    """
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Answer for the old paths alone."""
+        return ModuleSpec(name, self) if name in MOVED else None
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Let the import system make an empty module."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Hand every name on from the new place."""
+        new = MOVED[module.__name__]
+        warnings.warn(
+            f"{module.__name__} is {new} now; the old path goes with the next release.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        found = import_module(new)
+        module.__doc__ = found.__doc__
+        vars(module)["__getattr__"] = lambda name: getattr(found, name)

@@ -19,8 +19,8 @@ import onnxlin
 from onnxlin import AffineMap, Linearizer, OnnxlinError
 from onnxlin.graph import Array
 from onnxlin.rules import RULES
-from onnxlin.testing.differences import KinkError, assert_tangent
-from tests.compiled.elsewhere import plain
+from onnxlin.testing.bounds.differences import KinkError, assert_tangent
+from tests.engines.compiled.elsewhere import plain
 
 # Cases with a larger W are checked on some of its rows.
 MOST_ENTRIES = 1_000_000

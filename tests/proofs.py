@@ -12,8 +12,8 @@ from onnxlin import Linearizer
 from onnxlin.graph import Array
 from onnxlin.load import load
 from onnxlin.section import make_section
-from onnxlin.testing.draw import shapes
-from onnxlin.testing.subject import spread_rows
+from onnxlin.testing.draw.draw import shapes
+from onnxlin.testing.laws.subject import spread_rows
 
 # Against the program's own float64 forward pass: a promise of the design, for any model.
 COMPOSITION = 1e-12

@@ -18,16 +18,18 @@ from tests.graphs import EXACT
 from tests.twin import by_hand
 
 # Operators that no random graph can hold, each with the place where it is tested instead.
-LISTS = "its tensors are lists: tests/rules/test_sequences.py"
-DRAWS = "two runs draw differently: tests/rules/test_constants.py and the spec corpus"
-INTEGERS = "of integers, through which nothing depends on x: tests/rules/test_constants.py"
-WINDOWS = "depends on its length alone: tests/rules/test_constants.py"
-SAMPLING = "its places are kinks at most small sizes: tests/rules/test_sampling.py"
+LISTS = "its tensors are lists: tests/rules/moving/test_sequences.py"
+DRAWS = "two runs draw differently: tests/rules/entrywise/test_constants.py and the spec corpus"
+INTEGERS = (
+    "of integers, through which nothing depends on x: tests/rules/entrywise/test_constants.py"
+)
+WINDOWS = "depends on its length alone: tests/rules/entrywise/test_constants.py"
+SAMPLING = "its places are kinks at most small sizes: tests/rules/images/test_sampling.py"
 COMPOSITE = "a body of operators that have makers: the spec corpus"
 NEWER = "newer than the operator sets of random graphs: the spec corpus"
-QUANTISED = "of integers: tests/rules/test_quantised_operators.py"
+QUANTISED = "of integers: tests/rules/quantised/test_products.py"
 WITHOUT_MAKER = {
-    "Upsample": "ended with operator set 9: tests/test_normalise.py and fixtures/odd",
+    "Upsample": "ended with operator set 9: tests/load/normalise/test_normalise.py, fixtures/odd",
     **dict.fromkeys(("SequenceAt", "SequenceConstruct", "SequenceErase", "SequenceInsert"), LISTS),
     **dict.fromkeys(("SplitToSequence", "ConcatFromSequence", "SequenceMap"), LISTS),
     **dict.fromkeys(("Optional", "OptionalGetElement"), LISTS),
@@ -36,13 +38,13 @@ WITHOUT_MAKER = {
     **dict.fromkeys(("BitCast", "BitShift", "BitwiseAnd", "BitwiseNot"), INTEGERS),
     **dict.fromkeys(("BitwiseOr", "BitwiseXor", "NonMaxSuppression"), INTEGERS),
     **dict.fromkeys(("BlackmanWindow", "HammingWindow", "HannWindow", "MelWeightMatrix"), WINDOWS),
-    "Range": "its length jumps with x: tests/rules/test_constants.py",
+    "Range": "its length jumps with x: tests/rules/entrywise/test_constants.py",
     **dict.fromkeys(("RoiAlign", "MaxRoiPool", "DeformConv", "AffineGrid"), SAMPLING),
-    "MaxUnpool": "needs the indices of a pooling before: tests/rules/test_sampling.py",
-    **dict.fromkeys(("DFT", "STFT"), "of signals: tests/rules/test_signal.py"),
+    "MaxUnpool": "needs the indices of a pooling before: tests/rules/images/test_sampling.py",
+    **dict.fromkeys(("DFT", "STFT"), "of signals: tests/rules/products/test_signal.py"),
     **dict.fromkeys(("Attention", "RotaryEmbedding", "LinearAttention"), COMPOSITE),
     **dict.fromkeys(("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"), COMPOSITE),
-    "SimplifiedLayerNormalization": "no schema has it: tests/rules/test_contrib.py",
+    "SimplifiedLayerNormalization": "no schema has it: tests/rules/microsoft/test_microsoft.py",
     **dict.fromkeys(("CumProd", "Swish", "SwiGLU", "TensorScatter", "CausalConvWithState"), NEWER),
     **dict.fromkeys(("ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"), QUANTISED),
 }

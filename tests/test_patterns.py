@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from onnxlin import AffineMap, Linearizer, TraceError, linearize
 from onnxlin.graph import Array
 from onnxlin.testing import GrownModel, onnx_models
-from onnxlin.testing.differences import KinkError, assert_tangent
+from onnxlin.testing.bounds.differences import KinkError, assert_tangent
 from tests.graphs import EXACT
 from tests.small import model
 

@@ -12,7 +12,7 @@ import pytest
 
 import onnxlin
 from onnxlin import AffineMap, Linearizer
-from tests.compiled.elsewhere import plain
+from tests.engines.compiled.elsewhere import plain
 from tests.proofs import COMPOSITION, assert_all_listed, instance
 
 ZOO = os.environ.get("ONNXLIN_ZOO", "")

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from onnxlin import AffineMap
-from onnxlin.layer import Layer
+from onnxlin.affine_map.layer import Layer
 from onnxlin.primitives import Diagonal, LinearMap
-from onnxlin.rounding import sizes, unit_roundoff
+from onnxlin.program.roundoff import sizes, unit_roundoff
 
 Array = npt.NDArray[Any]
 Terms = list[tuple[str, sp.csr_array]]

@@ -10,19 +10,19 @@ from collections.abc import Sequence
 
 from onnxlin.cli import (
     arguments,
-    audit,
     check,
     compare,
     compile,
     evaluate,
-    explain,
     ops,
     path,
     region,
     regions,
-    verify,
 )
-from onnxlin.cli.show import Screen
+from onnxlin.cli.audit import audit
+from onnxlin.cli.explain import explain
+from onnxlin.cli.screen import Screen
+from onnxlin.cli.verify import verify
 from onnxlin.errors import OnnxlinError, ResidualError
 from onnxlin.version import __version__
 

@@ -6,7 +6,7 @@ import sys
 from types import TracebackType
 from typing import Any
 
-from onnxlin.cli.show import Progress
+from onnxlin.cli.screen import Progress
 
 
 class Bar:

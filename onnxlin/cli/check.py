@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from onnxlin.check import NodeReport, Report
 from onnxlin.cli import arguments
-from onnxlin.cli.show import Cell, Screen
-from onnxlin.compiled import check_model
+from onnxlin.cli.screen import Cell, Screen
+from onnxlin.engines.compiled import check_model
 from onnxlin.load import load
+from onnxlin.program.check import NodeReport, Report
 
 OBSTACLES = 3
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from onnxlin.cli import arguments, target
-from onnxlin.cli.show import Cell, Screen, percent
-from onnxlin.readings import compare_text
-from onnxlin.readings.compare import Comparison, compare
-from onnxlin.readings.compare_rows import RowDifference
+from onnxlin.cli.screen import Cell, Screen, percent
+from onnxlin.readings.compare import comparison
+from onnxlin.readings.compare.compare import compare
+from onnxlin.readings.compare.comparison import Comparison
+from onnxlin.readings.compare.rows import RowDifference
 
 APART = 5
 
@@ -69,7 +70,7 @@ def run(options: Any, screen: Screen) -> int:
         if note:
             screen.line(note)
     screen.line()
-    screen.verdict(c.same, compare_text.verdict(c))
+    screen.verdict(c.same, comparison.verdict(c))
     return 0 if c.same else APART
 
 
@@ -85,7 +86,7 @@ def _name(row: RowDifference, labels: target.Labels) -> str:
 
 
 def _worst(c: Comparison) -> list[RowDifference]:
-    return sorted(c.rows, key=compare_text.excess, reverse=True)
+    return sorted(c.rows, key=comparison.excess, reverse=True)
 
 
 def _outputs(c: Comparison, labels: target.Labels, screen: Screen) -> None:
@@ -162,7 +163,7 @@ def _ledger(c: Comparison, labels: target.Labels, screen: Screen, top: int) -> N
 
 def _nodes(c: Comparison, screen: Screen, top: int) -> None:
     screen.heading("Node by node")
-    screen.line(compare_text.matched(c))
+    screen.line(comparison.matched(c))
     for which, names in (("A", c.names.only_a), ("B", c.names.only_b)) if c.names else ():
         if names:
             screen.line(f"  only in {which}: {_listed(names, 2 * top)}")
@@ -177,7 +178,7 @@ def _nodes(c: Comparison, screen: Screen, top: int) -> None:
     )
     screen.line(f"first node that departs: {c.departure or 'none'}")
     if c.flips:
-        screen.line(compare_text.flips(c))
+        screen.line(comparison.flips(c))
 
 
 def _listed(names: Sequence[str], most: int) -> str:

@@ -11,11 +11,11 @@ from typing import Any
 import onnx
 
 from onnxlin.cli import arguments
-from onnxlin.cli.show import Screen
-from onnxlin.compiled import compile_model
-from onnxlin.compiled.about import PREFIX
-from onnxlin.compiled.export import DIRECTIONS
-from onnxlin.compiled.files import written
+from onnxlin.cli.screen import Screen
+from onnxlin.engines.compiled import compile_model
+from onnxlin.engines.compiled.export.about import PREFIX
+from onnxlin.engines.compiled.export.export import DIRECTIONS
+from onnxlin.engines.compiled.export.files import written
 from onnxlin.errors import OptionError
 from onnxlin.section import MODES
 

@@ -10,14 +10,14 @@ import numpy as np
 
 from onnxlin import plot
 from onnxlin.cli import arguments, target
-from onnxlin.cli.show import Progress, Screen, percent
+from onnxlin.cli.screen import Progress, Screen, percent
 from onnxlin.engines.plan import NAMES
 from onnxlin.errors import InputError, OptionError
 from onnxlin.graph import Array
 from onnxlin.inputs import Instances, read_instances, read_labels
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings import Evaluation, evaluate
-from onnxlin.readings.summary import is_distribution
+from onnxlin.readings.row.summary import is_distribution
 from onnxlin.section import MODES
 
 NOTES = 3

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from onnxlin.catalogue import markdown
 from onnxlin.cli import arguments
-from onnxlin.cli.show import Cell, Screen
+from onnxlin.cli.screen import Cell, Screen
 from onnxlin.rules import RULES
+from onnxlin.rules.catalogue import markdown
 
 
 def declare(commands: Any) -> None:

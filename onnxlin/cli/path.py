@@ -10,7 +10,7 @@ import numpy as np
 
 from onnxlin.cli import arguments, target
 from onnxlin.cli.region import with_input
-from onnxlin.cli.show import Progress, Screen
+from onnxlin.cli.screen import Progress, Screen
 from onnxlin.errors import RowsError
 from onnxlin.graph import Array
 from onnxlin.readings.path import Path, walk

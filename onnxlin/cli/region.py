@@ -9,7 +9,7 @@ import numpy as np
 
 from onnxlin.affine_map import AffineMap
 from onnxlin.cli import arguments, target
-from onnxlin.cli.show import Progress, Screen
+from onnxlin.cli.screen import Progress, Screen
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings.region import Radius, Region, drift, obstacles

@@ -12,14 +12,14 @@ import numpy as np
 
 from onnxlin import plot
 from onnxlin.cli import arguments, target
-from onnxlin.cli.show import Cell, Progress, Screen
+from onnxlin.cli.screen import Cell, Progress, Screen
 from onnxlin.errors import InputError
 from onnxlin.graph import Array
 from onnxlin.inputs.arrays import read_npy
 from onnxlin.inputs.given import only
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings import Groups, group
-from onnxlin.readings.merging import METRICS
+from onnxlin.readings.data.merging import METRICS
 
 LABELS = "labels"
 FEW = 4  # features that a line of the table has room for

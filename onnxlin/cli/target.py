@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from onnxlin.cli.show import Progress
+from onnxlin.cli.screen import Progress
 from onnxlin.errors import OptionError, RowsError
 from onnxlin.graph import Array
 from onnxlin.inputs import Given, Preprocessing, read_input
 from onnxlin.linearizer import Linearizer
-from onnxlin.readings.summary import top
+from onnxlin.readings.row.summary import top
 
 MANY_OUTPUTS = 1000
 LARGE_MAP = 2**24  # entries of W

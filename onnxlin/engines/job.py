@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram
-from onnxlin.seeds import Seeds
 
 Progress = Callable[[int, int], None]
 

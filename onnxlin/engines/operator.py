@@ -7,9 +7,9 @@ from scipy.sparse.linalg import LinearOperator
 
 from onnxlin.engines.forward import push
 from onnxlin.engines.reverse import pull
+from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram
-from onnxlin.seeds import Seeds
 
 
 def linear_operator(program: LinearProgram, rows: Seeds) -> LinearOperator:

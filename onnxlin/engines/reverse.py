@@ -8,10 +8,10 @@ from math import prod
 import numpy as np
 
 from onnxlin.engines.job import Job, Solution, add_share, dot
+from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import MemoryBudgetError
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram, Step, slices
-from onnxlin.seeds import Seeds
 
 # More rows at once make the products no faster, and fall out of the cache.
 MOST_ROWS = 8
@@ -107,7 +107,7 @@ def charge(job: Job, *errors: Mapping[str, Array]) -> Array:
     Parameters
     ----------
     errors : {output name of a step: array of its shape}
-        From `onnxlin.rounding.charges`; any number of such, weighed in the same sweep.
+        From `onnxlin.program.roundoff.charges`; any number of such, weighed in the same sweep.
 
     Returns
     -------

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from math import isqrt, prod
 
 from onnxlin.errors import InputError
-from onnxlin.geometry import Geometry, Layout
 from onnxlin.graph import TensorType
+from onnxlin.graph.picture import Geometry, Layout
 
 Size = int | str | None
 

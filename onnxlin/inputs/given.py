@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnxlin.errors import InputError
-from onnxlin.geometry import Geometry, guess_geometry
 from onnxlin.graph import Array, TensorType
+from onnxlin.graph.picture import Geometry, guess_geometry
 from onnxlin.inputs import arrays, pictures
 from onnxlin.inputs.geometry import find_geometry
 from onnxlin.inputs.preprocessing import Preprocessing

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxlin.errors import InputError, OnnxlinError
-from onnxlin.geometry import Geometry
 from onnxlin.graph import Array
+from onnxlin.graph.picture import Geometry
 
 if TYPE_CHECKING:
     from PIL.Image import Image

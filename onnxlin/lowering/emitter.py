@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from onnxlin.load import implicit
+from onnxlin.graph.subgraphs import implicit
 
 Array = npt.NDArray[Any]
 

@@ -2,6 +2,6 @@
 
 from onnxlin.page.assemble import Subject, document
 from onnxlin.page.render import render, write
-from onnxlin.page.view import Part, parts, read_vocabulary
+from onnxlin.readings.row.parts import Part, parts, read_vocabulary
 
 __all__ = ["Part", "Subject", "document", "parts", "read_vocabulary", "render", "write"]

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from onnxlin.affine_map import AffineMap
+from onnxlin.affine_map.colours import COLOURS
 from onnxlin.graph import Array
-from onnxlin.map_html import COLOURS
 from onnxlin.page.nodes import nodes
 from onnxlin.page.pack import pack, plain
 from onnxlin.page.reach import region
-from onnxlin.page.view import Part, seen
-from onnxlin.readings import contributions, ledger, reporting, structural_zero, summary
-from onnxlin.readings.kinds import MEANING
+from onnxlin.readings import contributions, ledger, structural_zero
+from onnxlin.readings.bias.kinds import MEANING
+from onnxlin.readings.row import report, summary
+from onnxlin.readings.row.parts import Part, seen
 
 VERSION = 1
 MOST_ROWS, STRONGEST, MOST_LISTED = 20, 5, 100
@@ -56,7 +57,7 @@ class Subject:
 
     m: AffineMap
     parts: tuple[Part, ...]
-    labels: reporting.Labels | None = None
+    labels: report.Labels | None = None
     model: str = "model"
     source: str = "x"
     notes: tuple[str, ...] = ()
@@ -83,7 +84,7 @@ def document(subject: Subject) -> dict[str, Any]:
     """
     m = subject.m
     zero = structural_zero(m)
-    found = reporting.rows(m, subject.labels)
+    found = report.rows(m, subject.labels)
     places = shown(m, subject.asked) if found["residual"]["pass"] else []
     found["rows"] = _rows(found["rows"], subject, places)
     described: dict[str, Any] = plain(
@@ -93,10 +94,10 @@ def document(subject: Subject) -> dict[str, Any]:
             "model": subject.model,
             "source": subject.source,
             "notes": list(subject.notes),
-            **reporting.about(m),
+            **report.about(m),
             **found,
             "chances_are": subject.chances_are,
-            "kinks": reporting.kinks(m, subject.near),
+            "kinks": report.kinks(m, subject.near),
             "structural_zero": str(zero) if zero.holds else None,
             "what": "W x" if subject.baseline is None else "W (x - x0)",
             "baseline": subject.baseline,

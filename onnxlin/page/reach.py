@@ -12,7 +12,7 @@ from onnxlin.affine_map import AffineMap
 from onnxlin.errors import RegionError
 from onnxlin.graph import Array
 from onnxlin.readings.region import Exit, Region, obstacles
-from onnxlin.readings.region_radius import CHUNK, DUAL, SWEEPS
+from onnxlin.readings.region.radius import CHUNK, DUAL, SWEEPS
 
 ORDERS = {"l2": 2, "l1": 1, "linf": np.inf}
 # Multiplications that a page may spend on radii (some seconds), on all steps, on the region at all.

@@ -11,8 +11,8 @@ from onnxlin.plot.path import WHEEL
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from onnxlin.readings.judging import Judgement
-    from onnxlin.readings.judging_curves import Curve
+    from onnxlin.readings.judging.curves import Curve
+    from onnxlin.readings.judging.judge import Judgement
 
 DASHES = ("-", (0, (5, 2)))
 
@@ -24,7 +24,7 @@ def judged_curves(
 
     Parameters
     ----------
-    judgement : onnxlin.readings.judging.Judgement
+    judgement : onnxlin.readings.judging.judge.Judgement
     title, path : str, path
     first : str, optional
         The attribution that is drawn black and thick.

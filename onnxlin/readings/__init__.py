@@ -1,18 +1,36 @@
 """What a person reads off a map."""
 
-from onnxlin.readings.attributions import (
+from onnxlin.readings.attributions.baselines import baselines
+from onnxlin.readings.attributions.full import full_grad, full_gradient
+from onnxlin.readings.attributions.gradients import (
     Attribution,
     gradient,
     gradient_times_input,
     smooth_grad,
 )
-from onnxlin.readings.attributions_all import baselines
-from onnxlin.readings.attributions_full import full_grad, full_gradient
-from onnxlin.readings.attributions_occlusion import occlusion
-from onnxlin.readings.attributions_path import integrated_gradients, sampled_gradients
-from onnxlin.readings.audit import Audit, audit
-from onnxlin.readings.compare import Comparison, compare
-from onnxlin.readings.contributions import (
+from onnxlin.readings.attributions.occlusion import occlusion
+from onnxlin.readings.attributions.path import integrated_gradients, sampled_gradients
+from onnxlin.readings.audit.audit import Audit, audit
+from onnxlin.readings.bias.ledger import BiasMap, Ledger, bias_maps, ledger
+from onnxlin.readings.bias.spread import Spread, spread_bias
+from onnxlin.readings.bias.structural import StructuralZero, structural_zero
+from onnxlin.readings.compare.compare import compare
+from onnxlin.readings.compare.comparison import Comparison
+from onnxlin.readings.data.ensemble import Ensemble
+from onnxlin.readings.data.evaluate import Evaluation, evaluate
+from onnxlin.readings.data.grouping import group
+from onnxlin.readings.data.groups import Groups, LocalModel
+from onnxlin.readings.data.scores import Scores
+from onnxlin.readings.judging.curves import deletion, insertion, pixel_flipping
+from onnxlin.readings.judging.fidelity import infidelity, noisy_infidelity, sensitivity_n
+from onnxlin.readings.judging.judge import Judgement, judge
+from onnxlin.readings.judging.removals import removals
+from onnxlin.readings.judging.stability import Stability, max_sensitivity, stability
+from onnxlin.readings.path import walk
+from onnxlin.readings.plane import partition
+from onnxlin.readings.question.question import Question
+from onnxlin.readings.region import Region, drift
+from onnxlin.readings.row.contributions import (
     Contributions,
     Relative,
     contributions,
@@ -20,28 +38,11 @@ from onnxlin.readings.contributions import (
     mean,
     relative,
 )
-from onnxlin.readings.dot import to_dot
-from onnxlin.readings.ensemble import Ensemble
-from onnxlin.readings.evaluate import Evaluation, evaluate
-from onnxlin.readings.grouping import group
-from onnxlin.readings.groups import Groups, LocalModel
-from onnxlin.readings.judging import Judgement, judge
-from onnxlin.readings.judging_curves import deletion, insertion, pixel_flipping
-from onnxlin.readings.judging_fidelity import infidelity, noisy_infidelity, sensitivity_n
-from onnxlin.readings.judging_removals import removals
-from onnxlin.readings.judging_stability import Stability, max_sensitivity, stability
-from onnxlin.readings.layers import LiveUnits, between, layer, live_units
-from onnxlin.readings.ledger import BiasMap, Ledger, bias_maps, ledger
-from onnxlin.readings.path import walk
-from onnxlin.readings.plane import partition
-from onnxlin.readings.question import Question
-from onnxlin.readings.region import Region, drift
-from onnxlin.readings.reporting import report
-from onnxlin.readings.scores import Scores
-from onnxlin.readings.shap import explanation
-from onnxlin.readings.singular import Norms, Spectrum, norms, spectrum
-from onnxlin.readings.spread import Spread, spread_bias
-from onnxlin.readings.structural import StructuralZero, structural_zero
+from onnxlin.readings.row.dot import to_dot
+from onnxlin.readings.row.layers import LiveUnits, between, layer, live_units
+from onnxlin.readings.row.report import report
+from onnxlin.readings.row.shap import explanation
+from onnxlin.readings.row.singular import Norms, Spectrum, norms, spectrum
 
 __all__ = [
     "Attribution",

@@ -10,13 +10,13 @@ import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
 from onnxlin.engines.job import Progress
+from onnxlin.engines.seeds import make_seeds
 from onnxlin.errors import OptionError, ResidualError
-from onnxlin.feeds import Instance
 from onnxlin.linearizer import Linearizer
 from onnxlin.primitives import Array
-from onnxlin.readings.path_cell import Cell
-from onnxlin.readings.path_walk import Walk
-from onnxlin.seeds import make_seeds
+from onnxlin.readings.path.between import Walk
+from onnxlin.readings.path.cell import Cell
+from onnxlin.section.feeds import Instance
 
 # The corners of a patch, in order round it.
 SQUARE = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])

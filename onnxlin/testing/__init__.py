@@ -10,7 +10,7 @@ from onnxlin.lazy import lazily
 
 if TYPE_CHECKING:
     from onnxlin.testing.assertions import assert_linearizes, assert_same_map
-    from onnxlin.testing.inputs import inputs_for
+    from onnxlin.testing.draw.inputs import inputs_for
     from onnxlin.testing.models import GrownModel, onnx_models
     from onnxlin.testing.verdicts import LawError
 
@@ -28,7 +28,7 @@ _HOMES = {
     "LawError": "onnxlin.testing.verdicts",
     "assert_linearizes": "onnxlin.testing.assertions",
     "assert_same_map": "onnxlin.testing.assertions",
-    "inputs_for": "onnxlin.testing.inputs",
+    "inputs_for": "onnxlin.testing.draw.inputs",
     "onnx_models": "onnxlin.testing.models",
 }
 # Not for type checkers, which would take any name for one that is there.

@@ -8,15 +8,15 @@ from typing import Any
 import numpy.typing as npt
 
 from onnxlin.errors import OptionError
-from onnxlin.feeds import Instance
 from onnxlin.linearizer import Names
 from onnxlin.load import Model
-from onnxlin.readings.compare import compare
+from onnxlin.readings.compare.compare import compare
 from onnxlin.section import MODES, STAIRCASE, require_mode
-from onnxlin.testing.draw import Drawn, instances
-from onnxlin.testing.examine import PASSED, examine
-from onnxlin.testing.laws import named
-from onnxlin.testing.subject import Subject
+from onnxlin.section.feeds import Instance
+from onnxlin.testing.draw.draw import Drawn, instances
+from onnxlin.testing.laws.laws import named
+from onnxlin.testing.laws.subject import Subject
+from onnxlin.testing.run.examine import PASSED, examine
 from onnxlin.testing.verdicts import LawError
 
 
@@ -41,7 +41,7 @@ def assert_linearizes(
     ----------
     model : path, bytes or onnx.ModelProto
     x : array, or {input name: array}, optional
-        By default one drawn instance of each of `onnxlin.testing.draw.KINDS`.
+        By default one drawn instance of each of `onnxlin.testing.draw.draw.KINDS`.
     mode : {"tangent", "frozen"}, optional
         The reading of smooth operators; by default both.
     laws : names, optional

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from onnxlin.testing.collected import ModelFile
+    from onnxlin.testing.run.collected import ModelFile
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,7 +47,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ModelFile 
     """Collect the models that were given, and no other .onnx file."""
     if file_path not in _models(parent.config):
         return None
-    from onnxlin.testing.collected import ModelFile  # noqa: PLC0415  # see above
+    from onnxlin.testing.run.collected import ModelFile  # noqa: PLC0415  # see above
 
     # pytest gives a file outside of its root no name at all.
     root = parent.config.rootpath

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from onnxlin.graph import Array
-
-if TYPE_CHECKING:
-    from onnxlin.testing.subject import Feeds, Subject
 
 REPORT = (
     "Look at the rule of that node first. If it is not yours, report it with the model and this x; "
@@ -60,27 +53,6 @@ class LawError(AssertionError):
 
 class NotApplicable(Exception):  # noqa: N818  # no error: the law has nothing to say here
     """A law has nothing to say at this x; the message is the reason."""
-
-
-@dataclass(frozen=True)
-class Law:
-    """Something that must be true of the map of any model at any x.
-
-    Parameters
-    ----------
-    name : str
-        For the command line, test ids and reports.
-    about : str
-        The law in one sentence.
-    check : callable
-        ``check(subject, feeds, mode)`` returns nothing where the law holds and raises `LawError`
-        or `NotApplicable` where it does not, or cannot be told. ``mode`` is the reading of smooth
-        operators, "tangent" or "frozen"; ``feeds`` are what `Subject.feeds` returns.
-    """
-
-    name: str
-    about: str
-    check: Callable[[Subject, Feeds, str], None]
 
 
 def worst(ours: Array, theirs: Array, allowed: Array) -> str | None:

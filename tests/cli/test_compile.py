@@ -13,7 +13,7 @@ from onnx import helper
 
 import onnxlin
 from onnxlin import cli
-from onnxlin.compiled import check as compiled_check
+from onnxlin.engines.compiled.export import check as compiled_check
 from tests.cli.helpers import write_model
 
 
@@ -121,7 +121,7 @@ def test_an_older_second_file_goes(run_json, digit) -> None:
 @pytest.fixture
 def jump() -> str:
     """A branch that x decides."""
-    from tests.compiled.test_export_says import JUMP
+    from tests.engines.compiled.export.test_export_says import JUMP
     from tests.small import model
 
     onnx.save(model(JUMP), "jump.onnx")

@@ -14,8 +14,8 @@ from onnx.reference import ReferenceEvaluator
 
 from onnxlin import AffineMap, Linearizer, OnnxlinError
 from onnxlin.graph import Array
-from onnxlin.load import implicit
-from onnxlin.rounding import Bodies, as_run, local_error, sizes
+from onnxlin.graph.subgraphs import implicit
+from onnxlin.program.roundoff import Bodies, as_run, local_error, sizes
 from onnxlin.testing import GrownModel
 from onnxlin.testing.models import run
 

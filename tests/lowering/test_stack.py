@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from onnxlin.load import NEWEST_RUNNABLE
+from onnxlin.load.newest import NEWEST_RUNNABLE
 from onnxlin.lowering import FEW, Emitter, Stack, Traced
 
 K = 3

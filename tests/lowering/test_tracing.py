@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from scipy import special
 
-from onnxlin.load import NEWEST_RUNNABLE
+from onnxlin.load.newest import NEWEST_RUNNABLE
 from onnxlin.lowering import Emitter, NotStaticError, Traced
 from onnxlin.lowering.traced import FUNCTIONS, UFUNCS
 

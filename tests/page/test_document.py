@@ -181,7 +181,7 @@ def test_a_step_leaves_ties_out_when_asked(fixtures) -> None:
 
 
 def _rates(region: Region, way):
-    from onnxlin.readings.region_walls import rates
+    from onnxlin.readings.region.walls import rates
 
     return rates(region.program, way)
 

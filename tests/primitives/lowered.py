@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from onnxlin.load import NEWEST_RUNNABLE
+from onnxlin.load.newest import NEWEST_RUNNABLE
 from onnxlin.lowering import Emitter, Stack, Traced
 from onnxlin.primitives import Array, Conv, Diagonal, LinearMap, MatMul, Select, Shape
 

@@ -10,9 +10,9 @@ import onnx
 from onnxlin import AffineMap, Linearizer
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram
+from onnxlin.program.roundoff import charges
 from onnxlin.readings.region import Region
-from onnxlin.readings.region_walls import Wall, stacked
-from onnxlin.rounding import charges
+from onnxlin.readings.region.walls import Wall, stacked
 
 
 def in_double(path: Path) -> onnx.ModelProto:

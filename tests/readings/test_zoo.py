@@ -21,7 +21,7 @@ from onnxlin.readings import (
     spread_bias,
     structural_zero,
 )
-from onnxlin.readings.identity import allowed, chosen
+from onnxlin.readings.checks import allowed, chosen
 from tests.proofs import instance
 
 ZOO = os.environ.get("ONNXLIN_ZOO", "")

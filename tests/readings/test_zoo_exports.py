@@ -9,10 +9,10 @@ import onnx
 import pytest
 
 from onnxlin.readings import Ensemble, report, to_dot
+from tests.affine_map.test_model import assert_same_map
 from tests.proofs import instance
-from tests.readings.test_dot import parsed
-from tests.readings.test_map_model import assert_same_map
-from tests.readings.test_report import assert_plain
+from tests.readings.row.test_dot import parsed
+from tests.readings.row.test_report import assert_plain
 from tests.test_zoo import LIGHT, NOT_LINEARISED, ZOO, ids, linearised
 
 pytestmark = pytest.mark.skipif(not ZOO, reason="ONNXLIN_ZOO names no folder of models")

@@ -18,7 +18,7 @@ import onnxlin
 
 # Loaded before: what is loaded first in a run of `pytester` is unloaded again after it, and NumPy
 # cannot be loaded twice.
-import onnxlin.testing.collected
+import onnxlin.testing.run.collected
 from tests.small import model
 
 ROOT = Path(onnxlin.__file__).parents[1]

@@ -1,0 +1,291 @@
+"""The answer: W and b of a model at one input, with what proves and what explains them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from scipy.sparse.linalg import LinearOperator
+
+from onnxlin.affine_map import (
+    file,
+    html,
+    model,
+    proof,
+)
+from onnxlin.affine_map.layer import Layer
+from onnxlin.affine_map.origin import Origin
+from onnxlin.engines.job import Solution, total
+from onnxlin.engines.operator import linear_operator
+from onnxlin.engines.plan import ENGINES
+from onnxlin.engines.reverse import charge
+from onnxlin.engines.seeds import Seeds
+from onnxlin.errors import DetachedError, InputError
+from onnxlin.primitives import Array, Shape
+from onnxlin.program import slices
+from onnxlin.program.roundoff import charges, first_departure, smallest, underflow, unit_roundoff
+from onnxlin.section.feeds import flattened
+
+# Where W x + b is nothing at all, the residual is relative to the size at which the absolute
+# rounding of float32's smallest numbers becomes a relative one.
+TINY = smallest(np.dtype(np.float32)) / unit_roundoff(np.dtype(np.float32))
+
+
+class AffineMap:
+    """The affine map that a model is at x: ``F(x) = W x + b`` for the rows asked.
+
+    W, b and what follows from them are computed when they are first asked for, then kept.
+
+    Attributes
+    ----------
+    inputs, outputs : {tensor name: array}
+        x and F(x) with names and shapes; outputs are complete, whatever the rows.
+    rows : Seeds
+        The rows asked.
+    mode, rounding, engine, plan : str
+        The readings of smooth operators and of rounding, the engine, and why that engine.
+    dtype : numpy.dtype
+        Of W.
+    notes : tuple of str
+        What was chosen for the caller: where the map starts and ends.
+    """
+
+    def __init__(
+        self,
+        *,
+        inputs: Mapping[str, Array],
+        outputs: Mapping[str, Array],
+        rows: Seeds,
+        mode: str,
+        engine: str,
+        plan: str,
+        dtype: npt.DTypeLike,
+        origin: Origin | Callable[[], Origin] | None,
+        notes: Sequence[str] = (),
+        rounding: str = "staircase",
+        solution: Solution | None = None,
+        bound: Array | None = None,
+    ) -> None:
+        self.inputs = dict(inputs)
+        self.outputs = dict(outputs)
+        self.rows = rows
+        self.mode, self.rounding = mode, rounding
+        self.engine, self.plan = engine, plan
+        self.dtype = np.dtype(dtype)
+        self.notes = tuple(notes)
+        self._origin, self._stored = origin, solution
+        self._bounds = None if bound is None else np.stack([bound, bound])
+
+    def __repr__(self) -> str:
+        shape = f"{len(self.rows)} x {len(self.x)}"
+        return f"<AffineMap {list(self.inputs)} -> {list(self.outputs)}, W {shape} {self.dtype}>"
+
+    @cached_property
+    def x(self) -> Array:
+        """The linearised inputs as the model saw them, flattened, ``(n_in,)``, float64."""
+        return flattened(self.inputs)
+
+    @cached_property
+    def y(self) -> Array:
+        """F(x) as onnxruntime computed it, for the rows asked, ``(n_rows,)``, float64."""
+        return self.rows.apply(flattened(self.outputs))
+
+    def _repr_html_(self) -> str:
+        known = self._stored is not None or "_solution" in vars(self)
+        return html.to_html(self, known=known, bounded=self._bounds is not None)
+
+    # W, b and their parts
+
+    @cached_property
+    def _solution(self) -> Solution:
+        return self._stored or ENGINES[self.engine](self._made_from("W").job)
+
+    @property
+    def W(self) -> Array:  # noqa: N802  # the name that the mathematics has
+        """The matrix, ``(n_rows, n_in)``: outputs and inputs in C order."""
+        return self._solution.W
+
+    @cached_property
+    def b(self) -> Array:
+        """The bias, ``(n_rows,)``, float64."""
+        return total(self.bias_by_node, len(self.rows))
+
+    @property
+    def bias_by_node(self) -> Mapping[str, Array]:
+        """Share of b that each node brings in, ``{node name: (n_rows,)}``; they sum to b."""
+        return self._solution.bias
+
+    @property
+    def contributions(self) -> Array:
+        """``W * x``, signed, ``(n_rows, n_in)``."""
+        found: Array = self.W * self.x.astype(self.dtype)
+        return found
+
+    @cached_property
+    def Wx(self) -> Array:  # noqa: N802
+        """``W x`` in float64, ``(n_rows,)``."""
+        return self._by_rows(lambda W: W @ self.x)
+
+    def _by_rows(self, function: Any) -> Array:
+        """Apply a function to W in float64, a few rows at a time to save memory."""
+        W, size = self.W, max(2**24 // max(len(self.x), 1), 1)
+        parts = [function(W[i : i + size].astype(np.float64)) for i in range(0, len(W), size)]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def __call__(self, x: npt.ArrayLike | Mapping[str, npt.ArrayLike]) -> Array:
+        """``W x + b`` at any x: flattened, of the input's shape, or ``{input name: array}``."""
+        if isinstance(x, Mapping):
+            flat = flattened({name: np.asarray(x[name]) for name in self.inputs})
+        else:
+            flat = np.asarray(x, dtype=np.float64).ravel()
+        if flat.shape != self.x.shape:
+            raise InputError(f"x has {flat.size} entries; the map takes {self.x.size}.")
+        return self._by_rows(lambda W: W @ flat) + self.b
+
+    def operator(self) -> LinearOperator:
+        """W as a `scipy.sparse.linalg.LinearOperator`, without forming it."""
+        return linear_operator(self._made_from("operator()").program, self.rows)
+
+    # What proves it
+
+    @cached_property
+    def scale(self) -> Array:
+        """``|W| |x| + sum of |bias contributions|``: what the residual is relative to."""
+        weights = self._by_rows(lambda W: np.abs(W) @ np.abs(self.x))
+        return weights + sum(np.abs(share) for share in self.bias_by_node.values()) + TINY
+
+    @property
+    def residual(self) -> Array:
+        """``|F(x) - (W x + b)| / scale`` against onnxruntime's F(x), float64, ``(n_rows,)``."""
+        return np.abs(self.y - (self.Wx + self.b)) / self.scale
+
+    @property
+    def composition_residual(self) -> Array:
+        """The same against the program's own forward pass in float64: the composing alone."""
+        program = self._made_from("composition_residual").program
+        own = self.rows.apply(program.output(program.forward(self.x)))
+        return np.abs(own - (self.Wx + self.b)) / self.scale
+
+    @property
+    def bound(self) -> Array:
+        """What rounding alone may make of `residual`, derived in docs/exactness.md."""
+        return self._both_bounds[0] / self.scale
+
+    @property
+    def composition_bound(self) -> Array:
+        """What rounding alone may make of `composition_residual`."""
+        return self._both_bounds[1] / self.scale
+
+    @property
+    def _both_bounds(self) -> Array:
+        if self._bounds is None:
+            origin = self._made_from("bound")
+            kinds = [charges(origin.program, origin.values, native=n) for n in (True, False)]
+            # Summing W x over the columns is rounded in float64 as well.
+            last = len(self.x) * np.finfo(np.float64).eps * self.scale
+            last += underflow(origin.program, origin.values)
+            self._bounds = charge(origin.job, *kinds) + last
+        return self._bounds
+
+    def verify(self, tol: float | None = None) -> AffineMap:
+        """Check the map against the run; return it if rounding explains every difference.
+
+        Parameters
+        ----------
+        tol : float, optional
+            Allowed `residual` of every row; by default `bound`, which follows from the precision
+            and the depth (docs/exactness.md). Beside it every node is compared on its own with
+            the traced tensors, and the composition with the program's own forward pass.
+
+        Raises
+        ------
+        ResidualError
+            With the worst output, its numbers, and the first node that departs.
+        """
+        proof.verify(self, tol)
+        return self
+
+    def first_departure(self) -> str | None:
+        """Describe the first node whose piece misses its traced output; None if none does."""
+        origin = self._made_from("first_departure()")
+        return first_departure(origin.program, origin.values)
+
+    @property
+    def detached(self) -> bool:
+        """Whether the map was loaded from a file and has no program."""
+        return self._origin is None
+
+    # What explains it
+
+    @cached_property
+    def layers(self) -> list[Layer]:
+        """The pieces in order; their matrices are made when asked for."""
+        program = self._made_from("layers").program
+        return [Layer(step, program.dtype) for step in program.steps]
+
+    @property
+    def shapes(self) -> tuple[dict[str, Shape], dict[str, Shape]]:
+        """Shapes of the inputs and of the outputs."""
+        ins = {name: value.shape for name, value in self.inputs.items()}
+        return ins, {name: value.shape for name, value in self.outputs.items()}
+
+    @property
+    def columns_of(self) -> dict[str, slice]:
+        """Where each input's features lie among the columns of W."""
+        return dict(slices(self.shapes[0]))
+
+    @property
+    def pattern_key(self) -> str:
+        """Name of the activation pattern: equal keys of one model, equal W and b."""
+        return self._made_from("pattern_key").program.pattern_key()
+
+    def near_kinks(self, distance: float = 0.0) -> dict[str, int]:
+        """Count units within ``distance`` of a kink, for every node that has kinks.
+
+        The distance is in units of the node's own input; 0 counts ties: ReLU at 0, equal window
+        maxima, edges of Clip. At a tie the map is that of the side that the rule names.
+        """
+        steps = self._made_from("near_kinks").program.steps
+        return {
+            step.node.name: int(np.count_nonzero(step.margin() <= distance))
+            for step in steps
+            if step.margin is not None
+        }
+
+    # Files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write W, b, x, y, residual and bias shares as ``.npz`` (docs/map_file.md)."""
+        bound = None if self._bounds is None else self._bounds[0]
+        file.write(path, self, bound)
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """Return the map as a tiny ONNX model: one Gemm, which any runtime computes.
+
+        Inputs have the names and shapes that the model's have, of this map's dtype; so have the
+        outputs if all rows were asked, else there is one vector ``rows``. It equals the model at x
+        and in the linear region of x, and is W x + b everywhere.
+        """
+        return model.to_model(self)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> AffineMap:
+        """Read what `save` wrote: everything that follows from W and b, without the program."""
+        found = file.read(path)
+        solution = Solution(found.pop("W"), found.pop("bias"))
+        return cls(**found, solution=solution, origin=None)
+
+    def _made_from(self, what: str) -> Origin:
+        if callable(self._origin):
+            self._origin = self._origin()
+        if self._origin is None:
+            raise DetachedError(
+                f"{what} needs the linear program, which a map loaded from a file does not have. "
+                "Linearise the model again."
+            )
+        return self._origin

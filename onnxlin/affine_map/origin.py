@@ -1,0 +1,24 @@
+"""What a map was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from onnxlin.engines.job import Job
+from onnxlin.primitives import Array
+from onnxlin.program import LinearProgram
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """What a map was made from: needed for everything beyond W and b.
+
+    ``decided`` makes the program again in float64, with what only decides (a comparison for a
+    Where) among its steps and decisions.
+    """
+
+    program: LinearProgram
+    values: Mapping[str, Array]
+    job: Job
+    decided: Callable[[], LinearProgram] | None = None

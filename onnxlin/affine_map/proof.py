@@ -1,0 +1,40 @@
+"""The gate: rounding must explain every difference between W x + b and F(x)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onnxlin.affine_map.protocol import Readable
+from onnxlin.errors import ResidualError
+from onnxlin.primitives import Array
+
+
+def verify(m: Readable, tol: float | None) -> None:
+    """Raise ResidualError unless all three comparisons hold; see `AffineMap.verify`."""
+    found = _worst(m, m.residual, m.bound if tol is None else tol, "onnxruntime")
+    if m.detached:
+        departure = "unknown, since the map was loaded from a file"
+    else:
+        own = "the program's own forward pass"
+        found = found or _worst(m, m.composition_residual, m.composition_bound, own)
+        first = m.first_departure()
+        found = found or (first and "W x + b is within its bound, but a node is not.")
+        departure = first or "none, every node agrees with the run on its own"
+    if found:
+        raise ResidualError(f"{found} First node that departs: {departure}.")
+
+
+def _worst(m: Readable, residual: Array, allowed: Array | float, against: str) -> str | None:
+    """Describe the row that is furthest past its bound, if one is; NaN is past any bound."""
+    bad = ~(residual <= allowed)
+    if not bad.any():
+        return None
+    limits = np.broadcast_to(allowed, residual.shape)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        excess = np.where(bad, np.nan_to_num(residual / limits, nan=np.inf), -1.0)
+    row = int(np.argmax(excess))
+    ours = m.Wx[row] + m.b[row]
+    return (
+        f"Row {row}: W x + b = {ours:.9g}, F(x) = {m.y[row]:.9g}; the residual "
+        f"{residual[row]:.3g} against {against} is past its bound {limits[row]:.3g}."
+    )

@@ -1,0 +1,1 @@
+"""``onnxlin audit`` and what it prints."""

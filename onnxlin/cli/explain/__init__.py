@@ -1,0 +1,1 @@
+"""``onnxlin explain``: what it asks, prints and writes."""

@@ -1,0 +1,116 @@
+"""The files that ``onnxlin explain`` writes."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnxlin import plot
+from onnxlin.affine_map import AffineMap
+from onnxlin.errors import OptionError
+from onnxlin.graph import Array
+from onnxlin.page import Part
+from onnxlin.readings.row.parts import seen
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture to write."""
+
+    title: str
+    path: Path
+    smooth: float
+    what: str
+
+
+def write(
+    m: AffineMap,
+    parts: tuple[Part, ...],
+    explained: list[dict[str, Any]],
+    values: Mapping[int, Array],
+    options: Any,
+) -> list[str]:
+    """Write a picture of each explained row's values and the map; return the paths."""
+    prefix = _prefix(options.out, options.input)
+    archive = Path(f"{prefix}.npz")
+    _protect(archive, options.input)
+    written = []
+    try:
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        for item in explained:
+            path = Path(f"{prefix}.{_slug(item)}.png")
+            _protect(path, options.input)
+            title = _title(item, m, options)
+            what = "W x" if item["baseline"] is None else "W (x - x0)"
+            drawing = Drawing(title, path, options.smooth, what)
+            _draw(m, values[item["position"]], parts, drawing)
+            item["picture"] = str(path)
+            written.append(str(path))
+        m.save(archive)
+    except OSError as error:
+        raise OptionError(
+            f"Cannot write {error.filename or str(archive)!r}: {error.strerror or error}. "
+            "Give another --out, or --no-files."
+        ) from error
+    return [*written, str(archive)]
+
+
+def _prefix(out: str | None, source: str) -> str:
+    """Read ``--out``: a folder (there, or with a slash at its end), or the start of a name."""
+    stem = Path(source).stem
+    if out is None:
+        return stem
+    if out.endswith(("/", os.sep)) or Path(out).is_dir():
+        return str(Path(out) / stem)
+    return out
+
+
+def _protect(path: Path, source: str) -> None:
+    if path.exists() and path.samefile(source):
+        raise OptionError(f"{str(path)!r} is the input itself. Give --out another name or folder.")
+
+
+def _slug(item: dict[str, Any]) -> str:
+    words = re.sub(r"[^a-z0-9]+", "-", item["label"].lower()).strip("-")
+    return words[:40].rstrip("-") or str(item["output"])
+
+
+def _title(item: dict[str, Any], m: AffineMap, options: Any) -> str:
+    i = item["position"]
+    stem, model = Path(options.input).name, Path(options.model).name
+    against = item["baseline"]
+    if against is not None:
+        rest = against["map_at_baseline"]
+        return (
+            f"{model} on {stem} against {Path(options.baseline).name}: output {item['label']}\n"
+            f"F(x) = {m.y[i]:#.4g} = W (x - x0) + (W x0 + b) = {against['difference']:#.4g} "
+            f"{'-' if rest < 0 else '+'} {abs(rest):#.4g}"
+        )
+    return (
+        f"{model} on {stem}: output {item['label']}\n"
+        f"F(x) = {m.y[i]:#.4g} = W x + b = {m.Wx[i]:#.4g} {'-' if m.b[i] < 0 else '+'} "
+        f"{abs(m.b[i]):#.4g}"
+    )
+
+
+def _draw(m: AffineMap, values: Array, parts: tuple[Part, ...], how: Drawing) -> None:
+    """Choose the kind of picture that suits x."""
+    labels: Any = {"title": how.title, "path": how.path, "what": how.what}
+    pictures = [part for part in parts if part.kind == "picture"]
+    if pictures:
+        part = pictures[0]
+        assert part.geometry is not None
+        plane = part.geometry.to_picture(values[part.columns])
+        shown = seen(part, m.inputs[part.tensor])
+        plot.heat_map(plane, shown, smooth=how.smooth, **labels)
+    elif len(parts) == 1 and parts[0].kind == "series":
+        plot.series(parts[0].series(values), parts[0].series(m.x), **labels)
+    else:
+        together = np.concatenate([part.grouped(values[part.columns]) for part in parts])
+        plot.bars(together, [name for part in parts for name in part.labels], **labels)

@@ -1,0 +1,198 @@
+"""The text of ``onnxlin explain``, from the same document that ``--json`` prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from onnxlin.cli.screen import Cell, Screen, percent
+
+Document = dict[str, Any]
+
+
+def show(document: Document, screen: Screen, count: int) -> None:
+    """Print an explanation; tables of at most ``count`` rows."""
+    _head(document, screen)
+    _prediction(document["prediction"], screen)
+    _rows(document, screen, count)
+    _residual(document, screen)
+    _structure(document["structural_zero"], screen)
+    for explained in document["explained"]:
+        _baseline(explained, document, screen)
+        _features(explained, document, screen)
+        _kinds(explained, screen)
+        _biases(explained, screen)
+    screen.line()
+    for path in document["files"]:
+        screen.line(f"wrote {path}")
+    screen.line(f"{document['seconds']:.2f} s")
+
+
+def _head(document: Document, screen: Screen) -> None:
+    named = ", ".join(f"{name} {_shape(shape)}" for name, shape in document["inputs"].items())
+    about = document["map"]
+    screen.line(f"model   {document['model']} ({document['nodes']} nodes)")
+    screen.line(f"input   {document['input']} -> {named}")
+    for note in document["input_notes"]:
+        screen.line(f"        {note}")
+    screen.line(
+        f"map     W {about['rows']} x {about['columns']:,}, {about['dtype']}, {about['mode']} mode"
+    )
+    readings = ", ".join(f"{count} {status}" for status, count in about["status"].items())
+    screen.line(f"nodes   {readings}; rounding: {about['rounding']}")
+    for text in about["notes"]:
+        screen.line(f"note    {text}")
+    screen.line(f"engine  {about['engine']}: {about['plan']}")
+    if about["rows_note"]:
+        screen.line(f"rows    {about['rows_note']}")
+
+
+def _shape(shape: list[int]) -> str:
+    return " x ".join(map(str, shape)) if shape else "scalar"
+
+
+def _prediction(prediction: Document, screen: Screen) -> None:
+    if not prediction["top"]:
+        screen.heading("The model has no outputs at this input")
+        return
+    first, kind = prediction["top"][0], prediction["probability_is"]
+    if kind is None:
+        screen.heading(f"Largest output: {_class(first)}, F(x) = {first['F']:.6g}")
+        return
+    what = "the output" if kind == "output" else "softmax of the outputs, for display only"
+    screen.heading(f"Prediction: {_class(first)}, {percent(first['probability'])} ({what})")
+
+
+def _class(row: Document) -> str:
+    """``9 Ankle boot``, or just ``9``."""
+    output, label = row["output"], row["label"]
+    return label if output is None or str(output) == label else f"{output} {label}"
+
+
+def _rows(document: Document, screen: Screen, count: int) -> None:
+    rows = sorted(document["rows"], key=lambda row: -row["F"])
+    explained = {item["position"] for item in document["explained"]}
+    asked = [row for i, row in enumerate(document["rows"]) if i in explained]
+    kept = [row for i, row in enumerate(rows) if i < count or row in asked]
+    left = f", {len(kept)} of {len(rows)} rows" if len(kept) < len(rows) else ""
+    screen.heading(f"F(x) = W x + b{left}")
+    softmax = ["softmax"] * (document["prediction"]["probability_is"] == "softmax")
+    columns = ["output", "F(x)", *softmax, "W x", "b", "% W x", "% b"]
+    cells = [_cells(row, bool(softmax)) for row in kept]
+    screen.table([*columns, "residual", "bound", ""], cells)
+
+
+def _cells(row: Document, softmax: bool) -> list[Cell]:
+    chance = [percent(row["probability"])] if softmax else []
+    return [
+        _class(row),
+        row["F"],
+        *chance,
+        row["Wx"],
+        row["b"],
+        percent(row["Wx_share"]),
+        percent(row["b_share"]),
+        f"{row['residual']:.1e}",
+        f"{row['bound']:.1e}",
+        "PASS" if row["pass"] else "FAIL",
+    ]
+
+
+def _residual(document: Document, screen: Screen) -> None:
+    found, kinks = document["residual"], document["kinks"]
+    screen.line()
+    if found["row"] is not None:
+        relation = "within" if found["pass"] else "past"
+        screen.verdict(
+            found["pass"],
+            f"residual {found['residual']:.2e} of output {found['row']} is {relation} what "
+            f"rounding allows, {found['bound']:.2e}",
+        )
+    ties = kinks["ties"]
+    at = "; ".join(f"{node} {count}" for node, count in list(kinks["ties_by_node"].items())[:5])
+    screen.line(
+        f"kinks   {ties} unit{'s' * (ties != 1)} exactly on a kink"
+        + (f" ({at})" if ties else "")
+        + f", {kinks['within_near']} within {kinks['near']:g}"
+        + ("; there the map takes one side" if ties else "")
+    )
+
+
+def _structure(found: Document | None, screen: Screen) -> None:
+    if found is not None and found["holds"]:
+        screen.line(f"bias    {found['text']}")
+
+
+def _baseline(explained: Document, document: Document, screen: Screen) -> None:
+    """How a row splits against the baseline, and what the model itself says there."""
+    against = explained["baseline"]
+    if against is None:
+        return
+    x0 = document["baseline"]["x0"]
+    screen.heading(f"{_class(explained)} against the baseline x0 = {x0}")
+    rows: list[list[Cell]] = [
+        ["W (x - x0)", f"{against['difference']:+.5g}"],
+        ["W x0 + b, the map of x at x0", f"{against['map_at_baseline']:+.5g}"],
+    ]
+    if against["F_at_baseline"] is not None:
+        rows.append(["F(x0), the model at x0", f"{against['F_at_baseline']:+.5g}"])
+        rows.append(["F(x0) - (W x0 + b)", f"{against['gap']:+.5g}"])
+    screen.table(["", "value"], rows)
+
+
+def _kinds(explained: Document, screen: Screen) -> None:
+    """B by kind, where there is more than one."""
+    if len(explained["kinds"]) < 2:
+        return
+    screen.heading(f"The b of {_class(explained)} by kind")
+    rows = [
+        [kind["kind"], kind["nodes"], f"{kind['value']:+.5g}", kind["meaning"]]
+        for kind in explained["kinds"]
+    ]
+    screen.table(["kind", "nodes", "b", "what it is"], rows)
+
+
+def _features(explained: Document, document: Document, screen: Screen) -> None:
+    features = explained["features"]
+    what = "tokens" if features and "token" in features[0] else "entries of x"
+    screen.heading(f"What raises or lowers {_class(explained)} most: {what}")
+    if not features:
+        what = "W x" if explained["baseline"] is None else "W (x - x0)"
+        screen.line(f"  none: {what} is 0 in every entry")
+        return
+    if all("channel" in feature for feature in features):
+        columns = ["channel", "row", "column"]
+        places = [[f["channel"], f["row"], f["column_of_picture"]] for f in features]
+    else:
+        columns, places = ["entry"], [[feature["name"]] for feature in features]
+    # A token is the sum of an embedding: it has no x and no W of its own.
+    tokens = all("token" in feature for feature in features)
+    if tokens:
+        columns, places = ["at", "token"], [[f["token"], f["name"]] for f in features]
+    rows = [
+        [
+            *place,
+            *([] if tokens else [f["x"], f["weight"]]),
+            f"{f['contribution']:+.5g}",
+            _part(f, document, explained),
+        ]
+        for place, f in zip(places, features, strict=True)
+    ]
+    against = "W x" if explained["baseline"] is None else "W (x - x0)"
+    screen.table([*columns, *([] if tokens else ["x", "W"]), against, "of F(x)"], rows)
+
+
+def _part(feature: Document, document: Document, explained: Document) -> str:
+    row = document["rows"][explained["position"]]
+    total = row["Wx"] + row["b"]
+    return percent(feature["contribution"] / total if total else None)
+
+
+def _biases(explained: Document, screen: Screen) -> None:
+    screen.heading(f"What brings in the b of {_class(explained)}: biases of nodes")
+    if not explained["biases"]:
+        screen.line("  none: b is 0")
+        return
+    rows = [
+        [share["node"], share["kind"], f"{share['value']:+.5g}"] for share in explained["biases"]
+    ]
+    screen.table(["node", "kind", "b"], rows)

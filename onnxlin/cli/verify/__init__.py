@@ -1,0 +1,1 @@
+"""``onnxlin verify`` and what it makes of a failure."""

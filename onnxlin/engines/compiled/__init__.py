@@ -1,0 +1,17 @@
+"""The linearisation itself as one ONNX graph: forward pass, coefficients and sweep."""
+
+from onnxlin.engines.compiled.compile import Compiled, compile_section
+from onnxlin.engines.compiled.export.check import check_model
+from onnxlin.engines.compiled.export.export import compile_model
+from onnxlin.engines.compiled.session import Answer, Runner
+from onnxlin.engines.compiled.sessions import Shelf
+
+__all__ = [
+    "Answer",
+    "Compiled",
+    "Runner",
+    "Shelf",
+    "check_model",
+    "compile_model",
+    "compile_section",
+]

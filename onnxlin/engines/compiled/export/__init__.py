@@ -1,0 +1,1 @@
+"""Compiled graphs as models of their own, for any ONNX runtime."""

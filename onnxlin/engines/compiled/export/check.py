@@ -1,0 +1,85 @@
+"""What can be told of a model beforehand: every node's status, and whether the whole compiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from onnxlin.engines.compiled.export.example import opened_shapes
+from onnxlin.engines.compiled.export.export import compiled_at
+from onnxlin.errors import CompileError, InputError, OnnxlinError, TraceError
+from onnxlin.load import Model, load
+from onnxlin.program.check import Report, report
+from onnxlin.section import MODES, STAIRCASE, Section, make_section, require_rounding
+
+Answer = tuple[bool | None, str | None]
+
+LARGEST = 2**30
+"""Bytes of weights up to which compiling is tried unasked: it takes one run of the model."""
+
+LENGTHS = (1, 16, 64)
+"""Lengths to try for axes that the model leaves open."""
+
+
+def check_model(
+    model: Model,
+    *,
+    inputs: Iterable[str] | str | None = None,
+    outputs: Iterable[str] | str | None = None,
+    rounding: str = STAIRCASE,
+    compiles: bool | None = None,
+) -> Report:
+    """Report the status of every node, and whether the model compiles.
+
+    Parameters
+    ----------
+    model : path, bytes or onnx.ModelProto
+    inputs, outputs : tensor names, optional
+        The ends of what is to be linearised; by default all float inputs and outputs.
+    rounding : {"staircase", "straight-through"}
+        The reading of rounding; see `Linearizer`.
+    compiles : bool, optional
+        Whether to try to compile, which runs the model once on made-up numbers; by default unless
+        its weights take more than 1 GiB.
+    """
+    require_rounding(rounding)
+    section = make_section(load(model), inputs, outputs, rounding)
+    found = report(section)
+    answer, why = _answer(section, found, compiles)
+    return replace(found, compiles=answer, not_compiled_because=why)
+
+
+def _answer(section: Section, found: Report, asked: bool | None) -> Answer:
+    if not found.ok:
+        return False, "nodes stand in the way"
+    weight = sum(array.nbytes for array in section.graph.initialisers.values())
+    if asked is False:
+        return None, "not tried"
+    if asked is None and weight > LARGEST:
+        return None, f"not tried: the weights take {weight / 2**30:.1f} GiB"
+    smooth = any(node.status == "smooth" for node in found.nodes)
+    for mode in MODES if smooth else MODES[:1]:
+        answer, why = _trial(section, mode)
+        if not answer:
+            return answer, f"{why} ({mode} mode)" if smooth and why else why
+    return True, None
+
+
+def _trial(section: Section, mode: str) -> Answer:
+    """Compile at made-up numbers."""
+    trouble = ""
+    for length in LENGTHS:
+        shapes = opened_shapes(section, length)
+        try:
+            compiled_at(section, mode, shapes=shapes)
+        except CompileError as error:
+            return False, str(error.__cause__)
+        except (InputError, TraceError) as error:
+            trouble = str(error)
+            if not shapes:
+                break
+        except OnnxlinError as error:  # a rule refuses what it sees at x
+            return False, str(error)
+        else:
+            return True, None
+    return None, f"not tried: {trouble}"

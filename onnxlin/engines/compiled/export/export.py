@@ -1,0 +1,140 @@
+"""A model's linearisation as a model of its own, for any ONNX runtime."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import onnx
+
+from onnxlin.engines.compiled.compile import ADJOINT, NAMES, Compiled, compile_section
+from onnxlin.engines.compiled.export.about import Facts, describe
+from onnxlin.engines.compiled.export.example import Shapes, example_feeds
+from onnxlin.engines.compiled.export.files import save, sha256
+from onnxlin.engines.seeds import make_seeds
+from onnxlin.errors import CompileError, ModelError, OptionError, TraceError
+from onnxlin.graph.weights import filled
+from onnxlin.load import Model, load
+from onnxlin.lowering import NotStaticError
+from onnxlin.program.check import require_rules
+from onnxlin.section import STAIRCASE, Section, make_section, require_mode, require_rounding
+from onnxlin.section.feeds import Instance
+from onnxlin.section.trace import session
+
+Names = Iterable[str] | str | None
+DIRECTIONS = tuple(NAMES)
+
+
+def compile_model(
+    model: Model,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    inputs: Names = None,
+    outputs: Names = None,
+    rows: Any = None,
+    mode: str = "tangent",
+    rounding: str = STAIRCASE,
+    x: Instance | None = None,
+    shapes: Shapes | None = None,
+    direction: str = ADJOINT,
+    shares: bool = False,
+    external_data: bool | None = None,
+) -> onnx.ModelProto:
+    """Write the affine map at any x as one ONNX model, which any ONNX runtime runs.
+
+    It takes the model's own inputs, and ``seeds`` (K, n_out) for any K. It returns the model's
+    outputs, ``seeds_W`` (K, n_in) = seeds @ W and ``seeds_b`` (K,) = seeds @ b. In the tangent
+    direction it takes ``tangents`` (K, n_in) and returns ``W_tangents`` (K, n_out) =
+    tangents @ W.T. See docs/compiled.md.
+
+    Parameters
+    ----------
+    model : path, bytes or onnx.ModelProto
+    path : path, optional
+        Where to save it.
+    inputs, outputs, mode, rounding
+        As for `Linearizer`.
+    rows : indices or combinations, optional
+        Seeds that the graph takes when none are given.
+    x : array, or {input name: array}, optional
+        An instance. Its shapes count, its values do not: it is run once, and made up if left out.
+    shapes : {input name: shape}, optional
+        Of inputs whose shape the model leaves open; instead of x.
+    direction : {"adjoint", "tangent"}
+    shares : bool
+        A further output ``shares`` (K, nodes): what each node brings in to ``seeds_b``.
+    external_data : bool, optional
+        Whether the weights lie in a file beside ``path``; by default where one file cannot hold
+        them.
+
+    Raises
+    ------
+    CompileError
+        A rule decides from values at x, or needs what has no form in a graph.
+    ModelError, TensorNameError, MissingRuleError, InputError, RowsError, OptionError, TraceError
+    """
+    require_mode(mode)
+    require_rounding(rounding)
+    _require_direction(direction, shares, rows)
+    section = make_section(load(model), inputs, outputs, rounding)
+    require_rules(section)
+    compiled = compiled_at(section, mode, x, shapes, direction)
+    made = filled(compiled.model, compiled.weights)
+    _finish(made, compiled, rows, shares)
+    describe(made, compiled, Facts(section, mode, sha256(model), shares))
+    if path is not None:
+        save(made, path, external_data)
+    return made
+
+
+def compiled_at(
+    section: Section,
+    mode: str,
+    x: Instance | None = None,
+    shapes: Shapes | None = None,
+    direction: str = ADJOINT,
+) -> Compiled:
+    """Compile a section at an instance, or at one made up, and open what comes of it.
+
+    Raises
+    ------
+    CompileError
+    """
+    feeds = example_feeds(section, x, shapes)
+    try:
+        compiled = compile_section(section, mode, feeds, direction=direction)
+        session(compiled.model, compiled.weights)
+    except (NotStaticError, ModelError) as error:
+        raise CompileError(
+            f"This model cannot be compiled: {error}. Linearise it at one x after another with "
+            "onnxlin.linearize, or leave that part out with inputs= and outputs=."
+        ) from error
+    except TraceError as error:
+        if x is not None:
+            raise
+        raise TraceError(
+            f"{error} The instance was made up from the input shapes: give a real one as x=."
+        ) from error
+    return compiled
+
+
+def _require_direction(direction: str, shares: bool, rows: Any) -> None:
+    if direction not in DIRECTIONS:
+        raise OptionError(f"direction={direction!r}; expected one of {list(DIRECTIONS)}.")
+    if direction != ADJOINT and (shares or rows is not None):
+        raise OptionError(
+            f"direction={direction!r} takes tangents, so there are no rows= and no shares= of b. "
+            f"Leave them out, or compile with direction={ADJOINT!r}."
+        )
+
+
+def _finish(made: onnx.ModelProto, compiled: Compiled, rows: Any, shares: bool) -> None:
+    """Keep the outputs asked for, and store the seeds to take when none are given."""
+    graph = made.graph
+    if compiled.shares and not shares:
+        graph.output.remove(next(o for o in graph.output if o.name == compiled.shares))
+        graph.node.remove(next(n for n in graph.node if compiled.shares in n.output))
+    if rows is not None:
+        seeds = make_seeds(rows, compiled.n_rows).dense(slice(None), compiled.dtype)
+        graph.initializer.append(onnx.numpy_helper.from_array(seeds, compiled.seeds))

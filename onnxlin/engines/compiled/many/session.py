@@ -1,0 +1,110 @@
+"""Many instances in one call of a compiled graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+
+import numpy as np
+import onnxruntime
+
+from onnxlin.engines.compiled.compile import compile_section
+from onnxlin.engines.compiled.many.stacked import Stacked
+from onnxlin.engines.compiled.session import Answer, Runner
+from onnxlin.engines.job import Columns, Solution
+from onnxlin.engines.seeds import Seeds
+from onnxlin.graph import Array
+from onnxlin.primitives import Shape
+from onnxlin.program import slices
+
+Feeds = Mapping[str, Array]
+
+
+class InstancesRunner:
+    """An open session that takes a number of instances at once.
+
+    Parameters
+    ----------
+    stacked : Stacked
+    mode : {"tangent", "frozen"}
+    feeds : {tensor name: array}
+        Of one instance.
+    shapes : {tensor name: shape}
+        The section's inputs and outputs, of one instance.
+    options : onnxruntime.SessionOptions, optional
+
+    Raises
+    ------
+    NotStaticError
+        The stacked section cannot be compiled.
+    """
+
+    def __init__(
+        self,
+        stacked: Stacked,
+        mode: str,
+        feeds: Feeds,
+        shapes: Mapping[str, Shape],
+        options: onnxruntime.SessionOptions | None = None,
+    ) -> None:
+        self.count = stacked.count
+        self._axes = stacked.axes
+        self._inputs = {name: shapes[name] for name in stacked.section.inputs}
+        self._outputs = {name: shapes[name] for name in stacked.section.outputs}
+        many = self._full(feeds)
+        self._runner = Runner(
+            compile_section(stacked.section, mode, many, axes=stacked.axes), options
+        )
+        self.dtype = self._runner.compiled.dtype
+        self.n_rows = sum(prod(shape) for shape in self._outputs.values())
+
+    def __call__(self, feeds: Feeds, seeds: Seeds, memory: int) -> list[Answer]:
+        """Compute the same rows at up to `count` instances, stacked on axis 0 of the feeds."""
+        found = self._runner.raw(self._full(feeds), self._spread(seeds), memory)
+        W = self._apart(found.W)
+        nodes = self._runner.compiled.nodes
+        shares = found.shares.astype(np.float64)
+        answers = []
+        for i in range(_count(feeds)):
+            bias = Columns(nodes, shares[:, i])
+            values = {name: value[i : i + 1] for name, value in feeds.items()}
+            values |= {name: self._one(name, value, i) for name, value in found.values.items()}
+            answers.append(Answer(Solution(W[i], bias), values))
+        return answers
+
+    def _full(self, feeds: Feeds) -> dict[str, Array]:
+        """Let the last instance stand in for those that are missing."""
+        missing = self.count - _count(feeds)
+        if not missing:
+            return dict(feeds)
+        return {n: np.concatenate([v, *[v[-1:]] * missing]) for n, v in feeds.items()}
+
+    def _spread(self, seeds: Seeds) -> Seeds:
+        """Ask every row at all instances."""
+        dense = seeds.dense(slice(None), self._runner.compiled.dtype)
+        parts = []
+        for name, at in slices(self._outputs):
+            part = dense[:, at].reshape(len(dense), *self._outputs[name])
+            many = np.repeat(part, self.count, axis=self._axes[name] + 1)
+            parts.append(many.reshape(len(dense), prod(self._outputs[name]) * self.count))
+        return Seeds(seeds.size * self.count, None, np.concatenate(parts, axis=1))
+
+    def _apart(self, W: Array) -> Array:
+        """Take the instances' rows apart: ``(K, columns of all) -> (instances, K, columns)``."""
+        k, parts, start = len(W), [], 0
+        for name, shape in self._inputs.items():
+            axis, size = self._axes[name], prod(shape) * self.count
+            many = (*shape[:axis], self.count, *shape[axis + 1 :])
+            block = W[:, start : start + size].reshape(k, *many)
+            # Where instances lie in front this is a view: their rows are not moved.
+            parts.append(np.moveaxis(block, axis + 1, 0).reshape(self.count, k, size // self.count))
+            start += size
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+
+    def _one(self, name: str, value: Array, i: int) -> Array:
+        return value[(slice(None),) * self._axes[name] + (slice(i, i + 1),)]
+
+
+def _count(feeds: Feeds) -> int:
+    """Number of instances that are stacked."""
+    return len(next(iter(feeds.values())))

@@ -1,0 +1,162 @@
+"""A compiled section opened by onnxruntime, and rows of W from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from onnxlin.engines.compiled.compile import Compiled
+from onnxlin.engines.job import Columns, Progress, Solution
+from onnxlin.engines.seeds import Seeds
+from onnxlin.errors import MemoryBudgetError, TraceError
+from onnxlin.graph import Array
+from onnxlin.graph.weights import MOST_INSIDE, attach, filled
+from onnxlin.lowering import NotStaticError
+from onnxlin.section.trace import MESSAGES
+
+# Most rows at once: more make the products no faster, and fall out of the cache.
+MOST_ROWS = 64
+# Multiplications at a node below which a second thread costs more than it helps; a graph for any
+# number of rows is judged by those of this many.
+WORTH_A_THREAD, SOME_ROWS = 2**16, 16
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What one x gave.
+
+    Parameters
+    ----------
+    solution : Solution
+    values : {tensor name: array}
+        The section's inputs and outputs as the graph has them.
+    """
+
+    solution: Solution
+    values: Mapping[str, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """W and shares of all rows asked, and the section's ends."""
+
+    W: Array
+    shares: Array
+    values: Mapping[str, Array]
+
+
+class Runner:
+    """An open session of a compiled section.
+
+    Parameters
+    ----------
+    compiled : Compiled
+    options : onnxruntime.SessionOptions, optional
+        Threads and the like; by default onnxruntime's own.
+
+    Raises
+    ------
+    NotStaticError
+        onnxruntime has no kernel for something in the graph.
+    """
+
+    def __init__(
+        self, compiled: Compiled, options: onnxruntime.SessionOptions | None = None
+    ) -> None:
+        self.compiled = compiled
+        self._ends = [*compiled.outputs, *compiled.further]
+        self._wanted = [*self._ends, compiled.rows, compiled.shares]
+        model = compiled.model
+        if options is None or compiled.weight > MOST_INSIDE:
+            options = options or _options(compiled)
+            attach(options, compiled.weights)
+        else:
+            # Options of the caller's may serve other sessions as well: nothing is added to them.
+            model = filled(model, compiled.weights)
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except (*MESSAGES, ValueError) as error:
+            text = " ".join(str(error).split())[:300]
+            raise NotStaticError(f"onnxruntime cannot open the compiled graph: {text}") from error
+
+    def __call__(
+        self,
+        feeds: Mapping[str, Array],
+        seeds: Seeds,
+        memory: int,
+        progress: Progress | None = None,
+    ) -> Answer:
+        """Compute the rows at one x, so many at once as memory allows."""
+        found = self.raw(feeds, seeds, memory, progress)
+        bias = Columns(self.compiled.nodes, found.shares.astype(np.float64))
+        return Answer(Solution(found.W, bias), {**feeds, **found.values})
+
+    def raw(
+        self,
+        feeds: Mapping[str, Array],
+        seeds: Seeds,
+        memory: int,
+        progress: Progress | None = None,
+    ) -> Raw:
+        """Return what the graph makes, its rows put together."""
+        compiled, dtype, total = self.compiled, self.compiled.dtype, len(seeds)
+        size = self._chunk(memory - total * compiled.columns * dtype.itemsize)
+        given = {name: feeds[name] for name in compiled.feeds}
+        rows = [slice(i, min(i + size, total)) for i in range(0, max(total, 1), size)]
+        W = shares = np.zeros(0)
+        values: dict[str, Array] = {}
+        for at in rows:
+            found = self._run(self._wanted, {**given, compiled.seeds: seeds.dense(at, dtype)})
+            values = dict(zip(self._ends, found, strict=False))
+            if len(rows) == 1:
+                W, shares = found[-2:]
+            else:
+                if at.start == 0:
+                    W, shares = (np.empty((total, *part.shape[1:]), dtype) for part in found[-2:])
+                W[at], shares[at] = found[-2:]
+            if progress is not None:
+                progress(at.stop, total)
+        return Raw(W, shares, values)
+
+    def why(self, total: int, memory: int) -> str:
+        """Say what this graph is, and what so many rows will take."""
+        need = self.compiled.row_bytes / 2**20
+        size = min(self._chunk(memory), max(total, 1))
+        return f"the model is compiled for these shapes; {size} rows at once, {need:,.1f} MiB each"
+
+    def serves(self, dtype: np.dtype[Any] | None) -> bool:
+        """Whether W comes in this precision."""
+        # NumPy takes None for float64 when it compares types.
+        return dtype is None or dtype == self.compiled.dtype
+
+    def _run(self, wanted: list[str], feeds: Mapping[str, Array]) -> list[Any]:
+        try:
+            return self._session.run(wanted, feeds)
+        except MESSAGES as error:
+            text = " ".join(str(error).split())[:600]
+            raise TraceError(f"onnxruntime cannot run the model at this x: {text}") from error
+
+    def _chunk(self, memory: int) -> int:
+        """Rows at once."""
+        need = self.compiled.row_bytes
+        if need > memory:
+            raise MemoryBudgetError(
+                f"engine='compiled' needs about {need / 2**20:,.0f} MiB beside W; the budget "
+                f"leaves {memory / 2**20:,.0f} MiB. Ask for fewer rows= or raise memory=."
+            )
+        return 1 if self.compiled.single else min(memory // max(need, 1), MOST_ROWS)
+
+
+def _options(compiled: Compiled) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    # What goes wrong is raised; a second copy on stderr would only be in the way.
+    options.log_severity_level = 4
+    if compiled.work * (1 if compiled.single else SOME_ROWS) < WORTH_A_THREAD:
+        options.intra_op_num_threads = 1
+    return options

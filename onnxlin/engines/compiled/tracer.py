@@ -1,0 +1,150 @@
+"""A section written into a graph, with traced arrays for its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+
+from onnxlin.graph import Array, Node
+from onnxlin.load.newest import NEWEST_RUNNABLE, newest_node
+from onnxlin.lowering import Emitter, NotStaticError, Traced, example
+from onnxlin.operators.shapes import unsettled, valued
+from onnxlin.section import RANDOM_OPS, Section
+from onnxlin.section.trace import Captures, Tracer, position
+
+
+class GraphTracer:
+    """Stands in for a `Tracer`: writes the section's nodes into a graph instead of running them.
+
+    Parameters
+    ----------
+    section : Section
+    captures : {node name: output names of the schema}
+    emitter : Emitter
+        The graph; bodies of nodes are written into the same one.
+    """
+
+    def __init__(self, section: Section, captures: Captures, emitter: Emitter) -> None:
+        self.section = section
+        self.emitter = emitter
+        self._captures = captures
+        self._tracer = Tracer(section, captures)
+        self.fixed = self._tracer.fixed
+        self._examples: dict[str, Any] = {}
+
+    def __call__(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the nodes; tensor name -> array where it is known, traced array where not."""
+        self._examples = self._tracer({name: example(value) for name, value in feeds.items()})
+        for name, array in {**self.section.graph.initialisers, **self.fixed}.items():
+            self.emitter.keep(name, array)
+        for name, value in feeds.items():
+            self._feed(name, value)
+        known, varying = self._known(feeds)
+        self._require_settled(varying)
+        for name in known:
+            self.emitter.keep(name, known[name])
+        for node in self.section.graph.nodes:
+            if not all(name in known or name in self.fixed for name in node.writes):
+                self.emitter.add(self._proto(node, {**known, **self.fixed}))
+        traced = {
+            name: self._settled(name, np.asarray(value))
+            for name, value in self._examples.items()
+            if isinstance(value, np.ndarray | np.generic)
+        }
+        return {**self._examples, **traced, **self.fixed, **known}
+
+    def _settled(self, name: str, value: Array) -> Traced:
+        """Bring a tensor to the one float type of what is computed beside the forward pass."""
+        kind = self.emitter.settled(value.dtype)
+        if value.dtype.itemsize < kind.itemsize and name in self.section.live:
+            # The interpreters go on with their own forward pass, which is not rounded so coarsely.
+            raise NotStaticError(f"tensor {name!r} is {value.dtype}, coarser than the map's {kind}")
+        return Traced(self.emitter, self.emitter.cast(name, value.dtype, kind), value.astype(kind))
+
+    def native(self, name: str) -> Array:
+        """Return the example of a tensor in the type that the model has."""
+        return np.asarray(self._examples[name])
+
+    def _feed(self, name: str, value: Any) -> None:
+        """Bring a tensor from outside to the name that the section has for it."""
+        if not isinstance(value, Traced):
+            self.emitter.keep(name, value)
+        elif value.name != name:
+            self.emitter.add(onnx.helper.make_node("Identity", [value.name], [name]))
+
+    def _known(self, feeds: Mapping[str, Any]) -> tuple[dict[str, Array], set[str]]:
+        """Tensors that follow from shapes, and from what is fixed, alone; and those that do not."""
+        varying = set(self.section.varying)
+        varying -= {name for name, value in feeds.items() if not isinstance(value, Traced)}
+        known: dict[str, Array] = {}
+        for node in self.section.graph.nodes:
+            follows = varying.isdisjoint(valued(node.op_type, node.reads))
+            if follows and node.op_type not in RANDOM_OPS:
+                varying -= set(node.writes)
+                known |= {n: self._examples[n] for n in node.writes if n in self._examples}
+        arrays = {n: v for n, v in known.items() if isinstance(v, np.ndarray)}
+        return {n: v for n, v in arrays.items() if n not in self.fixed}, varying
+
+    def _require_settled(self, varying: Collection[str]) -> None:
+        """Raise NotStaticError where the shape of a tensor that matters depends on values."""
+        found = unsettled(self.section.graph.nodes, varying)
+        for name in sorted(self.section.touched & set(found)):
+            node = found[name]
+            raise NotStaticError(
+                f"values decide the shape of what {node.op_type} makes at node {node.name!r}"
+            )
+
+    def _proto(self, node: Node, stored: Collection[str]) -> onnx.NodeProto:
+        """Write a node in newest form, with the further outputs that its rule wants.
+
+        Outputs that are stored as constants get another name, which nothing reads.
+        """
+        proto = self._still(node) or newest_node(self.section.graph, node)
+        proto.output[:] = [self.emitter.fresh(n) if n in stored else n for n in proto.output]
+        for output in self._captures.get(node.name, ()):
+            at = position(node, NEWEST_RUNNABLE, output)
+            assert at is not None, f"{node.op_type} has no output {output}"
+            proto.output.extend([""] * (at + 1 - len(proto.output)))
+            proto.output[at] = proto.output[at] or _extra(node, output)
+        return proto
+
+    def _still(self, node: Node) -> onnx.NodeProto | None:
+        """Write a Transpose that only moves axes of length 1 as a Reshape, which moves nothing."""
+        # What is folded has no example.
+        given = self._examples.get(node.inputs[0]) if node.inputs else None
+        if node.op_type != "Transpose" or node.domain or not isinstance(given, np.ndarray):
+            return None
+        shape = given.shape
+        perm = node.attributes.get("perm") or list(range(len(shape)))[::-1]
+        longer = [p for p in perm if shape[p] != 1]
+        if longer != sorted(longer) or 0 in shape:
+            return None
+        to = self.emitter.ints([shape[p] for p in perm])
+        return onnx.helper.make_node("Reshape", [node.inputs[0], to], list(node.outputs))
+
+    def expanded(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Let the body's tensors be read in place of the node's: the node need not run."""
+        for inner, outer in pairs:
+            kind = self._examples[outer].dtype
+            name = self.emitter.cast(inner, self.emitter.settled(kind), kind)
+            self.emitter.stand_in(name, outer)
+
+    def native_outputs(self, node: Node, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the further outputs of a node that its rule wants."""
+        found = self._tracer.native_outputs(node, {n: example(v) for n, v in values.items()})
+        outputs = dict(zip(_outputs(node), node.outputs, strict=False))
+        return {
+            output: Traced(self.emitter, outputs.get(output) or _extra(node, output), value)
+            for output, value in found.items()
+        }
+
+
+def _outputs(node: Node) -> list[str]:
+    return [o.name for o in onnx.defs.get_schema(node.op_type, node.domain).outputs]
+
+
+def _extra(node: Node, output: str) -> str:
+    return f"{node.outputs[0]}/{output}"

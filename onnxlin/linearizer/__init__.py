@@ -1,0 +1,5 @@
+"""The way in: a model and an input -> an `AffineMap`."""
+
+from onnxlin.linearizer.linearizer import Linearizer, Names, linearize
+
+__all__ = ["Linearizer", "Names", "linearize"]

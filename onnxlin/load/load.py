@@ -1,0 +1,154 @@
+"""Read a model and make it a `Graph`: functions inlined, nodes sorted and in newest form."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import onnx
+import onnx.inliner
+
+from onnxlin.errors import ModelError
+from onnxlin.graph import Graph, Node
+from onnxlin.graph.subgraphs import implicit, reads
+from onnxlin.graph.tensors import infer_types, tensor_type, to_array, to_dense
+from onnxlin.graph.weights import is_beside, lightened
+from onnxlin.load.newest import (
+    NEWEST_RUNNABLE,
+    OLDEST_RUNNABLE,
+    attribute_of,
+    domain_of,
+    draft_of,
+    rebuilt,
+)
+from onnxlin.load.normalise import Context, Draft, normalise
+from onnxlin.load.read import Model, read
+from onnxlin.operators.schemas import default_values
+from onnxlin.runtime.types import runtime_types
+
+
+def load(model: Model) -> Graph:
+    """Read, inline, sort and normalise a model.
+
+    Parameters
+    ----------
+    model : path, bytes or onnx.ModelProto
+        Left unchanged.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, is no ONNX model, or its nodes form a cycle.
+    """
+    light, weights = lightened(read(model))
+    proto = _prepared(light)
+    elem_types, ranks = infer_types(proto)
+    inside = (t for t in proto.graph.initializer if not is_beside(t))
+    initialisers = weights | {t.name: to_array(t) for t in inside}
+    initialisers |= {t.values.name: to_dense(t) for t in proto.graph.sparse_initializer}
+    opsets = {o.domain: o.version for o in proto.opset_import}
+    context = Context(dict(initialisers), ranks, elem_types)
+    drafts: list[tuple[Draft, onnx.NodeProto]] = []
+    for node in proto.graph.node:
+        newest = normalise(draft_of(node, opsets), context)
+        drafts += [(draft, node) for draft in newest]
+    if len(drafts) > len(proto.graph.node) or opsets.get("", NEWEST_RUNNABLE) < OLDEST_RUNNABLE:
+        proto = rebuilt(proto, [draft for draft, _ in drafts], context)
+        elem_types |= infer_types(proto)[0]
+    known = set(initialisers)
+    foreign = [o for n in proto.graph.node for o in n.output if o and o not in elem_types]
+    if foreign:
+        elem_types |= runtime_types(proto, foreign, context.constants)
+    return Graph(
+        nodes=tuple(_node(draft, source) for draft, source in drafts),
+        inputs={i.name: tensor_type(i) for i in proto.graph.input if i.name not in known},
+        outputs=tuple(o.name for o in proto.graph.output),
+        initialisers=context.constants,
+        elem_types=elem_types,
+        model=proto,
+        opsets=opsets,
+    )
+
+
+def _prepared(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Bring a model to one import a domain, functions inlined and nodes sorted."""
+    proto = model
+    versions: dict[str, int] = {}
+    for entry in proto.opset_import:
+        domain = domain_of(entry.domain)
+        versions[domain] = max(entry.version, versions.get(domain, 0))
+    del proto.opset_import[:]
+    proto.opset_import.extend(onnx.helper.make_opsetid(d, v) for d, v in versions.items())
+    # Sorting comes first: the inliner reads nodes in order.
+    _sort(proto.graph)
+    if proto.functions:
+        proto = onnx.inliner.inline_local_functions(proto)
+    _name_nodes(proto.graph.node)
+    return proto
+
+
+def _sort(graph: onnx.GraphProto) -> None:
+    """Order the nodes so that each comes after those that it reads; keep the order if it is."""
+    made = {name for node in graph.node for name in node.output if name}
+    ready = {""} | {i.name for i in graph.input} - made
+    waiting, ordered = list(graph.node), []
+    while waiting:
+        later = []
+        for node in waiting:
+            if all(name in ready or name not in made for name in reads(node)):
+                ordered.append(node)
+                ready.update(node.output)
+            else:
+                later.append(node)
+        if len(later) == len(waiting):
+            names = ", ".join(repr(node.name or node.output[0]) for node in later[:5])
+            raise ModelError(f"The nodes form a cycle, or one tensor is made twice: {names}.")
+        waiting = later
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in ordered]
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
+def _name_nodes(nodes: Sequence[onnx.NodeProto]) -> None:
+    """Make every node's name its own: onnxruntime refuses doubles, and maps are keyed by it.
+
+    A node without a name is called after its operator and first output.
+    """
+    counts = Counter(node.name for node in nodes)
+    taken = set(counts)
+    for node in nodes:
+        if not node.name or counts[node.name] > 1:
+            first = next((o for o in node.output if o), "")
+            name = f"{node.name or node.op_type}:{first}"
+            while name in taken:
+                name += "'"
+            taken.add(name)
+            node.name = name
+
+
+def _node(draft: Draft, source: onnx.NodeProto) -> Node:
+    return Node(
+        name=draft.name,
+        op_type=draft.op_type,
+        domain=draft.domain,
+        inputs=_without_trailing_blanks(draft.inputs),
+        outputs=_without_trailing_blanks(draft.outputs),
+        attributes=_defaults(draft.op_type, draft.domain) | draft.attributes,
+        given=frozenset(draft.attributes),
+        source=source,
+        implicit=tuple(implicit(source)),
+    )
+
+
+def _without_trailing_blanks(names: list[str]) -> tuple[str, ...]:
+    kept = len(names)
+    while kept and not names[kept - 1]:
+        kept -= 1
+    return tuple(names[:kept])
+
+
+def _defaults(op_type: str, domain: str) -> dict[str, Any]:
+    """Attribute defaults of the newest schema: the one place where they come from."""
+    given = default_values(op_type, domain)
+    return {name: attribute_of(value) for name, value in given.items()}

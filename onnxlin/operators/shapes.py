@@ -1,0 +1,115 @@
+"""Tensors whose shape the values at x decide: no graph for fixed shapes can serve those."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+import onnx
+
+from onnxlin.graph import Node
+from onnxlin.graph.subgraphs import implicit
+
+BY_ENTRIES = frozenset({"NonZero", "Unique", "NonMaxSuppression", "StringSplit"})
+"""Operators whose results are as long as the values of any operand say."""
+
+BY_OPERANDS: dict[str, Sequence[int]] = {
+    "AffineGrid": (1,),
+    "BlackmanWindow": (0,),
+    "CenterCropPad": (1,),
+    "Col2Im": (1, 2),
+    "Compress": (1,),
+    "ConstantOfShape": (0,),
+    "DFT": (1, 2),
+    "Expand": (1,),
+    "HammingWindow": (0,),
+    "HannWindow": (0,),
+    "If": (0,),
+    "MaxUnpool": (2,),
+    "MelWeightMatrix": (0, 1),
+    "OneHot": (1,),
+    "Pad": (1, 3),
+    "Range": (0, 1, 2),
+    "Reshape": (1,),
+    "Resize": (2, 3),
+    "SequenceAt": (1,),
+    "Slice": (1, 2, 3, 4),
+    "Split": (1,),
+    "SplitToSequence": (1,),
+    "Squeeze": (1,),
+    "STFT": (1, 3),
+    "Tile": (1,),
+    "TopK": (1,),
+    "Unsqueeze": (1,),
+}
+"""Operator -> the operands whose values give the shape of a result, or one of several shapes."""
+
+
+def valued(op_type: str, reads: Sequence[str]) -> Sequence[str]:
+    """Return those of the tensors that a node reads whose values it looks at, not only shapes."""
+    if op_type in ("Shape", "Size"):
+        return ()
+    return reads[:1] if op_type == "CastLike" else reads
+
+
+def unsettled(nodes: Sequence[Node], varying: Collection[str]) -> dict[str, Node]:
+    """Find tensors whose shape is not the same at every x of one shape.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+        In order.
+    varying : collection of str
+        Tensors whose values differ from one x to the next.
+
+    Returns
+    -------
+    {tensor: the node where that begins}
+    """
+    found: dict[str, Node] = {}
+    for node in nodes:
+        origin = next((found[name] for name in node.reads if name in found), None)
+        if origin is None and _decides(node, varying):
+            origin = node
+        if origin is not None:
+            found |= dict.fromkeys(node.writes, origin)
+    return found
+
+
+def _decides(node: Node, varying: Collection[str]) -> bool:
+    """Whether the shapes of a node's results follow from values that vary."""
+    if node.op_type in BY_ENTRIES:
+        return any(name in varying for name in node.reads)
+    if node.op_type == "Loop":
+        return _stops_at_will(node, varying)
+    axes = (1,) if node.op_type.startswith("Reduce") else BY_OPERANDS.get(node.op_type, ())
+    return any(i < len(node.inputs) and node.inputs[i] in varying for i in axes)
+
+
+def _stops_at_will(node: Node, varying: Collection[str]) -> bool:
+    """Whether values decide how often a loop runs."""
+    body = node.attributes["body"]
+    states = [i.name for i in body.input[2:]]
+    moving = {n for n, outer in zip(states, node.inputs[2:], strict=False) if outer in varying}
+    moving |= {name for name in node.implicit if name in varying}
+    before = -1
+    while len(moving) > before:
+        before = len(moving)
+        reached = _reached(body.node, moving)
+        ends = (o.name for o in body.output[1:])
+        moving |= {n for n, end in zip(states, ends, strict=False) if end in reached}
+    limits = any(name in varying for name in node.inputs[:2])
+    return limits or body.output[0].name in _reached(body.node, moving)
+
+
+def _reached(nodes: Sequence[onnx.NodeProto], start: Collection[str]) -> set[str]:
+    """Tensors that depend on some others."""
+    found = set(start)
+    for node in nodes:
+        if any(name in found for name in _reads(node)):
+            found.update(node.output)
+    return found
+
+
+def _reads(node: onnx.NodeProto) -> Iterator[str]:
+    yield from node.input
+    yield from implicit(node)

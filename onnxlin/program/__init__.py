@@ -1,0 +1,5 @@
+"""The linear program: asked of the rules at one x, and all that engines read."""
+
+from onnxlin.program.linear_program import Bounds, Decision, LinearProgram, Step, finite, slices
+
+__all__ = ["Bounds", "Decision", "LinearProgram", "Step", "finite", "slices"]

@@ -1,0 +1,1 @@
+"""Where b comes from."""

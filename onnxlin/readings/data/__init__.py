@@ -1,0 +1,1 @@
+"""Many instances: what a data set says of a model."""

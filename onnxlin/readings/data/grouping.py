@@ -1,0 +1,123 @@
+"""Group the samples of a data set by the pattern of a model at each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxlin.affine_map import AffineMap
+from onnxlin.affine_map.layer import Layer
+from onnxlin.engines.job import Progress
+from onnxlin.errors import InputError, OptionError, ResidualError
+from onnxlin.linearizer import Linearizer
+from onnxlin.load import Model
+from onnxlin.primitives import Array
+from onnxlin.readings.data.ensemble import Ensemble
+from onnxlin.readings.data.groups import Groups, LocalModel, largest_first
+from onnxlin.readings.data.scores import read_labels
+from onnxlin.section.feeds import Instance
+
+# Under these readings of a node the numbers of x itself stand in its piece.
+AT_X_ALONE = ("tangent", "frozen", "straight-through", "random")
+
+
+def group(
+    model: Linearizer | Ensemble | Model,
+    xs: Instance,
+    labels: npt.ArrayLike | None = None,
+    *,
+    rows: Any = None,
+    engine: str = "reverse",
+    dtype: npt.DTypeLike | None = None,
+    progress: Progress | None = None,
+) -> Groups:
+    """Group samples by the pattern of the model at each: one map a group, exact on all of it.
+
+    Parameters
+    ----------
+    model : Linearizer, Ensemble, or what `Linearizer` takes
+    xs : array, or {input name: array}
+        Samples stacked on axis 0, as for `Linearizer.map`.
+    labels : integers (N,), optional
+        Classes, from 0.
+    rows, engine, dtype
+        As in the call of a `Linearizer`. Distances, tables and scores are about these rows.
+    progress : callable, optional
+        Called with (done, total) samples.
+
+    Raises
+    ------
+    OptionError
+        A node of the model is smooth, so that each x has a map of its own.
+    ResidualError
+        A group's map misses F at one of its samples by more than rounding allows.
+    """
+    lin = model if isinstance(model, Linearizer | Ensemble) else Linearizer(model)
+    total = _count(xs)
+    solved: dict[str, tuple[Array, Array]] = {}
+    members: dict[str, list[int]] = {}
+    points: list[Array] = []
+    outputs: list[Array] = []
+    given = None
+    for i, m in enumerate(lin.map(xs, rows, engine, dtype)):
+        if not i and labels is not None:
+            given = read_labels(labels, total, len(m.y))
+        key = m.pattern_key
+        if key not in solved:
+            _require_regions(m)
+            solved[key] = m.W, m.b
+        if outputs and len(m.y) != len(outputs[0]):
+            raise InputError(
+                f"Sample {i} has {len(m.y)} rows, sample 0 has {len(outputs[0])}: the size of the "
+                "output depends on x. Choose outputs= that are as large at each."
+            )
+        _require_identity(m, i, *solved[key])
+        members.setdefault(key, []).append(i)
+        points.append(m.x)
+        outputs.append(m.y)
+        if progress is not None:
+            progress(i + 1, total)
+    x, y = np.stack(points), np.stack(outputs)
+    models = [
+        LocalModel.of([key], np.array(at), solved[key], (x, y)) for key, at in members.items()
+    ]
+    return Groups(largest_first(models), x, y, given)
+
+
+def _count(xs: Instance) -> int:
+    stacks = list(xs.values()) if isinstance(xs, Mapping) else [xs]
+    total = len(np.atleast_1d(stacks[0])) if stacks else 0
+    if not total:
+        raise InputError("xs holds no samples. Stack them on axis 0.")
+    return total
+
+
+def _require_regions(m: AffineMap) -> None:
+    smooth = [layer.name for layer in _varying(m) if layer.status in AT_X_ALONE]
+    if smooth:
+        listed = ", ".join(repr(name) for name in smooth[:5])
+        raise OptionError(
+            f"The model has no regions to group by: {len(smooth)} nodes ({listed}) are linearised "
+            "at x alone, so each x has a map of its own. End before them with outputs= "
+            '(outputs="logits" for a softmax at the end).'
+        )
+
+
+def _varying(m: AffineMap) -> Iterator[Layer]:
+    return (layer for layer in m.layers if layer.step.varies)
+
+
+def _require_identity(m: AffineMap, i: int, W: Array, b: Array) -> None:
+    """Raise unless the group's map is F at this sample, to within the bound of rounding."""
+    ours = W.astype(np.float64) @ m.x + b
+    gap, allowed = np.abs(m.y - ours), m.bound * m.scale
+    if not (gap <= allowed).all():
+        row = int(np.argmax(gap - allowed))
+        raise ResidualError(
+            f"Sample {i}, row {row}: the map of its group gives {ours[row]:.9g}, F(x) = "
+            f"{m.y[row]:.9g}; they differ by {gap[row]:.3g}, where rounding allows "
+            f"{allowed[row]:.3g}. Please report this model."
+        )

@@ -1,0 +1,215 @@
+"""From two ends, or three corners, to the cells between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from onnxlin.engines.memory import memory_budget
+from onnxlin.graph import Node
+from onnxlin.linearizer import Linearizer
+from onnxlin.primitives import Array
+from onnxlin.program import LinearProgram, slices
+from onnxlin.readings.path.asker import Asker
+from onnxlin.readings.path.carve import LEAST
+from onnxlin.readings.path.cell import Cell
+from onnxlin.readings.path.cutter import Cutter
+from onnxlin.readings.path.stack import Plain, Rowwise, Stack, by_rows, cells_of, plain, rowwise
+from onnxlin.readings.region.walls import require_region
+from onnxlin.section import Section, moved
+from onnxlin.section.feeds import Instance
+from onnxlin.section.trace import fold
+
+# Of the memory that may be used, what the tensors of one batch of cells take.
+SHARE = 16
+# More at once makes nothing faster, and falls out of the caches.
+BATCH = 2**24
+
+
+class Walk:
+    """All that does not depend on where a walk leads: the nodes, and the values that stay.
+
+    Parameters
+    ----------
+    lin : Linearizer
+    x : instance
+        Where the walk begins. Inputs that are not linearised are held as they are here.
+
+    Raises
+    ------
+    RegionError
+        With all nodes that are smooth, or that nobody can tell the pieces of.
+    """
+
+    def __init__(self, lin: Linearizer, x: Instance) -> None:
+        builder = lin.decider
+        values = builder.tracer(lin._feeds(x))
+        self.program: LinearProgram = builder(values, np.dtype(np.float64))
+        require_region(self.program)
+        section = builder.section
+        nodes = moving(section)
+        made = {name for node in nodes for name in node.writes} | set(section.inputs)
+        reads = {name for node in nodes for name in node.reads} - made
+        missing = reads - set(values)
+        fixed = {name: values[name] for name in (reads | set(section.outputs)) & set(values)}
+        fixed |= fold(section.graph, missing - section.varying)
+        self.inputs = {name: values[name].shape for name in section.inputs}
+        self.outputs = {name: values[name].shape for name in section.outputs}
+        ruled = frozenset(node.name for node in section.nodes)
+        budget = memory_budget(lin.memory) // SHARE
+        self.nodes = nodes
+        self._fixed = fixed
+        self._ruled = ruled
+        self._asker = Asker(builder, fixed)
+        self._most = min(budget, BATCH)
+        self._cutter = Cutter(self._asker, nodes, ruled, section.outputs, self._most)
+
+    @property
+    def columns(self) -> int:
+        """Number of input features."""
+        return sum(prod(shape) for shape in self.inputs.values())
+
+    def stacks(self, first: Array, last: Array) -> Iterator[Stack | list[Cell]]:
+        """Cut the segment between two inputs ``(columns,)``, in order, a batch at a time.
+
+        Cells come in stacks as long as every node on the way allows, else one by one.
+        """
+        ends = np.stack([first, last])
+        alive = {
+            name: ends[:, where].reshape(1, 2, *self.inputs[name])
+            for name, where in slices(self.inputs)
+        }
+        yield from self._on(Stack(np.array([[0.0, 1.0]]), alive), 0)
+
+    def _on(self, stack: Stack, start: int) -> Iterator[Stack | list[Cell]]:
+        """Take a stack from one node on to the outputs."""
+        for i in range(start, len(self.nodes)):
+            taken = self._taken(stack, self.nodes[i])
+            if taken is None:
+                yield from self._cutter.resume(cells_of(stack), i, LEAST)
+                return
+            stack, done = taken
+            if done:
+                for name in self._cutter.done[i]:
+                    stack.alive.pop(name, None)
+            if len(stack) > 1 and len(stack) * stack.nbytes > self._most:
+                middle = len(stack) // 2
+                for half in (slice(0, middle), slice(middle, None)):
+                    yield from self._on(stack.taken(half), i + done)
+                return
+            if not done:
+                yield from self._on(stack, i)
+                return
+        yield stack
+
+    def _taken(self, stack: Stack, node: Node) -> tuple[Stack, bool] | None:
+        """Take a stack through one node; None if that must be done cell by cell."""
+        if node.name not in self._ruled or any(n not in stack.alive for n in node.inputs[:1]):
+            return None
+        if by_rows(node, stack.alive, self._fixed):
+            return rowwise(stack, node, self._asker, LEAST, self._most)
+        point = {name: stack.alive[name][0, 0] for name in node.reads if name in stack.alive}
+        piece = self._cutter.kept(node, point, {})
+        return (stack, True) if plain(stack, node, piece) else None
+
+    def cells(self, corners: Array, at: Array) -> Iterator[list[Cell]]:
+        """Cut the polygon (or segment) with these corners ``(n, columns)``, parameters (n, d)."""
+        alive = {
+            name: corners[:, where].reshape(len(corners), *self.inputs[name])
+            for name, where in slices(self.inputs)
+        }
+        start = Cell(at, alive, {}, {}, (None,) * len(at))
+        return self._cutter(start)
+
+    def outputs_at(self, cell: Cell) -> Array:
+        """All outputs at the vertices of a finished cell: ``(n, rows)``."""
+        n = len(cell.at)
+        parts = []
+        for name in self.outputs:
+            if name in cell.alive:
+                parts.append(cell.alive[name].reshape(n, -1))
+            else:
+                value = np.ravel(cell.held[name] if name in cell.held else self._fixed[name])
+                parts.append(np.broadcast_to(value, (n, value.size)))
+        return np.concatenate(parts, axis=1).astype(np.float64)
+
+    def outputs_of(self, batch: Stack | list[Cell]) -> tuple[Array, Array]:
+        """Ends and outputs of finished cells: ``(cells, 2)`` and ``(cells, 2, rows)``."""
+        if not isinstance(batch, Stack):
+            ends = np.stack([cell.at[:, 0] for cell in batch])
+            return ends, np.stack([self.outputs_at(cell) for cell in batch])
+        parts = []
+        for name in self.outputs:
+            value = batch.alive.get(name)
+            if value is None:
+                value = np.broadcast_to(self._fixed[name], (len(batch), 2, *self.outputs[name]))
+            parts.append(value.reshape(len(batch), 2, -1))
+        return batch.t, np.concatenate(parts, axis=2).astype(np.float64)
+
+    def gradients(self, cells: Stack | Sequence[Cell], seeds: Array) -> Array:
+        """Gradient of one combination of the outputs on every cell: ``(cells, columns)``.
+
+        One adjoint sweep over all cells; neighbours that share a piece go through it together.
+        """
+        waiting: dict[str, Array] = {}
+        for name, at in slices(self.outputs):
+            rows = np.broadcast_to(seeds[at], (len(cells), at.stop - at.start))
+            waiting[name] = rows.reshape(len(cells), *self.outputs[name]).copy()
+        for node in reversed(self.nodes):
+            if any(name in waiting for name in node.writes):
+                if isinstance(cells, Stack):
+                    _back_together(cells.pieces[node.name], waiting)
+                else:
+                    _back(node, cells, waiting)
+        found = np.zeros((len(cells), self.columns))
+        for name, at in slices(self.inputs):
+            if name in waiting:
+                found[:, at] = waiting[name].reshape(len(cells), -1)
+        return found
+
+
+def _back_together(piece: Plain | Rowwise, waiting: dict[str, Array]) -> None:
+    """Take the cotangents of a node's outputs to its operands, for a whole stack."""
+    for step in (piece.step,) if isinstance(piece, Rowwise) else piece.piece.steps:
+        own = waiting.pop(step.output, None)
+        if own is None:
+            continue
+        for name, op in step.terms:
+            back = piece.back(own) if isinstance(piece, Rowwise) else op.rmatvec(own)
+            waiting[name] = waiting[name] + back if name in waiting else back
+
+
+def _back(node: Node, cells: Sequence[Cell], waiting: dict[str, Array]) -> None:
+    """Take the cotangents of a node's outputs to its operands, piece by piece."""
+    own = {name: waiting.pop(name) for name in node.writes if name in waiting}
+    start = 0
+    for piece, group in groupby(cells, key=lambda cell: cell.pieces.get(node.name)):
+        rows = slice(start, start := start + sum(1 for _ in group))
+        for step in piece.steps if piece is not None else ():
+            for name, op in step.terms if step.output in own else ():
+                back = op.rmatvec(own[step.output][rows])
+                if name not in waiting:
+                    waiting[name] = np.zeros((len(cells), *op.in_shape))
+                waiting[name][rows] += back
+
+
+def moving(section: Section) -> tuple[Node, ...]:
+    """Nodes with rules, and those that hold values between them and the outputs, in order."""
+    reached = moved(section.graph, section.inputs) - set(section.inputs)
+    kept = {node.name for node in section.nodes}
+    wanted = {name for node in section.nodes for name in node.reads} | set(section.outputs)
+    found = []
+    for node in reversed(section.graph.nodes):
+        if node.name in kept or any(o in wanted and o in reached for o in node.writes):
+            found.append(node)
+            wanted.update(node.reads)
+    return tuple(reversed(found))
+
+
+def flat_of(values: Mapping[str, Any], shapes: Mapping[str, Any]) -> Array:
+    """Inputs as one row, float64."""
+    return np.concatenate([np.asarray(values[name], np.float64).ravel() for name in shapes])

@@ -1,0 +1,148 @@
+"""Cut a cell where the guards of a piece are met."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onnxlin.graph import Node
+from onnxlin.primitives import Array
+from onnxlin.readings.path.asker import Piece
+from onnxlin.readings.path.cell import Cell
+from onnxlin.readings.region.walls import Unit
+
+# A guard that would cut off less than this share of the whole is within the rounding of what it
+# looks at: float64 leaves 2^-52, and sums on the way take their part.
+LEAST = 2.0**-40
+# On a kink of these, the pieces of both sides give the same.
+CONTINUOUS = frozenset(
+    [
+        "Relu",
+        "LeakyRelu",
+        "PRelu",
+        "Clip",
+        "HardSigmoid",
+        "Abs",
+        "Max",
+        "Min",
+        "ReduceMax",
+        "ReduceMin",
+        "MaxPool",
+        "GlobalMaxPool",
+        "ReduceL1",
+    ]
+)
+
+
+def _values(piece: Piece, cell: Cell) -> tuple[Array, Array, Array]:
+    """Guards at the vertices ``(n, guards)``, and their bounds ``(guards,)``."""
+    n = len(cell.at)
+    found = [b(cell.alive).reshape(n, -1) for b in piece.bounds]
+    low, high = ([getattr(b, edge).ravel() for b in piece.bounds] for edge in ("low", "high"))
+    if len(found) == 1:
+        return found[0], low[0], high[0]
+    return np.concatenate(found, axis=1), np.concatenate(low), np.concatenate(high)
+
+
+def holds(node: Node, piece: Piece, cell: Cell, least: float) -> bool:
+    """Whether the piece of another cell holds all over this one."""
+    if not piece.fits(cell.held):
+        return False
+    if not piece.bounds:
+        return True
+    value, low, high = _values(piece, cell)
+    beyond = np.maximum(low - value, value - high)
+    if node.op_type not in CONTINUOUS and (beyond == 0).all(axis=0).any():
+        return False  # all over the cell on a jump: the rule must say which side that is on
+    if not (beyond > 0).any():
+        return True
+    beyond = beyond.max(axis=0)
+    (over,) = np.nonzero(beyond > 0)
+    return not over.size or not (_depth(value[:, over], beyond[over], cell) > least).any()
+
+
+def _depth(value: Array, beyond: Array, cell: Cell) -> Array:
+    """How far guards are passed, in units of the parameters: passed by / slope."""
+    span = np.ptp(value, axis=0)
+    size = float(np.ptp(cell.at, axis=0).max())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        depth = beyond * size / span
+    # A guard that does not move over the cell holds as it does at the point asked.
+    return np.where(span > 0, depth, 0.0)
+
+
+def carve(
+    cell: Cell, weights: Array, piece: Piece, node: Node, least: float
+) -> tuple[Cell, list[Cell]] | None:
+    """Cut off what lies beyond the guards of a piece: the cell where it holds, and the rest.
+
+    None if nothing is left. ``weights`` of the vertices give the point asked.
+
+    The guard met first on the way from the point asked is cut first; on a segment that leaves no
+    cut that is not a border of the piece.
+    """
+    beyond: list[Cell] = []
+    while piece.bounds:
+        value, low, high = _values(piece, cell)
+        over = np.maximum(low - value, value - high)
+        (hit,) = np.nonzero(over.max(axis=0) > 0)
+        hit = hit[_depth(value[:, hit], over[:, hit].max(axis=0), cell) > least]
+        if not hit.size:
+            break
+        centre = weights @ value[:, hit]
+        guard = int(hit[_first(centre, value[:, hit], low[hit], high[hit])])
+        passed = int(over[:, guard].argmax())
+        up = value[passed, guard] > high[guard]
+        signed = (high[guard] - value[:, guard]) if up else (value[:, guard] - low[guard])
+        cause = _unit(piece, guard, node)
+        inner, outer = _clip(signed)
+        if len(inner) <= cell.at.shape[1]:
+            return None
+        beyond.append(cell.mixed(outer, cause))
+        cell = cell.mixed(inner, cause)
+        weights = cell.inside()
+    return cell, beyond
+
+
+def _first(centre: Array, value: Array, low: Array, high: Array) -> int:
+    """Which guard is met first from the point asked, with these values, to any vertex."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        above = np.where(value > high, (high - centre) / (value - centre), np.inf)
+        below = np.where(value < low, (low - centre) / (value - centre), np.inf)
+    return int(np.minimum(above, below).min(axis=0).argmin())
+
+
+Mix = list[tuple[int, int, float]]
+
+
+def _clip(signed: Array) -> tuple[Mix, Mix]:
+    """Divide a polygon, or a segment, at a function's zero: where it is >= 0, and where <= 0."""
+    n = len(signed)
+    edges = [(0, 1)] if n == 2 else [(i, (i + 1) % n) for i in range(n)]
+    sides: tuple[Mix, Mix] = ([], [])
+    for i, j in edges:
+        for side, sign in zip(sides, (1, -1), strict=True):
+            if sign * signed[i] >= 0:
+                side.append((i, i, 0.0))
+        if signed[i] * signed[j] < 0:
+            share = float(signed[i] / (signed[i] - signed[j]))
+            for side in sides:
+                side.append((i, j, share))
+    if n == 2:
+        for side, sign in zip(sides, (1, -1), strict=True):
+            if sign * signed[1] >= 0:
+                side.append((1, 1, 0.0))
+    return sides
+
+
+def _unit(piece: Piece, guard: int, node: Node) -> Unit:
+    """Name a guard by its place among those of a piece."""
+    for bounds in piece.bounds:
+        size = int(np.prod(bounds.shape))
+        if guard < size:
+            index = tuple(int(i) for i in np.unravel_index(guard, bounds.shape))
+            count = len(index) - bounds.rivals
+            rest = index[count:]
+            rival = int(np.ravel_multi_index(rest, bounds.shape[count:])) if rest else None
+            return Unit(node.name, node.op_type, bounds.what, index[:count], rival, 0.0)
+        guard -= size
+    raise AssertionError("a guard of no bounds")

@@ -1,0 +1,214 @@
+"""How far x is from the border of its region, and from another decision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from onnxlin.affine_map import AffineMap
+from onnxlin.engines.job import Progress
+from onnxlin.errors import OptionError, RowsError
+from onnxlin.primitives import Array
+from onnxlin.program import LinearProgram
+from onnxlin.readings.region.walls import Unit, Wall
+
+DUAL = {"l1": np.inf, "l2": 2, "linf": 1}
+"""Norm of x -> order of the norm of gradients that is dual to it."""
+
+SWEEPS = 20_000
+CHUNK = 16
+
+
+@dataclass(frozen=True)
+class Radius:
+    """Distance from x to the nearest wall of its region.
+
+    Parameters
+    ----------
+    norm : {"l1", "l2", "linf"}
+    lower, upper : float
+        Equal if ``exact``. Else no guard is nearer than ``lower``, and one is met at ``upper``.
+    exact : bool
+    unit : Unit or None
+        Whose guard is met at ``upper``; None if no guard can ever be met.
+    direction : array (n_in,) or None
+        Of length 1 in that norm: ``x + upper * direction`` lies on the wall.
+    sweeps : int
+        How many gradients were computed.
+    """
+
+    norm: str
+    lower: float
+    upper: float
+    exact: bool
+    unit: Unit | None
+    direction: Array | None
+    sweeps: int
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A rival of the strongest row, and the distance at which it would draw level."""
+
+    row: int
+    distance: float
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Within ``radius`` of x the strongest row stays the strongest, proved by the map alone."""
+
+    norm: str
+    radius: float
+    region: Radius
+    decision: Decision | None
+
+
+def require_norm(norm: str) -> float:
+    """Return the order of the dual norm."""
+    if norm not in DUAL:
+        raise OptionError(f"norm={norm!r}; expected one of {list(DUAL)}.")
+    return DUAL[norm]
+
+
+def radius(
+    program: LinearProgram,
+    walls: Sequence[Wall],
+    norm: str = "l2",
+    *,
+    sweeps: int = SWEEPS,
+    ties: bool = True,
+    progress: Progress | None = None,
+) -> Radius:
+    """Distance from x to the nearest guard: the least ``room / |gradient|`` in the dual norm.
+
+    Guards are visited in the order of a lower bound of their distance, ``room / reach``. Here
+    ``reach`` is one sweep of absolute matrices over ones: it bounds the norm of every gradient,
+    ``|g_i| <= sum over k of |A_ik| |g_k|``. As soon as the best distance found is below the next
+    lower bound, it is exact; after ``sweeps`` gradients the two are returned as bounds.
+
+    Source: Lee, Alvarez-Melis, Jaakkola, "Towards Robust, Locally Linear Deep Networks", ICLR 2019.
+
+    Parameters
+    ----------
+    norm : {"l1", "l2", "linf"}
+        In which the distance is measured.
+    sweeps : int
+        At most so many gradients are computed.
+    ties : bool
+        Whether guards that x lies on count; then a tie makes the radius 0.
+    progress : callable, optional
+        Called with (done, total); the total is an upper bound.
+    """
+    order = require_norm(norm)
+    if sweeps < 1:
+        raise OptionError(f"sweeps={sweeps}; expected at least 1.")
+    places, floors = _ranked(program, walls)
+    if not ties:
+        first = int(np.searchsorted(floors, 0.0, side="right"))
+        places, floors = places[first:], floors[first:]
+    best, unit, slope, done = np.inf, None, None, 0
+    for start, wall, flat in _chunks(places, walls):
+        if floors[start] >= best or start >= sweeps:
+            break
+        grads = wall.pull(program, flat)
+        sizes = np.linalg.norm(grads, ord=order, axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = np.where(sizes > 0, wall.room.ravel()[flat] / sizes, np.inf)
+        done = start + len(flat)
+        nearest = int(found.argmin())
+        if found[nearest] < best:
+            best, unit = float(found[nearest]), wall.unit(int(flat[nearest]))
+            slope = grads[nearest] * _outward(wall, int(flat[nearest]))
+        if progress is not None:
+            progress(done, min(len(floors), sweeps))
+    rest = float(floors[done]) if done < len(floors) else np.inf
+    lower = min(best, rest)
+    direction = None if slope is None else steepest(slope, norm)
+    return Radius(norm, lower, best, lower == best, unit, direction, done)
+
+
+def _outward(wall: Wall, flat: int) -> int:
+    value = wall.value.ravel()[flat]
+    up = wall.high.ravel()[flat] - value <= value - wall.low.ravel()[flat]
+    return 1 if up else -1
+
+
+def steepest(gradient: Array, norm: str) -> Array:
+    """Direction of length 1 in a norm along which a linear function grows fastest."""
+    if norm == "l2":
+        return gradient / np.linalg.norm(gradient)
+    if norm == "linf":
+        return np.sign(gradient)
+    unit = np.zeros_like(gradient)
+    at = int(np.abs(gradient).argmax())
+    unit[at] = np.sign(gradient[at])
+    return unit
+
+
+def _ranked(program: LinearProgram, walls: Sequence[Wall]) -> tuple[Array, Array]:
+    """Places (wall, flat index) of all finite guards by their lower bounds, and those bounds."""
+    bounds = reach(program, walls)
+    places, floors = [np.zeros((0, 2), np.int64)], [np.zeros(0)]
+    for i, (wall, size) in enumerate(zip(walls, bounds, strict=True)):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            floor = np.where(size > 0, wall.room / size, np.inf).ravel()
+        (flat,) = np.nonzero(np.isfinite(floor))
+        places.append(np.stack([np.full(len(flat), i), flat], axis=1))
+        floors.append(floor[flat])
+    place, floor = np.concatenate(places), np.concatenate(floors)
+    order = np.argsort(floor, kind="stable")
+    # Sums of absolute numbers round as well: a bound must stay below.
+    return place[order], floor[order] * (1 - 1e-9)
+
+
+def reach(program: LinearProgram, walls: Sequence[Wall]) -> list[Array]:
+    """Bound the l1, l2 and linf norm of every guard's gradient, by one absolute sweep."""
+    values = {name: np.ones((1, *shape)) for name, shape in program.inputs.items()}
+    for step in program.steps:
+        total = np.zeros((1, *step.shape))
+        for name, op in step.terms:
+            total = total + op.absolute().matvec(values[name])
+        values[step.output] = total
+    return [
+        sum(op.absolute().matvec(values[name])[0] for name, op in wall.bounds.terms)
+        for wall in walls
+    ]
+
+
+def _chunks(places: Array, walls: Sequence[Wall]) -> Iterator[tuple[int, Wall, Array]]:
+    """Guards of one wall that follow one another, a few at a time: ``(start, wall, flat)``."""
+    start = 0
+    while start < len(places):
+        near = places[start : start + CHUNK]
+        same = near[:, 0] == near[0, 0]
+        count = len(near) if same.all() else int(same.argmin())
+        yield start, walls[int(near[0, 0])], near[:count, 1]
+        start += count
+
+
+def decisions(m: AffineMap, norm: str = "l2") -> list[Decision]:
+    """Distance at which each other row draws level with the strongest, nearest first.
+
+    ``(f_top - f_j) / |W_top - W_j|`` in the dual norm, with f = W x + b. Exact where it is no
+    larger than the radius of the region.
+    """
+    order = require_norm(norm)
+    if len(m.rows) < 2:
+        raise RowsError(f"The map has {len(m.rows)} row; a decision needs two. Ask for more rows=.")
+    W, f = m.W.astype(np.float64), m.Wx + m.b
+    top = int(f.argmax())
+    slopes = np.linalg.norm(W[top] - W, ord=order, axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gaps = np.where(slopes > 0, (f[top] - f) / slopes, np.inf)
+    ranked = [int(i) for i in np.argsort(gaps, kind="stable") if i != top]
+    return [Decision(i, float(gaps[i])) for i in ranked]
+
+
+def certificate(region: Radius, m: AffineMap) -> Certificate:
+    """Take the lesser of a region's (lower) radius and of the nearest decision."""
+    nearest = decisions(m, region.norm)[0] if len(m.rows) > 1 else None
+    limit = min(region.lower, nearest.distance if nearest else np.inf)
+    return Certificate(region.norm, limit, region, nearest)

@@ -1,0 +1,1 @@
+"""One map, row by row: contributions, layers, norms, and their report."""

@@ -1,0 +1,149 @@
+"""A map as plain data: what a person reads first, ready for JSON (docs/readings/export.md)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from onnxlin.affine_map import AffineMap
+from onnxlin.readings.row import summary
+
+VERSION = 1
+
+
+class Labels(Protocol):
+    """Names of the outputs, by index: a list will do."""
+
+    def __getitem__(self, index: int, /) -> str:
+        """Name one."""
+
+
+def report(
+    m: AffineMap,
+    *,
+    labels: Labels | None = None,
+    top: int = 10,
+    near: float = 1e-3,
+) -> dict[str, Any]:
+    """Describe a map: shapes, every row with its residual and bound, and what is strongest in it.
+
+    Parameters
+    ----------
+    m : AffineMap
+        Of a map loaded from a file, what needs the program is None.
+    labels : sequence of str, optional
+        A name for each output of the model; by default its index.
+    top : int
+        Length of the lists of features and of nodes, for each row.
+    near : float
+        Units this close to a kink are counted.
+
+    Returns
+    -------
+    dict
+        Of numbers, text, lists and dicts alone. Shares are None where W x + b is 0.
+
+    Raises
+    ------
+    DetachedError
+        The map was loaded from a file that holds no bound: save it after `AffineMap.verify`.
+    """
+    found = rows(m, labels)
+    return {
+        "format": "onnxlin.report",
+        "version": VERSION,
+        **about(m),
+        **found,
+        "kinks": None if m.detached else kinks(m, near),
+        "explained": [explained(m, i, top, labels) for i in range(len(m.rows))],
+    }
+
+
+def about(m: AffineMap) -> dict[str, Any]:
+    """Shapes of the inputs and outputs, and how the map was made."""
+    inputs, outputs = m.shapes
+    status = None if m.detached else Counter(layer.status for layer in m.layers)
+    return {
+        "inputs": {name: list(shape) for name, shape in inputs.items()},
+        "outputs": {name: list(shape) for name, shape in outputs.items()},
+        "map": {
+            "rows": len(m.rows),
+            "columns": len(m.x),
+            "dtype": str(m.dtype),
+            "mode": m.mode,
+            "rounding": m.rounding,
+            "notes": list(m.notes),
+            "status": None if status is None else dict(status.most_common()),
+            "engine": m.engine,
+            "plan": m.plan,
+        },
+    }
+
+
+def rows(m: AffineMap, labels: Labels | None = None) -> dict[str, Any]:
+    """Every row, under "rows", and under "residual" the verdict on all of them."""
+    summaries = summary.summarise(m)
+    listed = [
+        {
+            "output": output(m, row.position),
+            "label": label(m, row.position, labels),
+            "F": row.y,
+            "Wx": row.Wx,
+            "b": row.b,
+            "Wx_share": row.Wx_share,
+            "b_share": row.b_share,
+            "residual": row.residual,
+            "bound": row.bound,
+            "pass": row.ok,
+        }
+        for row in summaries
+    ]
+    worst = summary.worst(summaries)
+    verdict = {
+        "pass": all(row.ok for row in summaries),
+        "row": None if worst is None else listed[worst.position]["label"],
+        "residual": None if worst is None else worst.residual,
+        "bound": None if worst is None else worst.bound,
+    }
+    return {"rows": listed, "residual": verdict}
+
+
+def output(m: AffineMap, position: int) -> int | None:
+    """Index of the output that a row is; None for a combination."""
+    return None if m.rows.index is None else int(m.rows.index[position])
+
+
+def label(m: AffineMap, position: int, labels: Labels | None = None) -> str:
+    """Name a row: by its output, or as a combination."""
+    index = output(m, position)
+    if index is None:
+        return f"combination {position}"
+    return str(index) if labels is None else labels[index]
+
+
+def kinks(m: AffineMap, near: float) -> dict[str, Any]:
+    """Count units on a kink, and within ``near`` of one."""
+    ties = m.near_kinks(0.0)
+    close = m.near_kinks(near)
+    return {
+        "ties": sum(ties.values()),
+        "ties_by_node": {node: count for node, count in ties.items() if count},
+        "near": near,
+        "within_near": sum(close.values()),
+        "within_near_by_node": {node: count for node, count in close.items() if count},
+    }
+
+
+def explained(
+    m: AffineMap, position: int, top: int, labels: Labels | None = None
+) -> dict[str, Any]:
+    """Return the strongest features and biases of one row."""
+    features = summary.strongest_features(m, position, top)
+    return {
+        "position": position,
+        "output": output(m, position),
+        "label": label(m, position, labels),
+        "features": [{**asdict(f), "index": list(f.index)} for f in features],
+        "biases": [asdict(share) for share in summary.strongest_biases(m, position, top)],
+    }

@@ -1,0 +1,1 @@
+"""Operators that answer with a graph of simpler nodes."""

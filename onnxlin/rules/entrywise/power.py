@@ -1,0 +1,44 @@
+"""Powers of one tensor by another."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onnxlin.primitives import Array, LinearMap
+from onnxlin.rules.affine import Affine
+from onnxlin.rules.at_x import NodeAtX
+from onnxlin.rules.products.arithmetic import weighted
+from onnxlin.rules.registry import rule
+from onnxlin.rules.smooth import ROUNDINGS
+
+
+@rule("Pow", status="smooth")
+def power(node: NodeAtX) -> Affine:
+    """``z ** c``, base and exponent broadcast.
+
+    ``frozen`` takes ``z ** (c - 1)`` where c is constant and positive, and holds the value
+    elsewhere. Where a slope is infinite, at the root of 0, the map is the zero map.
+    """
+    z, c = (node.cast(node.value(i)) for i in (0, 1))
+    # Roots of 0 and logarithms of what is not positive are asked for, and replaced below.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        value = z**c
+        gate = _finite(z ** (c - 1))
+        steepness = _finite(np.log(np.where(z > 0, z, 1)) * value)
+    size = np.abs(value)
+    if node.frozen:
+        passes = np.broadcast_to((c > 0) & (not node.traced(1)), node.out_shape)
+        held = np.where(passes, 0, value)
+        return Affine({0: weighted(node, 0, gate * passes)}, held, roundings=ROUNDINGS)
+    slopes = {0: _finite(c * gate), 1: steepness}
+    terms: dict[int, LinearMap] = {}
+    offset = value
+    for i in (0, 1):
+        if node.traced(i):
+            terms[i] = weighted(node, i, slopes[i])
+            offset = offset - slopes[i] * (z, c)[i]
+    return Affine(terms, offset, None, size, ROUNDINGS)
+
+
+def _finite(slope: Array) -> Array:
+    return np.where(np.isfinite(slope), slope, 0)

@@ -1,0 +1,61 @@
+"""Products with weights that are stored in few bits: ``com.microsoft`` MatMulNBits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onnxlin.primitives import Array, MatMul, Reshape, chain
+from onnxlin.rules.affine import Affine
+from onnxlin.rules.at_x import NodeAtX
+from onnxlin.rules.microsoft.fused import MS
+from onnxlin.rules.products.arithmetic import weighted
+from onnxlin.rules.registry import rule
+
+
+def unpacked(packed: Array, bits: int) -> Array:
+    """Numbers of a few bits, lowest bits first, along the last axis."""
+    stream = np.unpackbits(packed, axis=-1, bitorder="little")
+    count = stream.shape[-1] // bits
+    apart = stream[..., : count * bits].reshape(*stream.shape[:-1], count, bits)
+    return (apart * (1 << np.arange(bits))).sum(axis=-1)
+
+
+def dequantised(node: NodeAtX) -> Array:
+    """Weights ``(K, N)`` of blocks along K: ``(number - zero point) * scale``."""
+    bits, n, k = (node.attr(name) for name in ("bits", "N", "K"))
+    size = node.attr("block_size")
+    blocks = -(-k // size)
+    numbers = unpacked(node.constant(1).reshape(n, blocks, -1), bits)[..., :size]
+    zero = np.full((n, blocks), 1 << (bits - 1))
+    if node.has(3):
+        given = node.constant(3)
+        if given.dtype == np.uint8:
+            given = unpacked(given.reshape(n, -1), bits)
+        zero = given.reshape(n, -1)[:, :blocks]
+    scale = node.constant(2).reshape(n, blocks)
+    weights = (numbers - zero[..., None]) * scale[..., None]
+    return node.cast(weights.reshape(n, -1)[:, :k].T)
+
+
+@rule("MatMulNBits", domain=MS, constant=(1, 2, 3, 4))
+def matmul_nbits(node: NodeAtX) -> Affine:
+    """``x W + bias``, with the columns of W quantised in blocks."""
+    if _rounds_input(node):
+        raise node.refuse("accuracy_level is 4, so the kernel rounds its input to 8 bits")
+    if node.attr("weight_prepacked"):
+        raise node.refuse("its weights are stored in a layout of one machine's own")
+    if node.has(4):
+        raise node.refuse("its blocks are permuted by input 4")
+    shape, weights = node.shape(0), dequantised(node)
+    table = (int(np.prod(shape[:-1])), shape[-1])
+    times = MatMul.of(table, weights)
+    terms = {0: chain(Reshape(shape, table), times, Reshape(times.out_shape, node.out_shape))}
+    if node.has(5):
+        terms[5] = weighted(node, 5)
+    return Affine(terms, roundings=4)
+
+
+def _rounds_input(node: NodeAtX) -> bool:
+    """Whether the kernel quantises x as well; it has none for other widths and zero points."""
+    packed = not node.has(3) or node.operand(3).native.dtype == np.uint8
+    return node.attr("accuracy_level") == 4 and node.attr("bits") in (4, 8) and packed

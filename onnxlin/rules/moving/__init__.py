@@ -1,0 +1,1 @@
+"""Operators that move, choose, repeat or write entries."""

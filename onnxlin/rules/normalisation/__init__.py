@@ -1,0 +1,1 @@
+"""Normalisations, with constant statistics and with those of the entries."""

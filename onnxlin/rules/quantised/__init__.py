@@ -1,0 +1,1 @@
+"""Rounding, quantised tensors, and operators on them."""

@@ -1,0 +1,34 @@
+"""Element types that only onnxruntime knows: those behind operators of other domains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import onnx
+import onnxruntime
+
+from onnxlin.graph import Array
+from onnxlin.graph.weights import attach, beside
+
+_KINDS = {f"tensor({name.lower()})": kind for name, kind in onnx.TensorProto.DataType.items()}
+
+
+def runtime_types(
+    proto: onnx.ModelProto, names: Iterable[str], constants: Mapping[str, Array]
+) -> dict[str, int]:
+    """Ask onnxruntime for the types of tensors; {} where it cannot load the model."""
+    model = onnx.ModelProto()
+    model.CopyFrom(proto)
+    del model.graph.output[:]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    weights = beside(proto, constants)
+    attach(options, weights)
+    try:
+        data = model.SerializeToString()
+        found = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception:  # the same model is opened later, and the error told then
+        return {}
+    return {o.name: _KINDS.get(o.type, onnx.TensorProto.UNDEFINED) for o in found.get_outputs()}

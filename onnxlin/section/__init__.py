@@ -1,0 +1,27 @@
+"""What is linearised: the part of a graph between two ends, what is fed to it, and its run."""
+
+from onnxlin.section.section import (
+    MODES,
+    RANDOM_OPS,
+    ROUNDINGS,
+    STAIRCASE,
+    STRAIGHT,
+    Section,
+    make_section,
+    moved,
+    require_mode,
+    require_rounding,
+)
+
+__all__ = [
+    "MODES",
+    "RANDOM_OPS",
+    "ROUNDINGS",
+    "STAIRCASE",
+    "STRAIGHT",
+    "Section",
+    "make_section",
+    "moved",
+    "require_mode",
+    "require_rounding",
+]

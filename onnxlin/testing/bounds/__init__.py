@@ -1,0 +1,1 @@
+"""How far two ways of computing the same may differ."""

@@ -1,0 +1,94 @@
+"""How far two ways of composing the same pieces may differ (docs/exactness.md).
+
+An adjoint sweep commits ``|d| <= gamma(k) |A|^T |G|`` when a node hands its cotangent G back. What
+that moves in ``W v`` is ``d`` times the tangent T v that arrives there. So, to first order in the
+unit roundoff, two sweeps differ in ``W v`` by twice ``sum over nodes of |G| gamma(k) |A| |T v|``,
+for any v. A tangent sweep rounds T instead, with the same bound for the v that it pushes: the unit
+vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from onnxlin.engines.forward import tangents
+from onnxlin.engines.job import Job
+from onnxlin.engines.reverse import charge
+from onnxlin.engines.seeds import Seeds
+from onnxlin.graph import Array
+from onnxlin.primitives import Diagonal, LinearMap
+from onnxlin.program import LinearProgram, Step
+from onnxlin.program.roundoff import charges, sizes, underflow
+
+# Of a sweep that only charges: chunks of rows are cut to it.
+MEMORY = 2**29
+
+
+def of_directions(
+    program: LinearProgram, rows: Seeds, directions: Array, sized: LinearProgram | None = None
+) -> Array:
+    """What composing may make of ``W v``, for the rows asked.
+
+    Parameters
+    ----------
+    directions : array (k, columns), float64
+    sized : LinearProgram, optional
+        Whose coefficients are counted, from `made_anew`; by default those of the program itself.
+
+    Returns
+    -------
+    array (n_rows, k)
+    """
+    wide = replace(program, dtype=np.dtype(np.float64))
+    moves = tangents(wide, directions)
+    bare = without_biases(sized or program)
+    points = [{name: move[j] for name, move in moves.items()} for j in range(len(directions))]
+    errors = [charges(bare, at, native=False) for at in points]
+    small = np.array([underflow(bare, at) for at in points])
+    return charge(Job(program, rows, MEMORY), *errors).T + small
+
+
+def of_biases(program: LinearProgram, rows: Seeds, sized: LinearProgram | None = None) -> Array:
+    """What composing may make of b, for the rows asked: ``(n_rows,)``."""
+    at = at_nothing(program)
+    errors = charges(sized or program, at, native=False)
+    found: Array = charge(Job(program, rows, MEMORY), errors)[0]
+    return found + underflow(program, at)
+
+
+def at_nothing(program: LinearProgram) -> dict[str, Array]:
+    """Every tensor where the biases alone speak: x = 0 under the pattern of the program."""
+    return program.forward(np.zeros(program.columns))
+
+
+def without_biases(program: LinearProgram) -> LinearProgram:
+    """Keep the linear part."""
+    steps = tuple(replace(step, bias=None, bias_size=None) for step in program.steps)
+    constants = {name: np.zeros_like(value) for name, value in program.constants.items()}
+    return replace(program, steps=steps, constants=constants)
+
+
+def made_anew(program: LinearProgram, values: Mapping[str, Array]) -> LinearProgram:
+    """The program with the sizes of what its coefficients are formed of, for charges only.
+
+    An engine that computes the coefficients of smooth nodes by kernels of its own rounds their
+    formulas, not only the results: slopes have terms up to ``1 + |z|``, as ``1 - tanh(z)**2``, and
+    biases are ``f(z) - slope z``.
+    """
+    return replace(program, steps=tuple(_formed(step, values) for step in program.steps))
+
+
+def _formed(step: Step, values: Mapping[str, Array]) -> Step:
+    if step.status not in ("tangent", "frozen"):
+        return step
+    terms = tuple((name, _slope(op, values[name])) for name, op in step.terms)
+    return replace(step, terms=terms, bias_size=sizes(step, values))
+
+
+def _slope(op: LinearMap, z: Array) -> LinearMap:
+    if not isinstance(op, Diagonal):
+        return op
+    return Diagonal.of(op.in_shape, np.abs(op.scale) + 1 + np.abs(z.astype(np.float64)))

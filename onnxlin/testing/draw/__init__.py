@@ -1,0 +1,5 @@
+"""Random instances of a model."""
+
+from onnxlin.testing.draw.draw import KINDS
+
+__all__ = ["KINDS"]

@@ -1,0 +1,176 @@
+"""A model under test: loaded once a mode, with the maps of the latest x at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+
+from onnxlin.affine_map import AffineMap
+from onnxlin.graph import Array
+from onnxlin.linearizer import Linearizer, Names
+from onnxlin.load import Model
+from onnxlin.load.read import read
+from onnxlin.section import STAIRCASE
+from onnxlin.section.feeds import Instance, make_feeds
+from onnxlin.testing.hidden import started_at
+
+Feeds = Mapping[str, Array]
+ChooseRows = Callable[[Array, int], Any]
+
+# Rows of W to compute of a model with many outputs, and the most entries of W altogether.
+FEW_ROWS = 5
+MOST_ENTRIES = 2_000_000
+
+
+def spread_rows(outputs: int, inputs: int) -> list[int] | None:
+    """All rows (None), or a few that are spread over the outputs where W would be large."""
+    if outputs * inputs <= MOST_ENTRIES:
+        return None
+    return sorted({i * (outputs - 1) // (FEW_ROWS - 1) for i in range(FEW_ROWS)})
+
+
+def plain() -> onnxruntime.SessionOptions:
+    """Options without optimisers: the forward pass is to the last bit what the other engines see.
+
+    Fused kernels round differently, so a unit within a rounding of its kink may lie on its other
+    side. Both maps are then right, but they differ.
+    """
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    return options
+
+
+class Subject:
+    """A model and how it is linearised, for laws to be held against.
+
+    Parameters
+    ----------
+    model : path, bytes or onnx.ModelProto
+    inputs, outputs, rounding, memory
+        See `onnxlin.Linearizer`.
+    rows : rows of W, or callable, optional
+        As in `onnxlin.linearize`; a callable is given the outputs ``(n_out,)`` and the number of
+        features. By default all, or a few that are spread over the outputs of a large map.
+    engine, dtype
+        Of the maps where a law does not choose them; see `onnxlin.linearize`.
+
+    Raises
+    ------
+    ModelError, TensorNameError, MissingRuleError, OptionError
+        When it is first linearised.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        inputs: Names = None,
+        outputs: Names = None,
+        rounding: str = STAIRCASE,
+        memory: int | str | None = None,
+        rows: Any = None,
+        engine: str = "auto",
+        dtype: npt.DTypeLike | None = None,
+    ) -> None:
+        self.model = model
+        self.options: dict[str, Any] = {
+            "inputs": [inputs] if isinstance(inputs, str) else inputs,
+            "outputs": outputs,
+            "rounding": rounding,
+            "memory": memory,
+        }
+        self.engine, self.dtype = engine, dtype
+        self._chosen = rows
+        self._linearizers: dict[Any, Linearizer] = {}
+        self._latest: str | None = None
+        self._maps: dict[Any, AffineMap] = {}
+        self._rows: Any = None
+
+    def linearizer(self, mode: str = "tangent") -> Linearizer:
+        """Return the linearizer of a mode, made when first asked for."""
+        if mode not in self._linearizers:
+            options = self.options | {"session_options": plain()}
+            self._linearizers[mode] = Linearizer(self.model, mode=mode, **options)
+        return self._linearizers[mode]
+
+    def feeds(self, x: Instance) -> dict[str, Array]:
+        """Bring x to the model's input names and dtypes, or raise InputError."""
+        lin = self.linearizer()
+        held = set(lin.graph.inputs) - set(lin.section.inputs)
+        return make_feeds(x, lin.graph.inputs, held)
+
+    def rows(self, feeds: Feeds, mode: str = "tangent") -> Any:
+        """Rows of W to compute at x; the same in both modes."""
+        self._turn_to(feeds)
+        if self._rows is None:
+            lin = self.linearizer(mode)
+            y = np.concatenate([np.ravel(value) for value in lin.run(feeds).values()])
+            given = [feeds[name].size for name in lin.section.inputs if name in feeds]
+            columns = sum(given) or max((value.size for value in feeds.values()), default=0)
+            chosen = self._chosen
+            if chosen is None:
+                chosen = spread_rows(y.size, columns)
+            elif callable(chosen):
+                chosen = chosen(y, columns)
+            self._rows = (chosen,)
+        return self._rows[0]
+
+    def map(
+        self,
+        feeds: Feeds,
+        mode: str = "tangent",
+        dtype: npt.DTypeLike | None = None,
+        engine: str | None = None,
+    ) -> AffineMap:
+        """Linearise at x, or return the map that was made at this x before."""
+        self._turn_to(feeds)
+        kind = self.dtype if dtype is None else dtype
+        by = engine or self.engine
+        key = (mode, None if kind is None else np.dtype(kind), by)
+        if key not in self._maps:
+            rows = self.rows(feeds, mode)
+            self._maps[key] = self.linearizer(mode)(feeds, rows, by, kind)
+        return self._maps[key]
+
+    def movable(self, feeds: Feeds, mode: str = "tangent") -> tuple[Linearizer, dict[str, Array]]:
+        """Return a linearizer whose x is among its feeds, and these feeds.
+
+        A map may start at a hidden tensor, at the embeddings of integers say, which cannot be
+        moved by moving what is fed. The model is then cut open there.
+        """
+        lin = self.linearizer(mode)
+        hidden = [name for name in lin.section.inputs if name not in lin.graph.inputs]
+        if not hidden:
+            return lin, dict(feeds)
+        at = {name: value for name, value in self.map(feeds, mode).inputs.items() if name in hidden}
+        key = (mode, *((name, value.shape) for name, value in at.items()))
+        if key not in self._linearizers:
+            cut = started_at(read(self.model), at)
+            ends = {"inputs": lin.section.inputs, "outputs": lin.section.outputs}
+            options = self.options | ends | {"session_options": plain()}
+            self._linearizers[key] = Linearizer(cut, mode=mode, **options)
+        return self._linearizers[key], {**feeds, **at}
+
+    def proto(self) -> onnx.ModelProto:
+        """Return the model as it was given, read."""
+        return read(self.model)
+
+    def _turn_to(self, feeds: Feeds) -> None:
+        """Forget the maps of another x."""
+        digest = blake2b()
+        for name, value in feeds.items():
+            text = value.tolist() if value.dtype.kind == "O" else ""
+            digest.update(f"{name}{value.dtype}{value.shape}{text}".encode())
+            if value.dtype.kind != "O":
+                digest.update(np.ascontiguousarray(value).tobytes())
+        if digest.hexdigest() != self._latest:
+            self._latest = digest.hexdigest()
+            self._maps.clear()
+            self._rows = None

@@ -1,0 +1,1 @@
+"""Holding laws against a model, and what becomes of a failure."""

@@ -1,0 +1,75 @@
+"""What the model is fed: checked and copied once, a stack of instances as each of them alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from onnxlin import InputError, Linearizer, RowsError
+from onnxlin.engines.seeds import is_single, make_seeds
+from onnxlin.graph import TensorType
+from onnxlin.section.feeds import make_feeds, stack_feeds
+from tests.small import X, mlp
+
+FLOAT, INT64 = 1, 7
+INPUTS = {"x": TensorType(FLOAT, (1, 2)), "i": TensorType(INT64, (1,))}
+
+
+def instance(*x: float, i: int = 0, dtype: Any = np.float64) -> dict[str, Any]:
+    return {"x": np.array([x], dtype), "i": np.array([i])}
+
+
+@pytest.mark.parametrize(
+    "xs",
+    [
+        [instance(1, 2), instance(3, 4, i=1), instance(0.1, 6, i=2)],
+        [instance(1, 2, dtype=np.float32), instance(3, 4, i=1)],
+        [{"x": [[1, 2]], "i": [3]}, instance(3, 4)],
+    ],
+)
+def test_a_stack_is_what_its_instances_are(xs: list[Any]) -> None:
+    found = stack_feeds(xs, INPUTS)
+    for name in INPUTS:
+        alone = [make_feeds(x, INPUTS)[name] for x in xs]
+        np.testing.assert_array_equal(found[name], np.concatenate(alone))
+        assert found[name].dtype == alone[0].dtype
+
+
+@pytest.mark.parametrize("bad", [instance(np.nan, 1), instance(1e39, 1), {"x": np.ones((1, 3))}])
+def test_what_does_not_fit_in_one_of_a_stack_is_refused(bad: Any) -> None:
+    bad = {"i": np.array([0]), **bad}
+    with pytest.raises(InputError) as alone:
+        make_feeds(bad, INPUTS)
+    with pytest.raises(InputError) as stacked:
+        stack_feeds([instance(1, 2), bad, instance(3, 4)], INPUTS)
+    assert str(stacked.value) == str(alone.value)
+
+
+def test_infinities_are_let_through_where_held() -> None:
+    xs = [instance(np.inf, 1), instance(1, -np.inf)]
+    found = stack_feeds(xs, INPUTS, held={"x"})["x"]
+    np.testing.assert_array_equal(found, [[np.inf, 1], [1, -np.inf]])
+
+
+@pytest.mark.parametrize("engine", ["compiled", "reverse"])
+def test_what_a_caller_does_to_x_later_changes_no_map(engine: str) -> None:
+    lin, x = Linearizer(mlp()), X.copy()
+    m = lin(x, engine=engine)
+    several = np.repeat(X, 8, axis=0)
+    maps = list(lin.map(several, engine=engine))
+    x[:], several[:] = 7, 7
+    for each in (m, *maps):
+        np.testing.assert_array_equal(each.x, X.ravel())
+        np.testing.assert_allclose(each(X), each.y, rtol=1e-5)
+
+
+def test_ranges_are_read_once_and_cannot_be_written() -> None:
+    assert make_seeds(range(2), 5) is make_seeds(range(2), 5)
+    np.testing.assert_array_equal(make_seeds(range(-2, 0), 5).index, [3, 4])
+    with pytest.raises(ValueError, match="read-only"):
+        make_seeds(None, 5).index[0] = 3  # type: ignore[index]
+    with pytest.raises(RowsError):
+        make_seeds(range(6), 5)
+    assert [is_single(rows) for rows in (range(1), range(2), range(0))] == [True, False, False]
