@@ -83,7 +83,7 @@ def _assert_same(m: AffineMap, other: AffineMap, mode: str, sized: LinearProgram
     """``m`` is the one by adjoint sweeps."""
     program = m._made_from("the law").program
     gap = other.W.astype(np.float64) - m.W.astype(np.float64)
-    directions = _directions(gap, np.abs(m.W), random=other.engine != "forward")
+    directions = telling_directions(gap, np.abs(m.W), random=other.engine != "forward")
     allowed = 2 * of_directions(program, m.rows, directions, sized)
     allowed += 2 * len(m.x) * EPS * (np.abs(m.W) @ np.abs(directions.T))
     expected = "{} of engine='" + other.engine + "' = {} of engine='reverse'"
@@ -96,7 +96,7 @@ def _assert_same(m: AffineMap, other: AffineMap, mode: str, sized: LinearProgram
             raise LawError("engines", mode, expected.format(what, what), found, node)
 
 
-def _directions(gap: Array, size: Array, *, random: bool) -> Array:
+def telling_directions(gap: Array, size: Array, *, random: bool) -> Array:
     """Columns in which two matrices differ most, others, and random vectors: ``(k, columns)``."""
     columns = gap.shape[1]
     rng = np.random.default_rng(0)

@@ -18,9 +18,11 @@ from onnxlin.readings import between, layer, live_units
 from onnxlin.readings.checks import UNIT
 from onnxlin.rules import Rule
 from onnxlin.testing import GrownModel, onnx_models
+from tests.agree import assert_close
 from tests.readings.nets import NETS, given
 from tests.small import X, mlp, model
 from tests.test_errors import wrong_slope
+from tests.twin import by_hand
 
 few = settings(max_examples=max(settings().max_examples // 2, 1))
 
@@ -147,7 +149,8 @@ def test_units_that_are_not_live_do_not_matter(grown: GrownModel) -> None:
         for step in origin.program.steps
     )  # fmt: skip
     job = replace(origin.job, program=replace(origin.program, steps=steps))
-    np.testing.assert_array_equal(explicit(job).W, explicit(origin.job).W)
+    # With fewer entries matrices may be kept in another form, which adds up in another order.
+    assert_close(explicit(job).W, explicit(origin.job).W, by_hand(m).slack)
 
 
 @pytest.mark.parametrize("name", NETS)
