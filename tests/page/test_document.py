@@ -212,7 +212,7 @@ def test_nodes_are_counted_as_the_readings_count(lenet) -> None:
     for unit in live_units(m):
         row = rows[unit.node]
         assert (row["units"], row["on"], row["live"]) == (unit.units, unit.on, unit.live)
-    for step in m._made_from("a test").program.steps:
+    for step in m.made_from("a test").program.steps:
         told = rows[step.node.name]["margins"]
         if step.margin is None:
             assert told is None
