@@ -173,7 +173,7 @@ def by_rules(call: Call, i: int) -> tuple[Array | None, Array | None]:
     m = next(filter(None, (_map(call, output, ends) for ends in (floats, floats[:1]))), None)
     if m is None:
         return None, None
-    origin = m._made_from("a demonstration")
+    origin = m.made_from("a demonstration")
     program, values = origin.program, origin.values
     bodies, allowed = Bodies(), None
     for step in map(as_run, program.steps):

@@ -212,7 +212,7 @@ def test_nodes_are_counted_as_the_readings_count(lenet) -> None:
     for unit in live_units(m):
         row = rows[unit.node]
         assert (row["units"], row["on"], row["live"]) == (unit.units, unit.on, unit.live)
-    for step in m._made_from("a test").program.steps:
+    for step in m.made_from("a test").program.steps:
         told = rows[step.node.name]["margins"]
         if step.margin is None:
             assert told is None
@@ -263,3 +263,15 @@ def test_a_map_past_its_bound_explains_nothing(lenet, monkeypatch) -> None:
     assert (found["places"], found["classes"], found["ledger"]) == ([], [], None)
     assert (found["region"], found["nodes"]) == (None, None)
     assert len(found["rows"]) == 10
+
+
+def test_so_does_one_that_has_no_bias(monkeypatch) -> None:
+    """Where b = 0 must hold a wrong b is a residual that the page tells, not an error."""
+    lin = onnxlin.Linearizer(model("g (float[1,2] x) => (float[1,2] y) { y = Relu(x) }"))
+    m = lin(np.ones((1, 2), np.float32))
+    assert of(m, lin)["structural_zero"].startswith("b = 0 must hold")
+    monkeypatch.setattr(onnxlin.AffineMap, "Wx", property(lambda m: m.W @ m.x + 1))
+    found = of(m, lin)
+    assert (found["residual"]["pass"], found["structural_zero"], found["places"]) == (
+        False, None, [],
+    )  # fmt: skip

@@ -81,7 +81,7 @@ def spread_bias(m: AffineMap, rows: Any = None) -> Spread:
     Source: bias back-propagation (BBp), Wang, Zhou, Bilmes, Bias Also Matters, ICML 2019,
     algorithm 1; there alpha is a softmax, here it is proportional.
     """
-    origin = m._made_from("spread_bias()")
+    origin = m.made_from("spread_bias()")
     seeds = chosen(m, rows)
     outputs = of_outputs(m, seeds)
     splits = {step.output: Split.of(step, origin.values) for step in origin.program.steps}

@@ -81,7 +81,7 @@ def structural_zero(m: AffineMap) -> StructuralZero:
     2021: nets without biases are nonnegatively homogeneous, so input times gradient is Integrated
     Gradients from 0.
     """
-    origin = m._made_from("structural_zero()")
+    origin = m.made_from("structural_zero()")
     steps = list(_reached(origin.program))
     biased = [step.node.name for step in steps if step.bias is not None and step.bias.any()]
     biased += [name for name, value in origin.program.constants.items() if value.any()]

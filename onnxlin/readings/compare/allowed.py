@@ -45,7 +45,7 @@ def allowed(m: AffineMap, directions: Array) -> tuple[Array, Array]:
         To first order in the roundings. What a slope of a smooth node moves by the rounding of its
         input is evaluated, at the runtime's own value, not bounded.
     """
-    origin = m._made_from("the bound of a comparison")
+    origin = m.made_from("the bound of a comparison")
     size = max(origin.job.memory // (BYTES * max(units(origin.program), 1)), 1)
     cut = range(0, max(len(directions), 1), size)
     parts = [_part(m, directions[i : i + size]) for i in cut]
@@ -58,7 +58,7 @@ def units(program: LinearProgram) -> int:
 
 
 def _part(m: AffineMap, directions: Array) -> tuple[Array, Array]:
-    origin = m._made_from("the bound of a comparison")
+    origin = m.made_from("the bound of a comparison")
     errors = _errors(origin.program, origin.values, directions)
     total = np.zeros((len(m.rows), len(directions) + 1))
     for rows in chunks(origin.job):

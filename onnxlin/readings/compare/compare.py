@@ -117,7 +117,7 @@ def _with_nodes(found: Comparison, models: tuple[Linearizer, ...], together: Ali
     """Add what the runs of the models say, node by node."""
     a, b = (Side.of(lin, feeds) for lin, feeds in zip(models, together.feeds, strict=True))
     names = match(a.section, b.section, together.inputs | together.outputs)
-    origin = found.a._made_from("a comparison")
+    origin = found.a.made_from("a comparison")
     decided = origin.decided() if origin.decided else origin.program
     maps = (found.a, found.b)
     return replace(

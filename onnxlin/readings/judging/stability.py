@@ -157,7 +157,7 @@ def _mean(values: Iterator[float] | Iterator[int]) -> float:
 
 
 def _decided(m: AffineMap) -> LinearProgram:
-    made = m._made_from("stability()").decided
+    made = m.made_from("stability()").decided
     assert made is not None, "maps with a program know how to make it in float64"
     return made()
 

@@ -53,7 +53,7 @@ def obstacles(m: AffineMap) -> list[str]:
 
 
 def _decided(m: AffineMap) -> LinearProgram:
-    made = m._made_from("Region").decided
+    made = m.made_from("Region").decided
     assert made is not None, "maps with a program know how to make it in float64"
     return made()
 

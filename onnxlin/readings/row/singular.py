@@ -68,7 +68,7 @@ def spectrum(m: AffineMap, k: int = 6, rows: Any = None) -> Spectrum:
     ------
     OptionError, RowsError, DetachedError, ResidualError
     """
-    program = m._made_from("spectrum()").program
+    program = m.made_from("spectrum()").program
     seeds = of_outputs(m, chosen(m, rows))
     operator = linear_operator(program, seeds)
     smaller = min(operator.shape)

@@ -101,7 +101,7 @@ def crosses(m: AffineMap, other: AffineMap) -> bool:
     of, a unit is nearer to its kink than its node's inputs have moved; or a comparison or an index
     came out differently, or a locally constant node did.
     """
-    origin, values = m._made_from("margins"), other._made_from("margins").values
+    origin, values = m.made_from("margins"), other.made_from("margins").values
     if any(not is_float_array(v) and _differ(v, values.get(n)) for n, v in origin.values.items()):
         return True
     told = {d.node.name: d for d in origin.program.decisions if not d.unknown}

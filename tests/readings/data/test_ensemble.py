@@ -66,7 +66,7 @@ def test_engines_agree_on_the_joined_program(grown: GrownModel, mode: str) -> No
     """The joined program is a program like any other: each engine gives the sum of the maps."""
     pair = Ensemble([(-0.5, grown.model), (2, grown.model)], mode=mode)
     m = pair(grown.x, dtype=np.float64)
-    job = m._made_from("a test").job
+    job = m.made_from("a test").job
     slack, hand = 2 * m.composition_bound * m.scale, by_hand(m)
     for engine in ("explicit", "reverse", "forward"):
         found = ENGINES[engine](job)
@@ -196,7 +196,7 @@ def test_a_member_that_does_not_depend_on_x_goes_into_b() -> None:
     np.testing.assert_array_equal(m.W, linearize(mlp(), X).W)
     assert m.bias_by_node["1/y"].tolist() == [1.5, 2.0]
     for engine in ("explicit", "reverse", "forward"):
-        assert ENGINES[engine](m._made_from("a test").job).bias["1/y"].tolist() == [1.5, 2.0]
+        assert ENGINES[engine](m.made_from("a test").job).bias["1/y"].tolist() == [1.5, 2.0]
 
 
 def test_inputs_that_are_not_linearised_are_held_for_all() -> None:

@@ -139,7 +139,7 @@ def test_live_units_are_those_whose_columns_are_not_zero(grown: GrownModel) -> N
 def test_units_that_are_not_live_do_not_matter(grown: GrownModel) -> None:
     """Cut off at a unit that no row sees, W is as it was."""
     m = linearize(grown.model, grown.x, dtype=np.float64)
-    origin = m._made_from("a test")
+    origin = m.made_from("a test")
     silent = {found.tensor for found in live_units(m) if found.live == 0 and found.units} & {
         tensor for step in origin.program.steps for tensor in [step.output]
     }
