@@ -27,7 +27,7 @@ def assert_same_map(m: AffineMap, other: AffineMap, *, anew: bool = False) -> No
         Whether ``other`` has computed the coefficients of smooth nodes by kernels of its own.
     """
     assert_same_rows(m, other.W, anew=anew)
-    made = m._made_from("a test")
+    made = m.made_from("a test")
     sized = made_anew(made.program, made.values) if anew else None
     assert_close(other.b, m.b, 2 * of_biases(made.program, m.rows, sized))
 
@@ -62,7 +62,7 @@ def assert_same_units(m: AffineMap, one: Array, other: Array, bias: Array) -> No
 
 def room(m: AffineMap, ways: Array, *, anew: bool = False) -> Array:
     """How far two compositions of ``m`` may be apart in ``W v``, for vectors (k, n): (K, k)."""
-    made = m._made_from("a test")
+    made = m.made_from("a test")
     sized = made_anew(made.program, made.values) if anew else None
     found: Array = 2 * of_directions(made.program, m.rows, ways, sized)
     return found

@@ -156,7 +156,7 @@ class AffineMap:
     def composition_residual(self) -> Array:
         """The same against the program's own forward pass in float64: the composing alone."""
         program = self.made_from("composition_residual").program
-        own = self.rows.apply(program.output(program.forward(self.x)))
+        own = self.rows.apply(program.output(program.forward(self.x, program.outputs)))
         return np.abs(own - (self.Wx + self.b)) / self.scale
 
     @property

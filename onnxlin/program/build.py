@@ -31,7 +31,7 @@ class Build:
         Tensors that a step makes, whether they depend on the inputs or are held.
     whole : {str: str}
         Tensor -> the sequence that holds it.
-    narrow : bool
+    coarse : bool
         Whether the run starts from coarser numbers than the map is made of: then even a tensor of
         the map's own type carries their rounding.
     """
@@ -44,7 +44,7 @@ class Build:
     decisions: list[Decision] = field(default_factory=list)
     made: set[str] = field(default_factory=set)
     whole: dict[str, str] = field(default_factory=dict)
-    narrow: bool = False
+    coarse: bool = False
 
     def add(self, steps: Sequence[Step]) -> None:
         """Append steps."""

@@ -12,7 +12,8 @@ from onnxlin.graph import Node, is_float
 from onnxlin.lowering import Traced, is_traced
 from onnxlin.primitives import Array, Diagonal, LinearMap, applied, identity
 from onnxlin.program.build import Build
-from onnxlin.program.linear_program import Bounds, Decision, Step, finite
+from onnxlin.program.linear_program import Bounds, Decision, Step
+from onnxlin.program.sweep import finite
 from onnxlin.rules import Affine, NodeAtX
 from onnxlin.rules.guards import Guard, margin
 

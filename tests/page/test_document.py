@@ -183,7 +183,7 @@ def test_a_step_leaves_ties_out_when_asked(fixtures) -> None:
 def _rates(region: Region, way):
     from onnxlin.readings.region.walls import rates
 
-    return rates(region.program, way)
+    return rates(region.program, region.walls, way)
 
 
 def test_smooth_nodes_stand_where_the_region_would() -> None:

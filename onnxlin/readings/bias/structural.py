@@ -9,7 +9,9 @@ import numpy as np
 
 from onnxlin.affine_map import AffineMap
 from onnxlin.graph import Array
+from onnxlin.primitives import LinearMap
 from onnxlin.program import LinearProgram, Step, finite
+from onnxlin.program.sweep import back
 from onnxlin.readings.checks import chosen, require_f
 
 # Their piece at t x is that at x for every t > 0.
@@ -94,11 +96,12 @@ def structural_zero(m: AffineMap) -> StructuralZero:
 
 def _reached(program: LinearProgram) -> Iterator[Step]:
     """Steps from which a path leads to an output, last first."""
-    wanted = set(program.outputs)
-    for step in reversed(program.steps):
-        if step.output in wanted:
-            wanted.update(name for name, _ in step.terms)
-            yield step
+    for step, _ in back(program.steps, dict.fromkeys(program.outputs, True), _mark):
+        yield step
+
+
+def _mark(reached: dict[str, bool], name: str, _op: LinearMap, _mark: bool) -> None:
+    reached[name] = True
 
 
 def _straight(step: Step, values: Mapping[str, Array]) -> bool:

@@ -37,7 +37,7 @@ def in_float64(subject: Subject, feeds: Feeds, mode: str) -> None:
     engine = "reverse" if subject.engine == "compiled" else subject.engine
     m = subject.map(feeds, mode, np.float64, engine)
     program = m.made_from("the law").program
-    own = m.rows.apply(program.output(program.forward(m.x)))
+    own = m.rows.apply(program.output(program.forward(m.x, program.outputs)))
     expected = "W x + b, composed in float64, = F(x) as onnxruntime computes it"
     found = worst(m.Wx + m.b, m.y, m.bound * m.scale)
     departs = m.first_departure()
