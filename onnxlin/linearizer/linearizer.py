@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from onnxlin.affine_map import AffineMap, Origin
 from onnxlin.engines.compiled import Answer, Runner, Shelf
@@ -22,6 +21,7 @@ from onnxlin.load import Model, load
 from onnxlin.program import LinearProgram
 from onnxlin.program.builder import Builder, deciding
 from onnxlin.program.check import require_rules
+from onnxlin.runtime.session import SessionOptions
 from onnxlin.section import STAIRCASE, make_section, require_mode, require_rounding
 from onnxlin.section.feeds import (
     Instance,
@@ -76,7 +76,7 @@ class Linearizer:
         mode: str = "tangent",
         rounding: str = STAIRCASE,
         memory: int | str | None = None,
-        session_options: onnxruntime.SessionOptions | None = None,
+        session_options: SessionOptions | None = None,
     ) -> None:
         require_mode(mode)
         require_rounding(rounding)

@@ -14,7 +14,7 @@ from onnxlin.errors import ModelError, TraceError
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
 from onnxlin.operators.batch_axis import MixedError
-from onnxlin.section.trace import Session, run, session
+from onnxlin.runtime.opened import Session, run, session
 
 Feeds = Mapping[str, Array]
 # More at once make no kernel faster; of the memory, and of the caches, a part.
