@@ -47,7 +47,7 @@ class Walk:
 
     def __init__(self, lin: Linearizer, x: Instance) -> None:
         builder = lin.decider
-        values = builder.tracer(lin._feeds(x))
+        values = builder.tracer(lin.feeds(x))
         self.program: LinearProgram = builder(values, np.dtype(np.float64))
         require_region(self.program)
         section = builder.section

@@ -42,7 +42,7 @@ class Runs:
         self._lin = lin
         self.at_once, self.why = 1, ""
         self._many: tuple[Stacked, Session] | None = None
-        values = lin._tracer(dict(feeds))
+        values = lin.trace(feeds)
         self._width = sum(int(np.size(values[name])) for name in lin.section.outputs)
         moving = (v for n, v in values.items() if n in lin.section.varying)
         size = sum(value.nbytes for value in moving if isinstance(value, np.ndarray))

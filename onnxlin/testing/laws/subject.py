@@ -17,7 +17,7 @@ from onnxlin.load import Model
 from onnxlin.load.read import read
 from onnxlin.runtime.session import without_optimisers
 from onnxlin.section import STAIRCASE
-from onnxlin.section.feeds import Instance, make_feeds
+from onnxlin.section.feeds import Instance
 from onnxlin.testing.hidden import started_at
 
 Feeds = Mapping[str, Array]
@@ -96,9 +96,7 @@ class Subject:
 
     def feeds(self, x: Instance) -> dict[str, Array]:
         """Bring x to the model's input names and dtypes, or raise InputError."""
-        lin = self.linearizer()
-        held = set(lin.graph.inputs) - set(lin.section.inputs)
-        return make_feeds(x, lin.graph.inputs, held)
+        return self.linearizer().feeds(x)
 
     def rows(self, feeds: Feeds, mode: str = "tangent") -> Any:
         """Rows of W to compute at x; the same in both modes."""
