@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from onnxlin.engines.compiled.compile import compile_section, float_type
 from onnxlin.engines.compiled.many.session import InstancesRunner
@@ -17,6 +16,7 @@ from onnxlin.errors import OptionError
 from onnxlin.graph import Array
 from onnxlin.lowering import NotStaticError
 from onnxlin.operators.batch_axis import MixedError
+from onnxlin.runtime.session import SessionOptions
 from onnxlin.section import Section
 
 MOST_OPEN = 4
@@ -35,9 +35,7 @@ class Shelf:
         For every session.
     """
 
-    def __init__(
-        self, section: Section, mode: str, options: onnxruntime.SessionOptions | None = None
-    ) -> None:
+    def __init__(self, section: Section, mode: str, options: SessionOptions | None = None) -> None:
         self._section = section
         self._mode = mode
         self._options = options

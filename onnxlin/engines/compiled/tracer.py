@@ -11,9 +11,10 @@ import onnx
 from onnxlin.graph import Array, Node
 from onnxlin.load.newest import NEWEST_RUNNABLE, newest_node
 from onnxlin.lowering import Emitter, NotStaticError, Traced, example
+from onnxlin.operators.schemas import output_position
 from onnxlin.operators.shapes import unsettled, valued
 from onnxlin.section import RANDOM_OPS, Section
-from onnxlin.section.trace import Captures, Tracer, position
+from onnxlin.section.trace import Captures, Tracer
 
 
 class GraphTracer:
@@ -105,7 +106,7 @@ class GraphTracer:
         proto = self._still(node) or newest_node(self.section.graph, node)
         proto.output[:] = [self.emitter.fresh(n) if n in stored else n for n in proto.output]
         for output in self._captures.get(node.name, ()):
-            at = position(node, NEWEST_RUNNABLE, output)
+            at = output_position(node, NEWEST_RUNNABLE, output)
             assert at is not None, f"{node.op_type} has no output {output}"
             proto.output.extend([""] * (at + 1 - len(proto.output)))
             proto.output[at] = proto.output[at] or _extra(node, output)

@@ -13,13 +13,14 @@ from onnxlin.errors import ModelError, RegionError
 from onnxlin.graph import Graph, Node, is_float
 from onnxlin.load.newest import NEWEST_RUNNABLE
 from onnxlin.load.normalise import Draft, to_proto
+from onnxlin.operators.schemas import output_position
 from onnxlin.primitives import Array
 from onnxlin.program import Bounds, Step
 from onnxlin.program.build import Build
 from onnxlin.program.builder import Builder
 from onnxlin.program.pieces import make_decision
 from onnxlin.rules import Body, rule_of
-from onnxlin.section.trace import Session, position, run, session
+from onnxlin.runtime.opened import Session, run, session
 
 DOUBLE = np.dtype(np.float64)
 
@@ -169,7 +170,7 @@ class Kernel:
         outputs = list(node.outputs)
         self._names = {name: name for name in node.writes}
         for output in captures:
-            at = position(node, NEWEST_RUNNABLE, output)
+            at = output_position(node, NEWEST_RUNNABLE, output)
             assert at is not None, f"{node.op_type} has no output {output}"
             outputs += [""] * (at + 1 - len(outputs))
             outputs[at] = outputs[at] or f"{node.name}/{output}"

@@ -22,7 +22,7 @@ from onnxlin.readings.path.stack import Plain, Rowwise, Stack, by_rows, cells_of
 from onnxlin.readings.region.walls import require_region
 from onnxlin.section import Section, moved
 from onnxlin.section.feeds import Instance
-from onnxlin.section.trace import fold
+from onnxlin.section.fold import fold
 
 # Of the memory that may be used, what the tensors of one batch of cells take.
 SHARE = 16
@@ -47,7 +47,7 @@ class Walk:
 
     def __init__(self, lin: Linearizer, x: Instance) -> None:
         builder = lin.decider
-        values = builder.tracer(lin._feeds(x))
+        values = builder.tracer(lin.feeds(x))
         self.program: LinearProgram = builder(values, np.dtype(np.float64))
         require_region(self.program)
         section = builder.section

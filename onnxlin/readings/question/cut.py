@@ -9,8 +9,8 @@ import onnx
 
 from onnxlin.graph import Array, Graph
 from onnxlin.linearizer import Linearizer
+from onnxlin.runtime.opened import run, session
 from onnxlin.section import moved
-from onnxlin.section.trace import run, session
 
 
 def cut(lin: Linearizer, feeds: dict[str, Array]) -> tuple[Linearizer, dict[str, Array]]:

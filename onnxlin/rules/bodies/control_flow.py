@@ -15,7 +15,7 @@ from onnxlin.rules.affine import Body
 from onnxlin.rules.at_x import NodeAtX
 from onnxlin.rules.bodies.writer import Writer, value_info
 from onnxlin.rules.registry import rule
-from onnxlin.section.trace import run, session
+from onnxlin.runtime.opened import run, session
 
 DOMAIN = "unrolled"
 

@@ -161,7 +161,7 @@ def test_what_mixes_instances_is_done_one_by_one(why: str) -> None:
     lin = Linearizer(model(MIXING[why]), session_options=plain())
     shape = tuple(lin.graph.inputs["x"].shape or ())
     xs = np.random.default_rng(0).normal(size=(SEVERAL, *shape)).astype(np.float32)
-    values = {"x": xs[0], **lin._trace(xs[0])}
+    values = {"x": xs[0], **lin.trace(xs[0])}
     with pytest.raises(MixedError, match=why):
         stacked(lin.section, values, SEVERAL)
     for x, m in zip(xs, lin.map(xs, engine="compiled"), strict=True):

@@ -1,0 +1,40 @@
+"""What the installed onnxruntime has: operators of its own, and kernels of the CPU provider."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import onnx
+from onnxruntime.capi import onnxruntime_pybind11_state as runtime
+
+
+@cache
+def own_defaults() -> dict[tuple[str, str], dict[str, onnx.AttributeProto]]:
+    """Attribute defaults of the operators that the onnx package does not know, newest version.
+
+    ``{(domain, operator): {attribute: default}}``
+    """
+    newest: dict[tuple[str, str], Any] = {}
+    for schema in runtime.get_all_operator_schema():
+        key = (schema.domain, schema.name)
+        known = newest.get(key)
+        if known is None or known.since_version < schema.since_version:
+            newest[key] = schema
+    return {key: _defaults(s) for key, s in newest.items() if not onnx.defs.has(key[1], key[0])}
+
+
+def _defaults(schema: Any) -> dict[str, onnx.AttributeProto]:
+    # The runtime's schemas hold them in serialised form.
+    data = {name: a._default_value for name, a in schema.attributes.items()}
+    return {name: onnx.AttributeProto.FromString(value) for name, value in data.items() if value}
+
+
+@cache
+def float16_kernels() -> frozenset[tuple[str, str]]:
+    """``(domain, operator)`` of every kernel that computes in float16."""
+    return frozenset(
+        (kernel.domain, kernel.op_name)
+        for kernel in runtime.get_all_opkernel_def()
+        if any("tensor(float16)" in kinds for kinds in kernel.type_constraints.values())
+    )
