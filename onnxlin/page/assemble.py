@@ -24,7 +24,7 @@ LARGE = 2**20  # numbers of all contributions, beyond which only the strongest r
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class Explained:
     """A map and what is known about it besides.
 
     Parameters
@@ -70,7 +70,7 @@ class Subject:
     rest: Mapping[int, float] = field(default_factory=dict)
 
 
-def document(subject: Subject) -> dict[str, Any]:
+def document(subject: Explained) -> dict[str, Any]:
     """Assemble a page: plain data that `onnxlin.page.render` writes as HTML.
 
     A map whose residual is past its bound explains nothing: its page has rows and a verdict, and
@@ -122,7 +122,7 @@ def shown(m: AffineMap, asked: Sequence[int] = ()) -> list[int]:
 
 
 def _rows(
-    rows: list[dict[str, Any]], subject: Subject, places: Sequence[int]
+    rows: list[dict[str, Any]], subject: Explained, places: Sequence[int]
 ) -> list[dict[str, Any]]:
     """Keep the strongest rows and those on the page, with probabilities where there are some."""
     kept = sorted({*summary.top(subject.m.y, MOST_LISTED), *places})
@@ -131,7 +131,7 @@ def _rows(
     )
 
 
-def _class(subject: Subject, place: int) -> dict[str, Any]:
+def _class(subject: Explained, place: int) -> dict[str, Any]:
     """What every feature brings to one row, packed, and what stands beside that in F(x)."""
     m = subject.m
     if place in subject.values:

@@ -30,7 +30,7 @@ NUMBERS = st.sampled_from(["float32", "float64", "uint8", "int64"]).flatmap(
 
 def of(m: onnxlin.AffineMap, lin: onnxlin.Linearizer, **more) -> dict:
     """The document of a map, as JSON hands it on."""
-    subject = page.Subject(m, page.parts(m, Given(m.inputs), lin.graph), **more)
+    subject = page.Explained(m, page.parts(m, Given(m.inputs), lin.graph), **more)
     return json.loads(json.dumps(page.document(subject), allow_nan=False))
 
 

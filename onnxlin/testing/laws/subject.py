@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnx.inliner
 
 from onnxlin.affine_map import AffineMap
 from onnxlin.graph import Array
@@ -17,8 +18,9 @@ from onnxlin.load import Model
 from onnxlin.load.read import read
 from onnxlin.runtime.session import without_optimisers
 from onnxlin.section import STAIRCASE
+from onnxlin.section.cut import cut_open
 from onnxlin.section.feeds import Instance
-from onnxlin.testing.hidden import started_at
+from onnxlin.testing.verdicts import NotApplicable
 
 Feeds = Mapping[str, Array]
 ChooseRows = Callable[[Array, int], Any]
@@ -144,7 +146,7 @@ class Subject:
         at = {name: value for name, value in self.map(feeds, mode).inputs.items() if name in hidden}
         key = (mode, *((name, value.shape) for name, value in at.items()))
         if key not in self._linearizers:
-            cut = started_at(read(self.model), at)
+            cut = _cut_open(read(self.model), at)
             ends = {"inputs": lin.section.inputs, "outputs": lin.section.outputs}
             self._linearizers[key] = self._opened(cut, mode, ends)
         return self._linearizers[key], {**feeds, **at}
@@ -165,3 +167,14 @@ class Subject:
             self._latest = digest.hexdigest()
             self._maps.clear()
             self._rows = None
+
+
+def _cut_open(model: onnx.ModelProto, at: Feeds) -> onnx.ModelProto:
+    """Make hidden tensors inputs of a model, or raise NotApplicable where the file has them not."""
+    whole = onnx.inliner.inline_local_functions(model) if model.functions else model
+    made = {name for node in whole.graph.node for name in node.output}
+    if lost := sorted(set(at) - made):
+        raise NotApplicable(
+            f"x starts at {lost}, which are made inside of a node: nothing moves it"
+        )
+    return cut_open(whole, at)
