@@ -15,10 +15,10 @@ from onnxlin.engines.seeds import Seeds, make_seeds
 from onnxlin.errors import ResidualError, RowsError
 from onnxlin.linearizer import Linearizer
 from onnxlin.primitives import Array
+from onnxlin.readings.path.batch import Batch
 from onnxlin.readings.path.between import Walk
 from onnxlin.readings.path.cell import Cell
 from onnxlin.readings.path.changes import Change, changes_of
-from onnxlin.readings.path.stack import Stack
 from onnxlin.readings.region.walls import Unit
 from onnxlin.section.feeds import Instance
 
@@ -147,7 +147,7 @@ def walk(
     row = _row(integrate, last)
     move = last.x - first.x
     found = _Found(road, seeds, row, move, tuple(samples))
-    for batch in road.stacks(first.x, last.x):
+    for batch in road.batches(first.x, last.x):
         done = found.take(batch)
         if progress is not None:
             progress(round(1000 * done), 1000)
@@ -191,7 +191,7 @@ class _Found:
         self.exact = np.zeros(len(move))
         self.sampled = {n: np.zeros(len(move)) for n in samples}
 
-    def take(self, batch: Stack | list[Cell]) -> float:
+    def take(self, batch: Batch | list[Cell]) -> float:
         """Add finished cells, which follow those before; return where they end."""
         ends, outputs = self.road.outputs_of(batch)
         values = np.moveaxis(
@@ -213,7 +213,7 @@ class _Found:
             self._integrate(batch, ends)
         return float(ends.max())
 
-    def _integrate(self, batch: Stack | list[Cell], ends: Array) -> None:
+    def _integrate(self, batch: Batch | list[Cell], ends: Array) -> None:
         assert self.row is not None
         seed = self.seeds.dense(slice(self.row, self.row + 1), np.dtype(np.float64))[0]
         slopes = self.road.gradients(batch, seed)
@@ -237,9 +237,9 @@ class _Found:
         return Integrated(row, exact, sampled, total, gap, bound)
 
 
-def _causes(batch: Stack | list[Cell], order: Array) -> list[Unit | None]:
+def _causes(batch: Batch | list[Cell], order: Array) -> list[Unit | None]:
     """What is met at the beginning of each cell."""
-    if isinstance(batch, Stack):
+    if isinstance(batch, Batch):
         return list(batch.causes)
     return [cell.causes[int(o[0])] for cell, o in zip(batch, order, strict=True)]
 

@@ -49,7 +49,7 @@ def assert_tangent(lin: Linearizer, x: dict[str, Array], m: AffineMap, seed: int
         ends = _ends(lin, x, steps, m)
         if ends is not None:
             compared = _Differences(m, ends, np.concatenate([s.ravel() for s in steps.values()]))
-            if compared.settled:
+            if compared.converged:
                 break
     if compared is None:
         raise KinkError("a kink or a jump is nearer to x than the smallest step")
@@ -171,7 +171,7 @@ class _Differences:
         self.mode = m.mode
 
     @property
-    def settled(self) -> bool:
+    def converged(self) -> bool:
         """Whether terms of higher order are small, so that smaller steps would say no more."""
         return bool((np.abs(self.far - self.near) <= self.size / 32 + self.rounding).all())
 
