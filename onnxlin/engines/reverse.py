@@ -10,7 +10,7 @@ import numpy as np
 from onnxlin.engines.job import Job, Solution, dot
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import MemoryBudgetError
-from onnxlin.primitives import Array
+from onnxlin.primitives import Array, LinearMap
 from onnxlin.program import LinearProgram, Step, slices
 from onnxlin.program.sweep import add_to, back
 
@@ -115,15 +115,18 @@ def row_bytes(program: LinearProgram) -> int:
     """Memory that one row of a sweep needs at its widest."""
     alive = {name: prod(shape) for name, shape in program.outputs.items()}
     widest = sum(alive.values())
-    for step in reversed(program.steps):
+    for step, own in back(program.steps, alive, _leave_room):
         inside = max((op.workspace for _, op in step.terms), default=0)
+        beside = dict(alive)
         for name, op in step.terms:
             # The cotangent that is there, the one added, and their sum.
-            alive[name] = op.columns * (1 if name not in alive else 2)
-        widest = max(widest, sum(alive.values()) + inside)
-        alive.pop(step.output, None)
-        alive |= {name: op.columns for name, op in step.terms}
+            beside[name] = op.columns * (1 if name not in beside else 2)
+        widest = max(widest, own + sum(beside.values()) + inside)
     return max(widest, program.columns) * program.dtype.itemsize
+
+
+def _leave_room(alive: dict[str, int], name: str, op: LinearMap, _own: int) -> None:
+    alive[name] = op.columns
 
 
 def chunks(job: Job) -> Iterator[slice]:

@@ -20,6 +20,7 @@ from onnxlin.program.build import Build
 from onnxlin.program.check import require_rules
 from onnxlin.program.linear_program import Decision, LinearProgram, Step
 from onnxlin.program.pieces import alias, make_decision, make_step
+from onnxlin.program.sweep import spent
 from onnxlin.rules import Body, NodeAtX, Rule, rule_of
 from onnxlin.section import Section, make_section
 from onnxlin.section.trace import Captures, OpenTracer
@@ -46,15 +47,17 @@ class Builder:
         self.open_tracer = open_tracer
         self._kept: dict[Any, list[Step]] = {}
         self._bodies: dict[Any, Builder] = {}
+        self._spent = spent((node.reads for node in section.nodes), section.outputs)
 
     def __call__(self, values: dict[str, Array], dtype: np.dtype[Any]) -> LinearProgram:
         """Build the program at the x whose run gave ``values``; bodies add theirs to it."""
         inputs = {name: values[name].shape for name in self.section.inputs}
         outputs = {name: values[name].shape for name in self.section.outputs}
-        own = {name: values[name].astype(dtype) for name in inputs}
+        given = {name: values[name].astype(dtype) for name in inputs}
         coarse = any(values[name].dtype != dtype for name in inputs)
-        build = Build(values, dtype, [], own, set(inputs), coarse=coarse)
+        build = Build(values, dtype, [], given, set(inputs), coarse=coarse)
         self.extend(build)
+        build.finish()
         reached = {*inputs, *(step.output for step in build.steps)}
         constants = {name: values[name] for name in outputs if name not in reached}
         steps, decisions = tuple(build.steps), tuple(build.decisions)
@@ -62,7 +65,7 @@ class Builder:
 
     def extend(self, build: Build) -> None:
         """Append the steps of this section to a program in the making."""
-        for whole in self.section.nodes:
+        for whole, done in zip(self.section.nodes, self._spent, strict=True):
             node = flattened(whole, build.values, build.whole)
             touched = [build.values[name] for name in node.reads + node.writes]
             alive = tuple(name in build.alive for name in node.reads)
@@ -78,6 +81,7 @@ class Builder:
                 build.add(steps)
             else:
                 build.add(self._kept[key])
+            build.done(() if build.whole else done)  # sequences hand on tensors of other names
 
     def _steps(self, whole: Node, node: Node, build: Build) -> tuple[list[Step], bool]:
         """Linearise one node: its steps, and whether they may be others at another x.

@@ -145,19 +145,18 @@ def walk(
     road = Walk(lin, x0)
     seeds = make_seeds(rows, sum(value.size for value in first.outputs.values()))
     row = _row(integrate, last)
-    move = last.x - first.x
-    found = _Found(road, seeds, row, move, tuple(samples))
-    for batch in road.batches(first.x, last.x):
-        done = found.take(batch)
+    found = _Found(road, seeds, row, last.x - first.x, tuple(samples))
+    for done in map(found.take, road.batches(first.x, last.x)):
         if progress is not None:
             progress(round(1000 * done), 1000)
     left, right = np.concatenate(found.left), np.concatenate(found.right)
+    t = np.array([*found.starts, 1.0])
     path = Path(
-        t=np.array([*found.starts, 1.0]),
+        t=t,
         left=left,
         right=right,
         units=tuple(found.units[1:]),
-        changes=tuple(changes_of(np.array([*found.starts, 1.0]), left, right)),
+        changes=tuple(changes_of(t, left, right)),
         integrated=None if row is None else found.integrated(first, last, left, right),
         ends=(first, last),
     )
