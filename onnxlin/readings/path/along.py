@@ -149,17 +149,7 @@ def walk(
     for done in map(found.take, road.batches(first.x, last.x)):
         if progress is not None:
             progress(round(1000 * done), 1000)
-    left, right = np.concatenate(found.left), np.concatenate(found.right)
-    t = np.array([*found.starts, 1.0])
-    path = Path(
-        t=t,
-        left=left,
-        right=right,
-        units=tuple(found.units[1:]),
-        changes=tuple(changes_of(t, left, right)),
-        integrated=None if row is None else found.integrated(first, last, left, right),
-        ends=(first, last),
-    )
+    path = found.path(first, last)
     _check(path)
     return path
 
@@ -222,7 +212,21 @@ class _Found:
             counts = np.diff(np.ceil(ends * n - 0.5).clip(0, n), axis=1)[:, 0]
             self.sampled[n] += counts @ slopes / n
 
-    def integrated(
+    def path(self, first: AffineMap, last: AffineMap) -> Path:
+        """All of them in a row, between the maps at both ends."""
+        left, right = np.concatenate(self.left), np.concatenate(self.right)
+        t = np.array([*self.starts, 1.0])
+        return Path(
+            t=t,
+            left=left,
+            right=right,
+            units=tuple(self.units[1:]),
+            changes=tuple(changes_of(t, left, right)),
+            integrated=None if self.row is None else self._integrated(first, last, left, right),
+            ends=(first, last),
+        )
+
+    def _integrated(
         self, first: AffineMap, last: AffineMap, left: Array, right: Array
     ) -> Integrated:
         """Multiply with the move, and compare the sum with the difference of the outputs."""
