@@ -13,7 +13,7 @@ from onnxlin.engines.compiled.arrivals import Pending
 from onnxlin.engines.compiled.formulas import Formulas
 from onnxlin.engines.compiled.instance_shares import InstanceShares
 from onnxlin.engines.compiled.shares import Shares
-from onnxlin.lowering import FEW, Emitter, Stack, is_traced
+from onnxlin.lowering import FEW, Emitter, Laid, Stack, is_traced
 from onnxlin.operators.families import MASKED
 from onnxlin.primitives import LinearMap
 from onnxlin.program import LinearProgram, Step, slices
@@ -113,7 +113,7 @@ def _touched(shares: AnyShares, step: Step, cotangent: Stack, values: Mapping[st
     shares.add(step.node.name, name, op.lower_adjoint(cotangent).times(MINUS), z)
 
 
-def _cut(seeds: Stack, at: slice) -> Stack:
+def _cut(seeds: Laid, at: slice) -> Laid:
     """Take some columns of the seeds."""
     if (at.start, at.stop) == (0, seeds.shape[0]):
         return seeds

@@ -1,4 +1,4 @@
-"""A section written into a graph, with traced arrays for its tensors."""
+"""A section written into a graph, with an array of `onnxlin.lowering` for each of its tensors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from onnxlin.section.trace import Captures, Tracer
 
 
 class GraphTracer:
-    """Stands in for a `Tracer`: writes the section's nodes into a graph instead of running them.
+    """Stands in for a `Tracer`: writes the section's nodes into a graph instead of keeping a run.
+
+    A `Tracer` answers with the tensors' values at x. This one answers with `Traced` arrays, which
+    stand for the tensors at any x of these shapes, and keeps the values at the x given as examples.
 
     Parameters
     ----------
@@ -38,29 +41,29 @@ class GraphTracer:
         self._examples: dict[str, Any] = {}
 
     def __call__(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the nodes; tensor name -> array where it is known, traced array where not."""
+        """Write the nodes; tensor name -> array where it is known before x, `Traced` where not."""
         self._examples = self._tracer({name: example(value) for name, value in feeds.items()})
         for name, array in {**self.section.graph.initialisers, **self.fixed}.items():
             self.emitter.keep(name, array)
         for name, value in feeds.items():
             self._feed(name, value)
         known, varying = self._known(feeds)
-        self._require_settled(varying)
+        self._require_decided_shapes(varying)
         for name in known:
             self.emitter.keep(name, known[name])
         for node in self.section.graph.nodes:
             if not all(name in known or name in self.fixed for name in node.writes):
                 self.emitter.add(self._proto(node, {**known, **self.fixed}))
-        traced = {
-            name: self._settled(name, np.asarray(value))
+        written = {
+            name: self._in_map_type(name, np.asarray(value))
             for name, value in self._examples.items()
             if isinstance(value, np.ndarray | np.generic)
         }
-        return {**self._examples, **traced, **self.fixed, **known}
+        return {**self._examples, **written, **self.fixed, **known}
 
-    def _settled(self, name: str, value: Array) -> Traced:
+    def _in_map_type(self, name: str, value: Array) -> Traced:
         """Bring a tensor to the one float type of what is computed beside the forward pass."""
-        kind = self.emitter.settled(value.dtype)
+        kind = self.emitter.computed_in(value.dtype)
         if value.dtype.itemsize < kind.itemsize and name in self.section.live:
             # The interpreters go on with their own forward pass, which is not rounded so coarsely.
             raise NotStaticError(f"tensor {name!r} is {value.dtype}, coarser than the map's {kind}")
@@ -90,7 +93,7 @@ class GraphTracer:
         arrays = {n: v for n, v in known.items() if isinstance(v, np.ndarray)}
         return {n: v for n, v in arrays.items() if n not in self.fixed}, varying
 
-    def _require_settled(self, varying: Collection[str]) -> None:
+    def _require_decided_shapes(self, varying: Collection[str]) -> None:
         """Raise NotStaticError where the shape of a tensor that matters depends on values."""
         found = unsettled(self.section.graph.nodes, varying)
         for name in sorted(self.section.touched & set(found)):
@@ -131,7 +134,7 @@ class GraphTracer:
         """Let the body's tensors be read in place of the node's: the node need not run."""
         for inner, outer in pairs:
             kind = self._examples[outer].dtype
-            name = self.emitter.cast(inner, self.emitter.settled(kind), kind)
+            name = self.emitter.cast(inner, self.emitter.computed_in(kind), kind)
             self.emitter.stand_in(name, outer)
 
     def native_outputs(self, node: Node, values: Mapping[str, Any]) -> dict[str, Any]:
