@@ -2,6 +2,7 @@
 
 from onnxlin.section.section import (
     MODES,
+    RANDOM_OPS,
     ROUNDINGS,
     STAIRCASE,
     STRAIGHT,
@@ -14,6 +15,7 @@ from onnxlin.section.section import (
 
 __all__ = [
     "MODES",
+    "RANDOM_OPS",
     "ROUNDINGS",
     "STAIRCASE",
     "STRAIGHT",

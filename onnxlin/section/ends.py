@@ -8,11 +8,15 @@ from dataclasses import dataclass
 
 from onnxlin.errors import InputError, TensorNameError
 from onnxlin.graph import Graph, Node
-from onnxlin.operators.families import CARRYING, LOOK_UPS, SCORE_MAPS, SQUASHING
 
 Names = Iterable[str] | str | None
 
 LOGITS = "logits"
+# What turns logits into probabilities, and what may stand between it and the output.
+SQUASHING = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
+CARRYING = frozenset(
+    {"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Cast"}
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def _first_floats(graph: Graph) -> tuple[list[str], list[str]]:
         first += floats
         # A lookup reads a float table that is no function of the inputs.
         tables = [n for n in node.reads if n not in reached and graph.may_be_float(n)]
-        looked_up += floats if tables and node.op_type.startswith(LOOK_UPS) else []
+        looked_up += floats if tables and node.op_type.startswith(("Gather", "Embed")) else []
         # Behind a float tensor nothing is first any more.
         reached.update(o for o in node.writes if o not in floats)
     return looked_up, first
@@ -119,7 +123,7 @@ def last_end(graph: Graph, outputs: Names, integers: frozenset[str]) -> End:
 def _before_maps(graph: Graph, name: str) -> str:
     """Return the table of scores that a classifier's output, a list of maps, is made of."""
     node = graph.producer.get(name)
-    return node.inputs[0] if node is not None and node.op_type in SCORE_MAPS else name
+    return node.inputs[0] if node is not None and node.op_type == "ZipMap" else name
 
 
 def _before_squashing(graph: Graph, outputs: tuple[str, ...]) -> End:

@@ -11,10 +11,9 @@ import onnx
 from onnxlin.graph import Array, Node
 from onnxlin.load.newest import NEWEST_RUNNABLE, newest_node
 from onnxlin.lowering import Emitter, NotStaticError, Traced, example
-from onnxlin.operators.families import RANDOM
 from onnxlin.operators.schemas import output_position
 from onnxlin.operators.shapes import unsettled, valued
-from onnxlin.section import Section
+from onnxlin.section import RANDOM_OPS, Section
 from onnxlin.section.trace import Captures, Tracer
 
 
@@ -87,7 +86,7 @@ class GraphTracer:
         known: dict[str, Array] = {}
         for node in self.section.graph.nodes:
             follows = varying.isdisjoint(valued(node.op_type, node.reads))
-            if follows and node.op_type not in RANDOM:
+            if follows and node.op_type not in RANDOM_OPS:
                 varying -= set(node.writes)
                 known |= {n: self._examples[n] for n in node.writes if n in self._examples}
         arrays = {n: v for n, v in known.items() if isinstance(v, np.ndarray)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-from onnxlin.operators.biases import ACTIVATIONS, NORMS, PADS, PRODUCTS, SUMS
 from onnxlin.program import LinearProgram, Step
 
 Kind = Literal[
@@ -43,11 +42,18 @@ OF_STATUS: Mapping[str, Kind] = {
     "straight-through": "rounding offset",
     "random": "random draw",
 }
+PRODUCTS = frozenset(
+    {"Conv", "ConvTranspose", "DeformConv", "Gemm", "MatMul", "FusedConv", "FusedGemm"}
+)
+ACTIVATIONS = frozenset(
+    {"Clip", "HardSigmoid", "HardSwish", "Shrink", "ThresholdedRelu", "PRelu", "LeakyRelu", "Relu"}
+)
 OF_OPERATOR: Mapping[str, Kind] = {
     **dict.fromkeys(PRODUCTS, "layer bias"),
     **dict.fromkeys(ACTIVATIONS, "activation offset"),
-    **dict.fromkeys(NORMS, "batch norm"),
-    **dict.fromkeys(PADS, "padding"),
+    "BatchNormalization": "batch norm",
+    "Pad": "padding",
+    "MaxPool": "padding",
 }
 
 
@@ -69,7 +75,7 @@ def kind_of(step: Step, made: Mapping[str, Step]) -> Kind:
     """Kind of the bias of one step, given the steps that make what it reads."""
     if step.status in OF_STATUS:
         return OF_STATUS[step.status]
-    if step.node.op_type in SUMS and _behind_product(step, made):
+    if step.node.op_type in ("Add", "Sub") and _behind_product(step, made):
         return "layer bias"
     return OF_OPERATOR.get(step.node.op_type, "constant")
 

@@ -12,9 +12,30 @@ import onnx
 from onnxlin.errors import OptionError
 from onnxlin.graph import Array, Graph, Node, TensorType
 from onnxlin.inputs.preprocessing import KEY, Preprocessing
-from onnxlin.operators.values import CARRIED, CASTS, COMPARED, COUNTED, COUNTS, LOOKED_UP, takes_any
 
 Uses = Sequence[tuple[Node, int]]
+# What hands whole numbers on as they are, by the position that they enter at.
+CARRIED = {
+    **dict.fromkeys(("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand"), (0,)),
+    **dict.fromkeys(("Transpose", "Slice", "Split", "Gather", "Cast", "Tile"), (0,)),
+    "Concat": tuple(range(64)),
+    "Where": (1, 2),
+    "StringNormalizer": (0,),
+}
+# Operator -> position of the indices, position of the table, in order of preference.
+LOOKED_UP = {
+    "Gather": ((1, 0),),
+    "GatherElements": ((1, 0),),
+    "EmbedLayerNormalization": ((0, 2), (1, 4)),
+}
+# Where any small number will do: (operator, position) -> lowest, one past the highest.
+COUNTS = {
+    ("LSTM", 4): (1, 2),
+    ("GRU", 4): (1, 2),
+    ("RNN", 4): (1, 2),
+    ("TopK", 1): (1, 2),
+    ("Loop", 0): (1, 4),
+}
 KNOWN_STRINGS = ("keys_strings", "cats_strings", "classlabels_strings", "pool_strings")
 # Whole numbers that are computed with: digits, or all that a byte holds.
 NUMBERS = (0, 10)
@@ -120,7 +141,7 @@ def _becomes_float(graph: Graph, node: Node, name: str) -> bool:
     """Whether whole numbers end here: what follows computes with them."""
     whole = not graph.inputs[name].is_float
     floats = graph.may_be_float(node.outputs[0])
-    return node.op_type in CASTS and whole and floats
+    return node.op_type == "Cast" and whole and floats
 
 
 def _range_of(graph: Graph, node: Node, at: int, name: str) -> tuple[int, int] | None:
@@ -130,12 +151,13 @@ def _range_of(graph: Graph, node: Node, at: int, name: str) -> tuple[int, int] |
             axis = int(node.attributes.get("axis", 0))
             length = _length(graph, node.inputs[table], axis)
             return None if length is None else (0, length)
-    if node.op_type in COUNTED and at == COUNTED[node.op_type][0]:
-        depth = graph.initialisers.get(node.inputs[COUNTED[node.op_type][1]])
+    if node.op_type == "OneHot" and at == 0:
+        depth = graph.initialisers.get(node.inputs[1])
         return None if depth is None else (0, int(np.ravel(depth)[0]))
     if (node.op_type, at) in COUNTS:
         return COUNTS[node.op_type, at]
-    if takes_any(node.op_type):
+    computed = node.op_type in ("Cast", "DequantizeLinear", "ConvInteger", "MatMulInteger")
+    if computed or node.op_type.startswith(("QLinear", "DynamicQuantize", "Shape", "Size")):
         byte = np.iinfo(kind) if (kind := graph.inputs[name].dtype).itemsize == 1 else None
         return NUMBERS if byte is None else (int(byte.min), int(byte.max) + 1)
     return None
@@ -158,7 +180,7 @@ def _length(graph: Graph, table: str, axis: int) -> int | None:
 def _compared(graph: Graph, name: str, uses: Uses) -> tuple[Any, ...]:
     """The constants that an input is held against, if that is all that is done with it."""
     others = [
-        graph.initialisers.get(node.inputs[1 - at]) if node.op_type in COMPARED else None
+        graph.initialisers.get(node.inputs[1 - at]) if node.op_type == "Equal" else None
         for node, at in uses
     ]
     if not others or any(other is None for other in others):

@@ -12,7 +12,6 @@ import numpy as np
 from onnxlin.errors import InputError, OnnxlinError, OptionError
 from onnxlin.graph import Array, Graph, Node
 from onnxlin.load import Model, load
-from onnxlin.operators.values import CLIPPED
 from onnxlin.runtime.opened import run, session
 from onnxlin.testing.draw.domains import Domain, domain_of
 from onnxlin.testing.draw.draw import LENGTHS, RANKS, filled, shapes
@@ -145,9 +144,9 @@ class Inputs:
 def clip_of(graph: Graph, name: str) -> tuple[float, float] | None:
     """Bounds of a Clip that is all that reads an input; None if there is none."""
     readers = [node for node in graph.nodes if name in node.inputs]
-    if len(readers) != 1 or readers[0].op_type not in CLIPPED:
+    if len(readers) != 1 or readers[0].op_type != "Clip":
         return None
-    low, high = (_bound(graph, readers[0], at) for at in CLIPPED[readers[0].op_type])
+    low, high = _bound(graph, readers[0], 1), _bound(graph, readers[0], 2)
     return None if low is None or high is None or low >= high else (low, high)
 
 

@@ -17,9 +17,11 @@ from onnxlin.graph import Array, Node
 from onnxlin.load import load
 from onnxlin.load.newest import NEWEST_RUNNABLE, newest_node
 from onnxlin.operators.batch_axis import MixedError, Place, Shape, follow
-from onnxlin.operators.families import RANDOM, RESHAPES
 from onnxlin.operators.shapes import valued
-from onnxlin.section import Section, make_section
+from onnxlin.section import RANDOM_OPS, Section, make_section
+
+# These take the shape that they make from a constant, which has to say N.
+RESHAPES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,7 @@ def stacked(section: Section, values: Mapping[str, Array], count: int) -> Stacke
     kept: list[Node] = []
     for node in _needed(section):
         if not any(name in axes for name in valued(node.op_type, node.reads)):
-            if node.op_type in RANDOM:
+            if node.op_type in RANDOM_OPS:
                 raise MixedError(f"{node.op_type} at node {node.name!r} draws at random")
             continue
         if node.implicit or any(name not in shapes for name in node.reads + node.writes):
