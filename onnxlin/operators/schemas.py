@@ -1,12 +1,23 @@
-"""Attribute defaults: what an operator's newest schema says, whoever defines it."""
+"""What an operator's newest schema says, whoever defines it: attribute defaults, and types."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import onnx
-from onnxruntime.capi import onnxruntime_pybind11_state as runtime
+
+from onnxlin.runtime.installed import own_defaults, own_types
+
+
+class Types(NamedTuple):
+    """Types that the inputs and outputs of an operator may have, ``tensor(float)`` and the like.
+
+    The last of a side stands for as many tensors as a node has there.
+    """
+
+    inputs: tuple[frozenset[str], ...]
+    outputs: tuple[frozenset[str], ...]
 
 
 def default_values(op_type: str, domain: str) -> dict[str, onnx.AttributeProto]:
@@ -17,24 +28,17 @@ def default_values(op_type: str, domain: str) -> dict[str, onnx.AttributeProto]:
     try:
         schema = onnx.defs.get_schema(op_type, domain=domain)
     except onnx.defs.SchemaError:
-        return _runtime_defaults().get((domain, op_type), {})
+        return own_defaults().get((domain, op_type), {})
     given = ((name, a.default_value) for name, a in schema.attributes.items())
     return {name: value for name, value in given if value.name}
 
 
 @cache
-def _runtime_defaults() -> dict[tuple[str, str], dict[str, onnx.AttributeProto]]:
-    """Defaults of the operators that the onnx package does not know, newest version."""
-    newest: dict[tuple[str, str], Any] = {}
-    for schema in runtime.get_all_operator_schema():
-        key = (schema.domain, schema.name)
-        known = newest.get(key)
-        if known is None or known.since_version < schema.since_version:
-            newest[key] = schema
-    return {key: _defaults(s) for key, s in newest.items() if not onnx.defs.has(key[1], key[0])}
-
-
-def _defaults(schema: Any) -> dict[str, onnx.AttributeProto]:
-    # The runtime's schemas hold them in serialised form.
-    data = {name: a._default_value for name, a in schema.attributes.items()}
-    return {name: onnx.AttributeProto.FromString(value) for name, value in data.items() if value}
+def allowed_types(op_type: str, domain: str) -> Types:
+    """Return the types of an operator's tensors; none for an operator that nobody knows."""
+    try:
+        schema: Any = onnx.defs.get_schema(op_type, domain=domain)
+    except onnx.defs.SchemaError:
+        return Types(*own_types(op_type, domain))
+    sides = (schema.inputs, schema.outputs)
+    return Types(*(tuple(frozenset(formal.types) for formal in side) for side in sides))

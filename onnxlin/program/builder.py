@@ -45,6 +45,7 @@ class Builder:
         self._kept: dict[Any, list[Step]] = {}
         self._cast: dict[tuple[str, np.dtype[Any]], Array] = {}
         self._bodies: dict[Any, Builder] = {}
+        self._nodes = {node.name: node for node in section.nodes}
 
     def __call__(self, values: dict[str, Array], dtype: np.dtype[Any]) -> LinearProgram:
         """Build the program at the x whose run gave ``values``; bodies add theirs to it."""
@@ -84,8 +85,7 @@ class Builder:
         ``node`` is the ``whole`` one with tensors in the place of sequences.
         """
         rule = self._rule(node)
-        at_x = self._at_x(whole if rule.status == "unrolled" else node, rule, build)
-        answer = rule.function(at_x)
+        at_x, answer = self._asked(whole, node, rule, build)
         if isinstance(answer, Body):
             if is_open_ended(node):
                 why = "x may decide how often it goes round"
@@ -108,6 +108,19 @@ class Builder:
         if (held or status == self.mode) and apart:
             steps = [replace(step, twin=self._twin(node, rule, build, step)) for step in steps]
         return steps, at_x.looked
+
+    def _asked(
+        self, whole: Node, node: Node, rule: Rule, build: Build
+    ) -> tuple[NodeAtX, Affine | Sequence[Affine] | Body]:
+        """Ask a rule; for a body it is shown integers as such, since the body will read them."""
+        opened = rule.status in ("expanded", "unrolled")
+        asked = whole if rule.status == "unrolled" else node
+        at_x = self._at_x(asked, rule, build, as_they_are=opened)
+        answer = rule.function(at_x)
+        if isinstance(answer, Body) and not opened and self.section.carriers:
+            at_x = self._at_x(asked, rule, build, as_they_are=True)
+            answer = rule.function(at_x)
+        return at_x, answer
 
     def _rule(self, node: Node) -> Rule:
         rule = rule_of(self.section.graph, node, self.section.rounding)
@@ -139,12 +152,25 @@ class Builder:
 
     def _is_number(self, name: str, build: Build) -> bool:
         """Whether a tensor is float, or holds numbers as integers."""
-        return is_float_array(build.values[name]) or name in self.section.carriers
+        carriers = self.section.carriers
+        return is_float_array(build.values[name]) or build.whole.get(name, name) in carriers
 
-    def _at_x(self, node: Node, rule: Rule, build: Build, *, native: bool = False) -> NodeAtX:
+    def _enters(self, node: Node, name: str, build: Build) -> bool:
+        """Whether a dependence on a tensor enters a node, with tensors in sequences or whole."""
+        return self.section.enters(self._nodes.get(node.name, node), build.whole.get(name, name))
+
+    def _at_x(
+        self,
+        node: Node,
+        rule: Rule,
+        build: Build,
+        *,
+        native: bool = False,
+        as_they_are: bool = False,
+    ) -> NodeAtX:
+        how = {"native": native, "as_they_are": as_they_are}
         operands = [
-            self._operand(node, name, build, native=native) if name else None
-            for name in node.inputs
+            self._operand(node, name, build, **how) if name else None for name in node.inputs
         ]
         results = [build.values.get(name) for name in node.outputs]
         extra = self.tracer.native_outputs(node, build.values) if rule.captures else {}
@@ -155,14 +181,17 @@ class Builder:
         at = (node, operands, results, build.dtype, extra, self.mode, outer, opsets, own)
         return NodeAtX(*at)
 
-    def _operand(self, node: Node, name: str, build: Build, *, native: bool) -> Operand:
+    def _operand(
+        self, node: Node, name: str, build: Build, *, native: bool, as_they_are: bool = False
+    ) -> Operand:
         fixed = self._is_fixed(name, build)
         value = build.values[name]
-        alive = name in build.alive and self.section.enters(node, name)
+        alive = name in build.alive and self._enters(node, name, build)
         made = alive or (name in build.made and is_float_array(value))
         own = made and not native and (build.narrow or value.dtype != build.dtype)
         if alive and not is_float_array(value):
-            value = value.astype(np.float64)  # integers that stand for numbers
+            own = False  # integers that stand for numbers: every piece meets the runtime's
+            value = value if as_they_are else value.astype(np.float64)
         known = self._value(name, value, build.dtype, fixed=fixed)
         return Operand(name, value, alive, fixed, (lambda: build.forward(name)) if own else known)
 
@@ -212,7 +241,8 @@ class Builder:
             graph = load(prefixed(model, prefix))
             inputs, outputs = ([prefix + name for name in names] for names in (alive, wanted))
             like = self.section
-            section = make_section(graph, inputs, outputs, like.rounding, deciding=like.deciding)
+            how = {"deciding": like.deciding, "body": True}
+            section = make_section(graph, inputs, outputs, like.rounding, **how)
             require_rules(section)
             self._bodies[key] = Builder(section, self.open_tracer, self.mode)
         return self._bodies[key]

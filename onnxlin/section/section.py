@@ -46,7 +46,8 @@ class Section:
     varying : frozenset of str
         Tensors that can differ from one run to the next; the others are fixed.
     carriers : frozenset of str
-        Traced tensors that hold numbers as integers; none where rounding is a staircase.
+        Traced tensors, and sequences, that may hold numbers as integers; none where rounding is a
+        staircase.
     rounding : {"staircase", "straight-through"}
     notes : tuple of str
         What was chosen for the caller, in words.
@@ -101,6 +102,7 @@ def make_section(
     rounding: str = STAIRCASE,
     *,
     deciding: bool = False,
+    body: bool = False,
 ) -> Section:
     """Find what lies between the chosen tensors.
 
@@ -111,6 +113,8 @@ def make_section(
         `onnxlin.section.ends`.
     deciding : bool
         See `Section`.
+    body : bool
+        Whether the graph stands for a node, which may hand on integers that do not depend on x.
     rounding : {"staircase", "straight-through"}
         Whether dependence ends at integer tensors, or goes through those that stand for numbers.
 
@@ -125,7 +129,9 @@ def make_section(
     first = first_end(graph, inputs, graph.tensors if straight else frozenset())
     sources = first.names
     traced, carried = _downstream(graph, sources, straight)
-    last = last_end(graph, outputs, carried)
+    # A sequence has no map, whatever it holds.
+    numbers = frozenset(name for name in carried if graph.elem_types[name])
+    last = last_end(graph, outputs, graph.tensors if body else numbers)
     targets = last.names
     ends = Section(graph, (), (), (), traced, traced, traced, carried, rounding)
     needed: list[Node] = []
