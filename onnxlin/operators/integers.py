@@ -14,30 +14,35 @@ from __future__ import annotations
 import onnx
 
 from onnxlin.graph import Graph, Node
+from onnxlin.operators.named import named
 from onnxlin.operators.schemas import allowed_types
 
 MICROSOFT = "com.microsoft"
 
-_STANDARD = """
-    ConvInteger DequantizeLinear DynamicQuantizeLinear MatMulInteger QLinearConv QLinearMatMul
-    QuantizeLinear
-"""
-_MICROSOFT = """
-    DequantizeLinear DynamicQuantizeMatMul MatMulIntegerToFloat QGemm QLinearAdd QLinearAveragePool
-    QLinearConcat QLinearConv QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul QLinearSigmoid
-    QLinearSoftmax QLinearWhere QuantizeLinear
-"""
-QUANTISED = frozenset(
-    (domain, op_type)
-    for domain, names in (("", _STANDARD), (MICROSOFT, _MICROSOFT))
-    for op_type in names.split()
-)
+_QUANTISED = {
+    "": named(
+        """
+        ConvInteger DequantizeLinear DynamicQuantizeLinear MatMulInteger QLinearConv QLinearMatMul
+        QuantizeLinear
+        """
+    ),
+    MICROSOFT: named(
+        """
+        DequantizeLinear DynamicQuantizeMatMul MatMulIntegerToFloat QGemm QLinearAdd
+        QLinearAveragePool QLinearConcat QLinearConv QLinearGlobalAveragePool QLinearLeakyRelu
+        QLinearMul QLinearSigmoid QLinearSoftmax QLinearWhere QuantizeLinear
+        """
+    ),
+}
+QUANTISED = frozenset((domain, name) for domain, names in _QUANTISED.items() for name in names)
 """(domain, operator), for those whose integers are all codes and zero points, hence numbers."""
 
-_ROUNDED = """
+_ROUNDED = named(
+    """
     Cast CastLike Div GridSample Pow ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMean Resize Shrink
-"""
-ROUNDED = frozenset(("", op_type) for op_type in _ROUNDED.split())
+    """
+)
+ROUNDED = frozenset(("", name) for name in _ROUNDED)
 """(domain, operator), for those that can make fractions of whole numbers; integers are rounded."""
 
 # As they stand in the name of any type: of a tensor, a sequence, an optional.

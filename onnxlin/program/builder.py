@@ -13,8 +13,9 @@ from onnxlin.graph.sequences import flattened
 from onnxlin.graph.subgraphs import prefixed
 from onnxlin.load import load
 from onnxlin.lowering import NotStaticError
+from onnxlin.operators.families import is_open_ended
 from onnxlin.primitives import Array
-from onnxlin.program.bodies import is_open_ended, with_constants
+from onnxlin.program.bodies import with_constants
 from onnxlin.program.build import Build
 from onnxlin.program.check import require_rules
 from onnxlin.program.linear_program import Decision, LinearProgram, Step

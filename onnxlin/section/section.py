@@ -8,24 +8,13 @@ from dataclasses import dataclass, replace
 from onnxlin.errors import OptionError
 from onnxlin.graph import Graph, Node
 from onnxlin.operators import integers
+from onnxlin.operators.families import RANDOM
 from onnxlin.section.ends import Names, first_end, last_end
 
 STAIRCASE = "staircase"
 STRAIGHT = "straight-through"
 ROUNDINGS = (STAIRCASE, STRAIGHT)
 MODES = ("tangent", "frozen")
-
-# Without inputs of their own, yet different at every run: never folded.
-RANDOM_OPS = frozenset(
-    {
-        "RandomNormal",
-        "RandomNormalLike",
-        "RandomUniform",
-        "RandomUniformLike",
-        "Multinomial",
-        "Bernoulli",
-    }
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +176,7 @@ def _downstream(
 
 def _varying(graph: Graph) -> frozenset[str]:
     """Tensors that depend on any input, or are drawn at random."""
-    random = [o for node in graph.nodes if node.op_type in RANDOM_OPS for o in node.writes]
+    random = [o for node in graph.nodes if node.op_type in RANDOM for o in node.writes]
     reached = {*graph.inputs, *random}
     for node in graph.nodes:
         if any(name in reached for name in node.reads):
