@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from onnxlin.lowering.emitter import Emitter
+from onnxlin.operators.families import FINITE, SURELY_FINITE
 
 # The largest power of ten that float32 holds: times it, every normal number is above 1.
 STEEP = 3e38
-
-# Of finite operands these make finite numbers, unless they overflow, and then so does the output.
-FINITE = frozenset({"MatMul", "Gemm", "Conv", "Mul", "Div", "Softmax", "Reshape", "Transpose"})
 DEEPEST = 4
 
 
@@ -37,6 +35,6 @@ def surely_finite(graph: Emitter, tensor: str, depth: int = DEEPEST) -> bool:
     node = graph.producer(tensor)
     if node is None or node.op_type not in FINITE or node.domain:
         return False
-    if node.op_type in ("MatMul", "Gemm", "Conv"):
+    if node.op_type in SURELY_FINITE:
         return True  # an infinity among its operands would make the output one
     return depth > 0 and all(surely_finite(graph, name, depth - 1) for name in node.input)

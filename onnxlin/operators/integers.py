@@ -2,70 +2,79 @@
 
 Under ``rounding="straight-through"`` a dependence on x goes through such tensors; under
 ``rounding="staircase"`` it ends at every integer tensor.
+
+The schemas say which integers are numbers. Where an operand may be float as well, an operator
+does the same to integers as to floats, and so does its rule; where it may not, it is an index, a
+size, an axis, a flag or a pattern of bits. Results are told apart in the same way. Only operators
+that were made for quantised tensors have numbers in places where no float may be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import onnx
 
 from onnxlin.graph import Graph, Node
+from onnxlin.operators.named import named
+from onnxlin.operators.schemas import allowed_types
 
 MICROSOFT = "com.microsoft"
 
-_ALL = tuple(range(64))  # of any number of inputs
-_FIRST = """
-    Abs Cast CastLike ConvInteger DepthToSpace DequantizeLinear DynamicQuantizeLinear Expand Flatten
-    Gather GatherElements GatherND GlobalMaxPool Identity MaxPool Neg Pad QLinearConv QuantizeLinear
-    ReduceMax ReduceMin Relu Reshape Resize Slice SpaceToDepth Split Squeeze Tile Transpose
-    Unsqueeze Dropout Ceil Floor Round
-"""
-_POSITIONS: Mapping[str, tuple[int, ...]] = {
-    **dict.fromkeys(_FIRST.split(), (0,)),
-    **dict.fromkeys(("Add", "Sub", "Mul"), (0, 1)),
-    **dict.fromkeys(("Concat", "Max", "Min", "Sum"), _ALL),
-    "Clip": (0,),
-    "Where": (1, 2),
-    "ConvInteger": (0, 2),
-    "DequantizeLinear": (0, 2),
-    "QuantizeLinear": (0, 2),
-    "QLinearMatMul": (0, 3),
-    "MatMulInteger": (0, 1, 2, 3),
+_QUANTISED = {
+    "": named(
+        """
+        ConvInteger DequantizeLinear DynamicQuantizeLinear MatMulInteger QLinearConv QLinearMatMul
+        QuantizeLinear
+        """
+    ),
+    MICROSOFT: named(
+        """
+        DequantizeLinear DynamicQuantizeMatMul MatMulIntegerToFloat QGemm QLinearAdd
+        QLinearAveragePool QLinearConcat QLinearConv QLinearGlobalAveragePool QLinearLeakyRelu
+        QLinearMul QLinearSigmoid QLinearSoftmax QLinearWhere QuantizeLinear
+        """
+    ),
 }
-_MICROSOFT: Mapping[str, tuple[int, ...]] = {
-    "DequantizeLinear": (0, 2),
-    "QuantizeLinear": (0, 2),
-    "QLinearAdd": (0, 3),
-    "QLinearMul": (0, 3),
-    "QLinearAveragePool": (0,),
-    "QLinearGlobalAveragePool": (0,),
-    "QLinearLeakyRelu": (0,),
-    "QLinearSigmoid": (0,),
-    "QLinearSoftmax": (0,),
-    "QLinearConv": (0,),
-    "QLinearConcat": _ALL[2::3],
-    "QLinearWhere": (1, 4),
-    "QGemm": (0, 3),
-    "MatMulIntegerToFloat": (0, 1, 4, 5),
-    "DynamicQuantizeMatMul": (0,),
-}
-_NO_NUMBERS = frozenset(
-    {onnx.TensorProto.BOOL, onnx.TensorProto.STRING, onnx.TensorProto.UNDEFINED}
+QUANTISED = frozenset((domain, name) for domain, names in _QUANTISED.items() for name in names)
+"""(domain, operator), for those whose integers are all codes and zero points, hence numbers."""
+
+_ROUNDED = named(
+    """
+    Cast CastLike Div GridSample Pow ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMean Resize Shrink
+    """
 )
+ROUNDED = frozenset(("", name) for name in _ROUNDED)
+"""(domain, operator), for those that can make fractions of whole numbers; integers are rounded."""
+
+# As they stand in the name of any type: of a tensor, a sequence, an optional.
+_FLOATS = ("(float)", "(double)", "(float16)", "(bfloat16)")
+_NO_NUMBERS = frozenset({onnx.TensorProto.BOOL, onnx.TensorProto.STRING})
 
 
 def taken(node: Node) -> frozenset[str]:
-    """Inputs whose integers a node reads as numbers: none that are indices, shapes or flags."""
-    table = {"": _POSITIONS, MICROSOFT: _MICROSOFT}.get(node.domain, {})
-    positions = table.get(node.op_type, ())
-    return frozenset(node.inputs[i] for i in positions if i < len(node.inputs))
+    """Inputs whose integers a node reads as numbers: none that are indices, shapes or flags.
+
+    What subgraphs read around them goes in as well: these know themselves what they do with it.
+    """
+    inputs = _numbers(node, 0, len(node.inputs))
+    kept = (name for name, is_number in zip(node.inputs, inputs, strict=True) if is_number)
+    return frozenset((*kept, *node.implicit))
 
 
 def made(graph: Graph, node: Node) -> list[str]:
     """Outputs of a node that hold numbers made of those it reads, whatever their type."""
-    if not taken(node):
-        return []
-    several = node.op_type in ("Split", "DynamicQuantizeLinear")
-    found = node.writes if several else node.outputs[:1]
-    return [name for name in found if name and graph.elem_types.get(name, 1) not in _NO_NUMBERS]
+    outputs = _numbers(node, 1, len(node.outputs))
+    kept = (name for name, is_number in zip(node.outputs, outputs, strict=True) if is_number)
+    return [name for name in kept if name and graph.elem_types.get(name, 1) not in _NO_NUMBERS]
+
+
+def _numbers(node: Node, side: int, count: int) -> list[bool]:
+    """Which inputs (side 0) or outputs (side 1) hold numbers if they are integers."""
+    if (node.domain, node.op_type) in QUANTISED:
+        return [True] * count
+    types = allowed_types(node.op_type, node.domain)[side]
+    # The last row stands for as many tensors as there are.
+    return [bool(types) and _may_be_float(types[min(i, len(types) - 1)]) for i in range(count)]
+
+
+def _may_be_float(types: frozenset[str]) -> bool:
+    return any(kind in name for name in types for kind in _FLOATS)

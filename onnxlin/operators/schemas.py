@@ -1,11 +1,24 @@
-"""What an operator's schema says: attribute defaults, and where it has an output."""
+"""What an operator's newest schema says, whoever defines it: attribute defaults, types, outputs."""
 
 from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
 
 import onnx
 
 from onnxlin.graph import Node
-from onnxlin.runtime.installed import own_defaults
+from onnxlin.runtime.installed import own_defaults, own_types
+
+
+class Types(NamedTuple):
+    """Types that the inputs and outputs of an operator may have, ``tensor(float)`` and the like.
+
+    The last of a side stands for as many tensors as a node has there.
+    """
+
+    inputs: tuple[frozenset[str], ...]
+    outputs: tuple[frozenset[str], ...]
 
 
 def default_values(op_type: str, domain: str) -> dict[str, onnx.AttributeProto]:
@@ -19,6 +32,17 @@ def default_values(op_type: str, domain: str) -> dict[str, onnx.AttributeProto]:
         return own_defaults().get((domain, op_type), {})
     given = ((name, a.default_value) for name, a in schema.attributes.items())
     return {name: value for name, value in given if value.name}
+
+
+@cache
+def allowed_types(op_type: str, domain: str) -> Types:
+    """Return the types of an operator's tensors; none for an operator that nobody knows."""
+    try:
+        schema: Any = onnx.defs.get_schema(op_type, domain=domain)
+    except onnx.defs.SchemaError:
+        return Types(*own_types(op_type, domain))
+    sides = (schema.inputs, schema.outputs)
+    return Types(*(tuple(frozenset(formal.types) for formal in side) for side in sides))
 
 
 def output_position(node: Node, opset: int, output: str) -> int | None:

@@ -8,6 +8,7 @@ import onnx
 
 from onnxlin.graph import Node
 from onnxlin.graph.subgraphs import implicit
+from onnxlin.operators.families import RESHAPES
 
 BY_ENTRIES = frozenset({"NonZero", "Unique", "NonMaxSuppression", "StringSplit"})
 """Operators whose results are as long as the values of any operand say."""
@@ -19,8 +20,10 @@ BY_OPERANDS: dict[str, Sequence[int]] = {
     "Col2Im": (1, 2),
     "Compress": (1,),
     "ConstantOfShape": (0,),
+    "ConvTransposeWithDynamicPads": (2,),
     "DFT": (1, 2),
     "Expand": (1,),
+    "ExpandDims": (1,),
     "HammingWindow": (0,),
     "HannWindow": (0,),
     "If": (0,),
@@ -51,7 +54,14 @@ def valued(op_type: str, reads: Sequence[str]) -> Sequence[str]:
     return reads[:1] if op_type == "CastLike" else reads
 
 
-def unsettled(nodes: Sequence[Node], varying: Collection[str]) -> dict[str, Node]:
+def shaped_by_constant(node: Node) -> str | None:
+    """Operator that makes the same of a shape given as a constant; None where there is none."""
+    if node.op_type in RESHAPES:
+        return "Reshape"
+    return "Expand" if node.op_type == "Expand" else None
+
+
+def shaped_by_values(nodes: Sequence[Node], varying: Collection[str]) -> dict[str, Node]:
     """Find tensors whose shape is not the same at every x of one shape.
 
     Parameters

@@ -32,6 +32,7 @@ class Ask:
         self.section = section
         self.mode = mode
         self._cast: dict[tuple[str, np.dtype[Any]], Array] = {}
+        self._nodes = {node.name: node for node in section.nodes}
 
     def rule(self, node: Node) -> Rule:
         """Return the rule of a node, which must have one."""
@@ -46,6 +47,7 @@ class Ask:
         captured: Mapping[str, Array],
         *,
         native: bool = False,
+        as_they_are: bool = False,
         own: bool | None = None,
     ) -> NodeAtX:
         """Show a node to its rule, at the tensors of a build.
@@ -57,12 +59,14 @@ class Ask:
         native : bool
             Whether operands are to be those that the runtime had, also where the program has its
             own of a finer type.
+        as_they_are : bool
+            Whether integers that stand for numbers are to be shown as integers.
         own : bool, optional
             Whether the results are those of other operands than the rule is given. By default they
             are, if any of those is of another type than the map, or of coarser ones.
         """
         operands = [
-            self._operand(node, name, build, native=native) if name else None
+            self._operand(node, name, build, native, as_they_are) if name else None
             for name in node.inputs
         ]
         results = [build.values.get(name) for name in node.outputs]
@@ -109,20 +113,28 @@ class Ask:
 
     def is_number(self, name: str, build: Build) -> bool:
         """Whether a tensor is float, or holds numbers as integers."""
-        return is_float_array(build.values[name]) or name in self.section.carriers
+        carriers = self.section.carriers
+        return is_float_array(build.values[name]) or build.whole.get(name, name) in carriers
 
-    def _operand(self, node: Node, name: str, build: Build, *, native: bool) -> Operand:
+    def _enters(self, node: Node, name: str, build: Build) -> bool:
+        """Whether a dependence on a tensor enters a node, with tensors in sequences or whole."""
+        return self.section.enters(self._nodes.get(node.name, node), build.whole.get(name, name))
+
+    def _operand(
+        self, node: Node, name: str, build: Build, native: bool, as_they_are: bool
+    ) -> Operand:
         """Show a tensor to a rule, and say where its numbers in the precision of the map are from.
 
         What the inputs move is made by steps, and so are floats that a step makes of none of them.
         """
         value = build.values[name]
-        moves = name in build.alive and self.section.enters(node, name)
+        moves = name in build.alive and self._enters(node, name, build)
         fixed = self.is_fixed(name, build)
         made = moves or (name in build.made and is_float_array(value))
         finer = made and (build.coarse or value.dtype != build.dtype)
         if moves and not is_float_array(value):
-            value = value.astype(np.float64)  # integers that stand for numbers
+            finer = False  # integers that stand for numbers: every piece meets the runtime's
+            value = value if as_they_are else value.astype(np.float64)
         if finer and not native:
             compute = _composed(name, build)
         elif fixed and is_float_array(value):

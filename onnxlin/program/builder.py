@@ -13,9 +13,10 @@ from onnxlin.graph.sequences import flattened
 from onnxlin.graph.subgraphs import prefixed
 from onnxlin.load import load
 from onnxlin.lowering import NotStaticError
+from onnxlin.operators.families import is_open_ended
 from onnxlin.primitives import Array
-from onnxlin.program.ask import Ask
-from onnxlin.program.bodies import is_open_ended, with_constants
+from onnxlin.program.ask import Ask, Pieces
+from onnxlin.program.bodies import with_constants
 from onnxlin.program.build import Build
 from onnxlin.program.check import require_rules
 from onnxlin.program.linear_program import Decision, LinearProgram, Step
@@ -89,8 +90,7 @@ class Builder:
         ``node`` is the ``whole`` one with tensors in the place of sequences.
         """
         rule = self.ask.rule(node)
-        at_x = self._at_x(whole if rule.status == "unrolled" else node, rule, build)
-        answer = self.ask.answer(rule, at_x)
+        at_x, answer = self._asked(whole, node, rule, build)
         if isinstance(answer, Body):
             if is_open_ended(node):
                 why = "x may decide how often it goes round"
@@ -104,9 +104,30 @@ class Builder:
             steps = [replace(step, twin=self._twin(rule, step, build)) for step in steps]
         return steps, at_x.looked
 
-    def _at_x(self, node: Node, rule: Rule, build: Build, *, native: bool = False) -> NodeAtX:
+    def _asked(
+        self, whole: Node, node: Node, rule: Rule, build: Build
+    ) -> tuple[NodeAtX, Pieces | Body]:
+        """Ask a rule; for a body it is shown integers as such, since the body will read them."""
+        opened = rule.status in ("expanded", "unrolled")
+        asked = whole if rule.status == "unrolled" else node
+        at_x = self._at_x(asked, rule, build, as_they_are=opened)
+        answer = self.ask.answer(rule, at_x)
+        if isinstance(answer, Body) and not opened and self.section.carriers:
+            at_x = self._at_x(asked, rule, build, as_they_are=True)
+            answer = self.ask.answer(rule, at_x)
+        return at_x, answer
+
+    def _at_x(
+        self,
+        node: Node,
+        rule: Rule,
+        build: Build,
+        *,
+        native: bool = False,
+        as_they_are: bool = False,
+    ) -> NodeAtX:
         captured = self.tracer.native_outputs(node, build.values) if rule.captures else {}
-        return self.ask.at_x(node, build, captured, native=native)
+        return self.ask.at_x(node, build, captured, native=native, as_they_are=as_they_are)
 
     def _departs(self, at_x: NodeAtX, steps: Sequence[Step], build: Build) -> bool:
         """Whether the pieces may depart from those at the runtime's tensors: these are rounded."""
@@ -164,7 +185,8 @@ class Builder:
             graph = load(prefixed(model, prefix))
             inputs, outputs = ([prefix + name for name in names] for names in (alive, wanted))
             like = self.section
-            section = make_section(graph, inputs, outputs, like.rounding, deciding=like.deciding)
+            how = {"deciding": like.deciding, "body": True}
+            section = make_section(graph, inputs, outputs, like.rounding, **how)
             require_rules(section)
             self._bodies[key] = Builder(section, self.open_tracer, self.mode)
         return self._bodies[key]

@@ -14,6 +14,7 @@ for _family in (found for found in iter_modules(__path__, f"{__name__}.") if fou
 
 # Last, for the operators that no module has a rule of its own for.
 import_module(f"{__name__}.bodies.schema").register_schema_bodies()
+import_module(f"{__name__}.quantised.fractions").register_rounded()
 
 __all__ = [
     "RULES",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from onnxlin.errors import UnsupportedNodeError
-from onnxlin.graph import Node
+from onnxlin.graph import Node, is_float
 from onnxlin.primitives import Array, Shape
 
 
@@ -105,8 +105,10 @@ class NodeAtX:
         formula : callable
             Computes it otherwise.
         """
-        self.looked = True
-        return self.cast(formula()) if self.own else self.result()
+        result = self.result()
+        # An integer is what rounding left of what the formula gives.
+        exact = not self.own and is_float(result.dtype)
+        return result if exact else self.cast(formula())
 
     def attr(self, name: str) -> Any:
         """Return an attribute, the schema's default where the file gives none, else None."""

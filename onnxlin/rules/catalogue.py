@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import onnx.defs
 
+from onnxlin.operators.integers import ROUNDED
 from onnxlin.rules import RULES, STRAIGHT
 
 DOMAINS = ("", "ai.onnx.ml")
@@ -75,8 +76,7 @@ def classify(schema: onnx.defs.OpSchema) -> tuple[str, str]:
     if rule is not None:
         if key in REMARKS:
             return rule.status, REMARKS[key]
-        straight = "identity under straight-through rounding" if key in STRAIGHT else ""
-        newest = f"becomes {key[1]}" if key[1] != schema.name else straight
+        newest = f"becomes {key[1]}" if key[1] != schema.name else _straight(key)
         return rule.status, newest
     if key in REASONS:
         return REASONS[key]
@@ -87,6 +87,15 @@ def classify(schema: onnx.defs.OpSchema) -> tuple[str, str]:
     if not any("float" in kind or "double" in kind for kind in made):
         return "constant", "its outputs are no floats"
     return "none", ""
+
+
+def _straight(key: tuple[str, str]) -> str:
+    """What straight-through rounding makes of an operator."""
+    if key not in STRAIGHT:
+        return ""
+    if key in ROUNDED and "Cast" not in key[1]:
+        return "integer results: rounding is an offset under straight-through rounding"
+    return "identity under straight-through rounding"
 
 
 def markdown() -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from onnxlin.graph import Graph, Node
+from onnxlin.operators.integers import ROUNDED
 from onnxlin.rules.affine import Affine, Body
 from onnxlin.rules.at_x import NodeAtX
 
@@ -71,8 +72,8 @@ STRAIGHT: dict[tuple[str, str], Rule] = {}
 def rule_of(graph: Graph, node: Node, rounding: str) -> Rule | None:
     """Return the rule of a node in this reading of rounding; None if there is none."""
     key = (node.domain, node.op_type)
-    # A cast to a float type rounds as every operator on floats does.
-    plain = node.op_type in ("Cast", "CastLike") and graph.may_be_float(node.outputs[0])
+    # To a float type these round as every operator on floats does.
+    plain = key in ROUNDED and graph.may_be_float(node.outputs[0])
     if rounding == "straight-through" and key in STRAIGHT and not plain:
         return STRAIGHT[key]
     return RULES.get(key)

@@ -8,6 +8,8 @@ from typing import Any
 import onnx
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
+OwnTypes = tuple[tuple[frozenset[str], ...], tuple[frozenset[str], ...]]
+
 
 @cache
 def own_defaults() -> dict[tuple[str, str], dict[str, onnx.AttributeProto]]:
@@ -15,13 +17,33 @@ def own_defaults() -> dict[tuple[str, str], dict[str, onnx.AttributeProto]]:
 
     ``{(domain, operator): {attribute: default}}``
     """
+    return {key: _defaults(schema) for key, schema in _own_schemas().items()}
+
+
+@cache
+def own_types(op_type: str, domain: str) -> OwnTypes:
+    """Types that the inputs and outputs of one of these operators may have; none if unknown."""
+    schema = _own_schemas().get((domain, op_type))
+    if schema is None:
+        return (), ()
+    named = {c.type_param_str: c.allowed_type_strs for c in schema.type_constraints}
+    # A formal parameter has a type of its own, or the name of several.
+    inputs, outputs = (
+        tuple(frozenset(named.get(formal.typeStr, [formal.typeStr])) for formal in side)
+        for side in (schema.inputs, schema.outputs)
+    )
+    return inputs, outputs
+
+
+@cache
+def _own_schemas() -> dict[tuple[str, str], Any]:
     newest: dict[tuple[str, str], Any] = {}
     for schema in runtime.get_all_operator_schema():
         key = (schema.domain, schema.name)
         known = newest.get(key)
         if known is None or known.since_version < schema.since_version:
             newest[key] = schema
-    return {key: _defaults(s) for key, s in newest.items() if not onnx.defs.has(key[1], key[0])}
+    return {key: s for key, s in newest.items() if not onnx.defs.has(key[1], key[0])}
 
 
 def _defaults(schema: Any) -> dict[str, onnx.AttributeProto]:

@@ -2,7 +2,6 @@
 
 from onnxlin.section.section import (
     MODES,
-    RANDOM_OPS,
     ROUNDINGS,
     STAIRCASE,
     STRAIGHT,
@@ -15,7 +14,6 @@ from onnxlin.section.section import (
 
 __all__ = [
     "MODES",
-    "RANDOM_OPS",
     "ROUNDINGS",
     "STAIRCASE",
     "STRAIGHT",

@@ -8,15 +8,11 @@ from dataclasses import dataclass
 
 from onnxlin.errors import InputError, TensorNameError
 from onnxlin.graph import Graph, Node
+from onnxlin.operators.families import LAYOUT, SQUASHING, looks_up, scores_of
 
 Names = Iterable[str] | str | None
 
 LOGITS = "logits"
-# What turns logits into probabilities, and what may stand between it and the output.
-SQUASHING = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
-CARRYING = frozenset(
-    {"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Cast"}
-)
 
 
 @dataclass(frozen=True)
@@ -85,7 +81,7 @@ def _first_floats(graph: Graph) -> tuple[list[str], list[str]]:
         first += floats
         # A lookup reads a float table that is no function of the inputs.
         tables = [n for n in node.reads if n not in reached and graph.may_be_float(n)]
-        looked_up += floats if tables and node.op_type.startswith(("Gather", "Embed")) else []
+        looked_up += floats if tables and looks_up(node.op_type) else []
         # Behind a float tensor nothing is first any more.
         reached.update(o for o in node.writes if o not in floats)
     return looked_up, first
@@ -123,7 +119,8 @@ def last_end(graph: Graph, outputs: Names, integers: frozenset[str]) -> End:
 def _before_maps(graph: Graph, name: str) -> str:
     """Return the table of scores that a classifier's output, a list of maps, is made of."""
     node = graph.producer.get(name)
-    return node.inputs[0] if node is not None and node.op_type == "ZipMap" else name
+    scores = scores_of(node) if node is not None else None
+    return name if scores is None else scores
 
 
 def _before_squashing(graph: Graph, outputs: tuple[str, ...]) -> End:
@@ -146,7 +143,7 @@ def _own_input(graph: Graph, node: Node) -> str:
 def _squashing(graph: Graph, name: str) -> Node | None:
     """Return the softmax or sigmoid that a tensor comes from through nothing but layout."""
     node = graph.producer.get(name)
-    while node is not None and node.op_type in CARRYING and node.domain == "":
+    while node is not None and node.op_type in LAYOUT and node.domain == "":
         node = graph.producer.get(node.inputs[0])
     return node if node is not None and node.op_type in SQUASHING else None
 

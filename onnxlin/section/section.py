@@ -8,24 +8,13 @@ from dataclasses import dataclass
 from onnxlin.errors import OptionError
 from onnxlin.graph import Graph, Node
 from onnxlin.operators import integers
+from onnxlin.operators.families import RANDOM
 from onnxlin.section.ends import Names, first_end, last_end
 
 STAIRCASE = "staircase"
 STRAIGHT = "straight-through"
 ROUNDINGS = (STAIRCASE, STRAIGHT)
 MODES = ("tangent", "frozen")
-
-# Without inputs of their own, yet different at every run: never folded.
-RANDOM_OPS = frozenset(
-    {
-        "RandomNormal",
-        "RandomNormalLike",
-        "RandomUniform",
-        "RandomUniformLike",
-        "Multinomial",
-        "Bernoulli",
-    }
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +35,8 @@ class Section:
     varying : frozenset of str
         Tensors that can differ from one run to the next; the others are fixed.
     carriers : frozenset of str
-        Traced tensors that hold numbers as integers; none where rounding is a staircase.
+        Traced tensors, and sequences, that may hold numbers as integers; none where rounding is a
+        staircase.
     rounding : {"staircase", "straight-through"}
     notes : tuple of str
         What was chosen for the caller, in words.
@@ -106,6 +96,7 @@ def make_section(
     rounding: str = STAIRCASE,
     *,
     deciding: bool = False,
+    body: bool = False,
 ) -> Section:
     """Find what lies between the chosen tensors.
 
@@ -116,6 +107,8 @@ def make_section(
         `onnxlin.section.ends`.
     deciding : bool
         See `Section`.
+    body : bool
+        Whether the graph stands for a node, which may hand on integers that do not depend on x.
     rounding : {"staircase", "straight-through"}
         Whether dependence ends at integer tensors, or goes through those that stand for numbers.
 
@@ -129,7 +122,9 @@ def make_section(
     straight = rounding == STRAIGHT
     first = first_end(graph, inputs, graph.tensors if straight else frozenset())
     traced, carriers = _downstream(graph, first.names, straight)
-    last = last_end(graph, outputs, carriers)
+    # A sequence has no map, whatever it holds.
+    numbers = frozenset(name for name in carriers if graph.elem_types[name])
+    last = last_end(graph, outputs, graph.tensors if body else numbers)
     reached = moved(graph, first.names) if deciding else traced
     wanted = _upstream(graph, first.names, last.names, reached, carriers)
     made = (wanted & reached) - set(first.names)
@@ -201,7 +196,7 @@ def _downstream(
 
 def _varying(graph: Graph) -> frozenset[str]:
     """Tensors that depend on any input, or are drawn at random."""
-    random = [o for node in graph.nodes if node.op_type in RANDOM_OPS for o in node.writes]
+    random = [o for node in graph.nodes if node.op_type in RANDOM for o in node.writes]
     reached = {*graph.inputs, *random}
     for node in graph.nodes:
         if any(name in reached for name in node.reads):

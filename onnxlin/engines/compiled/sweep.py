@@ -14,6 +14,7 @@ from onnxlin.engines.compiled.formulas import Formulas
 from onnxlin.engines.compiled.instance_shares import InstanceShares
 from onnxlin.engines.compiled.shares import Shares
 from onnxlin.lowering import FEW, Emitter, Laid, Stack, is_traced
+from onnxlin.operators.families import MASKED
 from onnxlin.primitives import LinearMap
 from onnxlin.program import LinearProgram, Step, slices
 from onnxlin.program.sweep import back
@@ -21,8 +22,6 @@ from onnxlin.program.sweep import back
 AnyShares = Shares | InstanceShares
 
 MINUS = np.array(-1.0)
-# A mask puts entries of their inputs at -inf, which have no weight; 0 * inf is no number.
-MASKED = frozenset({"Softmax", "LogSoftmax", "ReduceLogSumExp", "ReduceLogSum"})
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,10 @@ import onnx
 from onnxlin.graph import Array, Node
 from onnxlin.load.newest import NEWEST_RUNNABLE, newest_node
 from onnxlin.lowering import Emitter, NotStaticError, Traced, example
+from onnxlin.operators.families import RANDOM, permutation
 from onnxlin.operators.schemas import output_position
-from onnxlin.operators.shapes import unsettled, valued
-from onnxlin.section import RANDOM_OPS, Section
+from onnxlin.operators.shapes import shaped_by_values, valued
+from onnxlin.section import Section
 from onnxlin.section.trace import Captures, Tracer
 
 
@@ -86,7 +87,7 @@ class GraphTracer:
         known: dict[str, Array] = {}
         for node in self.section.graph.nodes:
             follows = varying.isdisjoint(valued(node.op_type, node.reads))
-            if follows and node.op_type not in RANDOM_OPS:
+            if follows and node.op_type not in RANDOM:
                 varying -= set(node.writes)
                 known |= {n: self._examples[n] for n in node.writes if n in self._examples}
         arrays = {n: v for n, v in known.items() if isinstance(v, np.ndarray)}
@@ -94,7 +95,7 @@ class GraphTracer:
 
     def _require_decided_shapes(self, varying: Collection[str]) -> None:
         """Raise NotStaticError where the shape of a tensor that matters depends on values."""
-        found = unsettled(self.section.graph.nodes, varying)
+        found = shaped_by_values(self.section.graph.nodes, varying)
         for name in sorted(self.section.touched & set(found)):
             node = found[name]
             raise NotStaticError(
@@ -119,10 +120,10 @@ class GraphTracer:
         """Write a Transpose that only moves axes of length 1 as a Reshape, which moves nothing."""
         # What is folded has no example.
         given = self._examples.get(node.inputs[0]) if node.inputs else None
-        if node.op_type != "Transpose" or node.domain or not isinstance(given, np.ndarray):
+        shape = np.shape(given) if isinstance(given, np.ndarray) else ()
+        perm = permutation(node, len(shape))
+        if perm is None or not isinstance(given, np.ndarray):
             return None
-        shape = given.shape
-        perm = node.attributes.get("perm") or list(range(len(shape)))[::-1]
         longer = [p for p in perm if shape[p] != 1]
         if longer != sorted(longer) or 0 in shape:
             return None

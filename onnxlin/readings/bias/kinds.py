@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, get_args
 
+from onnxlin.operators.biases import ADDS, OF_OPERATOR
+from onnxlin.operators.families import WEIGHTED
 from onnxlin.program import LinearProgram, Step
 
 Kind = Literal[
@@ -42,19 +44,6 @@ OF_STATUS: Mapping[str, Kind] = {
     "straight-through": "rounding offset",
     "random": "random draw",
 }
-PRODUCTS = frozenset(
-    {"Conv", "ConvTranspose", "DeformConv", "Gemm", "MatMul", "FusedConv", "FusedGemm"}
-)
-ACTIVATIONS = frozenset(
-    {"Clip", "HardSigmoid", "HardSwish", "Shrink", "ThresholdedRelu", "PRelu", "LeakyRelu", "Relu"}
-)
-OF_OPERATOR: Mapping[str, Kind] = {
-    **dict.fromkeys(PRODUCTS, "layer bias"),
-    **dict.fromkeys(ACTIVATIONS, "activation offset"),
-    "BatchNormalization": "batch norm",
-    "Pad": "padding",
-    "MaxPool": "padding",
-}
 
 
 def kinds_of(program: LinearProgram) -> dict[str, Kind]:
@@ -75,7 +64,7 @@ def kind_of(step: Step, made: Mapping[str, Step]) -> Kind:
     """Kind of the bias of one step, given the steps that make what it reads."""
     if step.status in OF_STATUS:
         return OF_STATUS[step.status]
-    if step.node.op_type in ("Add", "Sub") and _behind_product(step, made):
+    if step.node.op_type in ADDS and _behind_product(step, made):
         return "layer bias"
     return OF_OPERATOR.get(step.node.op_type, "constant")
 
@@ -83,4 +72,4 @@ def kind_of(step: Step, made: Mapping[str, Step]) -> Kind:
 def _behind_product(step: Step, made: Mapping[str, Step]) -> bool:
     """Whether the one operand that depends on x comes straight from a product with weights."""
     before = [made[name].node.op_type for name, _ in step.terms if name in made]
-    return len(step.terms) == len(before) == 1 and before[0] in PRODUCTS
+    return len(step.terms) == len(before) == 1 and before[0] in WEIGHTED

@@ -9,19 +9,12 @@ import numpy as np
 
 from onnxlin.affine_map import AffineMap
 from onnxlin.graph import Array
+from onnxlin.operators.families import LINEAR_IN_FIRST
+from onnxlin.operators.pieces import EXTREMA, HOMOGENEOUS, caps
 from onnxlin.primitives import LinearMap
 from onnxlin.program import LinearProgram, Step, finite
 from onnxlin.program.sweep import back
 from onnxlin.readings.checks import chosen, require_f
-
-# Their piece at t x is that at x for every t > 0.
-HOMOGENEOUS = frozenset(
-    {"Abs", "LeakyRelu", "MaxPool", "GlobalMaxPool", "ReduceL1", "ReduceMax"}
-    | {"ReduceMin", "Relu", "TopK"}
-)
-EXTREMA = frozenset({"Max", "Min"})
-# Linear in one factor: straight if the other one is a constant of the graph.
-PRODUCTS = frozenset({"Div", "Gemm", "MatMul", "Mul"})
 
 
 @dataclass(frozen=True)
@@ -112,20 +105,14 @@ def _straight(step: Step, values: Mapping[str, Array]) -> bool:
         return True  # linear in x, or hands a tensor on
     if step.status != "exact":
         return False
-    if op_type == "Clip":
-        low, high = (_edge(reads, i, values) for i in (1, 2))
+    if (bounds := caps(step.node)) is not None:
+        low, high = (finite(values[name]) if name else np.zeros(()) for name in bounds)
         return traced == {reads[0]} and bool((low <= 0).all() and (high >= 0).all())
     if op_type in EXTREMA:
         return not any(values[name].any() for name in reads if name not in traced)
-    if op_type in PRODUCTS:
+    if op_type in LINEAR_IN_FIRST:
         return len(step.terms) == 1 and not step.held
     return op_type in HOMOGENEOUS and traced == {reads[0]}
-
-
-def _edge(reads: tuple[str, ...], i: int, values: Mapping[str, Array]) -> Array:
-    """A cap of Clip; where there is none, one that 0 satisfies."""
-    given = i < len(reads) and reads[i]
-    return finite(values[reads[i]]) if given else np.zeros(())
 
 
 def _listed(names: tuple[str, ...]) -> str:

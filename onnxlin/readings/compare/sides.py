@@ -12,6 +12,7 @@ import numpy as np
 from onnxlin.errors import MissingRuleError
 from onnxlin.graph import Array, Node, is_float
 from onnxlin.linearizer import Linearizer
+from onnxlin.operators.families import KEEPS_SCALE
 from onnxlin.program import LinearProgram, finite
 from onnxlin.program.builder import Builder
 from onnxlin.program.check import require_rules
@@ -21,11 +22,6 @@ from onnxlin.readings.compare.names import SUFFIXES
 from onnxlin.section import STRAIGHT, Section, make_section
 from onnxlin.section.trace import Tracer
 
-# Operators that hand codes on with the scale that they have.
-MOVES = """
-    MaxPool Flatten Reshape Transpose Squeeze Unsqueeze Gather Slice Pad Expand Tile DepthToSpace
-    SpaceToDepth
-"""
 WIDE = np.dtype(np.float64)
 
 
@@ -84,7 +80,7 @@ class Side:
 
     def _coded(self, name: str) -> str:
         """Where codes were made: nodes that only move them keep scale and name no other."""
-        while (node := self.section.graph.producer.get(name)) and node.op_type in MOVES.split():
+        while (node := self.section.graph.producer.get(name)) and node.op_type in KEEPS_SCALE:
             name = node.inputs[0]
         return name
 

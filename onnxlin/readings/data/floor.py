@@ -7,11 +7,10 @@ from collections.abc import Collection, Iterator
 import numpy as np
 
 from onnxlin.affine_map import AffineMap
+from onnxlin.operators.families import MATRIX_PRODUCTS
 from onnxlin.program import Step
 from onnxlin.program.roundoff import gamma, unit_roundoff
 from onnxlin.readings.checks import allowed, chosen, require_equal
-
-PRODUCTS = ("Gemm", "MatMul")
 
 
 def verified(maps: Iterator[AffineMap]) -> Iterator[AffineMap]:
@@ -55,5 +54,5 @@ def _reads(step: Step, names: Collection[str]) -> bool:
 
 def _fewest(step: Step) -> int:
     fan = max((max(op.fan_in, op.fan_out) for _, op in step.terms), default=1)
-    steady = not step.varies or step.node.op_type in PRODUCTS
+    steady = not step.varies or step.node.op_type in MATRIX_PRODUCTS
     return 2 * fan + 2 * step.roundings if steady else 2

@@ -13,6 +13,7 @@ from math import prod
 import numpy as np
 
 from onnxlin.graph import Node
+from onnxlin.operators.pieces import POINTWISE, WINDOWED
 from onnxlin.primitives import Array, Diagonal, LinearMap, Select, Shape
 from onnxlin.program import Step
 from onnxlin.program.sweep import applied
@@ -21,10 +22,6 @@ from onnxlin.readings.path.cell import Cell
 from onnxlin.readings.path.cuts import Parts, find_cuts
 from onnxlin.readings.region.walls import Unit
 
-POINTWISE = frozenset(
-    ["Relu", "LeakyRelu", "PRelu", "ThresholdedRelu", "Clip", "HardSigmoid", "Abs", "Shrink"]
-)
-WINDOWED = frozenset(["MaxPool"])
 FIRST = 0.5527864045000421  # where in a cell a rule is asked: no simple fraction
 
 

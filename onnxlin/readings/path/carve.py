@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from onnxlin.graph import Node
+from onnxlin.operators.pieces import CONTINUOUS
 from onnxlin.primitives import Array
 from onnxlin.readings.path.asker import Piece
 from onnxlin.readings.path.cell import Cell
@@ -13,24 +14,6 @@ from onnxlin.readings.region.walls import Unit
 # A guard that would cut off less than this share of the whole is within the rounding of what it
 # looks at: float64 leaves 2^-52, and sums on the way take their part.
 LEAST = 2.0**-40
-# On a kink of these, the pieces of both sides give the same.
-CONTINUOUS = frozenset(
-    [
-        "Relu",
-        "LeakyRelu",
-        "PRelu",
-        "Clip",
-        "HardSigmoid",
-        "Abs",
-        "Max",
-        "Min",
-        "ReduceMax",
-        "ReduceMin",
-        "MaxPool",
-        "GlobalMaxPool",
-        "ReduceL1",
-    ]
-)
 
 
 def _values(piece: Piece, cell: Cell) -> tuple[Array, Array, Array]:

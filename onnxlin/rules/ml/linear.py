@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from onnxlin.graph import is_float
 from onnxlin.primitives import Along, Array, Crop, Diagonal, Reshape, adjoint, chain
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
@@ -86,10 +87,12 @@ def linear_classifier(node: NodeAtX, s: Sketch) -> list[str]:
 @rule("Imputer", domain=ML)
 def imputer(node: NodeAtX) -> Affine:
     """The input, with another number where it equals a certain one at x."""
-    node.ignore("imputed_value_int64s", "replaced_value_int64")
-    x, missing = node.native(0), np.float32(node.attr("replaced_value_float"))
+    node.ignore("imputed_value_floats", "imputed_value_int64s", "replaced_value_int64")
+    whole = not is_float(node.result().dtype)
+    given = "replaced_value_int64" if whole else "replaced_value_float"
+    x, missing = node.native(0), np.float32(node.attr(given))
     mask = np.isnan(x) if np.isnan(missing) else x == missing
-    filled = floats(node, "imputed_value_floats")
+    filled = floats(node, "imputed_value_int64s" if whole else "imputed_value_floats")
     features = node.shape(0)[0] if x.ndim == 1 else node.shape(0)[1]
     filled = _per_feature(node, filled if filled.size == features else filled[:1])
     guards = lambda: [] if np.isnan(missing) else [entrywise(x.shape, sign_of(x, float(missing)))]

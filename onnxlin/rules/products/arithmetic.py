@@ -82,7 +82,8 @@ def same(node: NodeAtX) -> list[Affine]:
     """
     node.ignore("to", "saturate", "round_mode")
     pieces = [Affine({i: identity(node.shape(i))}) for i in range(len(node.results))]
-    if (result := node.results[0]) is None or is_float(result.dtype):
+    result = node.results[0]
+    if node.op_type == "Identity" or result is None or is_float(result.dtype):
         return pieces
     z = node.native(0)
     cut: Callable[[Array], Interval] = sign_of if result.dtype == bool else cut_off

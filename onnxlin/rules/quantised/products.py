@@ -100,8 +100,8 @@ def q_operator(
     return register
 
 
-@q_operator("QLinearConv", 6, 7, "", held_inputs=(4, 5))
-@q_operator("QLinearConv", 6, 7, held_inputs=(4, 5))
+@q_operator("QLinearConv", 6, 7, "", held_inputs=(4, 5, 8))
+@q_operator("QLinearConv", 6, 7, held_inputs=(4, 5, 8))
 def qlinear_conv(node: NodeAtX) -> Real:
     """Convolve; the bias counts in units of both scales multiplied."""
     rows_first(node)
@@ -182,7 +182,7 @@ def qlinear_where(node: NodeAtX) -> Real:
 
 
 @rule("QGemm", domain=MICROSOFT, status="constant", constant=(1, 4))
-@rule("QGemm", domain=MICROSOFT, status="straight-through", constant=(1, 4), table=STRAIGHT)
+@rule("QGemm", domain=MICROSOFT, status="straight-through", constant=(1, 4, 6), table=STRAIGHT)
 def q_gemm(node: NodeAtX) -> Affine:
     """``alpha A' B' + C``, quantised if a scale for it is given.
 

@@ -12,31 +12,18 @@ import onnx
 from onnxlin.errors import OptionError
 from onnxlin.graph import Array, Graph, Node, TensorType
 from onnxlin.inputs.preprocessing import KEY, Preprocessing
+from onnxlin.operators.whole_inputs import (
+    COUNTS,
+    HANDED_ON,
+    LOOKED_UP,
+    STRINGS,
+    becomes_float,
+    computes,
+    depth_of,
+    is_equality,
+)
 
 Uses = Sequence[tuple[Node, int]]
-# What hands whole numbers on as they are, by the position that they enter at.
-CARRIED = {
-    **dict.fromkeys(("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand"), (0,)),
-    **dict.fromkeys(("Transpose", "Slice", "Split", "Gather", "Cast", "Tile"), (0,)),
-    "Concat": tuple(range(64)),
-    "Where": (1, 2),
-    "StringNormalizer": (0,),
-}
-# Operator -> position of the indices, position of the table, in order of preference.
-LOOKED_UP = {
-    "Gather": ((1, 0),),
-    "GatherElements": ((1, 0),),
-    "EmbedLayerNormalization": ((0, 2), (1, 4)),
-}
-# Where any small number will do: (operator, position) -> lowest, one past the highest.
-COUNTS = {
-    ("LSTM", 4): (1, 2),
-    ("GRU", 4): (1, 2),
-    ("RNN", 4): (1, 2),
-    ("TopK", 1): (1, 2),
-    ("Loop", 0): (1, 4),
-}
-KNOWN_STRINGS = ("keys_strings", "cats_strings", "classlabels_strings", "pool_strings")
 # Whole numbers that are computed with: digits, or all that a byte holds.
 NUMBERS = (0, 10)
 
@@ -131,7 +118,7 @@ def _uses(graph: Graph, name: str) -> Iterator[tuple[Node, int]]:
         for at, read in enumerate(node.inputs):
             if read not in same:
                 continue
-            if at in CARRIED.get(node.op_type, ()) and not _becomes_float(graph, node, name):
+            if at in HANDED_ON.get(node.op_type, ()) and not _becomes_float(graph, node, name):
                 same.update(node.writes)
             else:
                 yield node, at
@@ -141,7 +128,7 @@ def _becomes_float(graph: Graph, node: Node, name: str) -> bool:
     """Whether whole numbers end here: what follows computes with them."""
     whole = not graph.inputs[name].is_float
     floats = graph.may_be_float(node.outputs[0])
-    return node.op_type == "Cast" and whole and floats
+    return becomes_float(node.op_type) and whole and floats
 
 
 def _range_of(graph: Graph, node: Node, at: int, name: str) -> tuple[int, int] | None:
@@ -151,13 +138,12 @@ def _range_of(graph: Graph, node: Node, at: int, name: str) -> tuple[int, int] |
             axis = int(node.attributes.get("axis", 0))
             length = _length(graph, node.inputs[table], axis)
             return None if length is None else (0, length)
-    if node.op_type == "OneHot" and at == 0:
-        depth = graph.initialisers.get(node.inputs[1])
+    if (known := depth_of(node.op_type, at)) is not None:
+        depth = graph.initialisers.get(node.inputs[known])
         return None if depth is None else (0, int(np.ravel(depth)[0]))
     if (node.op_type, at) in COUNTS:
         return COUNTS[node.op_type, at]
-    computed = node.op_type in ("Cast", "DequantizeLinear", "ConvInteger", "MatMulInteger")
-    if computed or node.op_type.startswith(("QLinear", "DynamicQuantize", "Shape", "Size")):
+    if computes(node.op_type):
         byte = np.iinfo(kind) if (kind := graph.inputs[name].dtype).itemsize == 1 else None
         return NUMBERS if byte is None else (int(byte.min), int(byte.max) + 1)
     return None
@@ -180,7 +166,7 @@ def _length(graph: Graph, table: str, axis: int) -> int | None:
 def _compared(graph: Graph, name: str, uses: Uses) -> tuple[Any, ...]:
     """The constants that an input is held against, if that is all that is done with it."""
     others = [
-        graph.initialisers.get(node.inputs[1 - at]) if node.op_type == "Equal" else None
+        graph.initialisers.get(node.inputs[1 - at]) if is_equality(node.op_type) else None
         for node, at in uses
     ]
     if not others or any(other is None for other in others):
@@ -192,7 +178,7 @@ def _compared(graph: Graph, name: str, uses: Uses) -> tuple[Any, ...]:
 def _strings(uses: Uses) -> Iterator[str]:
     """The strings that the graph knows."""
     for node, _ in uses:
-        for attribute in KNOWN_STRINGS:
+        for attribute in STRINGS:
             for text in node.attributes.get(attribute) or ():
                 yield text.decode() if isinstance(text, bytes) else str(text)
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from onnxlin.errors import InputError, OnnxlinError, OptionError
-from onnxlin.graph import Array, Graph, Node
+from onnxlin.graph import Array, Graph
 from onnxlin.load import Model, load
+from onnxlin.operators.pieces import caps
 from onnxlin.runtime.opened import run, session
 from onnxlin.testing.draw.domains import Domain, domain_of
 from onnxlin.testing.draw.draw import LENGTHS, RANKS, filled, shapes
@@ -144,13 +145,13 @@ class Inputs:
 def clip_of(graph: Graph, name: str) -> tuple[float, float] | None:
     """Bounds of a Clip that is all that reads an input; None if there is none."""
     readers = [node for node in graph.nodes if name in node.inputs]
-    if len(readers) != 1 or readers[0].op_type != "Clip":
+    bounds = caps(readers[0]) if len(readers) == 1 else None
+    if bounds is None:
         return None
-    low, high = _bound(graph, readers[0], 1), _bound(graph, readers[0], 2)
+    low, high = (_number(graph, bound) for bound in bounds)
     return None if low is None or high is None or low >= high else (low, high)
 
 
-def _bound(graph: Graph, clip: Node, at: int) -> float | None:
-    name = clip.inputs[at] if len(clip.inputs) > at else ""
+def _number(graph: Graph, name: str) -> float | None:
     value: Array | None = graph.initialisers.get(name)
     return None if value is None else float(value)

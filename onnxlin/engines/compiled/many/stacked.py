@@ -17,11 +17,9 @@ from onnxlin.graph import Array, Node
 from onnxlin.load import load
 from onnxlin.load.newest import NEWEST_RUNNABLE, newest_node
 from onnxlin.operators.batch_axis import MixedError, Place, Shape, follow
-from onnxlin.operators.shapes import valued
-from onnxlin.section import RANDOM_OPS, Section, make_section
-
-# These take the shape that they make from a constant, which has to say N.
-RESHAPES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
+from onnxlin.operators.families import RANDOM
+from onnxlin.operators.shapes import shaped_by_constant, valued
+from onnxlin.section import Section, make_section
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +60,7 @@ def stacked(section: Section, values: Mapping[str, Array], count: int) -> Stacke
     kept: list[Node] = []
     for node in _needed(section):
         if not any(name in axes for name in valued(node.op_type, node.reads)):
-            if node.op_type in RANDOM_OPS:
+            if node.op_type in RANDOM:
                 raise MixedError(f"{node.op_type} at node {node.name!r} draws at random")
             continue
         if node.implicit or any(name not in shapes for name in node.reads + node.writes):
@@ -113,11 +111,10 @@ def _model(
     stored: dict[str, Array] = {}
     for node in nodes:
         proto = newest_node(section.graph, node)
-        if node.op_type in RESHAPES or node.op_type == "Expand":
+        if (op_type := shaped_by_constant(node)) is not None:
             name = node.outputs[0]
             shape = with_count(values[name].shape, axes[name], count)
             stored[f"{name}/shape"] = np.array(shape, np.int64)
-            op_type = "Expand" if node.op_type == "Expand" else "Reshape"
             proto = helper.make_node(
                 op_type, [node.inputs[0], f"{name}/shape"], [name], name=node.name
             )

@@ -1,0 +1,82 @@
+"""Operators that do the same kind of thing, for those who ask what a node is."""
+
+from __future__ import annotations
+
+from onnxlin.graph import Node
+from onnxlin.operators.named import named
+
+RANDOM = named(
+    "RandomNormal RandomNormalLike RandomUniform RandomUniformLike Multinomial Bernoulli"
+)
+"""Different at every run, even without inputs: never folded."""
+
+RESHAPES = named("Reshape Flatten Squeeze Unsqueeze")
+"""All that changes is the shape."""
+
+LAYOUT = RESHAPES | named("Identity Transpose Cast")
+"""Every entry of the input stands in the output, once."""
+
+COPIES = LAYOUT | named(
+    """
+    Compress DepthToSpace Expand Gather GatherElements GatherND ReverseSequence Slice SpaceToDepth
+    Split Tile
+    """
+)
+"""Every entry of an output is one of the first input's, and which one does not depend on it."""
+
+KEEPS_SCALE = (COPIES - {"Cast"}) | named("MaxPool Pad")
+"""Of codes they make codes of the same scale and zero point."""
+
+SQUASHING = named("Softmax LogSoftmax Sigmoid")
+"""What turns logits into probabilities."""
+
+WEIGHTED = named("Conv ConvTranspose DeformConv Gemm MatMul FusedConv FusedGemm")
+"""Convolutions and dense layers: products with weights, which a bias may follow."""
+
+MATRIX_PRODUCTS = named("Gemm MatMul")
+"""How many products an output adds up follows from the shapes alone."""
+
+LINEAR_IN_FIRST = MATRIX_PRODUCTS | named("Div Mul")
+"""Linear in each factor, Div in the dividend, and without anything of its own added."""
+
+FINITE = named("MatMul Gemm Conv Mul Div Softmax Reshape Transpose")
+"""Of finite operands they make finite numbers, unless they overflow: so does the output then."""
+
+SURELY_FINITE = named("MatMul Gemm Conv")
+"""An infinity among their operands would make the output infinite, or no number."""
+
+MASKED = named("Softmax LogSoftmax ReduceLogSumExp ReduceLogSum")
+"""A mask puts entries of their inputs at -inf, which have no weight; 0 * inf is no number."""
+
+
+def looks_up(op_type: str) -> bool:
+    """Whether an operator reads a table at positions: Gather and its kin, embeddings."""
+    return op_type.startswith(("Gather", "Embed"))
+
+
+def scores_of(node: Node) -> str | None:
+    """Table of scores that a classifier's list of maps is made of; None of other operators."""
+    return node.inputs[0] if node.op_type == "ZipMap" else None
+
+
+def permutation(node: Node, rank: int) -> list[int] | None:
+    """Where a Transpose takes each axis from; None of other operators."""
+    if node.op_type != "Transpose" or node.domain:
+        return None
+    return list(node.attributes.get("perm") or range(rank)[::-1])
+
+
+def is_open_ended(node: Node) -> bool:
+    """Whether a Loop works out in its body if it goes on: anything but the condition it was given.
+
+    Its body is opened as it ran at x, without what decided how long that is.
+    """
+    if node.op_type != "Loop" or node.domain:
+        return False
+    body = node.attributes["body"]
+    made = {name: inner for inner in body.node for name in inner.output}
+    name = body.output[0].name
+    while name in made and made[name].op_type == "Identity":
+        name = made[name].input[0]
+    fixed = {tensor.name for tensor in body.initializer} | {body.input[1].name}
+    return name not in fixed and not (name in made and made[name].op_type == "Constant")
