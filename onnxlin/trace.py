@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -27,6 +28,8 @@ MESSAGES = (
     RuntimeError,
 )
 """What onnxruntime raises."""
+# "/file.cc:46 type name(types) const " before a message; with brackets inside it stays.
+_PLACE = re.compile(r"/\S+:\d+ [\w:<>&*, ~]+\([\w:<>&*, ]*\) (?:const )?")
 
 
 _HINT = (
@@ -63,7 +66,7 @@ def session(model: onnx.ModelProto, constants: Mapping[str, Array] | None = None
         opened = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except (*MESSAGES, ValueError) as error:
         hint = _HINT if "NOT_IMPLEMENTED" in str(error) else ""
-        raise ModelError(f"onnxruntime cannot load the model: {_short(error)}{hint}") from error
+        raise ModelError(f"onnxruntime cannot load the model: {said(error)}{hint}") from error
     return Session(opened, crossing, weights)
 
 
@@ -74,12 +77,13 @@ def run(open_session: Session, wanted: list[str], feeds: Mapping[str, Array]) ->
         names = [crossing.name(name) for name in wanted]
         values = open_session.runtime.run(names, crossing.given(feeds))
     except MESSAGES as error:
-        raise TraceError(f"onnxruntime cannot run the model at this x: {_short(error)}") from error
+        raise TraceError(f"onnxruntime cannot run the model at this x: {said(error)}") from error
     return {n: crossing.taken(n, value) for n, value in zip(wanted, values, strict=True)}
 
 
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:600]
+def said(error: Exception) -> str:
+    """What onnxruntime said, in one line, without where in its sources."""
+    return _PLACE.sub("", " ".join(str(error).split()))[:600].rstrip(". ")
 
 
 Captures = Mapping[str, tuple[str, ...]]

@@ -13,9 +13,10 @@ from onnxlin.compiled.model import Compiled
 from onnxlin.engines.job import Columns, Progress, Solution
 from onnxlin.errors import MemoryBudgetError, TraceError
 from onnxlin.graph import Array
+from onnxlin.load import NEWEST_RUNNABLE
 from onnxlin.lowering import NotStaticError
 from onnxlin.seeds import Seeds
-from onnxlin.trace import MESSAGES
+from onnxlin.trace import MESSAGES, said
 from onnxlin.weights import MOST_INSIDE, attach, filled
 
 # Most rows at once: more make the products no faster, and fall out of the cache.
@@ -82,8 +83,10 @@ class Runner:
                 model.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
         except (*MESSAGES, ValueError) as error:
-            text = " ".join(str(error).split())[:300]
-            raise NotStaticError(f"onnxruntime cannot open the compiled graph: {text}") from error
+            raise NotStaticError(
+                f"onnxruntime cannot open the compiled graph: {said(error)} (onnxruntime "
+                f"{onnxruntime.__version__}, operator set {NEWEST_RUNNABLE})"
+            ) from error
 
     def __call__(
         self,
@@ -139,8 +142,9 @@ class Runner:
         try:
             return self._session.run(wanted, feeds)
         except MESSAGES as error:
-            text = " ".join(str(error).split())[:600]
-            raise TraceError(f"onnxruntime cannot run the model at this x: {text}") from error
+            raise TraceError(
+                f"onnxruntime cannot run the model at this x: {said(error)}"
+            ) from error
 
     def _chunk(self, memory: int) -> int:
         """Rows at once."""

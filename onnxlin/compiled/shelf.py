@@ -14,7 +14,7 @@ from onnxlin.compiled.instances import stacked
 from onnxlin.compiled.instances_runner import InstancesRunner
 from onnxlin.compiled.model import compile_section, float_type
 from onnxlin.compiled.runner import Runner
-from onnxlin.errors import OptionError
+from onnxlin.errors import ModelError, OptionError
 from onnxlin.graph import Array
 from onnxlin.lowering import NotStaticError
 from onnxlin.section import Section
@@ -22,6 +22,8 @@ from onnxlin.section import Section
 MOST_OPEN = 4
 # Of every tensor, while a graph is traced.
 COPIES = 4
+# Of a section that has no graph, and of an onnxruntime that opens none of its operator set.
+CANNOT = (NotStaticError, ModelError)
 
 
 class Shelf:
@@ -100,7 +102,7 @@ class Shelf:
                 shapes = {n: at[n].shape for n in (*section.inputs, *section.outputs)}
                 found = stacked(section, at, count)
                 self._keep(key, InstancesRunner(found, self._mode, feeds, shapes, self._options))
-            except (MixedError, NotStaticError) as error:
+            except (MixedError, *CANNOT) as error:
                 self._keep(key, str(error))
         found_now = self._open[key]
         return found_now if isinstance(found_now, InstancesRunner) else None
@@ -152,7 +154,7 @@ class Shelf:
         try:
             compiled = compile_section(self._section, self._mode, feeds, single=single)
             return Runner(compiled, self._options)
-        except NotStaticError as error:
+        except CANNOT as error:
             return str(error)
 
 
