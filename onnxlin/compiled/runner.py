@@ -69,7 +69,10 @@ class Runner:
         self, compiled: Compiled, options: onnxruntime.SessionOptions | None = None
     ) -> None:
         self.compiled = compiled
-        self._ends = [*compiled.outputs, *compiled.further]
+        ends = (*compiled.outputs, *compiled.further)
+        # An output that is an input is not asked for: some onnxruntimes answer with its memory.
+        self._given = [name for name in ends if name in compiled.feeds]
+        self._ends = [name for name in ends if name not in compiled.feeds]
         self._wanted = [*self._ends, compiled.rows, compiled.shares]
         model = compiled.model
         if options is None or compiled.weight > MOST_INSIDE:
@@ -113,12 +116,15 @@ class Runner:
         given = {name: feeds[name] for name in compiled.feeds}
         rows = [slice(i, min(i + size, total)) for i in range(0, max(total, 1), size)]
         W = shares = np.zeros(0)
-        values: dict[str, Array] = {}
+        values = {name: feeds[name] for name in self._given}
         for at in rows:
-            found = self._run(self._wanted, {**given, compiled.seeds: seeds.dense(at, dtype)})
-            values = dict(zip(self._ends, found, strict=False))
+            asked = seeds.dense(at, dtype)
+            if not total:  # some kernels take no empty stack: one row is asked for and left out
+                asked = np.zeros((1, asked.shape[1]), dtype)
+            found = self._run(self._wanted, {**given, compiled.seeds: asked})
+            values |= zip(self._ends, found, strict=False)
             if len(rows) == 1:
-                W, shares = found[-2:]
+                W, shares = (part[:total] for part in found[-2:])
             else:
                 if at.start == 0:
                     W, shares = (np.empty((total, *part.shape[1:]), dtype) for part in found[-2:])
