@@ -23,6 +23,7 @@ from tests.compiled.exported import (
     session,
 )
 from tests.proofs import instance
+from tests.runtime import require
 from tests.small import X, mlp, model
 from tests.test_fixtures import ODD, TRAINED, named
 
@@ -106,6 +107,7 @@ def test_trained_model_in_onnxruntime_as_it_comes(path, mode, tmp_path) -> None:
 @pytest.mark.parametrize("path", TRAINED, ids=named)
 def test_every_trained_model_equals_its_map(path, tmp_path) -> None:
     """F(x) = W x + b with W, b and F(x) all from the saved graph, within the derived bound."""
+    require(path)
     file = str(tmp_path / "compiled.onnx")
     onnxlin.compile_model(path, file)
     x = instance(onnx.load(path), seed=4)

@@ -17,10 +17,12 @@ from onnxlin.readings.identity import UNIT, floor
 from onnxlin.rounding import gamma
 from onnxlin.testing import GrownModel, onnx_models
 from tests.readings.nets import FIXTURES, pictures
+from tests.runtime import require
 from tests.small import model
 
 
 def net(name: str) -> Linearizer:
+    require(FIXTURES / f"{name}.onnx")
     return Linearizer(FIXTURES / f"{name}.onnx")
 
 
