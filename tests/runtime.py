@@ -27,7 +27,7 @@ from tests.small import model
 # An operator set, an operator, or a kernel for these types that it does not have.
 LACKS = re.compile(
     r"under development and support for this is limited|is not a registered function/op|"
-    r"Could not find an implementation for|is supported for MatMulNBits"
+    r"Could not find an implementation for|Failed to find kernel for|is supported for MatMulNBits"
 )
 
 

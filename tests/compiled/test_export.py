@@ -23,7 +23,7 @@ from tests.compiled.exported import (
     session,
 )
 from tests.proofs import instance
-from tests.runtime import require
+from tests.runtime import fewest_rows, require
 from tests.small import X, mlp, model
 from tests.test_fixtures import ODD, TRAINED, named
 
@@ -41,7 +41,12 @@ def reference(grown: GrownModel, x: dict, mode: str) -> Reference:
 
 
 @half
-@given(onnx_models(min_nodes=2), st.sampled_from(MODES), st.integers(0, 3), st.integers(0, 99))
+@given(
+    onnx_models(min_nodes=2),
+    st.sampled_from(MODES),
+    st.integers(fewest_rows(), 3),
+    st.integers(0, 99),
+)
 def test_seeds_of_any_number_at_another_x(grown: GrownModel, mode: str, k: int, seed: int) -> None:
     made = compiled(grown.model, x=grown.x, mode=mode, shares=True)
     x = elsewhere(grown.x, seed)
@@ -64,7 +69,12 @@ def _zero(want: Reference) -> list[str]:
 
 
 @half
-@given(onnx_models(min_nodes=2), st.sampled_from(MODES), st.integers(0, 3), st.integers(0, 99))
+@given(
+    onnx_models(min_nodes=2),
+    st.sampled_from(MODES),
+    st.integers(fewest_rows(), 3),
+    st.integers(0, 99),
+)
 def test_tangents_of_any_number_at_another_x(
     grown: GrownModel, mode: str, k: int, seed: int
 ) -> None:
