@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.installed import absent, lack
 
 SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 
@@ -24,6 +28,17 @@ settings.register_profile(
     "long", max_examples=1000, deadline=None, print_blob=True, suppress_health_check=SLOW
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, Any, Any]:
+    """Skip a test that ends with the runtime saying that it lacks an operator or a kernel."""
+    try:
+        return (yield)
+    except Exception as error:
+        if why := lack(error):
+            absent(why)
+        raise
 
 
 @pytest.fixture(scope="session")

@@ -83,6 +83,8 @@ class Source:
         fits = [kind for kind, (low, high, _) in MAKERS.items() if low <= len(shape) <= high]
         if not self.depth:
             fits = [kind for kind in fits if kind not in NESTED]
+        if not fits:
+            return Reshape(shape, (prod(shape),))  # a chain may grow axes beyond what makers take
         _, _, make = MAKERS[self.choice(*fits)]
         op = make(replace(self, depth=self.depth - 1), shape)
         too_large = max(op.rows, op.columns) > MOST_ENTRIES

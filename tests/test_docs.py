@@ -13,6 +13,7 @@ import pytest
 
 import onnxlin
 from onnxlin import cli, errors
+from tests.installed import require
 from tests.pages import PAGES, ROOT, blocks, sections
 
 DOCS = ROOT / "docs"
@@ -81,6 +82,7 @@ def test_python_runs(block, folder):
     if "explained/" in block:
         for line in COMPILING:
             assert cli.main(shlex.split(line)[1:]) == 0
+    require_nets(block)
     exec(compile(block, "block", "exec"), {"__name__": "block"})
     assert_pictures_are_shown(folder)
 
@@ -90,6 +92,7 @@ def test_commands_run(lines, folder):
     """Ours in this process and to exit code 0; others, which make their files, in a shell."""
     pytest.importorskip("rich")
     pytest.importorskip("matplotlib")
+    require_nets(" ".join(lines))
     for line in lines:
         if is_ours(line):
             words = shlex.split(line)[1:]
@@ -98,6 +101,11 @@ def test_commands_run(lines, folder):
         else:
             subprocess.run(["bash", "-euo", "pipefail", "-c", line], check=True, timeout=60)
     assert_pictures_are_shown(folder)
+
+
+def require_nets(text):
+    """Skip where the runtime does not open a net that is named."""
+    require(*(p for p in ROOT.glob("fixtures/*.onnx") if re.search(rf"\b{p.stem}\b", text)))
 
 
 def assert_pictures_are_shown(folder):

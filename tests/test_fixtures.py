@@ -14,6 +14,7 @@ import pytest
 
 import onnxlin
 from tests.agree import assert_close
+from tests.installed import require
 from tests.proofs import assert_linear_or_listed, instance
 from tests.twin import by_hand
 
@@ -34,12 +35,14 @@ def test_there_are_fixtures() -> None:
 
 @pytest.mark.parametrize("path", TRAINED, ids=named)
 def test_trained_model(path: Path) -> None:
+    require(path)
     model = onnx.load(path)
     assert assert_linear_or_listed(model, instance(model, seed=0)) == "linear"
 
 
 @pytest.mark.parametrize("path", TRAINED, ids=named)
 def test_trained_model_at_zero(path: Path) -> None:
+    require(path)
     model = onnx.load(path)
     x = {name: np.zeros_like(value) for name, value in instance(model, seed=0).items()}
     assert assert_linear_or_listed(model, x) == "linear"

@@ -14,6 +14,7 @@ from PIL import Image
 
 import onnxlin
 from onnxlin.primitives import Array
+from tests.installed import require
 
 STRAIGHT = "straight-through"
 
@@ -54,6 +55,7 @@ def test_static_quantisation(
     whose pattern the rounding has changed.
     """
     source, x = fixtures / f"{net}.onnx", digits[3]
+    require(source)
     if net.startswith("mlp"):
         digits, x = [d.reshape(_shape(source)) for d in digits], x.reshape(_shape(source))
     plain = onnxlin.linearize(source, x)
@@ -76,6 +78,7 @@ def test_dynamic_quantisation(
     fixtures: Path, tmp_path: Path, digits: list[Array], net: str
 ) -> None:
     source, target = fixtures / f"{net}.onnx", tmp_path / "dynamic.onnx"
+    require(source)
     x = digits[3].reshape(_shape(source))
     tools.quantize_dynamic(source, target, weight_type=tools.QuantType.QUInt8)
     m = onnxlin.linearize(target, x, rounding=STRAIGHT).verify()

@@ -50,8 +50,7 @@ def session(model: onnx.ModelProto, constants: Mapping[str, Array] | None = None
         opened = door.opened(widened, options)
     except (*door.MESSAGES, ValueError) as error:
         hint = _HINT if "NOT_IMPLEMENTED" in str(error) else ""
-        text = door.one_line(error, 600)
-        raise ModelError(f"onnxruntime cannot load the model: {text}{hint}") from error
+        raise ModelError(f"onnxruntime cannot load the model: {door.said(error)}{hint}") from error
     return Session(opened, crossing, weights)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,23 +15,27 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
     InvalidArgument,
     InvalidGraph,
     InvalidProtobuf,
-    NotImplemented,
     RuntimeException,
 )
+from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
 
 from onnxlin.errors import TraceError
 
 __all__ = [
     "CPU",
     "MESSAGES",
+    "VERSION",
     "Fail",
     "InferenceSession",
+    "InvalidArgument",
+    "NoKernel",
+    "RuntimeException",
     "SessionOptions",
     "attach",
     "for_compiled",
-    "one_line",
     "opened",
     "run",
+    "said",
     "without_optimisers",
 ]
 
@@ -41,11 +46,15 @@ MESSAGES = (
     InvalidArgument,
     InvalidGraph,
     InvalidProtobuf,
-    NotImplemented,
+    NoKernel,
     RuntimeException,
     RuntimeError,
 )
 """What onnxruntime raises."""
+
+VERSION: str = onnxruntime.__version__
+# "/file.cc:46 type name(types) const " before a message; with brackets inside it stays.
+_PLACE = re.compile(r"/\S+:\d+ [\w:<>&*, ~]+\([\w:<>&*, ]*\) (?:const )?")
 
 
 def without_optimisers(*, threads: int = 0, spinning: bool = True) -> SessionOptions:
@@ -108,10 +117,9 @@ def run(
     try:
         return session.run(wanted, feeds)
     except MESSAGES as error:
-        text = one_line(error, 600)
-        raise TraceError(f"onnxruntime cannot run the model at this x: {text}") from error
+        raise TraceError(f"onnxruntime cannot run the model at this x: {said(error)}") from error
 
 
-def one_line(error: Exception, most: int) -> str:
-    """Text of an error without line breaks, cut off after so many characters."""
-    return " ".join(str(error).split())[:most]
+def said(error: Exception) -> str:
+    """What onnxruntime said, in one line, without where in its sources."""
+    return _PLACE.sub("", " ".join(str(error).split()))[:600].rstrip(". ")

@@ -18,7 +18,7 @@ def write_model(path, nodes, x=(1, 4), y=None, **initialisers) -> str:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, y)],
         [onnx.numpy_helper.from_array(np.asarray(v), k) for k, v in initialisers.items()],
     )
-    onnx.save(helper.make_model(graph, opset_imports=OPSETS), path)
+    onnx.save(helper.make_model(graph, opset_imports=OPSETS, ir_version=8), path)
     return str(path)
 
 

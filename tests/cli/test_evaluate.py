@@ -13,6 +13,7 @@ import onnxlin
 from onnxlin.readings import evaluate
 from tests.cli.helpers import write_model
 from tests.cli.test_exit_codes import plant_a_wrong_bias
+from tests.installed import require
 
 pytest.importorskip("matplotlib")
 Image = pytest.importorskip("PIL.Image")
@@ -86,6 +87,7 @@ def test_every_form_of_data_gives_the_same(run_json, digits) -> None:
 
 def test_labels_may_be_class_names(run_json, run, fixtures) -> None:
     model = fixtures / "mlp2_fashion.onnx"
+    require(model)
     pair = [fixtures / "garment_bag.png", fixtures / "garment_ankle_boot.png"]
     Path("l.txt").write_text("BAG\nankle boot\n")
     assert run_json("evaluate", model, *pair, "--labels", "l.txt", "--no-files")["labels"]

@@ -32,7 +32,7 @@ def _save(path: Path, nodes, x, y, metadata=None, **initialisers) -> str:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, y)],
         [numpy_helper.from_array(np.asarray(v), k) for k, v in initialisers.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     helper.set_model_props(model, {k: json.dumps(v) for k, v in (metadata or {}).items()})
     onnx.save(model, path)
     return str(path)

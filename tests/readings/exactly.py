@@ -13,10 +13,12 @@ from onnxlin.program import LinearProgram
 from onnxlin.program.roundoff import charges
 from onnxlin.readings.region import Region
 from onnxlin.readings.region.walls import Wall, stacked
+from tests.installed import require
 
 
 def in_double(path: Path) -> onnx.ModelProto:
     """A float32 net with float64 inputs, weights and outputs: its runs round 5e8 times less."""
+    require(path)
     model = onnx.load(path)
     double = onnx.TensorProto.DOUBLE
     for i, tensor in enumerate(model.graph.initializer):

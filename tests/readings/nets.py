@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
+from tests.installed import require
 from tests.small import model
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -23,6 +24,7 @@ def pictures(prefix: str) -> np.ndarray:
 
 def given(name: str) -> tuple[str, np.ndarray]:
     """A trained net, and one picture for it."""
+    require(FIXTURES / f"{name}.onnx")
     prefix = "digit" if name.endswith("mnist") else "garment"
     return str(FIXTURES / f"{name}.onnx"), pictures(prefix)[7:8]
 

@@ -11,6 +11,7 @@ import onnx
 
 import onnxlin
 from onnxlin import AffineMap, Linearizer
+from tests.installed import asked
 
 Array = npt.NDArray[Any]
 
@@ -42,12 +43,15 @@ def feeds(inputs: Sequence[Array | None]) -> dict[str, Array]:
 
 
 def linearised(
-    proto: onnx.ModelProto, x: Mapping[str, Array], mode: str = "tangent", **options: Any
+    proto: onnx.ModelProto,
+    x: Mapping[str, Array],
+    mode: str = "tangent",
+    truth: Any = None,
+    **options: Any,
 ) -> AffineMap:
     """The map, after it has been verified against the runtime's own result."""
-    m = onnxlin.linearize(proto, dict(x), mode=mode, dtype=np.float64, **options)
-    m.verify()
-    return m
+    with asked(proto, x, truth):
+        return onnxlin.linearize(proto, dict(x), mode=mode, dtype=np.float64, **options).verify()
 
 
 def assert_derivative(proto: onnx.ModelProto, x: Mapping[str, Array], step: float = 1e-6) -> None:
@@ -56,8 +60,8 @@ def assert_derivative(proto: onnx.ModelProto, x: Mapping[str, Array], step: floa
     An entry of W is off by the curvature, of order step^2, and by rounding, of order eps / step.
     """
     lin = Linearizer(proto)
-    m = lin(dict(x), dtype=np.float64)
-    m.verify()
+    with asked(proto, x):
+        m = lin(dict(x), dtype=np.float64).verify()
     columns = []
     for name in lin.section.inputs:
         for i in range(x[name].size):
@@ -79,4 +83,5 @@ def assert_reproduces(proto: onnx.ModelProto, x: Mapping[str, Array]) -> None:
     """Both modes answer for float32 and float64 inputs, within their own bounds of rounding."""
     for mode in ("tangent", "frozen"):
         for dtype in (np.float32, np.float64):
-            onnxlin.linearize(proto, dict(x), mode=mode, dtype=dtype).verify()
+            with asked(proto, x):
+                onnxlin.linearize(proto, dict(x), mode=mode, dtype=dtype).verify()

@@ -100,4 +100,4 @@ def test_a_run_that_fails_says_what_the_runtime_said() -> None:
 
 
 def test_one_line() -> None:
-    assert door.one_line(ValueError("a  b\n c"), 4) == "a b "
+    assert door.said(ValueError("a  b\n c")) == "a b c"

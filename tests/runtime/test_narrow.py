@@ -12,6 +12,7 @@ import pytest
 import onnxlin
 from onnxlin.primitives import Array
 from tests.agree import assert_same_rows
+from tests.installed import require
 from tests.small import model
 
 T = onnx.TensorProto
@@ -50,6 +51,7 @@ NETS = ["mlp5_mnist", "lenet5_mnist", "cnn_bn_mnist", "resnet_mnist", "densenet_
 @pytest.mark.parametrize("name", NETS)
 def test_sixteen_bits(fixtures: Path, name: str, kind: str) -> None:
     """W is float32; the bound follows from the 16 bits, and still says something."""
+    require(fixtures / f"{name}.onnx")
     proto = onnx.load(fixtures / f"{name}.onnx")
     x = picture(shape_of(proto))
     m = onnxlin.linearize(converted(proto, KINDS[kind]), x).verify()
@@ -61,6 +63,7 @@ def test_sixteen_bits(fixtures: Path, name: str, kind: str) -> None:
 
 @pytest.mark.parametrize("name", ["mlp2_mnist", "mlp5_mnist"])
 def test_float64(fixtures: Path, name: str) -> None:
+    require(fixtures / f"{name}.onnx")
     proto = onnx.load(fixtures / f"{name}.onnx")
     x = picture(shape_of(proto))
     m = onnxlin.linearize(converted(proto, T.DOUBLE), x).verify()

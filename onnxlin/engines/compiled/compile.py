@@ -236,12 +236,17 @@ def _results(
     else:
         name, shape = next(iter(program.outputs.items()))
         apart = () if axes is None else (shape[axes[name]],)
-        parts = swept.shares or Stack.of(graph, names.given, (program.rows,)).zeros(0)
+        stack = Stack.of(graph, names.given, (program.rows,))
+        parts = swept.shares or stack.zeros(0)
         if axes is not None and not swept.shares:
             parts = graph(
                 "Expand", graph("Unsqueeze", parts, graph.ints([1])), graph.ints([1, *apart, 0])
             )
-        total = graph("ReduceSum", parts, graph.ints([-1]), keepdims=0)
+        if swept.shares:
+            total = graph("ReduceSum", parts, graph.ints([-1]), keepdims=0)
+        else:  # along an axis without entries some onnxruntimes sum to the wrong shape
+            total = stack.zeros(prod(apart))
+            total = total if apart else graph("Squeeze", total, graph.ints([-1]))
         made = {
             names.rows: (swept.rows, (program.columns,)),
             names.bias: (total, apart),

@@ -14,6 +14,7 @@ from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import MemoryBudgetError
 from onnxlin.graph import Array
 from onnxlin.graph.weights import MOST_INSIDE, filled
+from onnxlin.load import NEWEST_RUNNABLE
 from onnxlin.lowering import NotStaticError
 from onnxlin.runtime import session as door
 
@@ -65,7 +66,10 @@ class Runner:
 
     def __init__(self, compiled: Compiled, options: door.SessionOptions | None = None) -> None:
         self.compiled = compiled
-        self._ends = [*compiled.outputs, *compiled.further]
+        ends = (*compiled.outputs, *compiled.further)
+        # An output that is an input is not asked for: some onnxruntimes answer with its memory.
+        self._given = [name for name in ends if name in compiled.feeds]
+        self._ends = [name for name in ends if name not in compiled.feeds]
         self._wanted = [*self._ends, compiled.rows, compiled.shares]
         model = compiled.model
         if options is None or compiled.weight > MOST_INSIDE:
@@ -77,8 +81,10 @@ class Runner:
         try:
             self._session = door.opened(model, options)
         except (*door.MESSAGES, ValueError) as error:
-            text = door.one_line(error, 300)
-            raise NotStaticError(f"onnxruntime cannot open the compiled graph: {text}") from error
+            raise NotStaticError(
+                f"onnxruntime cannot open the compiled graph: {door.said(error)} (onnxruntime "
+                f"{door.VERSION}, operator set {NEWEST_RUNNABLE})"
+            ) from error
 
     def __call__(
         self,
@@ -105,13 +111,15 @@ class Runner:
         given = {name: feeds[name] for name in compiled.feeds}
         rows = [slice(i, min(i + size, total)) for i in range(0, max(total, 1), size)]
         W = shares = np.zeros(0)
-        values: dict[str, Array] = {}
+        values = {name: feeds[name] for name in self._given}
         for at in rows:
-            fed = {**given, compiled.seeds: seeds.dense(at, dtype)}
-            found = door.run(self._session, self._wanted, fed)
-            values = dict(zip(self._ends, found, strict=False))
+            asked = seeds.dense(at, dtype)
+            if not total:  # some kernels take no empty stack: one row is asked for and left out
+                asked = np.zeros((1, asked.shape[1]), dtype)
+            found = door.run(self._session, self._wanted, {**given, compiled.seeds: asked})
+            values |= zip(self._ends, found, strict=False)
             if len(rows) == 1:
-                W, shares = found[-2:]
+                W, shares = (part[:total] for part in found[-2:])
             else:
                 if at.start == 0:
                     W, shares = (np.empty((total, *part.shape[1:]), dtype) for part in found[-2:])

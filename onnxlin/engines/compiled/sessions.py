@@ -13,7 +13,7 @@ from onnxlin.engines.compiled.compile import compile_section, float_type
 from onnxlin.engines.compiled.many.session import InstancesRunner
 from onnxlin.engines.compiled.many.stacked import stacked
 from onnxlin.engines.compiled.session import Runner
-from onnxlin.errors import OptionError
+from onnxlin.errors import ModelError, OptionError
 from onnxlin.graph import Array
 from onnxlin.lowering import NotStaticError
 from onnxlin.operators.batch_axis import MixedError
@@ -23,6 +23,8 @@ from onnxlin.section import Section
 MOST_OPEN = 4
 # Of every tensor, while a graph is written.
 COPIES = 4
+# Of a section that has no graph, and of an onnxruntime that opens none of its operator set.
+CANNOT = (NotStaticError, ModelError)
 
 Opened = Runner | InstancesRunner
 R = TypeVar("R", bound=Opened)
@@ -84,7 +86,7 @@ class Shelf:
         if key not in self._latest:
             try:
                 self._latest[key] = compiled()
-            except (MixedError, NotStaticError) as error:
+            except (MixedError, *CANNOT) as error:
                 self._latest[key] = Refused(str(error))
             while len(self._latest) > MOST_OPEN:
                 self._latest.popitem(last=False)

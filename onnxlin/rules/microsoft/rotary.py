@@ -81,7 +81,8 @@ def group_query_attention(node: NodeAtX, s: Sketch) -> list[str]:
 def _require_plain(node: NodeAtX) -> None:
     """Refuse caches that are quantised or windowed, and sequences of unequal lengths."""
     node.ignore("kv_cache_bit_width", "qk_norm_epsilon", "q_norm_epsilon", "k_norm_epsilon")
-    if node.attr("k_quant_type") != "NONE" or node.attr("v_quant_type") != "NONE":
+    # Older onnxruntimes have no such attributes.
+    if {node.attr("k_quant_type"), node.attr("v_quant_type")} - {None, "NONE"}:
         raise node.refuse("the cache is quantised")
     if node.attr("sliding_window_cache") or node.attr("qk_output"):
         raise node.refuse("sliding_window_cache or qk_output is set")
@@ -129,7 +130,7 @@ def _weights(node: NodeAtX, s: Sketch, q: str, k: str, total: int) -> str:
         scores = s("Add", scores, s.crop(s.input(10), 3, 0, total))
     seen, place = total - length + np.arange(length)[:, None], np.arange(total)
     window, kept = node.attr("local_window_size"), np.full((length, total), fill_value=True)
-    if node.attr("causal"):
+    if node.attr("causal") in (None, 1):  # where there is no such attribute it always is
         kept &= place <= seen
     if window > 0:
         kept &= place > seen - window

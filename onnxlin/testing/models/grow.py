@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnx
 from hypothesis import strategies as st
 
+from onnxlin.runtime.session import InvalidArgument, NoKernel, RuntimeException
 from onnxlin.testing.models.running import Array, run
 from onnxlin.testing.models.shapes import Shape, broadcasts, factorised
 
@@ -20,6 +21,10 @@ MOST_ENTRIES = 120
 
 class TooLarge(Exception):  # noqa: N818  # no error: the node is left out
     """A node would make a tensor larger than `MOST_ENTRIES`, or numbers that are not finite."""
+
+
+class NotRun(Exception):  # noqa: N818  # no error either
+    """The onnxruntime that is installed has no kernel for a valid node, or one that fails."""
 
 
 @dataclass
@@ -219,7 +224,13 @@ class Grow:
     def _run(self, node: onnx.NodeProto, outer: Sequence[str]) -> list[Array]:
         known = self.constants | self.values
         feeds = {name: known[name] for name in (*node.input, *outer) if name}
-        return run(self._model([node], feeds, list(node.output)), feeds)
+        model = self._model([node], feeds, list(node.output))
+        try:
+            return run(model, feeds)
+        except (NoKernel, RuntimeException, InvalidArgument) as error:
+            # A maker's mistake is no kernel's.
+            onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+            raise NotRun from error
 
     def _model(
         self, nodes: Sequence[onnx.NodeProto], feeds: dict[str, Array], outputs: Sequence[str]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from difflib import get_close_matches
 
 import numpy as np
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from onnxlin.errors import OptionError
 from onnxlin.runtime.session import Fail
-from onnxlin.testing.models.grow import Grow, TooLarge
+from onnxlin.testing.models.grow import Grow, NotRun, TooLarge
 from onnxlin.testing.models.grown import GrownModel
 from onnxlin.testing.models.running import run
 from onnxlin.testing.models.shapes import Shape
@@ -60,7 +59,8 @@ def onnx_models(
         tensor has, helpers come before it (Reshape, Gather, Mul, Add, Sigmoid, Cast, ...).
     max_nodes, min_nodes : int
         How many operators of ``ops`` are drawn; helpers, and what an operator's maker puts after it
-        (a Cast of a mask), come on top. One that would make too large a tensor is left out.
+        (a Cast of a mask), come on top. One that would make too large a tensor is left out, and one
+        that the onnxruntime that is installed does not run.
     opsets : versions of the standard operator set, from 13 to 26
         As far as the onnxruntime that is installed goes. The first one is the simplest. Operators
         that the version drawn does not have are left out.
@@ -105,11 +105,17 @@ def _grown(
     for _ in range(g.integer(1, 2)):
         g.give(g.choice(*SHAPES), halves=halves)
     there = [op_type for op_type in op_types if MAKERS[op_type].serves(g.opset)]
+    refused = False
     for _ in range(g.integer(min_nodes, max_nodes)):
-        with suppress(TooLarge):
+        try:
             MAKERS[g.choice(*there)](g)
-    if not g.nodes:
-        reject()  # the only operator drawn had no room
+        except TooLarge:
+            pass
+        except NotRun:
+            refused = True
+    made = {node.op_type for node in g.nodes}
+    if not made or (refused and made.isdisjoint(op_types)):
+        reject()  # the only operator drawn had no room, or no kernel: its helpers are not asked for
     grown = GrownModel(g.model(_outputs(g)), dict(g.inputs))
     try:
         run(grown.model, grown.x)

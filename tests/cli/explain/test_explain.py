@@ -12,6 +12,7 @@ import onnxlin
 from onnxlin.affine_map import AffineMap
 from tests.agree import assert_close, sums
 from tests.cli.helpers import pixels, write_model
+from tests.installed import require
 
 pytest.importorskip("matplotlib")
 Image = pytest.importorskip("PIL.Image")
@@ -88,6 +89,7 @@ def test_preprocessing_options_override_the_model(run_json, digit) -> None:
 
 def test_classes_by_name(run_json, run, fixtures) -> None:
     pair = fixtures / "lenet5_fashion.onnx", fixtures / "garment_bag.png"
+    require(pair[0])
     found = run_json("explain", *pair, "--class", "ankle BOOT", "--out", "made/")
     assert found["explained"][1]["label"] == "Ankle boot"
     assert found["files"][1] == str(Path("made/garment_bag.ankle-boot.png"))

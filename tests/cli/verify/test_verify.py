@@ -97,7 +97,10 @@ def test_whole_numbers_are_drawn_where_they_index_something(run_json, run, fixtu
         ],
         [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)],
     )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), "r.onnx")
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
+        "r.onnx",
+    )
     code, _, err = run("verify", "r.onnx")
     assert code == 1
     assert "Input 'shape' (int64[2]) holds no floats, and is input 1 of Reshape 'reshape'" in err

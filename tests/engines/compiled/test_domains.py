@@ -9,6 +9,7 @@ import pytest
 
 import onnxlin
 from tests.engines.compiled.exported import Reference, integers, run, session
+from tests.installed import require_quantising
 
 HEAD = '<ir_version: 9, opset_import: ["": 21, "com.microsoft": 1, "ai.onnx.ml": 3]>\n'
 X = {"x": np.array([[0.3, -1.2, 0.7, 2.0]], np.float32)}
@@ -26,6 +27,8 @@ MODELS = {
 @pytest.mark.parametrize("direction", ["adjoint", "tangent"])
 @pytest.mark.parametrize("name", MODELS)
 def test_models_of_all_kinds(name: str, direction: str, tmp_path) -> None:
+    if name == "quantised":
+        require_quantising()
     model, path = onnx.parser.parse_model(HEAD + MODELS[name]), str(tmp_path / "m.onnx")
     options = {"rounding": "straight-through"}
     made = onnxlin.compile_model(model, path, direction=direction, **options)
@@ -40,6 +43,7 @@ def test_models_of_all_kinds(name: str, direction: str, tmp_path) -> None:
 
 
 def test_a_staircase_has_no_slope() -> None:
+    require_quantising()
     made = onnxlin.compile_model(onnx.parser.parse_model(HEAD + MODELS["quantised"]))
     answer = run(session(made), {**X, "seeds": np.eye(4, dtype=np.float32)})
     assert not answer["seeds_W"].any()

@@ -13,6 +13,7 @@ from onnxlin import Linearizer
 from onnxlin.engines.compiled import Runner
 from onnxlin.engines.compiled import session as runner
 from onnxlin.engines.compiled import sessions as shelf
+from onnxlin.runtime import session as door
 from tests.engines.compiled.elsewhere import assert_agrees, plain
 from tests.small import X, mlp, model
 
@@ -140,6 +141,34 @@ def test_another_precision_is_refused() -> None:
     message = "engine='compiled' computes in the model's own float32; dtype=float64 was asked for"
     with pytest.raises(onnxlin.OptionError, match=message):
         Linearizer(mlp())(X, engine="compiled", dtype=np.float64)
+
+
+@pytest.mark.parametrize("where", ["model", "instances"])
+def test_an_onnxruntime_without_the_operator_set(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it cannot open it is not asked to run: another engine is taken, or the user told."""
+    monkeypatch.setattr(f"onnxlin.compiled.{where}.NEWEST_RUNNABLE", 99)
+    xs = rows_of(40)
+    maps = [*Linearizer(mlp()).map(xs)]
+    assert not any("instances at once" in m.plan for m in maps)
+    lin = Linearizer(mlp())
+    if where == "instances":  # a graph of one instance can be opened all the same
+        assert lin(X, engine="compiled").engine == "compiled"
+        return
+    assert {m.engine for m in maps} == {"reverse"}
+    message = r"cannot serve this model: onnxruntime cannot open .* \(onnxruntime .*, operator set "
+    for ask in (lambda: lin(X, engine="compiled"), lambda: list(lin.map(xs, engine="compiled"))):
+        with pytest.raises(onnxlin.OptionError, match=message):
+            ask()
+    monkeypatch.undo()
+    assert Linearizer(mlp())(X, engine="compiled").engine == "compiled"
+
+
+def test_what_onnxruntime_says_is_told_without_its_sources() -> None:
+    signature = "void ort::Check(const std::map<std::string, int>&, bool)"
+    error = RuntimeError(f"[E] : 1 : FAIL : /src/core/load.h:46 {signature} No operator\n set 99.")
+    assert door.said(error) == "[E] : 1 : FAIL : No operator set 99"
 
 
 def test_a_run_that_fails_says_so() -> None:

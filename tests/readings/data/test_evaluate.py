@@ -16,11 +16,13 @@ from onnxlin.readings import evaluate
 from onnxlin.readings.checks import UNIT, floor
 from onnxlin.readings.data.floor import least_charge
 from onnxlin.testing import GrownModel, onnx_models
+from tests.installed import require
 from tests.readings.nets import FIXTURES, pictures
 from tests.small import model
 
 
 def net(name: str) -> Linearizer:
+    require(FIXTURES / f"{name}.onnx")
     return Linearizer(FIXTURES / f"{name}.onnx")
 
 

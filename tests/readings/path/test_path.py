@@ -18,6 +18,7 @@ from onnxlin.readings.path import between as path_walk
 from onnxlin.readings.region import Region, obstacles
 from onnxlin.testing import GrownModel, onnx_models
 from tests.graphs import EXACT
+from tests.installed import require
 from tests.readings.exactly import in_double, instance
 from tests.readings.region.test_region import BENT, HIDDEN, WHERE
 from tests.small import model
@@ -40,6 +41,7 @@ def close_by(lin: Linearizer, distance: float = 0.02) -> tuple[Array, Array]:
 
 def ends(name: str, fixtures: File) -> tuple[Linearizer, Array, Array]:
     """A net, an input, and one near it: so near that a dense net has a few hundred pieces."""
+    require(fixtures / f"{name}.onnx")
     lin = Linearizer(fixtures / f"{name}.onnx")
     return lin, *close_by(lin, 0.002 if "dense" in name else 0.02)
 
@@ -111,6 +113,7 @@ def test_both_ways_of_cutting_agree(
     name: str, fixtures: File, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cell by cell, and all cells at once: two programs, one answer."""
+    require(fixtures / f"{name}.onnx")
     lin = Linearizer(fixtures / f"{name}.onnx")
     x0, x1 = close_by(lin)
     together = walk(lin, x0, x1)

@@ -28,6 +28,7 @@ def look(shape, *, names=(), rank_free=False) -> page.Part:
             [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
         ),
         opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
     )
     lin = onnxlin.Linearizer(proto)
     x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
@@ -129,6 +130,7 @@ def test_types_of_tokens_carry_the_words_of_the_tokens() -> None:
             tables,
         ),
         opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
     )
     lin = onnxlin.Linearizer(proto)
     feeds = {"token_type_ids": np.int64([[0, 0, 1]]), "input_ids": np.int64([[5, 6, 7]])}

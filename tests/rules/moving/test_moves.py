@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import onnxlin
+from onnxlin.testing.models.makers.moves import copies_empty_sequences
 from tests.rules.lone import Array, assert_derivative, assert_reproduces, feeds, linearised, model
 
 RNG = np.random.default_rng(0)
@@ -45,6 +46,8 @@ MOVES: list[tuple[str, int, list[Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("op_type", "opset", "inputs", "options"), MOVES)
 def test_moves(op_type: str, opset: int, inputs: list[Array], options: dict[str, Any]) -> None:
+    if op_type == "ReverseSequence" and not (inputs[1].all() or copies_empty_sequences()):
+        pytest.skip("this onnxruntime leaves sequences of length 0 unwritten")
     proto = model(op_type, opset, inputs, 2 if op_type == "TopK" else 1, **options)
     assert_reproduces(proto, feeds(inputs))
     assert_derivative(proto, feeds(inputs))

@@ -22,6 +22,7 @@ from tests.engines.compiled.exported import (
     run,
     session,
 )
+from tests.installed import fewest_rows, require
 from tests.proofs import instance
 from tests.small import X, mlp, model
 from tests.test_fixtures import ODD, TRAINED, named
@@ -40,7 +41,12 @@ def reference(grown: GrownModel, x: dict, mode: str) -> Reference:
 
 
 @half
-@given(onnx_models(min_nodes=2), st.sampled_from(MODES), st.integers(0, 3), st.integers(0, 99))
+@given(
+    onnx_models(min_nodes=2),
+    st.sampled_from(MODES),
+    st.integers(fewest_rows(), 3),
+    st.integers(0, 99),
+)
 def test_seeds_of_any_number_at_another_x(grown: GrownModel, mode: str, k: int, seed: int) -> None:
     made = compiled(grown.model, x=grown.x, mode=mode, shares=True)
     x = elsewhere(grown.x, seed)
@@ -63,7 +69,12 @@ def _zero(want: Reference) -> list[str]:
 
 
 @half
-@given(onnx_models(min_nodes=2), st.sampled_from(MODES), st.integers(0, 3), st.integers(0, 99))
+@given(
+    onnx_models(min_nodes=2),
+    st.sampled_from(MODES),
+    st.integers(fewest_rows(), 3),
+    st.integers(0, 99),
+)
 def test_tangents_of_any_number_at_another_x(
     grown: GrownModel, mode: str, k: int, seed: int
 ) -> None:
@@ -106,6 +117,7 @@ def test_trained_model_in_onnxruntime_as_it_comes(path, mode, tmp_path) -> None:
 @pytest.mark.parametrize("path", TRAINED, ids=named)
 def test_every_trained_model_equals_its_map(path, tmp_path) -> None:
     """F(x) = W x + b with W, b and F(x) all from the saved graph, within the derived bound."""
+    require(path)
     file = str(tmp_path / "compiled.onnx")
     onnxlin.compile_model(path, file)
     x = instance(onnx.load(path), seed=4)

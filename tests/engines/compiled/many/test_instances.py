@@ -20,6 +20,7 @@ from onnxlin.testing.models import MAKERS
 from tests.agree import assert_same_rows
 from tests.engines.compiled.elsewhere import elsewhere, plain, sized
 from tests.engines.compiled.test_agrees import NOT_COMPILED
+from tests.installed import require
 from tests.small import mlp, model
 from tests.test_fixtures import TRAINED, named
 from tests.test_laws import MODES
@@ -172,6 +173,7 @@ def test_what_mixes_instances_is_done_one_by_one(why: str) -> None:
 @pytest.mark.parametrize("path", TRAINED, ids=named)
 def test_fixtures(path: Any) -> None:
     """All of them go through at once; 70 instances are one full stack and one that is filled up."""
+    require(path)
     lin = Linearizer(str(path), session_options=plain())
     shape = [n if isinstance(n, int) else 1 for n in next(iter(lin.graph.inputs.values())).shape]
     xs = np.random.default_rng(0).random((70, *shape[1:])).astype(np.float32)
