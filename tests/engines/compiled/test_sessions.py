@@ -143,17 +143,17 @@ def test_another_precision_is_refused() -> None:
         Linearizer(mlp())(X, engine="compiled", dtype=np.float64)
 
 
-@pytest.mark.parametrize("where", ["model", "instances"])
+@pytest.mark.parametrize("where", ["compile", "many.stacked"])
 def test_an_onnxruntime_without_the_operator_set(
     where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it cannot open it is not asked to run: another engine is taken, or the user told."""
-    monkeypatch.setattr(f"onnxlin.compiled.{where}.NEWEST_RUNNABLE", 99)
+    monkeypatch.setattr(f"onnxlin.engines.compiled.{where}.NEWEST_RUNNABLE", 99)
     xs = rows_of(40)
     maps = [*Linearizer(mlp()).map(xs)]
     assert not any("instances at once" in m.plan for m in maps)
     lin = Linearizer(mlp())
-    if where == "instances":  # a graph of one instance can be opened all the same
+    if where == "many.stacked":  # a graph of one instance can be opened all the same
         assert lin(X, engine="compiled").engine == "compiled"
         return
     assert {m.engine for m in maps} == {"reverse"}
