@@ -200,7 +200,7 @@ def assert_compiles(case: Any, x: dict[str, Array], inputs: tuple[str, ...]) -> 
 
 def draws(m: AffineMap) -> bool:
     """Whether something that the run has drawn enters the outputs."""
-    return any(step.status == "random" for step in m._made_from("status").program.steps)
+    return any(step.status == "random" for step in m.made_from("status").program.steps)
 
 
 def _assert_holds(m: AffineMap, text: str) -> None:

@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 
 import onnxlin
+from tests.agree import assert_close
 from tests.proofs import assert_linear_or_listed, instance
 from tests.twin import by_hand
 
@@ -89,7 +90,9 @@ def test_series_of_the_generator(makers: Any) -> None:
     scores = np.concatenate([run("beats", series[None]) for series in beats.series])
     assert_accuracy_is_as_recorded("beats", scores, beats.labels)
     first = recorded("beats")["classes"].index("wide beat")
-    np.testing.assert_array_equal(np.load(GALLERY / "beats.npy")[0], beats.series[first])
+    # Another processor's exponential may be off in its last bit, and float32 then one number off.
+    shipped, series = np.load(GALLERY / "beats.npy")[0], beats.series[first]
+    assert_close(shipped, series, np.spacing(np.abs(series)))
 
 
 def test_sentence_reads_as_it_should(makers: Any) -> None:

@@ -91,14 +91,14 @@ def _formed(m: AffineMap, name: str, op: LinearMap) -> LinearMap:
     """What a slope is formed of: its formula has terms up to ``1 + |z|``, as ``1 - tanh(z)**2``."""
     if not isinstance(op, Diagonal):
         return op.absolute()
-    z = np.abs(m._made_from("values").values[name].astype(np.float64))
+    z = np.abs(m.made_from("values").values[name].astype(np.float64))
     return Diagonal.of(op.in_shape, np.abs(op.scale) + 1 + z)
 
 
 def _bias(m: AffineMap, layer: Layer, *, absolute: bool, apart: bool) -> Array:
     """Bias of a layer; apart, the size of what its formula adds up: ``f(z) - slope z``."""
     if apart:
-        return sizes(layer.step, m._made_from("values").values).ravel()
+        return sizes(layer.step, m.made_from("values").values).ravel()
     return np.abs(layer.bias) if absolute else layer.bias
 
 

@@ -5,30 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from scipy.sparse.linalg import LinearOperator
 
-from onnxlin.affine_map import (
-    file,
-    html,
-    model,
-    proof,
-)
+from onnxlin.affine_map import file, html, model, proof
 from onnxlin.affine_map.layer import Layer
 from onnxlin.affine_map.origin import Origin
+from onnxlin.affine_map.wide import by_rows
 from onnxlin.engines.job import Solution, total
 from onnxlin.engines.operator import linear_operator
 from onnxlin.engines.plan import ENGINES
-from onnxlin.engines.reverse import charge
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import DetachedError, InputError
 from onnxlin.primitives import Array, Shape
 from onnxlin.program import slices
-from onnxlin.program.roundoff import charges, first_departure, smallest, underflow, unit_roundoff
+from onnxlin.program.roundoff import first_departure, smallest, unit_roundoff
 from onnxlin.section.feeds import flattened
 
 # Where W x + b is nothing at all, the residual is relative to the size at which the absolute
@@ -103,7 +97,7 @@ class AffineMap:
 
     @cached_property
     def _solution(self) -> Solution:
-        return self._stored or ENGINES[self.engine](self._made_from("W").job)
+        return self._stored or ENGINES[self.engine](self.made_from("W").job)
 
     @property
     def W(self) -> Array:  # noqa: N802  # the name that the mathematics has
@@ -129,13 +123,7 @@ class AffineMap:
     @cached_property
     def Wx(self) -> Array:  # noqa: N802
         """``W x`` in float64, ``(n_rows,)``."""
-        return self._by_rows(lambda W: W @ self.x)
-
-    def _by_rows(self, function: Any) -> Array:
-        """Apply a function to W in float64, a few rows at a time to save memory."""
-        W, size = self.W, max(2**24 // max(len(self.x), 1), 1)
-        parts = [function(W[i : i + size].astype(np.float64)) for i in range(0, len(W), size)]
-        return np.concatenate(parts) if parts else np.zeros(0)
+        return by_rows(self.W, lambda W: W @ self.x)
 
     def __call__(self, x: npt.ArrayLike | Mapping[str, npt.ArrayLike]) -> Array:
         """``W x + b`` at any x: flattened, of the input's shape, or ``{input name: array}``."""
@@ -145,18 +133,18 @@ class AffineMap:
             flat = np.asarray(x, dtype=np.float64).ravel()
         if flat.shape != self.x.shape:
             raise InputError(f"x has {flat.size} entries; the map takes {self.x.size}.")
-        return self._by_rows(lambda W: W @ flat) + self.b
+        return by_rows(self.W, lambda W: W @ flat) + self.b
 
     def operator(self) -> LinearOperator:
         """W as a `scipy.sparse.linalg.LinearOperator`, without forming it."""
-        return linear_operator(self._made_from("operator()").program, self.rows)
+        return linear_operator(self.made_from("operator()").program, self.rows)
 
     # What proves it
 
     @cached_property
     def scale(self) -> Array:
         """``|W| |x| + sum of |bias contributions|``: what the residual is relative to."""
-        weights = self._by_rows(lambda W: np.abs(W) @ np.abs(self.x))
+        weights = by_rows(self.W, lambda W: np.abs(W) @ np.abs(self.x))
         return weights + sum(np.abs(share) for share in self.bias_by_node.values()) + TINY
 
     @property
@@ -167,8 +155,8 @@ class AffineMap:
     @property
     def composition_residual(self) -> Array:
         """The same against the program's own forward pass in float64: the composing alone."""
-        program = self._made_from("composition_residual").program
-        own = self.rows.apply(program.output(program.forward(self.x)))
+        program = self.made_from("composition_residual").program
+        own = self.rows.apply(program.output(program.forward(self.x, program.outputs)))
         return np.abs(own - (self.Wx + self.b)) / self.scale
 
     @property
@@ -184,12 +172,7 @@ class AffineMap:
     @property
     def _both_bounds(self) -> Array:
         if self._bounds is None:
-            origin = self._made_from("bound")
-            kinds = [charges(origin.program, origin.values, native=n) for n in (True, False)]
-            # Summing W x over the columns is rounded in float64 as well.
-            last = len(self.x) * np.finfo(np.float64).eps * self.scale
-            last += underflow(origin.program, origin.values)
-            self._bounds = charge(origin.job, *kinds) + last
+            self._bounds = proof.bounds(self.made_from("bound"), self.scale, len(self.x))
         return self._bounds
 
     def verify(self, tol: float | None = None) -> AffineMap:
@@ -212,20 +195,44 @@ class AffineMap:
 
     def first_departure(self) -> str | None:
         """Describe the first node whose piece misses its traced output; None if none does."""
-        origin = self._made_from("first_departure()")
+        origin = self.made_from("first_departure()")
         return first_departure(origin.program, origin.values)
+
+    # What it was made from
 
     @property
     def detached(self) -> bool:
         """Whether the map was loaded from a file and has no program."""
         return self._origin is None
 
+    def made_from(self, what: str) -> Origin:
+        """Return what the map was made from: its program, the run's tensors, the job of the engine.
+
+        Parameters
+        ----------
+        what : str
+            What needs it, for the message.
+
+        Raises
+        ------
+        DetachedError
+            The map was loaded from a file.
+        """
+        if callable(self._origin):
+            self._origin = self._origin()
+        if self._origin is None:
+            raise DetachedError(
+                f"{what} needs the linear program, which a map loaded from a file does not have. "
+                "Linearise the model again."
+            )
+        return self._origin
+
     # What explains it
 
     @cached_property
     def layers(self) -> list[Layer]:
         """The pieces in order; their matrices are made when asked for."""
-        program = self._made_from("layers").program
+        program = self.made_from("layers").program
         return [Layer(step, program.dtype) for step in program.steps]
 
     @property
@@ -242,7 +249,7 @@ class AffineMap:
     @property
     def pattern_key(self) -> str:
         """Name of the activation pattern: equal keys of one model, equal W and b."""
-        return self._made_from("pattern_key").program.pattern_key()
+        return self.made_from("pattern_key").program.pattern_key()
 
     def near_kinks(self, distance: float = 0.0) -> dict[str, int]:
         """Count units within ``distance`` of a kink, for every node that has kinks.
@@ -250,7 +257,7 @@ class AffineMap:
         The distance is in units of the node's own input; 0 counts ties: ReLU at 0, equal window
         maxima, edges of Clip. At a tie the map is that of the side that the rule names.
         """
-        steps = self._made_from("near_kinks").program.steps
+        steps = self.made_from("near_kinks").program.steps
         return {
             step.node.name: int(np.count_nonzero(step.margin() <= distance))
             for step in steps
@@ -279,13 +286,3 @@ class AffineMap:
         found = file.read(path)
         solution = Solution(found.pop("W"), found.pop("bias"))
         return cls(**found, solution=solution, origin=None)
-
-    def _made_from(self, what: str) -> Origin:
-        if callable(self._origin):
-            self._origin = self._origin()
-        if self._origin is None:
-            raise DetachedError(
-                f"{what} needs the linear program, which a map loaded from a file does not have. "
-                "Linearise the model again."
-            )
-        return self._origin

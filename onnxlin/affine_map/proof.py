@@ -4,9 +4,35 @@ from __future__ import annotations
 
 import numpy as np
 
+from onnxlin.affine_map.origin import Origin
 from onnxlin.affine_map.protocol import Readable
+from onnxlin.engines.reverse import charge
 from onnxlin.errors import ResidualError
 from onnxlin.primitives import Array
+from onnxlin.program.roundoff import charges, underflow
+
+
+def bounds(origin: Origin, scale: Array, columns: int) -> Array:
+    """What rounding alone may make of the two residuals, times the scale (docs/exactness.md).
+
+    Parameters
+    ----------
+    origin : Origin
+    scale : array (n_rows,)
+        See `AffineMap.scale`.
+    columns : int
+        Of W.
+
+    Returns
+    -------
+    array (2, n_rows)
+        Against onnxruntime, and against the program's own forward pass in float64.
+    """
+    kinds = [charges(origin.program, origin.values, native=native) for native in (True, False)]
+    # Summing W x over the columns is rounded in float64 as well.
+    last = columns * np.finfo(np.float64).eps * scale
+    last += underflow(origin.program, origin.values)
+    return charge(origin.job, *kinds) + last
 
 
 def verify(m: Readable, tol: float | None) -> None:

@@ -19,24 +19,26 @@ from onnxlin.cli import (
     region,
     regions,
 )
-from onnxlin.cli.audit import audit
-from onnxlin.cli.explain import explain
+
+# Under other names: these are packages of this one, and stay its attributes.
+from onnxlin.cli.audit import audit as audit_command
+from onnxlin.cli.explain import explain as explain_command
 from onnxlin.cli.screen import Screen
-from onnxlin.cli.verify import verify
+from onnxlin.cli.verify import verify as verify_command
 from onnxlin.errors import OnnxlinError, ResidualError
 from onnxlin.version import __version__
 
 # In the order of --help. Each declares its arguments and runs on what was asked.
 COMMANDS = {
-    "explain": explain,
+    "explain": explain_command,
     "evaluate": evaluate,
     "region": region,
     "regions": regions,
     "path": path,
     "compare": compare,
-    "audit": audit,
+    "audit": audit_command,
     "check": check,
-    "verify": verify,
+    "verify": verify_command,
     "compile": compile,
     "ops": ops,
 }

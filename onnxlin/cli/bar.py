@@ -1,4 +1,4 @@
-"""A progress bar: by rich where it is installed, else the plain line of `show.Progress`."""
+"""A progress bar: by rich where it is installed, else the plain line of `screen.Progress`."""
 
 from __future__ import annotations
 

@@ -7,11 +7,12 @@ from math import prod
 import numpy as np
 import scipy.sparse as sp
 
-from onnxlin.engines.job import Job, Solution, add_share, weigh
+from onnxlin.engines.job import Job, Solution, weigh
 from onnxlin.engines.reverse import constant_shares
 from onnxlin.errors import MemoryBudgetError
-from onnxlin.primitives import Array
+from onnxlin.primitives import Array, LinearMap
 from onnxlin.program import LinearProgram, slices
+from onnxlin.program.sweep import add_to, back
 
 Matrix = Array | sp.csr_array
 
@@ -35,16 +36,16 @@ def explicit(job: Job) -> Solution:
     for name, at in slices(program.outputs):
         waiting[name] = sp.csr_array(dense[:, at])
     bias: dict[str, Array] = {}
-    for done, step in enumerate(reversed(program.steps), 1):
-        rows = waiting.pop(step.output, None)
-        if rows is not None:
-            if step.bias is not None:
-                flat = np.broadcast_to(step.bias, step.shape).reshape(prod(step.shape))
-                add_share(bias, step.node.name, weigh(rows, flat.astype(np.float64)))
-            for name, op in step.terms:
-                product = _dense_if_full(rows @ op.to_sparse(program.dtype))
-                waiting[name] = waiting[name] + product if name in waiting else product
+
+    def multiply(waiting: dict[str, Matrix], name: str, op: LinearMap, rows: Matrix) -> None:
+        add_to(waiting, name, _dense_if_full(rows @ op.to_sparse(program.dtype)))
+
+    for done, (step, rows) in enumerate(back(program.steps, waiting, multiply)):
         job.report(done, len(program.steps))
+        if step.bias is not None:
+            flat = np.broadcast_to(step.bias, step.shape).reshape(prod(step.shape))
+            add_to(bias, step.node.name, weigh(rows, flat.astype(np.float64)))
+    job.report(len(program.steps), len(program.steps))
     W = np.zeros((len(seeds), program.columns), program.dtype)
     for name, at in slices(program.inputs):
         if name in waiting:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from onnxlin.engines.job import Job, Solution
 from onnxlin.engines.reverse import fits, refuse
 from onnxlin.primitives import Array
-from onnxlin.program import LinearProgram, finite, slices
+from onnxlin.program import LinearProgram, Step, slices
+from onnxlin.program.sweep import applied, forth, spent
 
 MOST_COLUMNS = 64
 
@@ -39,15 +42,30 @@ def forward(job: Job) -> Solution:
 
 def push(program: LinearProgram, x: Array) -> Array:
     """Apply the whole map without its bias: ``(k, columns) -> (k, rows)``."""
-    return _outputs(program, tangents(program, x))
+    return _outputs(program, tangents(program, x, program.outputs), len(x))
 
 
-def tangents(program: LinearProgram, x: Array) -> dict[str, Array]:
-    """Move the inputs, ``(k, columns)``: how every tensor moves, ``{tensor: (k, *its shape)}``."""
+def tangents(
+    program: LinearProgram, x: Array, wanted: Collection[str] | None = None
+) -> dict[str, Array]:
+    """Move the inputs, ``(k, columns)``: how tensors move, ``{tensor: (k, *its shape)}``.
+
+    Parameters
+    ----------
+    wanted : collection of str, optional
+        The tensors to return: the others are let go of on the way. By default all.
+    """
     values = {
         name: x[:, at].reshape(len(x), *program.inputs[name]) for name, at in slices(program.inputs)
     }
-    return _through(program, values, {})
+    return forth(program.steps, values, partial(_moved, len(x), program.dtype), wanted)
+
+
+def _moved(k: int, dtype: np.dtype[Any], step: Step, values: Mapping[str, Array]) -> Array:
+    """Apply the maps of a step: ``(k, *shape)``."""
+    total = applied(step.terms, values).astype(dtype, copy=False)
+    found: Array = np.broadcast_to(total, (k, *step.shape))
+    return found
 
 
 def _sweep(program: LinearProgram, nodes: list[str], columns: slice) -> Array:
@@ -65,29 +83,20 @@ def _sweep(program: LinearProgram, nodes: list[str], columns: slice) -> Array:
         values[name] = np.zeros((k, *constant.shape), program.dtype)
         if 0 <= i < k:
             values[name][i] = constant
-    return _outputs(program, _through(program, values, origin))
 
-
-def _through(
-    program: LinearProgram, values: dict[str, Array], origin: Mapping[str, int]
-) -> dict[str, Array]:
-    """Run the maps; the bias of a node is added in the one column that starts there."""
-    k = len(next(iter(values.values())))
-    for step in program.steps:
-        value = np.zeros((k, *step.shape), program.dtype)
-        for name, op in step.terms:
-            # The -inf of a mask weighs nothing in what follows.
-            value += op.matvec(finite(values[name]))
-        own = origin.get(step.node.name, -1)
+    def make(step: Step, values: Mapping[str, Array]) -> Array:
+        """Apply the maps; the bias of a node is added in the one column that starts there."""
+        value, own = _moved(k, program.dtype, step, values), origin.get(step.node.name, -1)
         if step.bias is not None and 0 <= own < k:
+            value = value.copy()
             value[own] += step.bias
-        values[step.output] = value
-    return values
+        return value
+
+    return _outputs(program, forth(program.steps, values, make, program.outputs), k)
 
 
-def _outputs(program: LinearProgram, values: Mapping[str, Array]) -> Array:
+def _outputs(program: LinearProgram, values: Mapping[str, Array], k: int) -> Array:
     """Concatenate the outputs; those that do not depend on the inputs have no tangent."""
-    k = len(next(iter(values.values())))
     zero = np.zeros((k, 1), program.dtype)
     parts = (
         np.broadcast_to(values.get(name, zero).reshape(k, -1) if prod(shape) else zero[:, :0],
@@ -100,8 +109,22 @@ def _outputs(program: LinearProgram, values: Mapping[str, Array]) -> Array:
 def _chunks(job: Job, total: int) -> Iterator[slice]:
     program = job.program
     left = job.memory - len(job.seeds) * program.columns * program.dtype.itemsize
-    inside = max((op.workspace for step in program.steps for _, op in step.terms), default=0)
-    # All values of a sweep are kept: a tangent sweep has no cheap way to know the last reader.
-    width = sum(prod(step.shape) for step in program.steps) + program.columns + inside
+    width = _width(program)
     size = min(max(left // max(width * program.dtype.itemsize, 1), 1), MOST_COLUMNS)
     return (slice(i, min(i + size, total)) for i in range(0, total, size))
+
+
+def _width(program: LinearProgram) -> int:
+    """Entries of all that one column of a sweep holds at its widest."""
+    reads = [[step.output, *(name for name, _ in step.terms)] for step in program.steps]
+    alive = {name: prod(shape) for name, shape in program.inputs.items()}
+    widest = sum(alive.values())
+    for step, done in zip(program.steps, spent(reads, program.outputs), strict=True):
+        inside = max((op.workspace for _, op in step.terms), default=0)
+        # What the maps make, and their sum.
+        made = prod(step.shape)
+        widest = max(widest, sum(alive.values()) + made * min(len(step.terms), 2) + made + inside)
+        alive[step.output] = made
+        for name in done:
+            alive.pop(name, None)
+    return widest

@@ -127,8 +127,3 @@ def weigh(rows: Any, bias: Array) -> Array:
         return rows @ bias
     hit = np.abs(rows) @ infinite.astype(np.float64) > 0
     return np.where(hit, np.nan, rows @ np.where(infinite, 0, bias))
-
-
-def add_share(bias: dict[str, Array], node: str, share: Array) -> None:
-    """Add a share of b to a node's entry."""
-    bias[node] = bias[node] + share if node in bias else share

@@ -7,11 +7,12 @@ from math import prod
 
 import numpy as np
 
-from onnxlin.engines.job import Job, Solution, add_share, dot
+from onnxlin.engines.job import Job, Solution, dot
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import MemoryBudgetError
-from onnxlin.primitives import Array
+from onnxlin.primitives import Array, LinearMap
 from onnxlin.program import LinearProgram, Step, slices
+from onnxlin.program.sweep import add_to, back
 
 # More rows at once make the products no faster, and fall out of the cache.
 MOST_ROWS = 8
@@ -32,7 +33,7 @@ def reverse(job: Job) -> Solution:
         shares: dict[str, Array] = {}
         for step, cotangent in sweep(program, seeds, rows, W[rows]):
             if step.bias is not None:
-                add_share(shares, step.node.name, dot(cotangent, step.bias))
+                add_to(shares, step.node.name, dot(cotangent, step.bias))
         for name, share in (shares | constant_shares(program, seeds, rows)).items():
             bias.setdefault(name, np.zeros(len(seeds)))[rows] += share
         job.report(min(rows.stop, len(seeds)), len(seeds))
@@ -53,24 +54,11 @@ def sweep(
     waiting: dict[str, Array] = {}
     for name, at in slices(program.outputs):
         waiting[name] = dense[:, at].reshape(len(dense), *program.outputs[name])
-    yield from _back(program, waiting)
+    yield from back(program.steps, waiting)
     if W is not None:
         for name, at in slices(program.inputs):
             if name in waiting:
                 W[:, at] = waiting[name].reshape(len(dense), at.stop - at.start)
-
-
-def _back(program: LinearProgram, waiting: dict[str, Array]) -> Iterator[tuple[Step, Array]]:
-    """Sweep from the tensors whose cotangents are waiting; those of the inputs are left there."""
-    for step in reversed(program.steps):
-        cotangent = waiting.pop(step.output, None)
-        if cotangent is None:
-            continue
-        yield step, cotangent
-        for name, op in step.terms:
-            back = op.rmatvec(cotangent)
-            # Not in place: an identity hands its cotangent on without a copy.
-            waiting[name] = waiting[name] + back if name in waiting else back
 
 
 def gradients(program: LinearProgram, cotangents: Mapping[str, Array]) -> Array:
@@ -82,7 +70,7 @@ def gradients(program: LinearProgram, cotangents: Mapping[str, Array]) -> Array:
         Gradients by those tensors.
     """
     waiting = dict(cotangents)
-    for _ in _back(program, waiting):
+    for _ in back(program.steps, waiting):
         pass
     k = len(next(iter(cotangents.values())))
     found = np.zeros((k, program.columns), program.dtype)
@@ -127,15 +115,18 @@ def row_bytes(program: LinearProgram) -> int:
     """Memory that one row of a sweep needs at its widest."""
     alive = {name: prod(shape) for name, shape in program.outputs.items()}
     widest = sum(alive.values())
-    for step in reversed(program.steps):
+    for step, own in back(program.steps, alive, _leave_room):
         inside = max((op.workspace for _, op in step.terms), default=0)
+        beside = dict(alive)
         for name, op in step.terms:
             # The cotangent that is there, the one added, and their sum.
-            alive[name] = op.columns * (1 if name not in alive else 2)
-        widest = max(widest, sum(alive.values()) + inside)
-        alive.pop(step.output, None)
-        alive |= {name: op.columns for name, op in step.terms}
+            beside[name] = op.columns * (1 if name not in beside else 2)
+        widest = max(widest, own + sum(beside.values()) + inside)
     return max(widest, program.columns) * program.dtype.itemsize
+
+
+def _leave_room(alive: dict[str, int], name: str, op: LinearMap, _own: int) -> None:
+    alive[name] = op.columns
 
 
 def chunks(job: Job) -> Iterator[slice]:

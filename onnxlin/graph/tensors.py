@@ -46,6 +46,12 @@ def _dim(dim: onnx.TensorShapeProto.Dimension) -> int | str | None:
     return dim.dim_param or None
 
 
+def array_info(name: str, value: Array) -> onnx.ValueInfoProto:
+    """Declare a tensor with the shape and the type that an array has."""
+    kind = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
+    return onnx.helper.make_tensor_value_info(name, kind, value.shape)
+
+
 def to_array(tensor: onnx.TensorProto) -> Array:
     """Read a stored tensor; the array is read-only."""
     array: Array = onnx.numpy_helper.to_array(tensor)

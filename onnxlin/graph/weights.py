@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import onnx
-import onnxruntime
 
 from onnxlin.errors import ModelError
 from onnxlin.graph.graph import Array
@@ -80,13 +79,6 @@ def _reads(graph: onnx.GraphProto) -> Iterator[str]:
             for inner in (attribute.g, *attribute.graphs):
                 yield from _reads(inner)
                 yield from (output.name for output in inner.output)
-
-
-def attach(options: onnxruntime.SessionOptions, weights: Mapping[str, Array]) -> None:
-    """Let sessions with these options read the weights; the caller keeps those alive."""
-    values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
-    if values:
-        options.add_external_initializers(list(weights), values)
 
 
 def size(model: onnx.ModelProto) -> int:

@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
-from onnxlin.affine_map import AffineMap, Origin
-from onnxlin.engines.compiled import Answer, Runner, Shelf
-from onnxlin.engines.job import Job, Progress
+from onnxlin.affine_map import AffineMap
+from onnxlin.engines.compiled import Shelf
+from onnxlin.engines.job import Progress
 from onnxlin.engines.memory import keep_freed_arrays, memory_budget
-from onnxlin.engines.plan import plan, require_engine, seconds
-from onnxlin.engines.seeds import Seeds, is_single, make_seeds
-from onnxlin.errors import MemoryBudgetError, OptionError, TraceError
-from onnxlin.graph import Array
+from onnxlin.engines.plan import require_engine
+from onnxlin.graph import Array, Graph
+from onnxlin.linearizer.ask import Ask, asked_dtype
+from onnxlin.linearizer.by_graph import by_graph
+from onnxlin.linearizer.by_program import by_program
+from onnxlin.linearizer.many import stacks, together
+from onnxlin.linearizer.ready import Ready
 from onnxlin.load import Model, load
-from onnxlin.program import LinearProgram
-from onnxlin.program.builder import Builder, deciding
+from onnxlin.program.builder import Builder
 from onnxlin.program.check import require_rules
-from onnxlin.section import STAIRCASE, make_section, require_mode, require_rounding
-from onnxlin.section.feeds import (
-    Instance,
-    instances,
-    make_feeds,
-    read_dtype,
-    require_finite,
-    stack_feeds,
-)
+from onnxlin.runtime.session import SessionOptions
+from onnxlin.section import STAIRCASE, Section, make_section, require_mode, require_rounding
+from onnxlin.section.feeds import Instance, instances
 from onnxlin.section.trace import Tracer
 
 Names = Iterable[str] | str | None
-# Instances that a compiled graph takes at once, the largest number that is at least half full:
-# more make it no faster. Fewer instances than these few are not worth another graph, if "compiled"
-# is asked for or if nothing is.
-AT_ONCE, FEWEST, WORTH_OPENING = (64, 16, 8), 4, 32
 
 
 class Linearizer:
@@ -76,28 +65,55 @@ class Linearizer:
         mode: str = "tangent",
         rounding: str = STAIRCASE,
         memory: int | str | None = None,
-        session_options: onnxruntime.SessionOptions | None = None,
+        session_options: SessionOptions | None = None,
     ) -> None:
         require_mode(mode)
         require_rounding(rounding)
         if memory is not None:
             memory_budget(memory)
         keep_freed_arrays()
-        self.mode = mode
-        self.rounding = rounding
-        self.memory = memory
-        self.graph = load(model)
-        self.section = make_section(self.graph, inputs, outputs, rounding)
-        require_rules(self.section)
-        self._held = set(self.graph.inputs) - set(self.section.inputs)
-        self._builder = Builder(self.section, Tracer, mode)
-        self._tracer = self._builder.tracer
-        self._shelf = Shelf(self.section, mode, session_options)
+        section = make_section(load(model), inputs, outputs, rounding)
+        require_rules(section)
+        shelf = Shelf(section, mode, session_options)
+        self._ready = Ready(section, Builder(section, Tracer, mode), shelf, memory)
+
+    @property
+    def graph(self) -> Graph:
+        """The model, every node in the newest form of its operator."""
+        return self.section.graph
+
+    @property
+    def section(self) -> Section:
+        """The part of it that is linearised."""
+        return self._ready.section
+
+    @property
+    def mode(self) -> str:
+        """The reading of smooth operators."""
+        return self._ready.builder.mode
+
+    @property
+    def rounding(self) -> str:
+        """The reading of rounding."""
+        return self.section.rounding
+
+    @property
+    def memory(self) -> int | str | None:
+        """What was given for it."""
+        return self._ready.memory
+
+    def feeds(self, x: Instance) -> dict[str, Array]:
+        """Check x and bring it to the model's own dtypes: ``{input name: array}``."""
+        return self._ready.feeds(x)
 
     def run(self, x: Instance) -> dict[str, Array]:
         """Run the model once: ``{output name: array}`` for the outputs to be linearised."""
-        values = self._trace(x)
+        values = self.trace(x)
         return {name: values[name] for name in self.section.outputs}
+
+    def trace(self, x: Instance) -> dict[str, Array]:
+        """Run the model once: ``{tensor name: array}`` for all that is read or made on the way."""
+        return self._ready.trace(self.feeds(x))
 
     def __call__(
         self,
@@ -128,42 +144,9 @@ class Linearizer:
         InputError, RowsError, OptionError, TraceError, UnsupportedNodeError
         """
         require_engine(engine)
-        feeds = self._feeds(x)
-        kind = None if dtype is None else read_dtype(dtype)
-        single = is_single(rows)
-        runner = self._runner(feeds, engine, kind, single)
-        if runner is not None:
-            found = self._by_graph(runner, feeds, rows, progress, engine)
-            if found is not None:
-                return found
-        values = self._tracer(feeds)
-        kind = self._dtype(dtype, values)
-        outputs = {name: values[name] for name in self.section.outputs}
-        # First: the rules would stumble over the same infinity, and say less.
-        require_finite(outputs)
-        program = self._builder(values, kind)
-        seeds = make_seeds(rows, program.rows)
-        chosen, why = plan(program, len(seeds), engine)
-        if (engine, chosen) == ("auto", "reverse"):
-            costs = seconds(program, len(seeds))
-            better = self._shelf.worth_opening(feeds, kind, *costs, single=single)
-            if better is not None:
-                found = self._by_graph(better, feeds, rows, progress, engine)
-                if found is not None:
-                    return found
-        job = Job(program, seeds, memory_budget(self.memory), progress)
-        return AffineMap(
-            inputs={name: values[name] for name in self.section.inputs},
-            outputs=outputs,
-            rows=seeds,
-            mode=self.mode,
-            rounding=self.rounding,
-            engine=chosen,
-            plan=why,
-            dtype=kind,
-            origin=Origin(program, values, job, lambda: self._decided(feeds)),
-            notes=self.section.notes,
-        )
+        ask = Ask(self.feeds(x), rows, engine, asked_dtype(dtype), progress)
+        found = by_graph(self._ready, ask)
+        return by_program(self._ready, ask) if found is None else found
 
     def map(
         self,
@@ -179,132 +162,23 @@ class Linearizer:
         """
         require_engine(engine)
         apart = instances(xs, self.graph.inputs)
-        fewest = {"compiled": FEWEST, "auto": WORTH_OPENING}.get(engine, np.inf)
-        if len(apart) < fewest:
-            return (self(x, rows, engine, dtype) for x in apart)
-        at_once = next(n for n in AT_ONCE if n <= 2 * len(apart))
-        return self._stacks(apart, at_once, rows, engine, dtype)
+        at_once = together(len(apart), engine)
 
-    def _stacks(
-        self,
-        apart: Sequence[Instance],
-        at_once: int,
-        rows: Any,
-        engine: str,
-        dtype: npt.DTypeLike | None,
-    ) -> Iterator[AffineMap]:
-        """Linearise many instances at once, or one by one where that cannot be done."""
-        first = self._feeds(apart[0])
-        kind = None if dtype is None else read_dtype(dtype)
-        memory = memory_budget(self.memory)
-        runner = self._shelf.many(first, lambda: self._tracer(first), at_once, memory)
-        if runner is None or not (kind is None or kind == runner.dtype):
-            yield from (self(x, rows, engine, dtype) for x in apart)
-            return
-        seeds = make_seeds(rows, runner.n_rows)
-        for start in range(0, len(apart), at_once):
-            some = apart[start : start + at_once]
-            feeds = stack_feeds(some, self.graph.inputs, self._held)
-            try:
-                answers = runner(feeds, seeds, memory)
-            except (TraceError, MemoryBudgetError):
-                yield from (self(x, rows, engine, dtype) for x in some)
-                continue
-            why = f"{at_once} instances at once in a graph compiled for them"
-            yield from (self._map_of(found, seeds, runner.dtype, why) for found in answers)
+        def one(x: Instance) -> AffineMap:
+            return self(x, rows, engine, dtype)
 
-    def _feeds(self, x: Instance) -> dict[str, Array]:
-        return make_feeds(x, self.graph.inputs, self._held)
+        if at_once is None:
+            return (one(x) for x in apart)
+        return stacks(self._ready, apart, at_once, rows=rows, dtype=dtype, one=one)
 
-    def _trace(self, x: Instance) -> dict[str, Array]:
-        """Run at x: every tensor that the section touches."""
-        return self._tracer(self._feeds(x))
-
-    def _runner(
-        self, feeds: dict[str, Array], engine: str, dtype: np.dtype[Any] | None, single: bool
-    ) -> Runner | None:
-        """Return the compiled graph if that is the engine, or is ready and serves as well."""
-        if engine == "compiled":
-            runner = self._shelf.require(feeds, single=single)
-            if not runner.serves(dtype):
-                raise OptionError(
-                    f"engine='compiled' computes in the model's own {runner.compiled.dtype}; "
-                    f"dtype={dtype} was asked for. Use engine='reverse'."
-                )
-            return runner
-        ready = self._shelf.ready(feeds, single=single) if engine == "auto" else None
-        return ready if ready is not None and ready.serves(dtype) else None
-
-    def _by_graph(
-        self,
-        runner: Runner,
-        feeds: dict[str, Array],
-        rows: Any,
-        progress: Progress | None,
-        engine: str,
-    ) -> AffineMap | None:
-        """Answer from a compiled graph; None where it cannot and another engine may."""
-        try:
-            return self._from_graph(runner, feeds, rows, progress)
-        except (TraceError, MemoryBudgetError):
-            if engine == "compiled":
-                raise
-            return None
-
-    def _from_graph(
-        self, runner: Runner, feeds: dict[str, Array], rows: Any, progress: Progress | None
-    ) -> AffineMap:
-        """Answer from a compiled graph: its forward pass, its W and b."""
-        seeds = make_seeds(rows, runner.compiled.n_rows)
-        memory = memory_budget(self.memory)
-        found = runner(feeds, seeds, memory, progress)
-        why = runner.why(len(seeds), memory)
-        return self._map_of(found, seeds, runner.compiled.dtype, why)
-
-    def _map_of(self, found: Answer, seeds: Seeds, kind: np.dtype[Any], why: str) -> AffineMap:
-        """Make a map of what a compiled graph has found."""
-        feeds = {name: found.values[name] for name in self.graph.inputs}
-        outputs = {name: found.values[name] for name in self.section.outputs}
-        require_finite(outputs)
-        return AffineMap(
-            inputs={name: found.values[name] for name in self.section.inputs},
-            outputs=outputs,
-            rows=seeds,
-            mode=self.mode,
-            rounding=self.rounding,
-            engine="compiled",
-            plan=why,
-            dtype=kind,
-            origin=lambda: self._origin(feeds, kind, seeds),
-            solution=found.solution,
-            notes=self.section.notes,
-        )
-
-    def _origin(self, feeds: dict[str, Array], dtype: np.dtype[Any], seeds: Seeds) -> Origin:
-        """Build what a map from a compiled graph is asked for beyond W and b."""
-        values = self._tracer(feeds)
-        program = self._builder(values, dtype)
-        job = Job(program, seeds, memory_budget(self.memory))
-        return Origin(program, values, job, lambda: self._decided(feeds))
-
-    def _decided(self, feeds: dict[str, Array]) -> LinearProgram:
-        """Build the program at x in float64, with all that decides where its pieces hold."""
-        return self.decider(self.decider.tracer(feeds), np.dtype(np.float64))
-
-    @cached_property
+    @property
     def decider(self) -> Builder:
         """Builder of programs that hold every decision; see `onnxlin.section.Section`."""
-        return deciding(self._builder)
+        return self._ready.decider
 
     def close(self) -> None:
         """Release the sessions of compiled graphs; they are opened again when needed."""
-        self._shelf.clear()
-
-    def _dtype(self, dtype: npt.DTypeLike | None, values: dict[str, Array]) -> np.dtype[Any]:
-        if dtype is None:
-            own = {values[name].dtype for name in self.section.inputs}
-            return np.dtype(np.float64 if np.dtype(np.float64) in own else np.float32)
-        return read_dtype(dtype)
+        self._ready.shelf.clear()
 
 
 def linearize(

@@ -10,7 +10,7 @@ import onnx
 import onnx.inliner
 
 from onnxlin.errors import ModelError
-from onnxlin.graph import Graph, Node
+from onnxlin.graph import Array, Graph, Node
 from onnxlin.graph.subgraphs import implicit, reads
 from onnxlin.graph.tensors import infer_types, tensor_type, to_array, to_dense
 from onnxlin.graph.weights import is_beside, lightened
@@ -43,32 +43,36 @@ def load(model: Model) -> Graph:
     """
     light, weights = lightened(read(model))
     proto = _prepared(light)
-    elem_types, ranks = infer_types(proto)
-    inside = (t for t in proto.graph.initializer if not is_beside(t))
-    initialisers = weights | {t.name: to_array(t) for t in inside}
-    initialisers |= {t.values.name: to_dense(t) for t in proto.graph.sparse_initializer}
     opsets = {o.domain: o.version for o in proto.opset_import}
-    context = Context(dict(initialisers), ranks, elem_types)
-    drafts: list[tuple[Draft, onnx.NodeProto]] = []
-    for node in proto.graph.node:
-        newest = normalise(draft_of(node, opsets), context)
-        drafts += [(draft, node) for draft in newest]
-    if len(drafts) > len(proto.graph.node) or opsets.get("", NEWEST_RUNNABLE) < OLDEST_RUNNABLE:
-        proto = rebuilt(proto, [draft for draft, _ in drafts], context)
+    elem_types, ranks = infer_types(proto)
+    stored = weights | _stored(proto.graph)
+    context = Context(dict(stored), ranks, elem_types)
+    newest = [
+        (draft, node)
+        for node in proto.graph.node
+        for draft in normalise(draft_of(node, opsets), context)
+    ]
+    if len(newest) > len(proto.graph.node) or opsets.get("", NEWEST_RUNNABLE) < OLDEST_RUNNABLE:
+        proto = rebuilt(proto, [draft for draft, _ in newest], context)
         elem_types |= infer_types(proto)[0]
-    known = set(initialisers)
     foreign = [o for n in proto.graph.node for o in n.output if o and o not in elem_types]
     if foreign:
         elem_types |= runtime_types(proto, foreign, context.constants)
     return Graph(
-        nodes=tuple(_node(draft, source) for draft, source in drafts),
-        inputs={i.name: tensor_type(i) for i in proto.graph.input if i.name not in known},
+        nodes=tuple(_node(draft, source) for draft, source in newest),
+        inputs={i.name: tensor_type(i) for i in proto.graph.input if i.name not in stored},
         outputs=tuple(o.name for o in proto.graph.output),
         initialisers=context.constants,
         elem_types=elem_types,
         model=proto,
         opsets=opsets,
     )
+
+
+def _stored(graph: onnx.GraphProto) -> dict[str, Array]:
+    """Initialisers that lie inside of the model, the sparse ones as dense arrays."""
+    inside = {t.name: to_array(t) for t in graph.initializer if not is_beside(t)}
+    return inside | {t.values.name: to_dense(t) for t in graph.sparse_initializer}
 
 
 def _prepared(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import onnx
+from google.protobuf.message import Message
 
 from onnxlin.graph.graph import Graph, Node
 from onnxlin.graph.subgraphs import reads, subgraphs
@@ -45,7 +46,7 @@ def attribute_of(attribute: onnx.AttributeProto) -> Any:
     if attribute.type == onnx.AttributeProto.STRINGS:
         return [item.decode("utf-8", "replace") for item in value]
     # Repeated protobuf fields compare and slice unlike lists.
-    scalar = isinstance(value, int | float | str) or hasattr(value, "SerializeToString")
+    scalar = isinstance(value, int | float | str | Message)
     return value if scalar else list(value)
 
 

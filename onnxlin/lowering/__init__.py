@@ -2,19 +2,28 @@
 
 from onnxlin.lowering import functions, indexing, ufuncs  # noqa: F401  # they fill the tables
 from onnxlin.lowering.emitter import Emitter
+from onnxlin.lowering.moves import beside, padded, permuted, stretched, summed, taken
 from onnxlin.lowering.scatter import scattered
-from onnxlin.lowering.stack import FEW, Stack
+from onnxlin.lowering.stack import FEW, Laid, Scaled, Stack
 from onnxlin.lowering.traced import NotStaticError, Traced, example, is_traced, tensor, wrap
 
 __all__ = [
     "FEW",
     "Emitter",
+    "Laid",
     "NotStaticError",
+    "Scaled",
     "Stack",
     "Traced",
+    "beside",
     "example",
     "is_traced",
+    "padded",
+    "permuted",
     "scattered",
+    "stretched",
+    "summed",
+    "taken",
     "tensor",
     "wrap",
 ]

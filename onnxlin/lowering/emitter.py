@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
-from onnxlin.graph.subgraphs import implicit
+from onnxlin.lowering.needed import needed, renamed
 
 Array = npt.NDArray[Any]
 
@@ -58,12 +59,14 @@ class Emitter:
 
     def fresh(self, base: str) -> str:
         """Return a tensor name that nothing has yet."""
-        while True:
-            self._count += 1
-            name = f"{base}~{self._count}"
-            if name not in self._taken:
-                self._taken.add(name)
-                return name
+        self._count = self._next(base)
+        name = f"{base}~{self._count}"
+        self._taken.add(name)
+        return name
+
+    def _next(self, base: str) -> int:
+        """The next number that makes another name of a base."""
+        return next(n for n in count(self._count + 1) if f"{base}~{n}" not in self._taken)
 
     def __call__(self, op_type: str, *inputs: str, **attributes: Any) -> str:
         """Add a node with one output, or find the one that is there."""
@@ -182,28 +185,13 @@ class Emitter:
 
     def finished(self, wanted: Sequence[str]) -> list[onnx.NodeProto]:
         """Return the nodes that the wanted tensors need, each after those that it reads."""
-        wanted = [*wanted]
-        for node in self.nodes:
-            node.input[:] = [self._instead.get(name, name) for name in node.input]
-        made = {name: node for node in self.nodes for name in node.output if name}
-        for name in wanted:
-            if name in self._instead:
-                index = list(made[name].output).index(name)
-                made[name].output[index] = self.fresh(name)
-                made[name] = onnx.helper.make_node("Identity", [self._instead[name]], [name])
-        ordered: dict[int, onnx.NodeProto] = {}
-        stack = [made[name] for name in reversed(wanted) if name in made]
-        entered: set[int] = set()
-        while stack:
-            node = stack[-1]
-            if id(node) in entered:
-                stack.pop()
-                ordered.setdefault(id(node), node)
-                continue
-            entered.add(id(node))
-            needs = (made[n] for n in (*node.input, *implicit(node)) if n in made)
-            stack.extend(other for other in needs if id(other) not in entered)
-        return list(ordered.values())
+        # A wanted tensor that another one stands for is a copy of that one: its own node, which may
+        # be needed for its other outputs, then writes under a name that nobody reads.
+        copied = {name: self._instead[name] for name in wanted if name in self._instead}
+        aside = {name: f"{name}~{self._next(name)}" for name in copied}
+        nodes = [renamed(node, self._instead, aside) for node in self.nodes]
+        nodes += [onnx.helper.make_node("Identity", [b], [a]) for a, b in copied.items()]
+        return needed(nodes, wanted)
 
     def keep(self, name: str, array: Array) -> None:
         """Store a constant under a name of its own."""
@@ -250,8 +238,8 @@ class Emitter:
         """Store whole numbers: a shape, axes, an index."""
         return self.constant(np.asarray(values, dtype=np.int64))
 
-    def settled(self, dtype: npt.DTypeLike) -> np.dtype[Any]:
-        """Element type that a tensor of this type has in the graph: all floats have one."""
+    def computed_in(self, dtype: npt.DTypeLike) -> np.dtype[Any]:
+        """Element type in which the graph computes what has this one: all floats have one."""
         dtype = np.dtype(dtype)
         return self.dtype if dtype.kind == "f" or dtype.name == "bfloat16" else dtype
 

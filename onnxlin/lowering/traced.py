@@ -5,6 +5,9 @@ every function and operator that meets one to this module (NEP 13 and NEP 18), w
 the graph and computes the example's value beside it. So shapes and types need no inference of
 their own, and what a rule decides from *values* (a branch, a size) is an error and never an
 accident of the example.
+
+*Traced* here says how an array is held: as a tensor of a graph instead of numbers. What rules call
+a traced operand is another matter, whether x moves it; the interpreters of NumPy have those, too.
 """
 
 from __future__ import annotations
@@ -164,9 +167,9 @@ def emitter_of(*values: Any) -> Emitter:
 
 def tensor(emitter: Emitter, value: Any, dtype: npt.DTypeLike) -> str:
     """Name the tensor of a traced array, an array or a number, in an element type."""
-    dtype = emitter.settled(dtype)
+    dtype = emitter.computed_in(dtype)
     if isinstance(value, Traced):
-        return emitter.cast(value.name, emitter.settled(value.dtype), dtype)
+        return emitter.cast(value.name, emitter.computed_in(value.dtype), dtype)
     array = np.asarray(value)
     return emitter.constant(array if array.dtype == dtype else array.astype(dtype))
 
@@ -174,7 +177,7 @@ def tensor(emitter: Emitter, value: Any, dtype: npt.DTypeLike) -> str:
 def wrap(emitter: Emitter, name: str, value: Any) -> Traced:
     """Make a traced array of a tensor; floats of the example take the graph's type."""
     array = np.asarray(value)
-    return Traced(emitter, name, array.astype(emitter.settled(array.dtype), copy=False))
+    return Traced(emitter, name, array.astype(emitter.computed_in(array.dtype), copy=False))
 
 
 def emit(op_type: str, operands: Sequence[Any], value: Any, **attributes: Any) -> Traced:
@@ -186,7 +189,7 @@ def emit(op_type: str, operands: Sequence[Any], value: Any, **attributes: Any) -
 
 def astype(x: Traced, dtype: npt.DTypeLike) -> Traced:
     """Bring to another element type; all floats have one in a graph."""
-    graph, kind = x.emitter, x.emitter.settled(dtype)
+    graph, kind = x.emitter, x.emitter.computed_in(dtype)
     number = as_number(graph, x.name) if x.dtype == bool and kind == graph.dtype else None
     with np.errstate(all="ignore"):  # what does not fit there may well fit elsewhere
         value = x.example.astype(kind)

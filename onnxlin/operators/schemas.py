@@ -1,4 +1,4 @@
-"""What an operator's newest schema says, whoever defines it: attribute defaults, and types."""
+"""What an operator's schema says: attribute defaults, types, and where it has an output."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import onnx
 
+from onnxlin.graph import Node
 from onnxlin.runtime.installed import own_defaults, own_types
 
 
@@ -42,3 +43,9 @@ def allowed_types(op_type: str, domain: str) -> Types:
         return Types(*own_types(op_type, domain))
     sides = (schema.inputs, schema.outputs)
     return Types(*(tuple(frozenset(formal.types) for formal in side) for side in sides))
+
+
+def output_position(node: Node, opset: int, output: str) -> int | None:
+    """Where the schema of an operator set has an output; None if it has no such output."""
+    outputs = onnx.defs.get_schema(node.op_type, opset, node.domain).outputs
+    return next((i for i, o in enumerate(outputs) if o.name == output), None)

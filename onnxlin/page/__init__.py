@@ -1,7 +1,19 @@
 """The page: a map and its readings in one HTML file (docs/readings/page.md)."""
 
-from onnxlin.page.assemble import Subject, document
+from onnxlin.page.assemble import Explained, document
 from onnxlin.page.render import render, write
 from onnxlin.readings.row.parts import Part, parts, read_vocabulary
 
-__all__ = ["Part", "Subject", "document", "parts", "read_vocabulary", "render", "write"]
+__all__ = [
+    "Explained",
+    "Part",
+    "Subject",
+    "document",
+    "parts",
+    "read_vocabulary",
+    "render",
+    "write",
+]
+
+Subject = Explained
+"""The name that `Explained` had: a subject is what laws are held against."""

@@ -14,8 +14,7 @@ from onnxlin.graph import Array
 from onnxlin.page.nodes import nodes
 from onnxlin.page.pack import pack, plain
 from onnxlin.page.reach import region
-from onnxlin.readings import contributions, ledger, structural_zero
-from onnxlin.readings.bias.kinds import MEANING
+from onnxlin.readings import contributions
 from onnxlin.readings.row import report, summary
 from onnxlin.readings.row.parts import Part, seen
 
@@ -25,7 +24,7 @@ LARGE = 2**20  # numbers of all contributions, beyond which only the strongest r
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class Explained:
     """A map and what is known about it besides.
 
     Parameters
@@ -71,7 +70,7 @@ class Subject:
     rest: Mapping[int, float] = field(default_factory=dict)
 
 
-def document(subject: Subject) -> dict[str, Any]:
+def document(subject: Explained) -> dict[str, Any]:
     """Assemble a page: plain data that `onnxlin.page.render` writes as HTML.
 
     A map whose residual is past its bound explains nothing: its page has rows and a verdict, and
@@ -83,9 +82,10 @@ def document(subject: Subject) -> dict[str, Any]:
         The map was loaded from a file.
     """
     m = subject.m
-    zero = structural_zero(m)
     found = report.rows(m, subject.labels)
-    places = shown(m, subject.asked) if found["residual"]["pass"] else []
+    places, zero = [], None
+    if found["residual"]["pass"]:
+        places, zero = shown(m, subject.asked), report.structure(m)
     found["rows"] = _rows(found["rows"], subject, places)
     described: dict[str, Any] = plain(
         {
@@ -98,12 +98,12 @@ def document(subject: Subject) -> dict[str, Any]:
             **found,
             "chances_are": subject.chances_are,
             "kinks": report.kinks(m, subject.near),
-            "structural_zero": str(zero) if zero.holds else None,
+            "structural_zero": zero["text"] if zero and zero["holds"] else None,
             "what": "W x" if subject.baseline is None else "W (x - x0)",
             "baseline": subject.baseline,
             "places": places,
             "classes": [_class(subject, place) for place in places],
-            "ledger": _ledger(m, places),
+            "ledger": report.ledger(m, places) if places else None,
             "parts": [_part(part, m) for part in subject.parts],
             "region": region(m, places, subject.sweeps) if places else None,
             "nodes": nodes(m) if places else None,
@@ -122,18 +122,16 @@ def shown(m: AffineMap, asked: Sequence[int] = ()) -> list[int]:
 
 
 def _rows(
-    rows: list[dict[str, Any]], subject: Subject, places: Sequence[int]
+    rows: list[dict[str, Any]], subject: Explained, places: Sequence[int]
 ) -> list[dict[str, Any]]:
     """Keep the strongest rows and those on the page, with probabilities where there are some."""
     kept = sorted({*summary.top(subject.m.y, MOST_LISTED), *places})
-    for place in kept:
-        at = rows[place]["output"]
-        known = None if subject.chances is None or at is None else float(subject.chances[at])
-        rows[place] |= {"position": place, "probability": known}
-    return [rows[place] for place in kept]
+    return report.with_probabilities(
+        [{**rows[place], "position": place} for place in kept], subject.chances
+    )
 
 
-def _class(subject: Subject, place: int) -> dict[str, Any]:
+def _class(subject: Explained, place: int) -> dict[str, Any]:
     """What every feature brings to one row, packed, and what stands beside that in F(x)."""
     m = subject.m
     if place in subject.values:
@@ -146,19 +144,6 @@ def _class(subject: Subject, place: int) -> dict[str, Any]:
         "row": place,
         "values": pack(np.asarray(values, np.float32)),
         "rest": subject.rest.get(place, 0.0),
-    }
-
-
-def _ledger(m: AffineMap, places: Sequence[int]) -> dict[str, Any] | None:
-    """Shares of b by node, one list for each class, with the kind of every node."""
-    if not places:
-        return None
-    found = ledger(m, np.array(places, np.int64))
-    return {
-        "nodes": list(found.nodes),
-        "kinds": list(found.kinds),
-        "shares": found.shares.T.tolist(),
-        "meaning": {kind: MEANING[kind] for kind in found.by_kind},
     }
 
 

@@ -43,7 +43,7 @@ def nodes(m: AffineMap) -> dict[str, Any]:
     DetachedError, ResidualError
     """
     rows: dict[str, _Row] = {}
-    for step in m._made_from("a page of nodes").program.steps:
+    for step in m.made_from("a page of nodes").program.steps:
         _add(rows, step)
     for unit in live_units(m):
         row = rows[unit.node]

@@ -63,7 +63,7 @@ def region(m: AffineMap, places: Sequence[int], sweeps: int | None = None) -> di
     DetachedError
         The map was loaded from a file.
     """
-    work = max(m._made_from("the region on a page").program.nnz, 1)
+    work = max(m.made_from("the region on a page").program.nnz, 1)
     if work > LARGEST and sweeps is None:
         return {"why_not": TOO_LARGE, "obstacles": [], "more": 0}
     try:

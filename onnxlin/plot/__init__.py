@@ -1,6 +1,7 @@
 """Pictures of what a map says; needs matplotlib, an extra."""
 
-from onnxlin.plot.attribution import bars, heat_map, limit_of, series, smoothed
+from onnxlin.plot.attribution import bars, heat_map, series
+from onnxlin.plot.colours import limit_of, smoothed
 from onnxlin.plot.grid import heat_map_grid
 from onnxlin.plot.judging import judged_curves
 from onnxlin.plot.ledger import ledger_bars

@@ -8,7 +8,7 @@ import numpy as np
 
 from onnxlin.errors import OptionError
 from onnxlin.graph import Array
-from onnxlin.plot.attribution import (
+from onnxlin.plot.colours import (
     PERCENTILE,
     colour_bar,
     grey_of,

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from onnxlin.lowering import NotStaticError, Stack, is_traced
+from onnxlin.lowering import NotStaticError, Stack, is_traced, taken
 from onnxlin.primitives.linear_map import Array, LinearMap, Shape, entries, flat_index
 from onnxlin.primitives.select import Select
 
@@ -149,15 +149,16 @@ def _lowered(matrix: sp.csr_array, x: Stack, axis: int) -> Stack:
     if counts.max(initial=0) <= 1 and (matrix.data == 1).all():
         index = np.full(matrix.shape[0], -1, dtype=np.int64)
         index[counts == 1] = matrix.indices
-        return x.taken(axis, index)
+        return taken(x, axis, index)
     if prod(matrix.shape) > MOST_DENSE:
         raise NotStaticError(f"a matrix of {matrix.shape} along one axis is too large to store")
     graph, shape = x.emitter, x.shape
     before, after = prod(shape[:axis]), prod(shape[axis + 1 :])
     out = (*shape[:axis], matrix.shape[0], *shape[axis + 1 :])
     if after == 1:
-        name = graph("MatMul", x.laid(before, (shape[axis],)), graph.floats(matrix.toarray().T))
-        return x.as_laid(name, out, before, (matrix.shape[0],))
-    lines = x.laid(before, (shape[axis], after))
+        lines = x.in_layout(before, (shape[axis],))
+        name = graph("MatMul", lines, graph.floats(matrix.toarray().T))
+        return x.as_layout(name, out, before, (matrix.shape[0],))
+    lines = x.in_layout(before, (shape[axis], after))
     name = graph("MatMul", graph.floats(matrix.toarray()), lines)
-    return x.as_laid(name, out, before, (matrix.shape[0], after))
+    return x.as_layout(name, out, before, (matrix.shape[0], after))

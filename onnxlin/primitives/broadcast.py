@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from onnxlin.lowering import Stack
+from onnxlin.lowering import Stack, stretched, summed
 from onnxlin.primitives.linear_map import Array, LinearMap, Shape, entries, flat_index
 
 
@@ -47,14 +47,14 @@ class Broadcast(LinearMap):
 
     def lower(self, x: Stack) -> Stack:
         """Expand."""
-        return x.stretched(self.out_shape)
+        return stretched(x, self.out_shape)
 
     def lower_adjoint(self, y: Stack) -> Stack:
         """Sum over the axes that the map repeats along."""
         aligned = (1,) * (len(self.out_shape) - len(self.in_shape)) + self.in_shape
         pairs = zip(aligned, self.out_shape, strict=True)
         repeated = tuple(i for i, (n, m) in enumerate(pairs) if n != m)
-        return y.summed(repeated).reshaped(self.in_shape)
+        return summed(y, repeated).reshaped(self.in_shape)
 
     def absolute(self) -> Broadcast:
         """Itself."""

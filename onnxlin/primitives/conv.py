@@ -175,8 +175,8 @@ class Conv(LinearMap):
         graph = x.emitter
         weight = tensor(graph, self.weight, graph.dtype)
         pads = [*self.begin, *self.end]
-        name = graph("Conv", x.samples, weight, pads=pads, **self._attributes)
-        return x.as_samples(name, self.out_shape)
+        name = graph("Conv", x.rows_merged, weight, pads=pads, **self._attributes)
+        return x.as_rows_merged(name, self.out_shape)
 
     def lower_adjoint(self, y: Stack) -> Stack:
         """Conv with the kernel turned round, or ConvTranspose, whichever is faster."""
@@ -185,11 +185,11 @@ class Conv(LinearMap):
             return self._lower_turned(y)
         if self._only_strides:
             # Measured with onnxruntime 1.32: spreading the entries afterwards is 1.7 times faster.
-            mixed = graph("Conv", y.samples, self._turned(graph))
+            mixed = graph("Conv", y.rows_merged, self._turned(graph))
             each = graph.floats(np.ones((self.in_shape[1], 1, *self._kernel)))
             return self._transposed(y, mixed, each, group=self.in_shape[1])
         weight = tensor(graph, self.weight, graph.dtype)
-        return self._transposed(y, y.samples, weight, group=self.group)
+        return self._transposed(y, y.rows_merged, weight, group=self.group)
 
     def _transposed(self, y: Stack, samples: str, weight: str, *, group: int) -> Stack:
         """Write ConvTranspose of this geometry."""
@@ -200,7 +200,7 @@ class Conv(LinearMap):
         attributes = {**self._attributes, "group": group, "output_padding": left}
         pads = [*self.begin, *self.end]
         name = y.emitter("ConvTranspose", samples, weight, pads=pads, **attributes)
-        return y.as_samples(name, self.in_shape)
+        return y.as_rows_merged(name, self.in_shape)
 
     @property
     def _only_strides(self) -> bool:
@@ -226,8 +226,8 @@ class Conv(LinearMap):
 
     def _lower_turned(self, y: Stack) -> Stack:
         attributes = {**self._attributes, "pads": self._turned_pads}
-        name = y.emitter("Conv", y.samples, self._turned(y.emitter), **attributes)
-        return y.as_samples(name, self.in_shape)
+        name = y.emitter("Conv", y.rows_merged, self._turned(y.emitter), **attributes)
+        return y.as_rows_merged(name, self.in_shape)
 
     def _turned(self, graph: Emitter) -> str:
         """Write the kernel transposed and reversed, by nodes: it is stored only once."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from onnxlin.lowering import Stack
+from onnxlin.lowering import Stack, padded, taken
 from onnxlin.primitives.linear_map import Array, LinearMap, Shape, entries, flat_index
 
 
@@ -85,7 +85,7 @@ class Crop(LinearMap):
             n, m, a, s = (v[axis] for v in (self.in_shape, self.out_shape, self.start, self.step))
             index = np.full(n, -1, dtype=np.int64)
             index[a + s * np.arange(m)] = np.arange(m)
-            y = y.padded(axis, a, n - a - m) if s == 1 else y.taken(axis, index)
+            y = padded(y, axis, a, n - a - m) if s == 1 else taken(y, axis, index)
         return y
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from onnxlin.lowering import Stack
+from onnxlin.lowering import Stack, permuted
 from onnxlin.primitives.linear_map import Array, LinearMap, Shape, entries, flat_index
 
 
@@ -94,11 +94,11 @@ class Transpose(LinearMap):
 
     def lower(self, x: Stack) -> Stack:
         """Transpose."""
-        return x.permuted(self.perm)
+        return permuted(x, self.perm)
 
     def lower_adjoint(self, y: Stack) -> Stack:
         """Transpose back."""
-        return y.permuted(tuple(int(p) for p in np.argsort(self.perm)))
+        return permuted(y, tuple(int(p) for p in np.argsort(self.perm)))
 
     def absolute(self) -> Transpose:
         """Itself."""

@@ -105,10 +105,14 @@ def applied(op: LinearMap, x: Array) -> Array:
     graph = next((part.emitter for part in (x, *_coefficients(op)) if is_traced(part)), None)
     if graph is None:
         return op.matvec(x[None])[0]
-    made = op.lower(Stack.of(graph, tensor(graph, x.reshape(1, *x.shape), x.dtype), op.in_shape))
-    name, thin = (made.split, op.out_shape) if made.thin is None else (made.once, made.thin)
-    found: Any = wrap(graph, name, np.zeros((1, *thin), x.dtype))
-    return found.reshape(thin)
+    row = Stack.of(graph, tensor(graph, x.reshape(1, *x.shape), x.dtype), op.in_shape)
+    laid = op.lower(row).applied
+    if laid.repeated is None:
+        name, shape = laid.per_row, op.out_shape
+    else:
+        name, shape = laid.unrepeated, laid.repeated
+    found: Any = wrap(graph, name, np.zeros((1, *shape), x.dtype))
+    return found.reshape(shape)
 
 
 def _coefficients(value: Any) -> Iterator[Any]:

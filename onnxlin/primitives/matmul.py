@@ -92,16 +92,17 @@ class MatMul(LinearMap):
             other = graph.permuted(other, [*range(rank - 2), rank - 1, rank - 2])
         if column:
             lines, k = prod(shape[:-2]), x.shape[-2]
-            name = graph("MatMul", x.laid(lines, (k,)), other)
-            return x.as_laid(name, shape, lines, (shape[-2],))
-        if rank == 2 and not self.left and x.rest[-1:] == x.shape[-1:]:
-            name = graph("MatMul", x.name, other)
-            return x.as_laid(name, shape, x.merged, (*x.rest[:-1], shape[-1]))
+            name = graph("MatMul", x.in_layout(lines, (k,)), other)
+            return x.as_layout(name, shape, lines, (shape[-2],))
+        merged, rest = x.layout
+        if rank == 2 and not self.left and rest[-1:] == x.shape[-1:]:
+            name = graph("MatMul", x.in_layout(merged, rest), other)
+            return x.as_layout(name, shape, merged, (*rest[:-1], shape[-1]))
         aligned = (1,) * (len(shape) - len(x.shape)) + x.shape
         # An axis of length 1 in front leaves its place to K.
         first = 1 if len(shape) > 2 and shape[0] == 1 else 0
-        sides = [x.laid(1, aligned[first:]), other][:: -1 if self.left else 1]
-        return x.as_laid(graph("MatMul", *sides), shape, 1, shape[first:])
+        sides = [x.in_layout(1, aligned[first:]), other][:: -1 if self.left else 1]
+        return x.as_layout(graph("MatMul", *sides), shape, 1, shape[first:])
 
     def absolute(self) -> MatMul:
         """Absolute values of the matrix."""

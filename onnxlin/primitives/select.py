@@ -86,7 +86,7 @@ class Select(LinearMap):
             index = np.where(index < 0, self.columns, index)
         place = tensor(graph, index.reshape(self.rows), np.int64)
         name = graph("Gather", source, place, axis=1)
-        return x.as_laid(name, self.out_shape, 1, (self.rows,))
+        return x.as_layout(name, self.out_shape, 1, (self.rows,))
 
     def lower_adjoint(self, y: Stack) -> Stack:
         """Gather by the inverse where no index repeats and all are known, else ScatterElements."""
@@ -103,7 +103,7 @@ class Select(LinearMap):
         if size > self.columns:
             bounds = (graph.ints([n]) for n in (0, self.columns, 1))
             name = graph("Slice", name, *bounds)
-        return y.as_laid(name, self.in_shape, 1, (self.columns,))
+        return y.as_layout(name, self.in_shape, 1, (self.columns,))
 
     @property
     def _total(self) -> bool:

@@ -15,12 +15,14 @@ from onnxlin.load import load
 from onnxlin.lowering import NotStaticError
 from onnxlin.operators.families import is_open_ended
 from onnxlin.primitives import Array
+from onnxlin.program.ask import Ask, Pieces
 from onnxlin.program.bodies import with_constants
 from onnxlin.program.build import Build
 from onnxlin.program.check import require_rules
 from onnxlin.program.linear_program import Decision, LinearProgram, Step
-from onnxlin.program.pieces import alias, is_float_array, make_decision, make_step
-from onnxlin.rules import Affine, Body, NodeAtX, Operand, Rule, rule_of
+from onnxlin.program.pieces import alias, make_decision, make_step
+from onnxlin.program.sweep import spent
+from onnxlin.rules import Body, NodeAtX, Rule, rule_of
 from onnxlin.section import Section, make_section
 from onnxlin.section.trace import Captures, OpenTracer
 
@@ -41,21 +43,22 @@ class Builder:
     def __init__(self, section: Section, open_tracer: OpenTracer, mode: str) -> None:
         self.section = section
         self.mode = mode
+        self.ask = Ask(section, mode)
         self.tracer = open_tracer(section, _captures(section))
         self.open_tracer = open_tracer
         self._kept: dict[Any, list[Step]] = {}
-        self._cast: dict[tuple[str, np.dtype[Any]], Array] = {}
         self._bodies: dict[Any, Builder] = {}
-        self._nodes = {node.name: node for node in section.nodes}
+        self._spent = spent((node.reads for node in section.nodes), section.outputs)
 
     def __call__(self, values: dict[str, Array], dtype: np.dtype[Any]) -> LinearProgram:
         """Build the program at the x whose run gave ``values``; bodies add theirs to it."""
         inputs = {name: values[name].shape for name in self.section.inputs}
         outputs = {name: values[name].shape for name in self.section.outputs}
-        own = {name: values[name].astype(dtype) for name in inputs}
-        narrow = any(values[name].dtype != dtype for name in inputs)
-        build = Build(values, dtype, [], own, set(inputs), narrow=narrow)
+        given = {name: values[name].astype(dtype) for name in inputs}
+        coarse = any(values[name].dtype != dtype for name in inputs)
+        build = Build(values, dtype, [], given, set(inputs), coarse=coarse)
         self.extend(build)
+        build.finish()
         reached = {*inputs, *(step.output for step in build.steps)}
         constants = {name: values[name] for name in outputs if name not in reached}
         steps, decisions = tuple(build.steps), tuple(build.decisions)
@@ -63,7 +66,7 @@ class Builder:
 
     def extend(self, build: Build) -> None:
         """Append the steps of this section to a program in the making."""
-        for whole in self.section.nodes:
+        for whole, done in zip(self.section.nodes, self._spent, strict=True):
             node = flattened(whole, build.values, build.whole)
             touched = [build.values[name] for name in node.reads + node.writes]
             alive = tuple(name in build.alive for name in node.reads)
@@ -79,86 +82,37 @@ class Builder:
                 build.add(steps)
             else:
                 build.add(self._kept[key])
+            build.done(() if build.whole else done)  # sequences hand on tensors of other names
 
     def _steps(self, whole: Node, node: Node, build: Build) -> tuple[list[Step], bool]:
-        """Linearise one node: a step for each float output that somebody may read.
+        """Linearise one node: its steps, and whether they may be others at another x.
 
         ``node`` is the ``whole`` one with tensors in the place of sequences.
         """
-        rule = self._rule(node)
-        at_x, answer = self._asked(whole, node, rule, build)
+        rule = self.ask.rule(node)
+        at_x, answer = self._asked(whole if rule.status == "unrolled" else node, rule, build)
         if isinstance(answer, Body):
             if is_open_ended(node):
                 why = "x may decide how often it goes round"
                 build.decisions.append(Decision(node, at_x.out_shape, tuple, why))
             return self._expanded(node, answer, build), True
-        pieces: Sequence[Affine] = [answer] if isinstance(answer, Affine) else answer
-        if at_x.overlooked():
-            raise at_x.refuse(f"attributes {at_x.overlooked()} are set")
-        decision = make_decision(at_x, pieces)
+        steps = self.ask.steps(rule, at_x, answer, build)
+        decision = make_decision(at_x, answer)
         if decision is not None:
             build.decisions.append(decision)
-        positions = self._wanted(node, build)
-        if any(i >= len(pieces) for i in positions):
-            raise at_x.refuse(f"output {max(positions)} is used")
-        kind = rule.status_of([at_x.traced(i) for i in range(len(node.inputs))])
-        status = self.mode if kind == "smooth" else kind
-        steps = [make_step(at_x, i, pieces[i], status) for i in positions]
-        held = any(name in build.made and name not in build.alive for name in node.reads)
-        apart = build.narrow or build.dtype != _native_dtype(at_x, build)
-        if (held or status == self.mode) and apart:
-            steps = [replace(step, twin=self._twin(node, rule, build, step)) for step in steps]
+        if self._departs(at_x, steps, build):
+            steps = [replace(step, twin=self._twin(rule, step, build)) for step in steps]
         return steps, at_x.looked
 
-    def _asked(
-        self, whole: Node, node: Node, rule: Rule, build: Build
-    ) -> tuple[NodeAtX, Affine | Sequence[Affine] | Body]:
+    def _asked(self, node: Node, rule: Rule, build: Build) -> tuple[NodeAtX, Pieces | Body]:
         """Ask a rule; for a body it is shown integers as such, since the body will read them."""
         opened = rule.status in ("expanded", "unrolled")
-        asked = whole if rule.status == "unrolled" else node
-        at_x = self._at_x(asked, rule, build, as_they_are=opened)
-        answer = rule.function(at_x)
+        at_x = self._at_x(node, rule, build, as_they_are=opened)
+        answer = self.ask.answer(rule, at_x)
         if isinstance(answer, Body) and not opened and self.section.carriers:
-            at_x = self._at_x(asked, rule, build, as_they_are=True)
-            answer = rule.function(at_x)
+            at_x = self._at_x(node, rule, build, as_they_are=True)
+            answer = self.ask.answer(rule, at_x)
         return at_x, answer
-
-    def _rule(self, node: Node) -> Rule:
-        rule = rule_of(self.section.graph, node, self.section.rounding)
-        assert rule is not None, f"no rule for {node.op_type}"
-        return rule
-
-    def _twin(self, node: Node, rule: Rule, build: Build, step: Step) -> Callable[[], Step]:
-        """Make the same piece at the tensors that the runtime had, for comparing with it."""
-        at_x = self._at_x(node, rule, build, native=True)
-
-        def twin() -> Step:
-            answer = rule.function(at_x)
-            assert not isinstance(answer, Body)
-            pieces: Sequence[Affine] = [answer] if isinstance(answer, Affine) else answer
-            i = node.outputs.index(step.output)
-            return make_step(at_x, i, pieces[i], step.status)
-
-        return twin
-
-    def _wanted(self, node: Node, build: Build) -> list[int]:
-        """Positions of the float outputs that lie on a path to the section's outputs."""
-        live = self.section.live - set(self.section.inputs)
-        made = [(i, o) for i, o in enumerate(node.outputs) if build.whole.get(o, o) in live]
-        return [i for i, o in made if self._is_number(o, build)]
-
-    def _is_fixed(self, name: str, build: Build) -> bool:
-        """Whether a tensor is the same for every x."""
-        return build.whole.get(name, name) not in self.section.varying
-
-    def _is_number(self, name: str, build: Build) -> bool:
-        """Whether a tensor is float, or holds numbers as integers."""
-        carriers = self.section.carriers
-        return is_float_array(build.values[name]) or build.whole.get(name, name) in carriers
-
-    def _enters(self, node: Node, name: str, build: Build) -> bool:
-        """Whether a dependence on a tensor enters a node, with tensors in sequences or whole."""
-        return self.section.enters(self._nodes.get(node.name, node), build.whole.get(name, name))
 
     def _at_x(
         self,
@@ -169,47 +123,32 @@ class Builder:
         native: bool = False,
         as_they_are: bool = False,
     ) -> NodeAtX:
-        how = {"native": native, "as_they_are": as_they_are}
-        operands = [
-            self._operand(node, name, build, **how) if name else None for name in node.inputs
-        ]
-        results = [build.values.get(name) for name in node.outputs]
-        extra = self.tracer.native_outputs(node, build.values) if rule.captures else {}
-        outer = {name: build.values[name] for name in node.implicit}
-        opsets = self.section.graph.opsets
-        floats = (o for o in operands if o is not None and is_float_array(o.native))
-        own = native or build.narrow or any(o.native.dtype != build.dtype for o in floats)
-        at = (node, operands, results, build.dtype, extra, self.mode, outer, opsets, own)
-        return NodeAtX(*at)
+        captured = self.tracer.native_outputs(node, build.values) if rule.captures else {}
+        return self.ask.at_x(node, build, captured, native=native, as_they_are=as_they_are)
 
-    def _operand(
-        self, node: Node, name: str, build: Build, *, native: bool, as_they_are: bool = False
-    ) -> Operand:
-        fixed = self._is_fixed(name, build)
-        value = build.values[name]
-        alive = name in build.alive and self._enters(node, name, build)
-        made = alive or (name in build.made and is_float_array(value))
-        own = made and not native and (build.narrow or value.dtype != build.dtype)
-        if alive and not is_float_array(value):
-            own = False  # integers that stand for numbers: every piece meets the runtime's
-            value = value if as_they_are else value.astype(np.float64)
-        known = self._value(name, value, build.dtype, fixed=fixed)
-        return Operand(name, value, alive, fixed, (lambda: build.forward(name)) if own else known)
+    def _departs(self, at_x: NodeAtX, steps: Sequence[Step], build: Build) -> bool:
+        """Whether the pieces may depart from those at the runtime's tensors: these are rounded."""
+        if not (build.coarse or build.dtype != _native_dtype(at_x, build)):
+            return False
+        held = any(name in build.made and name not in build.alive for name in at_x.node.reads)
+        return held or any(step.status == self.mode for step in steps)
 
-    def _value(
-        self, name: str, native: Array, dtype: np.dtype[Any], *, fixed: bool
-    ) -> Callable[[], Array]:
-        """Say how to bring what the runtime computed to the precision of the map."""
-        if not is_float_array(native):
-            return lambda: native
-        if fixed:
-            return lambda: self._cast.setdefault((name, dtype), native.astype(dtype, copy=False))
-        return lambda: native.astype(dtype, copy=False)
+    def _twin(self, rule: Rule, step: Step, build: Build) -> Callable[[], Step]:
+        """Make the same piece at the tensors that the runtime had, for comparing with it."""
+        at_x = self._at_x(step.node, rule, build, native=True)
+
+        def twin() -> Step:
+            answer = self.ask.answer(rule, at_x)
+            assert not isinstance(answer, Body)
+            i = step.node.outputs.index(step.output)
+            return make_step(at_x, i, answer[i], step.status)
+
+        return twin
 
     def _expanded(self, node: Node, body: Body, build: Build) -> list[Step]:
         """Linearise a node as its body: run that on the node's inputs, and put its steps here."""
         if not any(outer in build.alive for outer in body.feeds.values()):
-            ends = [node.outputs[i] for i in self._wanted(node, build)]
+            ends = [node.outputs[i] for i in self.ask.wanted(node, build)]
             return [alias(node, name, name, build) for name in ends]
         prefix = f"{node.name}/"
         inner = self._opened(node, prefix, body, build)
@@ -224,17 +163,18 @@ class Builder:
         inner.extend(build)
         made = [replace(step, inner=True) for step in build.steps[start:]]
         del build.steps[start:]
-        pairs = [(prefix + body.outputs[i], node.outputs[i]) for i in self._wanted(node, build)]
+        pairs = [(prefix + body.outputs[i], node.outputs[i]) for i in self.ask.wanted(node, build)]
         self.tracer.expanded(pairs)
         made += [replace(alias(node, a, b, build), joins=True) for a, b in pairs]
         return made
 
     def _opened(self, node: Node, prefix: str, body: Body, build: Build) -> Builder:
         """Load a body, with the node's constant inputs as its initialisers."""
-        fixed = {n: o for n, o in body.feeds.items() if self._is_fixed(o, build)}
+        fixed = {n: o for n, o in body.feeds.items() if self.ask.is_fixed(o, build)}
         feeds = {n: o for n, o in body.feeds.items() if n not in fixed}
-        alive = tuple(n for n, o in feeds.items() if o in build.alive and self._is_number(o, build))
-        wanted = tuple(body.outputs[i] for i in self._wanted(node, build))
+        numbers = {n for n, o in feeds.items() if self.ask.is_number(o, build)}
+        alive = tuple(n for n, o in feeds.items() if o in build.alive and n in numbers)
+        wanted = tuple(body.outputs[i] for i in self.ask.wanted(node, build))
         shapes = tuple((build.values[o].shape, build.values[o].dtype) for o in feeds.values())
         key = (node.name, body.key, alive, wanted, shapes)
         if key not in self._bodies:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from math import prod
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from onnxlin.graph import Node
 from onnxlin.primitives import Array, LinearMap, Shape
+from onnxlin.program.sweep import applied, finite, forth
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +69,9 @@ class Step:
 
     def __call__(self, values: Mapping[str, Array]) -> Array:
         """Apply the piece to tensors without a stacking axis."""
-        parts = [op.matvec(finite(values[name])[None])[0] for name, op in self.terms]
-        if self.bias is not None:
-            parts.append(self.bias)
-        total: Array = sum(parts[1:], start=parts[0]) if parts else np.zeros(())
-        return np.broadcast_to(total, self.shape)
+        total = applied(self.terms, values, self.bias, read=lambda value: finite(value)[None])
+        made: Array = np.broadcast_to(total, (1, *self.shape))[0]
+        return made
 
     @property
     def nnz(self) -> int:
@@ -103,8 +102,7 @@ class Bounds:
 
     def __call__(self, values: Mapping[str, Array]) -> Array:
         """Value of the function at stacks: ``{tensor: (K, *its shape)} -> (K, *shape)``."""
-        first, *rest = (op.matvec(finite(values[name])) for name, op in self.terms)
-        return sum(rest, start=first)
+        return applied(self.terms, values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,12 +166,18 @@ class LinearProgram:
         """Upper bound of the entries of all matrices: the multiplications of one sweep."""
         return sum(step.nnz for step in self.steps)
 
-    def forward(self, x: Array) -> dict[str, Array]:
-        """Run the pieces at any x: ``(columns,) -> {tensor name: value}``, in x's precision."""
+    def forward(self, x: Array, wanted: Collection[str] | None = None) -> dict[str, Array]:
+        """Run the pieces at any x: ``(columns,) -> {tensor name: value}``, in x's precision.
+
+        Parameters
+        ----------
+        wanted : collection of str, optional
+            The tensors to return: the others are let go of on the way. By default all.
+        """
         values = {name: x[at].reshape(self.inputs[name]) for name, at in slices(self.inputs)}
-        for step in self.steps:
-            values[step.output] = step(values)
-        return values | dict(self.constants)
+        found = forth(self.steps, values, Step.__call__, wanted)
+        constants = self.constants.items()
+        return found | {n: v for n, v in constants if wanted is None or n in wanted}
 
     def output(self, values: Mapping[str, Array]) -> Array:
         """Concatenate the outputs among tensor values: ``(rows,)``."""
@@ -193,12 +197,6 @@ class LinearProgram:
             digest.update(f"{name}{value.shape}".encode())
             digest.update(np.ascontiguousarray(value).tobytes())
         return digest.hexdigest()
-
-
-def finite(value: Array) -> Array:
-    """Put 0 for infinities and NaN: masks with -inf that what follows gives no weight."""
-    fine = np.isfinite(value)
-    return value if fine.all() else np.where(fine, value, 0)
 
 
 def _arrays(value: Any) -> Iterator[Array]:

@@ -9,10 +9,12 @@ import numpy as np
 
 from onnxlin.errors import RuleError
 from onnxlin.graph import Node, is_float
-from onnxlin.lowering import Traced, is_traced
+from onnxlin.lowering import Traced
+from onnxlin.lowering import is_traced as in_graph
 from onnxlin.primitives import Array, Diagonal, LinearMap, applied, identity
 from onnxlin.program.build import Build
-from onnxlin.program.linear_program import Bounds, Decision, Step, finite
+from onnxlin.program.linear_program import Bounds, Decision, Step
+from onnxlin.program.sweep import finite
 from onnxlin.rules import Affine, NodeAtX
 from onnxlin.rules.guards import Guard, margin
 
@@ -40,8 +42,8 @@ def alias(node: Node, source: str, target: str, build: Build) -> Step:
 
 
 def _finite(value: Array) -> Array:
-    """Which entries are finite: of a traced array all are taken to be, where x can move them."""
-    return np.ones(value.shape, bool) if is_traced(value) else np.isfinite(value)
+    """Which entries are finite: all, where x can move them, of an array that a graph computes."""
+    return np.ones(value.shape, bool) if in_graph(value) else np.isfinite(value)
 
 
 def make_step(at_x: NodeAtX, i: int, piece: Affine, status: str) -> Step:
@@ -65,9 +67,9 @@ def make_step(at_x: NodeAtX, i: int, piece: Affine, status: str) -> Step:
             terms.append((operand.name, op))
         else:
             value = at_x.value(position).astype(at_x.dtype, copy=False)
-            biases.append(applied(op, _weighable(value) if is_traced(value) else value))
+            biases.append(applied(op, _weighable(value) if in_graph(value) else value))
             added += op.fan_in  # the runtime adds these up all the same
-            if not is_traced(biases[-1]):  # bounds are never written into a graph
+            if not in_graph(biases[-1]):  # bounds are never written into a graph
                 sizes.append(op.absolute().matvec(np.abs(value[None]))[0])
     unsure = [(at_x.operand(j), op) for j, op in {**piece.terms, **piece.held}.items()]
     return Step(
@@ -137,6 +139,6 @@ def _total(parts: list[Array]) -> Array | None:
 
 def _once(part: Array) -> Array:
     """Take one entry of every axis that an array has been broadcast along."""
-    if is_traced(part):
+    if in_graph(part):
         return part
     return part[tuple(slice(0, 1) if n == 0 else slice(None) for n in part.strides)]

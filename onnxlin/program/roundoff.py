@@ -9,15 +9,17 @@ map from that node to the outputs: the cotangents of the adjoint sweep.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 
 from onnxlin.graph import is_float
 from onnxlin.primitives import Array
-from onnxlin.program.linear_program import LinearProgram, Step, finite
+from onnxlin.program.linear_program import LinearProgram, Step
+from onnxlin.program.sweep import finite, reach
 from onnxlin.runtime.narrow import computes_wide
 
 # Stands for an infinite error that is carried on.
@@ -50,13 +52,13 @@ def gamma(count: int, unit: float) -> float:
 
 
 def sizes(step: Step, values: Mapping[str, Array]) -> Array:
-    """``|A| |z| + |b|`` of a step at the traced tensors, in float64: ``step.shape``."""
-    total = np.zeros(step.shape)
-    for name, op in step.terms:
-        total += op.absolute().matvec(np.abs(finite(values[name].astype(np.float64)))[None])[0]
-    if step.bias_size is not None:
-        total += finite(step.bias_size)
-    return total
+    """``|A| |z| + |b|`` of a step at the run's tensors, in float64: ``step.shape``."""
+    total = reach(step.terms, values, step.shape, read=_size)
+    return total if step.bias_size is None else total + finite(step.bias_size)
+
+
+def _size(value: Array) -> Array:
+    return np.abs(finite(value.astype(np.float64)))
 
 
 def charges(
@@ -78,18 +80,15 @@ def charges(
     """
     readers = _readers(program)
     composing = unit_roundoff(program.dtype)
-    found, bodies = {}, Bodies()
-    for step in program.steps:
+    found: dict[str, Array] = {}
+    ran = runs(program.steps, values) if native else repeat(None)
+    for step, own in zip(program.steps, ran, strict=False):
         # Coefficients are rounded, rows are combined by the adjoint, columns by the map itself.
         fan = max((max(op.fan_in, op.fan_out) for _, op in step.terms), default=1)
         factor = gamma(2 * fan + 2 * step.roundings + readers.get(step.output, 0), composing)
-        size = sizes(step, values)
-        found[step.output] = factor * size
-        if native:
-            ran = as_run(step)
-            found[step.output] += curvature(step, ran, values)
-            size = sizes(ran, values)
-            found[step.output] += local_error(step, values, size) + bodies.reach(step, values, size)
+        found[step.output] = factor * sizes(step, values)
+        if own is not None:
+            found[step.output] += curvature(step, own.piece, values) + own.error
     return found
 
 
@@ -108,39 +107,58 @@ def curvature(step: Step, ran: Step, values: Mapping[str, Array]) -> Array | flo
     return np.abs(finite(step(wide)) - finite(ran(wide)))
 
 
-class Bodies:
-    """How far the results of bodies may be from what the nodes themselves computed.
+@dataclass(frozen=True, eq=False)
+class Ran:
+    """A step as the runtime ran it.
 
-    Inside a body errors are carried forward by ``|A|``. The runtime's own arithmetic for the whole
-    node is taken to err no more than the body's, so where the two meet, twice as much is allowed.
+    Parameters
+    ----------
+    piece : Step
+        At the tensors that the runtime had.
+    size : array of the step's shape
+        `sizes` of it.
+    error : array of the step's shape
+        How far the run's output may be off what the piece makes of the run's tensors.
     """
 
-    def __init__(self) -> None:
-        self._errors: dict[str, Array] = {}
+    piece: Step
+    size: Array
+    error: Array
 
-    def reach(self, step: Step, values: Mapping[str, Array], size: Array) -> Array | float:
-        """Carry the errors over one step; return what its output may be off beside its own."""
-        if not (step.inner or step.joins):
-            return 0.0
-        carried = np.zeros(step.shape)
-        for name, op in (*step.terms, *step.held):
-            if name in self._errors:
-                # Where gamma is infinite, 0 times it is still 0.
-                error = np.minimum(self._errors[name], HUGE)
-                carried += op.absolute().matvec(error[None])[0]
-        beside = 2 * carried if step.joins else np.zeros(step.shape)
-        if step.inner:
-            # Where a body inside of a body ends, its error goes on in the outer one.
-            error = beside if step.joins else carried
-            self._errors[step.output] = error + local_error(step, values, size)
-        return beside
+
+def runs(steps: Iterable[Step], values: Mapping[str, Array]) -> Iterator[Ran]:
+    """Every step of a program as the runtime ran it, in order.
+
+    Each errs by itself, `local_error`. Results of bodies are off besides, by as much as they may be
+    from what the nodes themselves computed: inside a body errors are carried forward by ``|A|``.
+    The runtime's own arithmetic for the whole node is taken to err no more than the body's, so
+    where the two meet, twice as much is allowed.
+    """
+    inside: dict[str, Array] = {}
+    for piece in map(as_run, steps):
+        size = sizes(piece, values)
+        error = local_error(piece, values, size)
+        beside = np.zeros(())
+        if piece.inner or piece.joins:
+            known = [term for term in (*piece.terms, *piece.held) if term[0] in inside]
+            carried = reach(known, inside, piece.shape)
+            beside = 2 * carried if piece.joins else beside
+            if piece.inner:
+                # Where a body inside of a body ends, its error goes on in the outer one. Where
+                # gamma is infinite, 0 times it is still 0.
+                inherited = beside if piece.joins else carried
+                inside[piece.output] = np.minimum(inherited + error, HUGE)
+        yield Ran(piece, size, error + beside)
 
 
 def underflow(program: LinearProgram, values: Mapping[str, Array]) -> float:
     """What cotangents that fall below the smallest number of the map's dtype may bring."""
-    reach = sum(float(np.abs(finite(values[n].astype(np.float64))).sum()) * op.fan_out
-                for step in program.steps for n, op in step.terms)  # fmt: skip
-    return smallest(program.dtype) * (reach + len(program.steps))
+    total = sum(
+        float(_size(values[name]).sum()) * op.fan_out
+        for step in program.steps
+        for name, op in step.terms
+    )
+    return smallest(program.dtype) * (total + len(program.steps))
 
 
 def local_error(step: Step, values: Mapping[str, Array], size: Array) -> Array:
@@ -173,23 +191,21 @@ def _readers(program: LinearProgram) -> dict[str, int]:
 
 
 def first_departure(program: LinearProgram, values: Mapping[str, Array]) -> str | None:
-    """Describe the first node whose piece, at its traced inputs, misses its traced output.
+    """Describe the first node whose piece, at the run's inputs to it, misses the run's output.
 
     Every node is compared on its own with its own rounding bound, so errors of earlier nodes
     neither excuse nor accuse later ones.
     """
-    bodies = Bodies()
-    for step in map(as_run, program.steps):
+    for ran in runs(program.steps, values):
+        step = ran.piece
         wide = {name: values[name].astype(np.float64) for name, _ in step.terms}
         native = values[step.output].astype(np.float64)
         ours = step(wide)
         # Padding that no maximum takes, entries under a mask, the NaN of a row that is masked as a
         # whole: infinities that no output shows are no rounding.
         gap = np.where(np.isfinite(native), np.abs(finite(native) - ours), 0.0)
-        size = sizes(step, values)
         coefficients = gamma(2 * step.roundings + 2, unit_roundoff(program.dtype))
-        allowed = local_error(step, values, size) + coefficients * size
-        allowed += bodies.reach(step, values, size)
+        allowed = ran.error + coefficients * ran.size
         # A NaN that the runtime made and masks later is no value to agree with.
         agrees = (gap <= allowed) | np.isnan(native)
         if not agrees.all():

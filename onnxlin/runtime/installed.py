@@ -1,4 +1,4 @@
-"""What the installed onnxruntime has: operators of its own."""
+"""What the installed onnxruntime has: operators of its own, and kernels of the CPU provider."""
 
 from __future__ import annotations
 
@@ -50,3 +50,13 @@ def _defaults(schema: Any) -> dict[str, onnx.AttributeProto]:
     # The runtime's schemas hold them in serialised form.
     data = {name: a._default_value for name, a in schema.attributes.items()}
     return {name: onnx.AttributeProto.FromString(value) for name, value in data.items() if value}
+
+
+@cache
+def float16_kernels() -> frozenset[tuple[str, str]]:
+    """``(domain, operator)`` of every kernel that computes in float16."""
+    return frozenset(
+        (kernel.domain, kernel.op_name)
+        for kernel in runtime.get_all_opkernel_def()
+        if any("tensor(float16)" in kinds for kinds in kernel.type_constraints.values())
+    )

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import numpy as np
 import onnx
-from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from onnxlin.graph import Array, Node
 from onnxlin.graph.tensors import infer_types
+from onnxlin.runtime.installed import float16_kernels
 
 T = onnx.TensorProto
 _NAMES = """
@@ -99,16 +98,7 @@ def computes_wide(node: Node, dtype: np.dtype[Any]) -> bool:
     has = onnx.defs.has(node.op_type, node.domain)
     schema: Any = onnx.defs.get_schema(node.op_type, node.domain) if has else None
     function = schema and (schema.has_function or schema.has_context_dependent_function)
-    return not function and (node.domain, node.op_type) not in _float16_kernels()
-
-
-@cache
-def _float16_kernels() -> frozenset[tuple[str, str]]:
-    return frozenset(
-        (kernel.domain, kernel.op_name)
-        for kernel in runtime.get_all_opkernel_def()
-        if any("tensor(float16)" in kinds for kinds in kernel.type_constraints.values())
-    )
+    return not function and (node.domain, node.op_type) not in float16_kernels()
 
 
 def _wide(name: str) -> str:

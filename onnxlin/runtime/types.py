@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import onnx
-import onnxruntime
 
 from onnxlin.graph import Array
-from onnxlin.graph.weights import attach, beside
+from onnxlin.graph.weights import beside
+from onnxlin.runtime.session import attach, opened, without_optimisers
 
 _KINDS = {f"tensor({name.lower()})": kind for name, kind in onnx.TensorProto.DataType.items()}
 
@@ -21,14 +21,11 @@ def runtime_types(
     model.CopyFrom(proto)
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
+    options = without_optimisers()
     weights = beside(proto, constants)
     attach(options, weights)
     try:
-        data = model.SerializeToString()
-        found = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        found = opened(model, options)
     except Exception:  # the same model is opened later, and the error told then
         return {}
     return {o.name: _KINDS.get(o.type, onnx.TensorProto.UNDEFINED) for o in found.get_outputs()}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
 
 from onnxlin.errors import OptionError
 from onnxlin.graph import Graph, Node
@@ -63,13 +63,18 @@ class Section:
 
     def enters(self, node: Node, name: str) -> bool:
         """Whether a dependence on a traced tensor enters a node that reads it."""
-        return name not in self.carriers or name in integers.taken(node)
+        return _enters(self.carriers, node, name)
 
     @property
     def touched(self) -> frozenset[str]:
         """Every tensor that the nodes read or write, and the inputs and outputs."""
         at_nodes = {name for node in self.nodes for name in (*node.reads, *node.writes)}
         return frozenset({*at_nodes, *self.inputs, *self.outputs})
+
+
+def _enters(carriers: frozenset[str], node: Node, name: str) -> bool:
+    # An integer that carries a number does so only where an operator takes it as one.
+    return name not in carriers or name in integers.taken(node)
 
 
 def require_rounding(rounding: str) -> None:
@@ -116,33 +121,48 @@ def make_section(
     """
     straight = rounding == STRAIGHT
     first = first_end(graph, inputs, graph.tensors if straight else frozenset())
-    sources = first.names
-    traced, carried = _downstream(graph, sources, straight)
+    traced, carriers = _downstream(graph, first.names, straight)
     # A sequence has no map, whatever it holds.
-    numbers = frozenset(name for name in carried if graph.elem_types[name])
+    numbers = frozenset(name for name in carriers if graph.elem_types[name])
     last = last_end(graph, outputs, graph.tensors if body else numbers)
-    targets = last.names
-    ends = Section(graph, (), (), (), traced, traced, traced, carried, rounding)
-    needed: list[Node] = []
-    wanted = set(targets)
-    reached = moved(graph, sources) if deciding else traced
-    for node in reversed(graph.nodes):
-        # The makers of the chosen inputs lie before the section.
-        made = [name for name in node.writes if name in wanted - set(sources)]
-        if any(name in reached for name in made):
-            if any(name in traced for name in (*made, *node.reads)):
-                needed.append(node)
-            wanted.update(n for n in node.reads if n in reached and ends.enters(node, n))
-    return replace(
-        ends,
-        inputs=sources,
-        outputs=targets,
-        nodes=tuple(reversed(needed)),
-        live=frozenset(wanted) & traced,
+    reached = moved(graph, first.names) if deciding else traced
+    wanted = _upstream(graph, first.names, last.names, reached, carriers)
+    made = (wanted & reached) - set(first.names)
+    return Section(
+        graph=graph,
+        inputs=first.names,
+        outputs=last.names,
+        nodes=tuple(node for node in graph.nodes if _is_between(node, made, traced)),
+        traced=traced,
+        live=wanted & traced,
         varying=_varying(graph),
+        carriers=carriers,
+        rounding=rounding,
         notes=tuple(end.note for end in (first, last) if end.note),
         deciding=deciding,
     )
+
+
+def _is_between(node: Node, made: Set[str], traced: Set[str]) -> bool:
+    """Whether a node makes what is wanted, and has to do with what is traced."""
+    own = [name for name in node.writes if name in made]
+    return bool(own) and any(name in traced for name in (*own, *node.reads))
+
+
+def _upstream(
+    graph: Graph,
+    sources: Sequence[str],
+    targets: Sequence[str],
+    reached: Set[str],
+    carriers: frozenset[str],
+) -> frozenset[str]:
+    """The targets, and the reached tensors that they are made from, back to the sources."""
+    wanted = set(targets)
+    for node in reversed(graph.nodes):
+        # The makers of the chosen inputs lie before the section.
+        if any(name in wanted and name in reached and name not in sources for name in node.writes):
+            wanted.update(n for n in node.reads if n in reached and _enters(carriers, node, n))
+    return frozenset(wanted)
 
 
 def moved(graph: Graph, sources: Sequence[str]) -> set[str]:

@@ -3,84 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import onnx
-import onnxruntime
 
-from onnxlin.errors import ModelError, TraceError
 from onnxlin.graph import Array, Graph, Node
-from onnxlin.graph.weights import attach, beside
-from onnxlin.load.newest import NEWEST_RUNNABLE
-from onnxlin.load.normalise import Draft, to_proto
-from onnxlin.runtime.narrow import Crossing, prepare
+from onnxlin.operators.schemas import output_position
+from onnxlin.runtime.opened import run, session
+from onnxlin.section.fold import ancestors, fold
+from onnxlin.section.lone_node import LoneNode
 from onnxlin.section.section import Section
-
-MESSAGES = (
-    onnxruntime.capi.onnxruntime_pybind11_state.Fail,
-    onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument,
-    onnxruntime.capi.onnxruntime_pybind11_state.InvalidGraph,
-    onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf,
-    onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented,
-    onnxruntime.capi.onnxruntime_pybind11_state.RuntimeException,
-    RuntimeError,
-)
-"""What onnxruntime raises."""
-
-
-_HINT = (
-    ". It has no CPU kernel of that operator for this element type and operator set. Export the "
-    "model in float32: dtype=numpy.float64 composes its map in double all the same."
-)
-
-
-@dataclass(frozen=True, eq=False)
-class Session:
-    """A model that onnxruntime has opened, how its tensors cross, and the weights it reads."""
-
-    runtime: onnxruntime.InferenceSession
-    crossing: Crossing
-    weights: Mapping[str, Array]
-
-
-def session(model: onnx.ModelProto, constants: Mapping[str, Array] | None = None) -> Session:
-    """Open a session with the graph optimisers off; weights beside the model are ``constants``.
-
-    With them off, adding outputs leaves the other outputs as they are to the last bit.
-    """
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    # What goes wrong is raised; a second copy on stderr would only be in the way.
-    options.log_severity_level = 4
-    # Idle threads that spin would take the cores from the products that follow the run.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    weights = beside(model, constants or {})
-    attach(options, weights)
-    try:
-        widened, crossing = prepare(model)
-        data = widened.SerializeToString()
-        opened = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except (*MESSAGES, ValueError) as error:
-        hint = _HINT if "NOT_IMPLEMENTED" in str(error) else ""
-        raise ModelError(f"onnxruntime cannot load the model: {_short(error)}{hint}") from error
-    return Session(opened, crossing, weights)
-
-
-def run(open_session: Session, wanted: list[str], feeds: Mapping[str, Array]) -> dict[str, Any]:
-    """Run once and name the results."""
-    try:
-        crossing = open_session.crossing
-        names = [crossing.name(name) for name in wanted]
-        values = open_session.runtime.run(names, crossing.given(feeds))
-    except MESSAGES as error:
-        raise TraceError(f"onnxruntime cannot run the model at this x: {_short(error)}") from error
-    return {n: crossing.taken(n, value) for n, value in zip(wanted, values, strict=True)}
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:600]
-
 
 Captures = Mapping[str, tuple[str, ...]]
 """Node name -> further outputs, by their schema names, that its rule wants."""
@@ -101,7 +33,7 @@ class Tracing(Protocol):
         """Take note that tensors of a body (first) stand for those of its node (second)."""
 
 
-OpenTracer = Callable[["Section", Captures], Tracing]
+OpenTracer = Callable[[Section, Captures], Tracing]
 
 
 class Tracer:
@@ -154,12 +86,6 @@ class Tracer:
         """Nothing to do: both have been computed."""
 
 
-def position(node: Node, opset: int, output: str) -> int | None:
-    """Where the schema of an operator set has an output; None if it has no such output."""
-    outputs = onnx.defs.get_schema(node.op_type, opset, node.domain).outputs
-    return next((i for i, o in enumerate(outputs) if o.name == output), None)
-
-
 def _add_outputs(
     model: onnx.ModelProto, nodes: Iterable[Node], captures: Captures
 ) -> dict[tuple[str, str], str]:
@@ -169,7 +95,7 @@ def _add_outputs(
     extra = {}
     for node in nodes:
         for output in captures.get(node.name, ()):
-            i = position(node, opsets.get(node.domain, 1), output)
+            i = output_position(node, opsets.get(node.domain, 1), output)
             proto = protos.get(node.outputs[0])
             if i is None or proto is None:
                 continue  # this old version of the operator has no such output
@@ -179,95 +105,10 @@ def _add_outputs(
     return extra
 
 
-class LoneNode:
-    """One node in its newest form, for an output that its old form lacks.
-
-    Parameters
-    ----------
-    node : Node
-    output : str
-        Name of the output in the schema.
-    """
-
-    def __init__(self, node: Node, output: str) -> None:
-        attributes = {name: node.attributes[name] for name in node.given}
-        at = position(node, NEWEST_RUNNABLE, output)
-        assert at is not None, f"{node.op_type} has no output {output}"
-        outputs = [output if i == at else "" for i in range(at + 1)]
-        # Operators check that their required first output is asked for.
-        outputs[0] = outputs[0] or "first"
-        self._reads = [name for name in node.inputs if name]
-        inputs = list(node.inputs)
-        self._proto = to_proto(
-            Draft(
-                node.name, node.op_type, node.domain, inputs, outputs, attributes, NEWEST_RUNNABLE
-            )
-        )
-        self._output = output
-        self._sessions: dict[Any, Session] = {}
-
-    def __call__(self, values: Mapping[str, Any]) -> Array:
-        """Run it on the tensors of a trace."""
-        feeds = {name: values[name] for name in self._reads}
-        kinds = tuple((v.dtype, v.ndim) for v in feeds.values())
-        if kinds not in self._sessions:
-            self._sessions[kinds] = session(self._model(feeds))
-        result: Array = run(self._sessions[kinds], [self._output], feeds)[self._output]
-        return result
-
-    def _model(self, feeds: Mapping[str, Array]) -> onnx.ModelProto:
-        helper = onnx.helper
-        given = [
-            helper.make_tensor_value_info(
-                name, helper.np_dtype_to_tensor_dtype(value.dtype), [None] * value.ndim
-            )
-            for name, value in feeds.items()
-        ]
-        result = onnx.ValueInfoProto(name=self._output)
-        graph = helper.make_graph([self._proto], "lone_node", given, [result])
-        opset = helper.make_opsetid("", NEWEST_RUNNABLE)
-        return helper.make_model(graph, opset_imports=[opset], ir_version=8)
-
-
-def _ancestors(graph: Graph, wanted: Iterable[str]) -> set[str]:
-    """Tensors that the wanted ones are made from, themselves included."""
-    reads = {o: node.reads for node in graph.nodes for o in node.writes}
-    needed, kept = list(wanted), set[str]()
-    while needed:
-        name = needed.pop()
-        if name not in kept:
-            kept.add(name)
-            needed += reads.get(name, ())
-    return kept
-
-
 def _cut_down(model: onnx.ModelProto, graph: Graph, wanted: Iterable[str]) -> None:
     """Drop nodes that nothing wanted needs: the runtime need not even be able to load them."""
-    kept = _ancestors(graph, wanted)
+    kept = ancestors(graph, wanted)
     nodes = [n for n in model.graph.node if any(o in kept for o in n.output)]
     nodes = [onnx.NodeProto.FromString(n.SerializeToString()) for n in nodes]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-
-
-def fold(graph: Graph, names: Iterable[str]) -> dict[str, Array]:
-    """Compute tensors that do not depend on any input, by running what makes them."""
-    names = set(names)
-    known = {name: graph.initialisers[name] for name in names & set(graph.initialisers)}
-    wanted = sorted(names - set(known))
-    if not wanted:
-        return known
-    kept = _ancestors(graph, wanted)
-    model = onnx.ModelProto()
-    model.ir_version = max(graph.model.ir_version, 4)
-    model.opset_import.extend(graph.model.opset_import)
-    model.graph.name = "fixed"
-    model.graph.node.extend(
-        proto for proto in graph.model.graph.node if any(o in kept for o in proto.output)
-    )
-    model.graph.initializer.extend(t for t in graph.model.graph.initializer if t.name in kept)
-    model.graph.sparse_initializer.extend(
-        t for t in graph.model.graph.sparse_initializer if t.values.name in kept
-    )
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
-    return known | run(session(model, graph.initialisers), wanted, {})

@@ -13,7 +13,7 @@ from onnx import helper
 
 import onnxlin
 from onnxlin import cli
-from onnxlin.engines.compiled.export import check as compiled_check
+from onnxlin.engines.compiled.export import compilable
 from tests.cli.helpers import write_model
 
 
@@ -141,7 +141,7 @@ def test_check_says_whether_a_model_compiles(run, run_json, digit, jump, open_sh
 
 
 def test_check_tries_large_models_on_demand_only(run_json, digit, monkeypatch) -> None:
-    monkeypatch.setattr(compiled_check, "LARGEST", 1000)
+    monkeypatch.setattr(compilable, "LARGEST", 1000)
     found = run_json("check", digit[0])
     assert (found["compiles"], found["not_compiled_because"]) == (
         None, "not tried: the weights take 0.0 GiB",
@@ -177,14 +177,14 @@ def test_check_names_obstacles_first(run) -> None:
 
 
 def test_the_mode_that_does_not_compile_is_named(run_json, monkeypatch) -> None:
-    tried = compiled_check.compiled_at
+    tried = compilable.compiled_at
 
     def only_tangent(section, mode, **options) -> object:
         if mode == "frozen":
             raise onnxlin.CompileError("no") from ValueError("not today")
         return tried(section, mode, **options)
 
-    monkeypatch.setattr(compiled_check, "compiled_at", only_tangent)
+    monkeypatch.setattr(compilable, "compiled_at", only_tangent)
     model = write_model("tanh.onnx", [helper.make_node("Tanh", ["x"], ["y"])])
     assert run_json("check", model)["not_compiled_because"] == "not today (frozen mode)"
 

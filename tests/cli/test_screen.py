@@ -11,12 +11,12 @@ import onnx
 import pytest
 
 import onnxlin
-from onnxlin.cli import screen as show
 from onnxlin.cli import target
+from onnxlin.cli.screen import Progress, Screen
 
 
 def test_numbers_that_json_does_not_know_become_null(capsys) -> None:
-    show.Screen(json=True).document({"a": [float("nan"), 1.5], "b": (float("inf"),)})
+    Screen(json=True).document({"a": [float("nan"), 1.5], "b": (float("inf"),)})
     assert json.loads(capsys.readouterr().out) == {"a": [None, 1.5], "b": [None]}
 
 
@@ -29,7 +29,7 @@ def test_a_terminal_gets_rich_tables(monkeypatch) -> None:
     pytest.importorskip("rich")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stdout", Terminal())
-    screen = show.Screen(json=False)
+    screen = Screen(json=False)
     screen.heading("[bold]head")
     screen.table(["a", "b"], [["[red]node[0]", 1.5]])
     screen.table(["wide"] * 20, [[1.5] * 20])
@@ -43,7 +43,7 @@ def test_a_terminal_gets_rich_tables(monkeypatch) -> None:
 def test_a_terminal_without_rich_gets_plain_text(monkeypatch) -> None:
     monkeypatch.setattr(sys, "stdout", Terminal())
     monkeypatch.setitem(sys.modules, "rich.console", None)
-    show.Screen(json=False).table(["a"], [[None], [2]])
+    Screen(json=False).table(["a"], [[None], [2]])
     assert sys.stdout.getvalue() == "  a\n  -\n  2\n"
 
 
@@ -52,7 +52,7 @@ def test_progress_shows_on_a_terminal_after_a_second(monkeypatch) -> None:
         (Terminal(), 2.0, True), (Terminal(), 0.5, False), (io.StringIO(), 2.0, False),
     ]:  # fmt: skip
         monkeypatch.setattr(sys, "stderr", stream)
-        with show.Progress("rows") as progress:
+        with Progress("rows") as progress:
             monkeypatch.setattr(progress, "_start", progress._start - waited)
             progress(0, 4)
             progress(1, 4)

@@ -147,7 +147,7 @@ def run(function: Callable[..., Any], operands: Operands, dtype: Any) -> Any:
     kinds = {n: onnx.helper.np_dtype_to_tensor_dtype(x.dtype) for n, x in given.items()}
     info = onnx.helper.make_tensor_value_info
     graph.add(onnx.helper.make_node("Identity", [made.name], ["y"]))
-    kind = onnx.helper.np_dtype_to_tensor_dtype(graph.settled(made.dtype))
+    kind = onnx.helper.np_dtype_to_tensor_dtype(graph.computed_in(made.dtype))
     body = onnx.helper.make_graph(
         graph.finished(["y"]),
         "function",

@@ -30,7 +30,7 @@ NUMBERS = st.sampled_from(["float32", "float64", "uint8", "int64"]).flatmap(
 
 def of(m: onnxlin.AffineMap, lin: onnxlin.Linearizer, **more) -> dict:
     """The document of a map, as JSON hands it on."""
-    subject = page.Subject(m, page.parts(m, Given(m.inputs), lin.graph), **more)
+    subject = page.Explained(m, page.parts(m, Given(m.inputs), lin.graph), **more)
     return json.loads(json.dumps(page.document(subject), allow_nan=False))
 
 
@@ -183,7 +183,7 @@ def test_a_step_leaves_ties_out_when_asked(fixtures) -> None:
 def _rates(region: Region, way):
     from onnxlin.readings.region.walls import rates
 
-    return rates(region.program, way)
+    return rates(region.program, region.walls, way)
 
 
 def test_smooth_nodes_stand_where_the_region_would() -> None:
@@ -212,7 +212,7 @@ def test_nodes_are_counted_as_the_readings_count(lenet) -> None:
     for unit in live_units(m):
         row = rows[unit.node]
         assert (row["units"], row["on"], row["live"]) == (unit.units, unit.on, unit.live)
-    for step in m._made_from("a test").program.steps:
+    for step in m.made_from("a test").program.steps:
         told = rows[step.node.name]["margins"]
         if step.margin is None:
             assert told is None
@@ -263,3 +263,15 @@ def test_a_map_past_its_bound_explains_nothing(lenet, monkeypatch) -> None:
     assert (found["places"], found["classes"], found["ledger"]) == ([], [], None)
     assert (found["region"], found["nodes"]) == (None, None)
     assert len(found["rows"]) == 10
+
+
+def test_so_does_one_that_has_no_bias(monkeypatch) -> None:
+    """Where b = 0 must hold a wrong b is a residual that the page tells, not an error."""
+    lin = onnxlin.Linearizer(model("g (float[1,2] x) => (float[1,2] y) { y = Relu(x) }"))
+    m = lin(np.ones((1, 2), np.float32))
+    assert of(m, lin)["structural_zero"].startswith("b = 0 must hold")
+    monkeypatch.setattr(onnxlin.AffineMap, "Wx", property(lambda m: m.W @ m.x + 1))
+    found = of(m, lin)
+    assert (found["residual"]["pass"], found["structural_zero"], found["places"]) == (
+        False, None, [],
+    )  # fmt: skip

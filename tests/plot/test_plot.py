@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from onnxlin import OnnxlinError, OptionError, plot
-from onnxlin.plot import attribution
+from onnxlin.plot import attribution, colours
 
 pytest.importorskip("matplotlib")
 Image = pytest.importorskip("PIL.Image")
@@ -62,12 +62,12 @@ def test_limits_are_a_percentile_of_what_is_not_zero() -> None:
 
 def test_strong_entries_keep_the_colour_that_the_bar_gives_them() -> None:
     grey = np.zeros((1, 3))
-    grey[:] = attribution.GREY_LOW
-    over = attribution.over(np.array([[-1.0, 0.0, 1.0]]), grey)
-    np.testing.assert_allclose(over[0, 0], attribution._colours(np.array(-1.0))[:3])
-    np.testing.assert_allclose(over[0, 2], attribution._colours(np.array(1.0))[:3])
-    middle = attribution._colours(np.zeros(1))[0, :3]
-    np.testing.assert_allclose(over[0, 1], middle * attribution.GREY_LOW)
+    grey[:] = colours.GREY_LOW
+    over = colours.over(np.array([[-1.0, 0.0, 1.0]]), grey)
+    np.testing.assert_allclose(over[0, 0], colours.colours_of(np.array(-1.0))[:3])
+    np.testing.assert_allclose(over[0, 2], colours.colours_of(np.array(1.0))[:3])
+    middle = colours.colours_of(np.zeros(1))[0, :3]
+    np.testing.assert_allclose(over[0, 1], middle * colours.GREY_LOW)
 
 
 def test_smoothing_keeps_the_sum_and_0_keeps_the_values() -> None:

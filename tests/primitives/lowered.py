@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 
 from onnxlin.load.newest import NEWEST_RUNNABLE
-from onnxlin.lowering import Emitter, Stack, Traced
+from onnxlin.lowering import Emitter, Laid, Stack, Traced
 from onnxlin.primitives import Array, Conv, Diagonal, LinearMap, MatMul, Select, Shape
 
 # Whole numbers below this are exact in float32.
@@ -65,13 +65,13 @@ class Written:
             # The stack comes in either layout, and is asked for in every one.
             rest = shape if merged == 1 else shape[1:]
             name = self._given(x.reshape(len(x) * merged, *rest))
-            made = lower(Stack(self.graph, name, shape, merged, rest))
+            made = lower(Laid(self.graph, shape, name, merged, rest))
             assert made.shape == expected.shape[1:]
-            self.wanted.append((made.split, expected))
+            self.wanted.append((made.per_row, expected))
             self.wanted.append((made.flat, expected.reshape(len(x), made_size(made))))
             if made.shape:
                 flat = expected.reshape(len(x) * made.shape[0], *made.shape[1:])
-                self.wanted.append((made.samples, flat))
+                self.wanted.append((made.rows_merged, flat))
 
     def _given(self, array: Array, dtype: Any = None) -> str:
         name = f"input{len(self.feeds)}"

@@ -38,6 +38,15 @@ def alive(seed: int = 0, features: int = 12) -> tuple[onnx.ModelProto, np.ndarra
     return _with(text, A=A, a=np.full(6, 500), B=B), rng.integers(1, 6, (1, features)) * 1.0
 
 
+def reach(proto: onnx.ModelProto, row: int) -> np.ndarray:
+    """``|A| |B|`` of `bent`: what the products of any of its maps add up to, whatever is on."""
+    A, B = (
+        np.abs(onnx.numpy_helper.to_array(t)) for t in proto.graph.initializer if t.name in "AB"
+    )
+    sizes: np.ndarray = (A @ B)[:, row]
+    return sizes
+
+
 def bent(seed: int = 0, features: int = 12) -> tuple[onnx.ModelProto, np.ndarray]:
     """A ReLU net whose units go on and off."""
     rng = np.random.default_rng(seed)

@@ -59,7 +59,7 @@ def verdict(region: Region, lin: Linearizer, other: AffineMap) -> bool | None:
 
     Nodes are looked at in order: behind the first one that is on another piece nothing is known.
     """
-    values = lin.decider.tracer(lin._feeds(other.inputs))
+    values = lin.decider.tracer(lin.feeds(other.inputs))
     tensors = region.program.forward(other.x)
     for wall, doubt in zip(
         region.walls, doubts(region.program, {**values, **tensors}, region.walls), strict=True

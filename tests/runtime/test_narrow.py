@@ -11,6 +11,7 @@ import pytest
 
 import onnxlin
 from onnxlin.primitives import Array
+from tests.agree import assert_same_rows
 from tests.small import model
 
 T = onnx.TensorProto
@@ -64,9 +65,10 @@ def test_float64(fixtures: Path, name: str) -> None:
     x = picture(shape_of(proto))
     m = onnxlin.linearize(converted(proto, T.DOUBLE), x).verify()
     assert m.W.dtype == np.float64
-    assert m.residual.max() < 1e-15
+    assert m.residual.max() <= m.bound.max() < 1e-11
     single = onnxlin.linearize(proto, x, dtype=np.float64).verify()
-    np.testing.assert_allclose(m.W, single.W, rtol=0, atol=1e-6 * np.abs(m.W).max())
+    # The same weights under the same pattern.
+    assert_same_rows(single, m.W)
 
 
 def test_float64_without_a_kernel(fixtures: Path) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,7 @@ from onnxlin.cli.screen import Screen
 from onnxlin.graph import Array
 from onnxlin.inputs import Given
 from onnxlin.linearizer import Linearizer
-from onnxlin.readings import ledger, structural_zero
-from onnxlin.readings.bias.kinds import MEANING
-from onnxlin.readings.row import report, summary
+from onnxlin.readings.row import named, report, summary
 
 PAST_BOUND = 4
 
@@ -64,33 +61,29 @@ def run(options: Any, screen: Screen) -> int:
     outputs = lin.run(dict(given.feeds))
     y = np.concatenate([value.ravel().astype(np.float64) for value in outputs.values()])
     labels = target.Labels.of(lin, outputs)
-    classes = [labels.find(text, len(y)) for text in options.classes]
+    classes = [labels.find(name, len(y)) for name in options.classes]
     rows = target.choose_rows(options.rows, classes, y, target.columns(lin, given.feeds))
     vocabulary = page.read_vocabulary(options.vocabulary, target.metadata(lin))
     m = target.linearise(lin, given.feeds, rows.rows, options)
     parts = page.parts(m, given, lin.graph, vocabulary)
     chances, prediction = _prediction(y, labels, options.top)
+    verdict = report.rows(m, labels)
+    # A map that is not the model explains nothing.
+    chosen = _chosen(m, y, classes) if verdict["residual"]["pass"] else []
+    against = baseline.shown(m, chosen, lin, options)
     document = {
         **_head(options, lin, given, m, rows.note),
         "prediction": prediction,
-        **_rows(m, labels, chances),
+        **verdict,
+        "rows": report.with_probabilities(verdict["rows"], chances),
         "kinks": report.kinks(m, options.near),
+        "baseline": against.about,
+        "structural_zero": report.structure(m) if chosen else None,
+        "explained": _explained(m, chosen, labels, parts, against=against, count=options.top),
+        "files": [],
     }
-    # A map that is not the model explains nothing.
-    chosen = _explained(m, y, classes) if document["residual"]["pass"] else []
-    shown = baseline.shown(m, chosen, lin, options)
-    document["baseline"] = shown.about
-    document["structural_zero"] = _structure(m) if chosen else None
-    document["explained"] = [
-        {
-            **_explain(m, i, labels, parts, values=shown.values[i], count=options.top),
-            "baseline": shown.rows[i],
-        }
-        for i in chosen
-    ]
-    document["files"] = []
     if not options.no_files:
-        document["files"] = files.write(m, parts, document["explained"], shown.values, options)
+        document["files"] = files.write(m, parts, document["explained"], against.values, options)
     document["files"] += exports.write(m, options)
     if options.html is not None:
         about = About(lin, given, parts, labels, chances, prediction["probability_is"])
@@ -117,9 +110,7 @@ def _prediction(y: Array, labels: target.Labels, count: int) -> tuple[Array | No
     """Return probabilities, where the outputs may be classes, and the strongest outputs."""
     kind, shown = None, None
     if labels.vector and len(y) > 1:
-        already = summary.is_distribution(y)
-        kind = "output" if already else "softmax"
-        shown = y if already else summary.softmax(y)
+        kind, shown = summary.probabilities(y)
     top = [
         {
             "output": i,
@@ -132,16 +123,7 @@ def _prediction(y: Array, labels: target.Labels, count: int) -> tuple[Array | No
     return shown, {"outputs": len(y), "probability_is": kind, "top": top}
 
 
-def _rows(m: AffineMap, labels: target.Labels, chances: Array | None) -> dict[str, Any]:
-    """Return every row, with its probability, and the verdict on all of them."""
-    found = report.rows(m, labels)
-    for row in found["rows"]:
-        at = row["output"]
-        row["probability"] = None if chances is None or at is None else float(chances[at])
-    return found
-
-
-def _explained(m: AffineMap, y: Array, classes: Sequence[int]) -> list[int]:
+def _chosen(m: AffineMap, y: Array, classes: Sequence[int]) -> list[int]:
     """Positions of the rows to explain: the strongest output, if computed, and those asked for."""
     if m.rows.index is None:
         return list(range(min(len(m.rows), target.STRONGEST)))
@@ -153,90 +135,33 @@ def _explained(m: AffineMap, y: Array, classes: Sequence[int]) -> list[int]:
     return [place[output] for output in wanted if output in place]
 
 
-def _structure(m: AffineMap) -> dict[str, Any]:
-    """Whether b = 0 must hold."""
-    found = structural_zero(m)
-    return {
-        "holds": found.holds,
-        "integrated_gradients": found.is_integrated_gradients,
-        "text": str(found),
-    }
-
-
-def _explain(
+def _explained(
     m: AffineMap,
-    position: int,
+    chosen: Sequence[int],
     labels: target.Labels,
     parts: tuple[page.Part, ...],
     *,
-    values: Array,
+    against: baseline.Shown,
     count: int,
-) -> dict[str, Any]:
-    """Return the strongest features and biases of one row, and its b by kind."""
-    found = ledger(m, [position])
-    kind_of = dict(zip(found.nodes, found.kinds, strict=True))
-    biases = [
-        {**asdict(share), "kind": kind_of[share.node]}
-        for share in summary.strongest_biases(m, position, count)
-    ]
-    return {
-        "position": position,
-        "output": report.output(m, position),
-        "label": report.label(m, position, labels),
-        "features": _features(m, position, parts, values, count),
-        "biases": biases,
-        "kinds": [
-            {
-                "kind": kind,
-                "value": float(value[0]),
-                "nodes": found.kinds.count(kind),
-                "meaning": MEANING[kind],
-            }
-            for kind, value in found.by_kind.items()
-        ],
-    }
-
-
-def _features(
-    m: AffineMap, position: int, parts: tuple[page.Part, ...], values: Array, count: int
 ) -> list[dict[str, Any]]:
-    """Return the strongest entries of x, or the strongest tokens, each the sum of its entries."""
-    if all(part.kind == "tokens" for part in parts):
-        return _tokens(parts, values, count)
-    part_of = {part.tensor: part for part in parts}
+    """Return the strongest features and biases of every chosen row, and its b by kind."""
+    if not chosen:
+        return []
+    ledger = report.ledger(m, chosen)
+    kind_of = dict(zip(ledger["nodes"], ledger["kinds"], strict=True))
     return [
-        {**asdict(feature), "name": _name(feature, part_of), **_pixel(feature, part_of)}
-        for feature in summary.strongest_features(m, position, count, values)
+        {
+            **report.named(m, position, labels),
+            "features": named.strongest(m, position, parts, against.values[position], count),
+            "biases": [
+                {**share, "kind": kind_of[share["node"]]}
+                for share in report.biases(m, position, count)
+            ],
+            "kinds": report.by_kind(ledger, at),
+            "baseline": against.rows[position],
+        }
+        for at, position in enumerate(chosen)
     ]
-
-
-def _tokens(parts: tuple[page.Part, ...], values: Array, count: int) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [
-        {"tensor": part.tensor, "token": at, "name": part.names[at], "contribution": float(value)}
-        for part in parts
-        for at, value in enumerate(part.grouped(values[part.columns]))
-        if value
-    ]
-    return sorted(found, key=lambda token: -abs(token["contribution"]))[:count]
-
-
-def _name(feature: summary.Feature, part_of: Mapping[str, page.Part]) -> str:
-    names, index = part_of[feature.tensor].names, feature.index
-    shape = part_of[feature.tensor].shape
-    if names:
-        return names[int(np.ravel_multi_index(index, shape))]
-    # A batch axis of 1 says nothing.
-    at = ",".join(str(i) for i in (index[1:] if len(index) > 1 and shape[0] == 1 else index))
-    return f"{feature.tensor}[{at}]" if index else feature.tensor
-
-
-def _pixel(feature: summary.Feature, part_of: Mapping[str, page.Part]) -> dict[str, int]:
-    """Channel, row and column of a feature of a picture."""
-    geometry = part_of[feature.tensor].geometry
-    if geometry is None:
-        return {}
-    flat = int(np.ravel_multi_index(feature.index, geometry.shape))
-    return dict(zip(("channel", "row", "column_of_picture"), geometry.place(flat), strict=True))
 
 
 def _files(command: argparse.ArgumentParser) -> None:

@@ -38,7 +38,7 @@ def write_page(m: AffineMap, about: About, chosen: Sequence[int], options: Any) 
     # Without rows to explain the map is not the model.
     places = shown(m, chosen) if chosen else []
     against = baseline.shown(m, places if options.baseline else [], about.lin, options)
-    subject = page.Subject(
+    subject = page.Explained(
         m,
         about.parts,
         about.labels,

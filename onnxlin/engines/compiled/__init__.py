@@ -1,7 +1,7 @@
 """The linearisation itself as one ONNX graph: forward pass, coefficients and sweep."""
 
 from onnxlin.engines.compiled.compile import Compiled, compile_section
-from onnxlin.engines.compiled.export.check import check_model
+from onnxlin.engines.compiled.export.compilable import check_model
 from onnxlin.engines.compiled.export.export import compile_model
 from onnxlin.engines.compiled.session import Answer, Runner
 from onnxlin.engines.compiled.sessions import Shelf

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from dataclasses import dataclass
+from functools import reduce
 from math import prod
 
 import numpy as np
 
-from onnxlin.lowering import Stack
+from onnxlin.lowering import Stack, beside, padded
 from onnxlin.primitives import Adjoint, Along, Chain, Crop, LinearMap, Reshape, Transpose
 
-Piece = tuple[int, int, Stack]
-"""An axis, where on it the cotangent belongs, and the cotangent."""
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A cotangent of one run of a tensor's entries along an axis; those of all others are 0.
+
+    Parameters
+    ----------
+    axis : int
+    start : int
+        Where on the axis the run begins.
+    stack : Stack
+        The cotangent, of the tensor's shape but for that axis.
+    """
+
+    axis: int
+    start: int
+    stack: Stack
+
+    @property
+    def stop(self) -> int:
+        """Where on the axis the run ends."""
+        return self.start + self.stack.shape[self.axis]
 
 
 class Pending:
@@ -43,12 +64,17 @@ class Pending:
             self._arrived.append(inner[0].lower_adjoint(cotangent))
         else:
             self._whole = inner[0].in_shape
-            self._pieces.append((*cut, cotangent))
+            self._pieces.append(Piece(*cut, cotangent))
 
     @property
     def empty(self) -> bool:
         """Whether nothing has arrived."""
         return not (self._arrived or self._pieces)
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """What has arrived, where that is nothing but pieces; else none."""
+        return () if self._arrived else tuple(self._pieces)
 
     def take(self, op: LinearMap, made: Pending) -> None:
         """Take what has arrived at the tensor that a map makes.
@@ -56,14 +82,15 @@ class Pending:
         Pieces stay apart through maps that only move entries, and miss the parts of a
         concatenation that they do not lie in: often only the last step in time is read.
         """
-        if made._arrived or not made._pieces:
+        pieces = made.pieces
+        if not pieces:
             self.add(op, made.total())
             return
-        moved = [_moved(op, piece) for piece in made._pieces]
+        moved = [_moved(op, piece) for piece in pieces]
         if None not in moved:
             self._whole = op.in_shape
             self._pieces += [piece for piece in moved if piece is not None]
-        elif not all(_missed(op, piece) for piece in made._pieces):
+        elif not all(_missed(op, piece) for piece in pieces):
             self.add(op, made.total())
 
     def total(self) -> Stack:
@@ -74,15 +101,13 @@ class Pending:
 
     def _total(self) -> Stack:
         arrived = list(self._arrived)
-        for axis in sorted({axis for axis, _, _ in self._pieces}):
-            places = sorted((p for p in self._pieces if p[0] == axis), key=lambda p: p[1])
-            while places:
-                row, places = _side_by_side(places)
+        for axis in sorted({piece.axis for piece in self._pieces}):
+            along = (piece for piece in self._pieces if piece.axis == axis)
+            pieces = sorted(along, key=lambda piece: piece.start)
+            while pieces:
+                row, pieces = _side_by_side(pieces)
                 arrived.append(_joined(row, self._whole[axis]))
-        found = arrived[0]
-        for other in arrived[1:]:
-            found = found.plus(other)
-        return found
+        return reduce(Stack.plus, arrived)
 
 
 def _cut(op: LinearMap) -> tuple[int, int] | None:
@@ -102,17 +127,17 @@ def _missed(op: LinearMap, piece: Piece) -> bool:
     """Whether a map sets all that it makes beside a piece."""
     last = op.maps[-1] if isinstance(op, Chain) else op
     cut = _cut(last.base) if isinstance(last, Adjoint) else None
-    if cut is None or cut[0] != piece[0]:
+    if cut is None or cut[0] != piece.axis:
         return False
-    (axis, start, stack), first = piece, cut[1]
-    return start + stack.shape[axis] <= first or first + last.in_shape[axis] <= start
+    start, stop = cut[1], cut[1] + last.in_shape[piece.axis]
+    return piece.stop <= start or stop <= piece.start
 
 
 def _moved(op: LinearMap, piece: Piece) -> Piece | None:
     """Take a piece back through a map that only moves entries."""
-    axis, start, stack = piece
+    axis, stack = piece.axis, piece.stack
     if isinstance(op, Transpose):
-        return op.perm[axis], start, op.lower_adjoint(stack)
+        return Piece(op.perm[axis], piece.start, op.lower_adjoint(stack))
     if not isinstance(op, Reshape):
         return None
     # Find the axis that has as many entries before it; it may hold axes that follow this one too.
@@ -123,28 +148,23 @@ def _moved(op: LinearMap, piece: Piece) -> Piece | None:
     at, shape = found[0], list(op.in_shape)
     times = shape[at] // size
     shape[at] = stack.shape[axis] * times
-    return at, start * times, stack.reshaped(tuple(shape))
+    return Piece(at, piece.start * times, stack.reshaped(tuple(shape)))
 
 
-def _side_by_side(places: list[Piece]) -> tuple[list[Piece], list[Piece]]:
+def _side_by_side(pieces: list[Piece]) -> tuple[list[Piece], list[Piece]]:
     """Take pieces that do not overlap, in order; and what is left."""
-    row = [places[0]]
+    row = pieces[:1]
     left: list[Piece] = []
-    for piece in places[1:]:
-        axis, start, last = row[-1]
-        (row if piece[1] >= start + last.shape[axis] else left).append(piece)
+    for piece in pieces[1:]:
+        (row if piece.start >= row[-1].stop else left).append(piece)
     return row, left
 
 
 def _joined(row: list[Piece], size: int) -> Stack:
     """Concatenate pieces along their axis, zeros where none is."""
-    axis, first, _ = row[0]
-    ends = [start + stack.shape[axis] for _, start, stack in row]
-    after = [b[1] - end for end, (_, b) in zip(ends, pairwise(row), strict=False)]
-    after.append(size - ends[-1])
-    stacks = []
-    for i, (_, _, stack) in enumerate(row):
-        before = first if i == 0 else 0
-        padded = stack.padded(axis, before, after[i]) if before or after[i] else stack
-        stacks.append(padded)
-    return stacks[0].beside(stacks[1:], axis)
+    stacks, follows = [], [piece.start for piece in row[1:]] + [size]
+    for i, (piece, end) in enumerate(zip(row, follows, strict=True)):
+        before, after = 0 if i else piece.start, end - piece.stop
+        needed = before or after
+        stacks.append(padded(piece.stack, piece.axis, before, after) if needed else piece.stack)
+    return beside(stacks, row[0].axis)

@@ -5,7 +5,7 @@ In the other direction the model takes tangents: x, tangents -> y, tangents @ W.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -31,11 +31,34 @@ STACKING = "K"
 """Name of the one axis whose length is open."""
 
 ADJOINT, TANGENT = "adjoint", "tangent"
+
+
+@dataclass(frozen=True)
+class Names:
+    """Tensors that a compiled model has beside those of its source; "" for what it has not.
+
+    Parameters
+    ----------
+    given, rows, bias, shares : str
+        What is taken, and what is made of it; see `Compiled`.
+    """
+
+    given: str
+    rows: str
+    bias: str = ""
+    shares: str = ""
+
+    def beside(self, tensors: Collection[str], graph: Emitter) -> Names:
+        """Return names that none of these tensors has."""
+        mine = (self.given, self.rows, self.bias, self.shares)
+        return Names(*(graph.fresh(name) if name in tensors else name for name in mine))
+
+
 NAMES = {
-    ADJOINT: ("seeds", "seeds_W", "seeds_b", "shares"),
-    TANGENT: ("tangents", "W_tangents", "", ""),
+    ADJOINT: Names("seeds", "seeds_W", "seeds_b", "shares"),
+    TANGENT: Names("tangents", "W_tangents"),
 }
-"""Direction -> what is given, and what is made of it, where the model has not taken the name."""
+"""Direction -> the names where the source has not taken them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,47 +157,34 @@ def compile_section(
     NotStaticError
         A rule decides from values, or there is no form of something in a graph.
     """
-    for name, value in feeds.items():
-        if value.dtype.kind == "V":
-            raise NotStaticError(f"input {name!r} is {value.dtype}, which onnxruntime cannot take")
     dtype = float_type(section, feeds)
-    tensors = section.graph.tensors
-    graph = Emitter(dtype, tensors, single=single)
-    names = [n if n not in tensors else graph.fresh(n) for n in NAMES[direction]]
-    builder = Builder(section, partial(GraphTracer, emitter=graph), mode)
-    traced: dict[str, Any] = {n: Traced(graph, n, v) for n, v in feeds.items()}
-    tracer = builder.tracer
-    assert isinstance(tracer, GraphTracer)
-    values = tracer(traced)
-    program = builder(values, dtype)
+    graph = Emitter(dtype, section.graph.tensors, single=single)
+    names = NAMES[direction].beside(section.graph.tensors, graph)
+    written = _written(graph, section, mode, feeds)
+    program = written.program
     if direction == ADJOINT:
-        swept = adjoint_sweep(graph, program, names[0], values, axes)
+        swept = adjoint_sweep(graph, program, names.given, written.values, axes)
     else:
-        swept = tangent_sweep(graph, program, names[0])
+        swept = tangent_sweep(graph, program, names.given)
     results = _results(graph, program, swept, names, axes)
-    extra = [n for n in section.inputs if n not in section.graph.inputs]
-    ends = {n: tracer.native(n) for n in (*section.outputs, *extra)}
-    model = _assemble(
-        graph,
-        feeds=feeds,
-        seeds=names[0],
-        width=program.rows if direction == ADJOINT else program.columns,
-        ends=ends,
-        made=results,
-        section=section,
-    )
+    width = program.rows if direction == ADJOINT else program.columns
+    given = [_info(n, v.dtype, v.shape) for n, v in feeds.items()]
+    given.append(_stacked_info(graph, names.given, (width,)))
+    made = [_info(n, v.dtype, v.shape) for n, v in written.ends.items()]
+    made += [_stacked_info(graph, name, shape) for name, shape in results.items()]
+    model = _assemble(graph, section, given, made)
     return Compiled(
         model=model,
         weights=beside(model, graph.stored),
         feeds=tuple(feeds),
-        seeds=names[0],
-        rows=names[1],
-        bias=names[2],
-        shares=names[3],
+        seeds=names.given,
+        rows=names.rows,
+        bias=names.bias,
+        shares=names.shares,
         nodes=swept.nodes,
         inputs=dict(program.inputs),
         outputs=dict(program.outputs),
-        further=tuple(extra),
+        further=_computed(section),
         dtype=dtype,
         row_bytes=row_bytes(program),
         work=program.nnz / max(len(program.steps), 1),
@@ -183,31 +193,59 @@ def compile_section(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Written:
+    """The forward pass in a graph: its tensors, and the linear program that follows from them."""
+
+    values: Mapping[str, Any]
+    program: LinearProgram
+    ends: Mapping[str, Array]
+    """Examples of what the model gives, and of what of the section's inputs it computes itself."""
+
+
+def _written(graph: Emitter, section: Section, mode: str, feeds: Mapping[str, Array]) -> _Written:
+    """Write the forward pass, and the coefficients of the linear program."""
+    for name, value in feeds.items():
+        if value.dtype.kind == "V":
+            raise NotStaticError(f"input {name!r} is {value.dtype}, which onnxruntime cannot take")
+    builder = Builder(section, partial(GraphTracer, emitter=graph), mode)
+    tracer = builder.tracer
+    assert isinstance(tracer, GraphTracer)
+    values = tracer({name: Traced(graph, name, value) for name, value in feeds.items()})
+    program = builder(values, graph.dtype)
+    ends = {name: tracer.native(name) for name in (*section.outputs, *_computed(section))}
+    return _Written(values, program, ends)
+
+
+def _computed(section: Section) -> tuple[str, ...]:
+    """Inputs of the section that the model computes from its own."""
+    return tuple(name for name in section.inputs if name not in section.graph.inputs)
+
+
 def _results(
     graph: Emitter,
     program: LinearProgram,
     swept: Swept,
-    names: Sequence[str],
+    names: Names,
     axes: Mapping[str, int] | None,
 ) -> dict[str, Shape]:
     """Name what a sweep has made; return the shapes of one row of each."""
-    given, rows, bias, shares = names
     made: dict[str, tuple[str, Shape]]
-    if not bias:
-        made = {rows: (swept.rows, (program.rows,))}
+    if not names.bias:
+        made = {names.rows: (swept.rows, (program.rows,))}
     else:
         name, shape = next(iter(program.outputs.items()))
         apart = () if axes is None else (shape[axes[name]],)
-        parts = swept.shares or Stack.of(graph, given, (program.rows,)).zeros(0)
+        parts = swept.shares or Stack.of(graph, names.given, (program.rows,)).zeros(0)
         if axes is not None and not swept.shares:
             parts = graph(
                 "Expand", graph("Unsqueeze", parts, graph.ints([1])), graph.ints([1, *apart, 0])
             )
         total = graph("ReduceSum", parts, graph.ints([-1]), keepdims=0)
         made = {
-            rows: (swept.rows, (program.columns,)),
-            bias: (total, apart),
-            shares: (parts, (*apart, len(swept.nodes))),
+            names.rows: (swept.rows, (program.columns,)),
+            names.bias: (total, apart),
+            names.shares: (parts, (*apart, len(swept.nodes))),
         }
     for name, (tensor, _) in made.items():
         graph.add(onnx.helper.make_node("Identity", [tensor], [name]))
@@ -216,29 +254,26 @@ def _results(
 
 def _assemble(
     graph: Emitter,
-    *,
-    feeds: Mapping[str, Array],
-    seeds: str,
-    width: int,
-    ends: Mapping[str, Any],
-    made: Mapping[str, Shape],
     section: Section,
+    given: Sequence[onnx.ValueInfoProto],
+    made: Sequence[onnx.ValueInfoProto],
 ) -> onnx.ModelProto:
-    helper = onnx.helper
-    kind = int(helper.np_dtype_to_tensor_dtype(graph.dtype))
-    given = [_info(n, v.dtype, v.shape) for n, v in feeds.items()]
-    stack: str | int = 1 if graph.single else STACKING
-    given.append(helper.make_tensor_value_info(seeds, kind, [stack, width]))
-    outputs = [_info(n, v.dtype, v.shape) for n, v in ends.items()]
-    outputs += [helper.make_tensor_value_info(n, kind, [stack, *s]) for n, s in made.items()]
-    nodes = graph.finished([o.name for o in outputs])
-    read = {n for node in nodes for n in (*node.input, *implicit(node))}
-    read |= {o.name for o in outputs}
+    """Make a model of a graph, without what its outputs do not need."""
+    helper, wanted = onnx.helper, [info.name for info in made]
+    nodes = graph.finished(wanted)
+    read = {*wanted, *(n for node in nodes for n in (*node.input, *implicit(node)))}
     kept = [stored(name, array) for name, array in graph.stored.items() if name in read]
-    body = helper.make_graph(nodes, "linearisation", given, outputs, kept)
+    body = helper.make_graph(nodes, "linearisation", given, made, kept)
     opsets = {**section.graph.opsets, "": NEWEST_RUNNABLE}
     imports = [helper.make_opsetid(d, v) for d, v in opsets.items()]
     return helper.make_model(body, opset_imports=imports, ir_version=10, producer_name="onnxlin")
+
+
+def _stacked_info(graph: Emitter, name: str, shape: Shape) -> onnx.ValueInfoProto:
+    """Describe a tensor that has an array of this shape for every row."""
+    kind = int(onnx.helper.np_dtype_to_tensor_dtype(graph.dtype))
+    count: str | int = 1 if graph.single else STACKING
+    return onnx.helper.make_tensor_value_info(name, kind, [count, *shape])
 
 
 def _info(name: str, dtype: Any, shape: Shape) -> onnx.ValueInfoProto:

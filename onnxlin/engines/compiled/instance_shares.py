@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from onnxlin.engines.compiled.shares import is_line, reduced
-from onnxlin.lowering import Emitter, NotStaticError, Stack, tensor
+from onnxlin.lowering import Emitter, NotStaticError, Stack, summed, tensor
 
 
 class InstanceShares:
@@ -44,14 +44,14 @@ class InstanceShares:
         graph, shape = self._graph, cotangent.shape
         if is_line(cotangent, bias) and axis < len(shape) - 1:
             row = tensor(graph, bias.reshape(1, shape[-1]), graph.dtype)
-            lines = cotangent.laid(prod(shape[:-1]), shape[-1:])
+            lines = cotangent.in_layout(prod(shape[:-1]), shape[-1:])
             found = graph("Gemm", row, lines, transB=1)
             return self._summed(
                 graph("Reshape", found, graph.ints([-1, *shape[:-1]])), axis, shape[:-1]
             )
         alone = tuple(i for i, n in enumerate(bias.shape) if n == 1 < shape[i] and i != axis)
-        cotangent = cotangent.summed(alone)
-        found = graph("Mul", cotangent.split, tensor(graph, bias, graph.dtype))
+        cotangent = summed(cotangent, alone)
+        found = graph("Mul", cotangent.per_row, tensor(graph, bias, graph.dtype))
         return self._summed(found, axis, cotangent.shape)
 
     def _summed(self, name: str, axis: int, shape: tuple[int, ...]) -> str:

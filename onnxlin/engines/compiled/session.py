@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from onnxlin.engines.compiled.compile import Compiled
 from onnxlin.engines.job import Columns, Progress, Solution
 from onnxlin.engines.seeds import Seeds
-from onnxlin.errors import MemoryBudgetError, TraceError
+from onnxlin.errors import MemoryBudgetError
 from onnxlin.graph import Array
-from onnxlin.graph.weights import MOST_INSIDE, attach, filled
+from onnxlin.graph.weights import MOST_INSIDE, filled
 from onnxlin.lowering import NotStaticError
-from onnxlin.section.trace import MESSAGES
+from onnxlin.runtime import session as door
 
 # Most rows at once: more make the products no faster, and fall out of the cache.
 MOST_ROWS = 64
@@ -64,25 +63,21 @@ class Runner:
         onnxruntime has no kernel for something in the graph.
     """
 
-    def __init__(
-        self, compiled: Compiled, options: onnxruntime.SessionOptions | None = None
-    ) -> None:
+    def __init__(self, compiled: Compiled, options: door.SessionOptions | None = None) -> None:
         self.compiled = compiled
         self._ends = [*compiled.outputs, *compiled.further]
         self._wanted = [*self._ends, compiled.rows, compiled.shares]
         model = compiled.model
         if options is None or compiled.weight > MOST_INSIDE:
             options = options or _options(compiled)
-            attach(options, compiled.weights)
+            door.attach(options, compiled.weights)
         else:
             # Options of the caller's may serve other sessions as well: nothing is added to them.
             model = filled(model, compiled.weights)
         try:
-            self._session = onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
-        except (*MESSAGES, ValueError) as error:
-            text = " ".join(str(error).split())[:300]
+            self._session = door.opened(model, options)
+        except (*door.MESSAGES, ValueError) as error:
+            text = door.one_line(error, 300)
             raise NotStaticError(f"onnxruntime cannot open the compiled graph: {text}") from error
 
     def __call__(
@@ -112,7 +107,8 @@ class Runner:
         W = shares = np.zeros(0)
         values: dict[str, Array] = {}
         for at in rows:
-            found = self._run(self._wanted, {**given, compiled.seeds: seeds.dense(at, dtype)})
+            fed = {**given, compiled.seeds: seeds.dense(at, dtype)}
+            found = door.run(self._session, self._wanted, fed)
             values = dict(zip(self._ends, found, strict=False))
             if len(rows) == 1:
                 W, shares = found[-2:]
@@ -135,13 +131,6 @@ class Runner:
         # NumPy takes None for float64 when it compares types.
         return dtype is None or dtype == self.compiled.dtype
 
-    def _run(self, wanted: list[str], feeds: Mapping[str, Array]) -> list[Any]:
-        try:
-            return self._session.run(wanted, feeds)
-        except MESSAGES as error:
-            text = " ".join(str(error).split())[:600]
-            raise TraceError(f"onnxruntime cannot run the model at this x: {text}") from error
-
     def _chunk(self, memory: int) -> int:
         """Rows at once."""
         need = self.compiled.row_bytes
@@ -153,10 +142,6 @@ class Runner:
         return 1 if self.compiled.single else min(memory // max(need, 1), MOST_ROWS)
 
 
-def _options(compiled: Compiled) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    # What goes wrong is raised; a second copy on stderr would only be in the way.
-    options.log_severity_level = 4
-    if compiled.work * (1 if compiled.single else SOME_ROWS) < WORTH_A_THREAD:
-        options.intra_op_num_threads = 1
-    return options
+def _options(compiled: Compiled) -> door.SessionOptions:
+    little = compiled.work * (1 if compiled.single else SOME_ROWS) < WORTH_A_THREAD
+    return door.for_compiled(threads=1 if little else 0)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 import numpy as np
-import onnxruntime
 
 from onnxlin.engines.compiled.compile import compile_section, float_type
 from onnxlin.engines.compiled.many.session import InstancesRunner
@@ -17,15 +17,29 @@ from onnxlin.errors import OptionError
 from onnxlin.graph import Array
 from onnxlin.lowering import NotStaticError
 from onnxlin.operators.batch_axis import MixedError
+from onnxlin.runtime.session import SessionOptions
 from onnxlin.section import Section
 
 MOST_OPEN = 4
-# Of every tensor, while a graph is traced.
+# Of every tensor, while a graph is written.
 COPIES = 4
+
+Opened = Runner | InstancesRunner
+R = TypeVar("R", bound=Opened)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """That a section cannot be compiled for some shapes, and why."""
+
+    why: str
 
 
 class Shelf:
-    """Compiles a section when asked, and remembers where that cannot be done.
+    """Compiled graphs of one section, each for the shapes of some x, with their open sessions.
+
+    What is asked for is compiled then. The latest few stay open; where compiling fails, that is
+    kept in their place, so that it is not tried again.
 
     Parameters
     ----------
@@ -35,24 +49,22 @@ class Shelf:
         For every session.
     """
 
-    def __init__(
-        self, section: Section, mode: str, options: onnxruntime.SessionOptions | None = None
-    ) -> None:
+    def __init__(self, section: Section, mode: str, options: SessionOptions | None = None) -> None:
         self._section = section
         self._mode = mode
         self._options = options
-        self._open: OrderedDict[Any, Runner | InstancesRunner | str] = OrderedDict()
+        self._latest: OrderedDict[Any, Opened | Refused] = OrderedDict()
         self._spent: dict[Any, float] = {}
 
     def ready(self, feeds: Mapping[str, Array], *, single: bool) -> Runner | None:
         """Return an open session for these shapes; None if there is none."""
         for variant in (single, False):
-            found = self._open.get(_key(feeds, single=variant))
+            found = self._latest.get(_key(feeds, single=variant))
             if isinstance(found, Runner):
                 return found
         return None
 
-    def opened(self, feeds: Mapping[str, Array], *, single: bool) -> Runner | str:
+    def opened(self, feeds: Mapping[str, Array], *, single: bool) -> Runner | Refused:
         """Return a session for these shapes, opened now if need be, or why there can be none.
 
         Parameters
@@ -60,18 +72,25 @@ class Shelf:
         single : bool
             Whether it is to compute one row at a time.
         """
-        key = _key(feeds, single=single)
-        if key not in self._open:
-            self._keep(key, self._compile(feeds, single))
-        self._open.move_to_end(key)
-        found = self._open[key]
-        assert not isinstance(found, InstancesRunner)
-        return found
 
-    def _keep(self, key: Any, found: Runner | InstancesRunner | str) -> None:
-        self._open[key] = found
-        while len(self._open) > MOST_OPEN:
-            self._open.popitem(last=False)
+        def compiled() -> Runner:
+            found = compile_section(self._section, self._mode, feeds, single=single)
+            return Runner(found, self._options)
+
+        return self._kept(_key(feeds, single=single), compiled)
+
+    def _kept(self, key: Any, compiled: Callable[[], R]) -> R | Refused:
+        """Return what lies under a key; if nothing does, what is compiled now."""
+        if key not in self._latest:
+            try:
+                self._latest[key] = compiled()
+            except (MixedError, NotStaticError) as error:
+                self._latest[key] = Refused(str(error))
+            while len(self._latest) > MOST_OPEN:
+                self._latest.popitem(last=False)
+        self._latest.move_to_end(key)
+        # A key says how many instances are asked for, and so what has been compiled under it.
+        return cast("R | Refused", self._latest[key])
 
     def many(
         self,
@@ -91,19 +110,21 @@ class Shelf:
         memory : int
             Bytes that compiling may take: the example is as large as the instances.
         """
-        key = (count, *_key(feeds, single=False))
-        if key not in self._open:
-            try:
-                section, at = self._section, {**feeds, **values()}
-                if sum(v.nbytes for v in at.values()) * count * COPIES > memory:
-                    return None
-                shapes = {n: at[n].shape for n in (*section.inputs, *section.outputs)}
-                found = stacked(section, at, count)
-                self._keep(key, InstancesRunner(found, self._mode, feeds, shapes, self._options))
-            except (MixedError, NotStaticError) as error:
-                self._keep(key, str(error))
-        found_now = self._open[key]
-        return found_now if isinstance(found_now, InstancesRunner) else None
+        key = _key(feeds, single=False, count=count)
+        at: Mapping[str, Array] = {}
+        if key not in self._latest:
+            at = {**feeds, **values()}
+            if sum(v.nbytes for v in at.values()) * count * COPIES > memory:
+                return None
+
+        def compiled() -> InstancesRunner:
+            section = self._section
+            shapes = {n: at[n].shape for n in (*section.inputs, *section.outputs)}
+            found = stacked(section, at, count)
+            return InstancesRunner(found, self._mode, feeds, shapes, self._options)
+
+        found = self._kept(key, compiled)
+        return None if isinstance(found, Refused) else found
 
     def require(self, feeds: Mapping[str, Array], *, single: bool) -> Runner:
         """Return a session for these shapes; see `opened`.
@@ -114,9 +135,9 @@ class Shelf:
             The section cannot be compiled.
         """
         found = self.opened(feeds, single=single)
-        if isinstance(found, str):
+        if isinstance(found, Refused):
             raise OptionError(
-                f"engine='compiled' cannot serve this model: {found}. Use engine='auto' or "
+                f"engine='compiled' cannot serve this model: {found.why}. Use engine='auto' or "
                 "'reverse'."
             )
         return found
@@ -142,19 +163,13 @@ class Shelf:
         if self._spent[key] <= opening or dtype != float_type(self._section, feeds):
             return None
         found = self.opened(feeds, single=single)
-        return None if isinstance(found, str) else found
+        return None if isinstance(found, Refused) else found
 
     def clear(self) -> None:
         """Release every session."""
-        self._open.clear()
-
-    def _compile(self, feeds: Mapping[str, Array], single: bool) -> Runner | str:
-        try:
-            compiled = compile_section(self._section, self._mode, feeds, single=single)
-            return Runner(compiled, self._options)
-        except NotStaticError as error:
-            return str(error)
+        self._latest.clear()
 
 
-def _key(feeds: Mapping[str, Array], *, single: bool) -> Any:
-    return single, *((name, value.dtype, value.shape) for name, value in feeds.items())
+def _key(feeds: Mapping[str, Array], *, single: bool, count: int | None = None) -> Any:
+    """What a graph is compiled for; ``count`` is None where that is one instance."""
+    return single, count, *((name, value.dtype, value.shape) for name, value in feeds.items())

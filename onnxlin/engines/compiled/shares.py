@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from onnxlin.lowering import Emitter, Stack, Traced, is_traced, tensor
+from onnxlin.lowering import Emitter, Scaled, Stack, Traced, is_traced, summed, tensor
 from onnxlin.program import finite
 
 # Biases up to this size are multiplied many at a time; larger ones would only be copied for it.
@@ -41,8 +41,9 @@ class Shares:
             return
         if not is_line(cotangent, bias):
             cotangent, bias = _summed(cotangent, bias)
-        small = cotangent.merged == 1 and cotangent.rest and prod(cotangent.rest) <= SMALL
-        key = (cotangent.rest, bias.shape) if small else len(self._groups)
+        merged, rest = cotangent.layout
+        small = merged == 1 and rest and prod(rest) <= SMALL
+        key = (rest, bias.shape) if small else len(self._groups)
         self._groups.setdefault(key, []).append(Part(node, sign, cotangent, bias))
 
     @property
@@ -79,7 +80,7 @@ class Shares:
             # times as fast as first summing the lines that a bias of one line meets.
             length = first.bias.size
             row = tensor(graph, first.bias.reshape(1, length), graph.dtype)
-            lines = first.cotangent.laid(n // length, (length,))
+            lines = first.cotangent.in_layout(n // length, (length,))
             found = graph("Gemm", row, lines, transB=1)
             if not (graph.single and length == n):
                 found = graph("Reshape", found, graph.ints([-1, n // length]))
@@ -91,7 +92,7 @@ class Shares:
         named = [tensor(graph, part.bias.reshape(lead), graph.dtype) for part in group]
         biases = graph("Reshape", graph.joined(named), graph.ints([len(group), n]))
         # Many biases meet the same cotangent, that of a step in time.
-        names = [part.cotangent.name for part in group]
+        names = [part.cotangent.applied.name for part in group]
         apart = list(dict.fromkeys(names))
         side_by_side = graph("Concat", *apart, axis=1) if len(apart) > 1 else apart[0]
         rows = graph("Reshape", side_by_side, graph.ints([-1, len(apart), n]))
@@ -115,13 +116,12 @@ def reduced(cotangent: Stack, bias: Any) -> tuple[int, Stack, Any]:
             return 0, cotangent, bias
     sign, bias = _signed(bias)
     if cotangent.negative:
-        sign, cotangent = -sign, replace(cotangent, negative=False)
-    factor = cotangent.factor
-    if factor is not None and is_traced(bias) and bias.size >= factor.size:
+        sign, cotangent = -sign, cotangent.negated
+    if isinstance(cotangent, Scaled) and is_traced(bias) and bias.size >= cotangent.factor.size:
         # The cotangent without its factor is there already; what is the product for all K rows
         # is that of the bias for one x. A bias that repeats itself would grow.
-        bias, cotangent = bias * factor, replace(cotangent, factor=None)
-    return sign, cotangent, _once(bias, len(cotangent.shape))
+        bias, cotangent = bias * cotangent.factor, cotangent.laid
+    return sign, cotangent, _unrepeated(bias, len(cotangent.shape))
 
 
 def _signed(bias: Any) -> tuple[int, Any]:
@@ -132,7 +132,7 @@ def _signed(bias: Any) -> tuple[int, Any]:
     return -1, Traced(bias.emitter, made.input[0], -bias.example)
 
 
-def _once(bias: Any, rank: int) -> Any:
+def _unrepeated(bias: Any, rank: int) -> Any:
     """Give a bias so many axes, of length 1 where it repeats itself."""
     bias = bias.reshape((1,) * (rank - bias.ndim) + bias.shape)
     if is_traced(bias):
@@ -155,7 +155,7 @@ def _summed(cotangent: Stack, bias: Any) -> tuple[Stack, Any]:
     axes = tuple(i for i, (n, m) in enumerate(pairs) if n != m)
     if cotangent.emitter.single and rank == 4 and axes == (2, 3) and cotangent.shape[0] == 1:
         # A mean may stay in the layout that convolutions work in; a sum may not.
-        mean = cotangent.emitter("GlobalAveragePool", cotangent.samples)
-        kept = (*cotangent.shape[:2], 1, 1)
-        return cotangent.as_samples(mean, kept), bias * bias.dtype.type(prod(cotangent.shape[2:]))
-    return cotangent.summed(axes), bias
+        mean = cotangent.emitter("GlobalAveragePool", cotangent.rows_merged)
+        kept, size = (*cotangent.shape[:2], 1, 1), prod(cotangent.shape[2:])
+        return cotangent.as_rows_merged(mean, kept), bias * bias.dtype.type(size)
+    return summed(cotangent, axes), bias

@@ -13,9 +13,11 @@ from onnxlin.engines.compiled.arrivals import Pending
 from onnxlin.engines.compiled.formulas import Formulas
 from onnxlin.engines.compiled.instance_shares import InstanceShares
 from onnxlin.engines.compiled.shares import Shares
-from onnxlin.lowering import FEW, Emitter, Stack, is_traced
+from onnxlin.lowering import FEW, Emitter, Laid, Stack, is_traced
 from onnxlin.operators.families import MASKED
+from onnxlin.primitives import LinearMap
 from onnxlin.program import LinearProgram, Step, slices
+from onnxlin.program.sweep import back
 
 AnyShares = Shares | InstanceShares
 
@@ -70,18 +72,11 @@ def adjoint_sweep(
             shares.add(name, name, part, program.constants[name])
         else:
             waiting.setdefault(name, Pending()).start(part)
-    for step in reversed(program.steps):
-        found = waiting.pop(step.output, None)
-        if found is None:
-            continue
+    for step, found in back(program.steps, waiting, _take):
         if step.bias is not None and graph.single and _touches(step):
             _touched(shares, step, found.total(), values)
         elif step.bias is not None:
             shares.add(step.node.name, step.output, found.total(), step.bias)
-        for name, op in step.terms:
-            waiting.setdefault(name, Pending()).take(op, found)
-            if waiting[name].empty:
-                del waiting[name]
     rows = [
         waiting[name].total().flat if name in waiting else whole.zeros(prod(shape))
         for name, shape in program.inputs.items()
@@ -89,6 +84,14 @@ def adjoint_sweep(
     W = graph("Concat", *rows, axis=1) if len(rows) > 1 else rows[0]
     Formulas(graph, {W, *shares.biases}).batch()
     return Swept(W, *(shares.written() if shares else ((), "")))
+
+
+def _take(waiting: dict[str, Pending], name: str, op: LinearMap, made: Pending) -> None:
+    """Send on what has arrived; maps that miss all of it send nothing."""
+    there = waiting.get(name, Pending())
+    there.take(op, made)
+    if not there.empty:
+        waiting[name] = there
 
 
 def _touches(step: Step) -> bool:
@@ -110,7 +113,7 @@ def _touched(shares: AnyShares, step: Step, cotangent: Stack, values: Mapping[st
     shares.add(step.node.name, name, op.lower_adjoint(cotangent).times(MINUS), z)
 
 
-def _cut(seeds: Stack, at: slice) -> Stack:
+def _cut(seeds: Laid, at: slice) -> Laid:
     """Take some columns of the seeds."""
     if (at.start, at.stop) == (0, seeds.shape[0]):
         return seeds

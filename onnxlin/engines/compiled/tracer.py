@@ -1,4 +1,4 @@
-"""A section written into a graph, with traced arrays for its tensors."""
+"""A section written into a graph, with an array of `onnxlin.lowering` for each of its tensors."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from onnxlin.graph import Array, Node
 from onnxlin.load.newest import NEWEST_RUNNABLE, newest_node
 from onnxlin.lowering import Emitter, NotStaticError, Traced, example
 from onnxlin.operators.families import RANDOM, permutation
+from onnxlin.operators.schemas import output_position
 from onnxlin.operators.shapes import shaped_by_values, valued
 from onnxlin.section import Section
-from onnxlin.section.trace import Captures, Tracer, position
+from onnxlin.section.trace import Captures, Tracer
 
 
 class GraphTracer:
-    """Stands in for a `Tracer`: writes the section's nodes into a graph instead of running them.
+    """Stands in for a `Tracer`: writes the section's nodes into a graph instead of keeping a run.
+
+    A `Tracer` answers with the tensors' values at x. This one answers with `Traced` arrays, which
+    stand for the tensors at any x of these shapes, and keeps the values at the x given as examples.
 
     Parameters
     ----------
@@ -37,29 +41,29 @@ class GraphTracer:
         self._examples: dict[str, Any] = {}
 
     def __call__(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the nodes; tensor name -> array where it is known, traced array where not."""
+        """Write the nodes; tensor name -> array where it is known before x, `Traced` where not."""
         self._examples = self._tracer({name: example(value) for name, value in feeds.items()})
         for name, array in {**self.section.graph.initialisers, **self.fixed}.items():
             self.emitter.keep(name, array)
         for name, value in feeds.items():
             self._feed(name, value)
         known, varying = self._known(feeds)
-        self._require_shapes(varying)
+        self._require_decided_shapes(varying)
         for name in known:
             self.emitter.keep(name, known[name])
         for node in self.section.graph.nodes:
             if not all(name in known or name in self.fixed for name in node.writes):
                 self.emitter.add(self._proto(node, {**known, **self.fixed}))
-        traced = {
-            name: self._settled(name, np.asarray(value))
+        written = {
+            name: self._in_map_type(name, np.asarray(value))
             for name, value in self._examples.items()
             if isinstance(value, np.ndarray | np.generic)
         }
-        return {**self._examples, **traced, **self.fixed, **known}
+        return {**self._examples, **written, **self.fixed, **known}
 
-    def _settled(self, name: str, value: Array) -> Traced:
+    def _in_map_type(self, name: str, value: Array) -> Traced:
         """Bring a tensor to the one float type of what is computed beside the forward pass."""
-        kind = self.emitter.settled(value.dtype)
+        kind = self.emitter.computed_in(value.dtype)
         if value.dtype.itemsize < kind.itemsize and name in self.section.live:
             # The interpreters go on with their own forward pass, which is not rounded so coarsely.
             raise NotStaticError(f"tensor {name!r} is {value.dtype}, coarser than the map's {kind}")
@@ -89,7 +93,7 @@ class GraphTracer:
         arrays = {n: v for n, v in known.items() if isinstance(v, np.ndarray)}
         return {n: v for n, v in arrays.items() if n not in self.fixed}, varying
 
-    def _require_shapes(self, varying: Collection[str]) -> None:
+    def _require_decided_shapes(self, varying: Collection[str]) -> None:
         """Raise NotStaticError where the shape of a tensor that matters depends on values."""
         found = shaped_by_values(self.section.graph.nodes, varying)
         for name in sorted(self.section.touched & set(found)):
@@ -106,7 +110,7 @@ class GraphTracer:
         proto = self._still(node) or newest_node(self.section.graph, node)
         proto.output[:] = [self.emitter.fresh(n) if n in stored else n for n in proto.output]
         for output in self._captures.get(node.name, ()):
-            at = position(node, NEWEST_RUNNABLE, output)
+            at = output_position(node, NEWEST_RUNNABLE, output)
             assert at is not None, f"{node.op_type} has no output {output}"
             proto.output.extend([""] * (at + 1 - len(proto.output)))
             proto.output[at] = proto.output[at] or _extra(node, output)
@@ -130,7 +134,7 @@ class GraphTracer:
         """Let the body's tensors be read in place of the node's: the node need not run."""
         for inner, outer in pairs:
             kind = self._examples[outer].dtype
-            name = self.emitter.cast(inner, self.emitter.settled(kind), kind)
+            name = self.emitter.cast(inner, self.emitter.computed_in(kind), kind)
             self.emitter.stand_in(name, outer)
 
     def native_outputs(self, node: Node, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def _integrated(q: Question, baseline: Reference, samples: int, exact: bool | No
 
 def _is_cheap(q: Question) -> bool:
     """Whether a walk over all pieces takes no time."""
-    origin = q.m._made_from("baselines()")
+    origin = q.m.made_from("baselines()")
     units = sum(prod(step.shape) for step in origin.program.steps if step.varies)
     return units <= FEW_UNITS and not obstacles(q.m)
 

@@ -83,7 +83,7 @@ def full_gradient(q: Question) -> FullGradient:
     """
     values = q.m.W[0].astype(np.float64) * q.x
     maps = tuple(bias_maps(q.m))
-    program = q.m._made_from("full_gradient()").program
+    program = q.m.made_from("full_gradient()").program
     shares = constant_shares(program, q.m.rows, slice(None))
     constant = float(sum(float(share[0]) for share in shares.values()))
     units = [m.values.ravel() for m in maps]

@@ -67,7 +67,7 @@ def _composing(m: AffineMap, move: Array) -> float:
     As in docs/exactness.md, for a move in place of x: tensors are those that the move makes.
     Where a node is smooth its slope depends on the run, which rounds as well.
     """
-    origin = m._made_from("audit()")
+    origin = m.made_from("audit()")
     program = origin.program
     if any(step.status not in SETTLED for step in program.steps):
         return float(allowed(m, chosen(m, None))[0])

@@ -102,7 +102,7 @@ def ledger(m: AffineMap, rows: Any = None) -> Ledger:
         shares,
         seeds.apply(m.b),
         row_names(m, seeds),
-        lambda: kinds_of(m._made_from("the kinds of a ledger").program),
+        lambda: kinds_of(m.made_from("the kinds of a ledger").program),
     )
     total = seeds.apply(m.Wx) + found.shares.sum(axis=0)
     require_f("W x + shares of b", m, seeds, total)
@@ -160,7 +160,7 @@ def bias_maps(
     Source: the bias gradients of Srinivas and Fleuret, Full-Gradient Representation, NeurIPS
     2019, section 3, without their absolute values and rescaling.
     """
-    origin = m._made_from("bias_maps()")
+    origin = m.made_from("bias_maps()")
     kinds = kinds_of(origin.program)
     wanted = _wanted(nodes, kinds)
     seeds = chosen(m, rows)

@@ -16,6 +16,7 @@ from onnxlin.graph import Array
 from onnxlin.primitives import LinearMap
 from onnxlin.program import Step, finite, slices
 from onnxlin.program.roundoff import gamma
+from onnxlin.program.sweep import add_to
 from onnxlin.readings.bias.ledger import weighed
 from onnxlin.readings.checks import (
     UNIT,
@@ -81,7 +82,7 @@ def spread_bias(m: AffineMap, rows: Any = None) -> Spread:
     Source: bias back-propagation (BBp), Wang, Zhou, Bilmes, Bias Also Matters, ICML 2019,
     algorithm 1; there alpha is a softmax, here it is proportional.
     """
-    origin = m._made_from("spread_bias()")
+    origin = m.made_from("spread_bias()")
     seeds = chosen(m, rows)
     outputs = of_outputs(m, seeds)
     splits = {step.output: Split.of(step, origin.values) for step in origin.program.steps}
@@ -175,7 +176,7 @@ def _pass_back(origin: Origin, splits: Mapping[str, Split], rows: Seeds, part: s
         found.rest += split.unmoved(beta)
         found.lost += gamma(split.roundings + beta[0].size, UNIT) * _sum(np.abs(beta))
         for name, given in split(beta):
-            held[name] = held[name] + given if name in held else given
+            add_to(held, name, given)
     for name, at in slices(program.inputs):
         if name in held:
             found.values[:, at] = held[name].reshape(count, -1)

@@ -11,7 +11,9 @@ from onnxlin.affine_map import AffineMap
 from onnxlin.graph import Array
 from onnxlin.operators.families import LINEAR_IN_FIRST
 from onnxlin.operators.pieces import EXTREMA, HOMOGENEOUS, caps
+from onnxlin.primitives import LinearMap
 from onnxlin.program import LinearProgram, Step, finite
+from onnxlin.program.sweep import back
 from onnxlin.readings.checks import chosen, require_f
 
 
@@ -74,7 +76,7 @@ def structural_zero(m: AffineMap) -> StructuralZero:
     2021: nets without biases are nonnegatively homogeneous, so input times gradient is Integrated
     Gradients from 0.
     """
-    origin = m._made_from("structural_zero()")
+    origin = m.made_from("structural_zero()")
     steps = list(_reached(origin.program))
     biased = [step.node.name for step in steps if step.bias is not None and step.bias.any()]
     biased += [name for name, value in origin.program.constants.items() if value.any()]
@@ -87,11 +89,12 @@ def structural_zero(m: AffineMap) -> StructuralZero:
 
 def _reached(program: LinearProgram) -> Iterator[Step]:
     """Steps from which a path leads to an output, last first."""
-    wanted = set(program.outputs)
-    for step in reversed(program.steps):
-        if step.output in wanted:
-            wanted.update(name for name, _ in step.terms)
-            yield step
+    for step, _ in back(program.steps, dict.fromkeys(program.outputs, True), _mark):
+        yield step
+
+
+def _mark(reached: dict[str, bool], name: str, _op: LinearMap, _mark: bool) -> None:
+    reached[name] = True
 
 
 def _straight(step: Step, values: Mapping[str, Array]) -> bool:

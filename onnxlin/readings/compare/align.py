@@ -11,7 +11,7 @@ from onnxlin.affine_map import AffineMap
 from onnxlin.errors import InputError
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
-from onnxlin.section.feeds import Instance, make_feeds
+from onnxlin.section.feeds import Instance
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ def align(a: Linearizer, b: Linearizer, x: Instance) -> Aligned:
     InputError
     """
     fed, note = paired("inputs", list(a.graph.inputs), list(b.graph.inputs))
-    feeds = make_feeds(x, a.graph.inputs, set(a.graph.inputs) - set(a.section.inputs))
+    feeds = a.feeds(x)
     others = _feeds_of_b(feeds, b, fed)
     ins, _ = paired("inputs", a.section.inputs, b.section.inputs)
     outs, other_note = paired("outputs", a.section.outputs, b.section.outputs)
@@ -130,7 +130,7 @@ def _feeds_of_b(
     """Give B the input of A, under B's names."""
     given = {pairs[name]: value for name, value in feeds.items()}
     try:
-        return make_feeds(given, b.graph.inputs, set(b.graph.inputs) - set(b.section.inputs))
+        return b.feeds(given)
     except InputError as error:
         listed = {name: value.shape for name, value in feeds.items()}
         raise InputError(f"Model B does not take what model A takes, {listed}: {error}") from error

@@ -24,6 +24,8 @@ from onnxlin.engines.reverse import chunks, sweep
 from onnxlin.primitives import Array, Diagonal
 from onnxlin.program import LinearProgram, Step, finite, slices
 from onnxlin.program.roundoff import as_run, gamma, local_count, smallest, unit_roundoff
+from onnxlin.program.sweep import absolute
+from onnxlin.program.sweep import applied as of_terms
 from onnxlin.runtime.narrow import computes_wide
 
 # Bytes of the budget for each number that the directions of a pass fill: a tensor, its size, its
@@ -45,7 +47,7 @@ def allowed(m: AffineMap, directions: Array) -> tuple[Array, Array]:
         To first order in the roundings. What a slope of a smooth node moves by the rounding of its
         input is evaluated, at the runtime's own value, not bounded.
     """
-    origin = m._made_from("the bound of a comparison")
+    origin = m.made_from("the bound of a comparison")
     size = max(origin.job.memory // (BYTES * max(units(origin.program), 1)), 1)
     cut = range(0, max(len(directions), 1), size)
     parts = [_part(m, directions[i : i + size]) for i in cut]
@@ -58,7 +60,7 @@ def units(program: LinearProgram) -> int:
 
 
 def _part(m: AffineMap, directions: Array) -> tuple[Array, Array]:
-    origin = m._made_from("the bound of a comparison")
+    origin = m.made_from("the bound of a comparison")
     errors = _errors(origin.program, origin.values, directions)
     total = np.zeros((len(m.rows), len(directions) + 1))
     for rows in chunks(origin.job):
@@ -99,8 +101,7 @@ def _errors(
 def applied(step: Step, tangent: Mapping[str, Array], count: int) -> Array:
     """Apply a piece to stacks; its bias to the last of them alone."""
     total = np.zeros((count, *step.shape))
-    for name, op in step.terms:
-        total += op.matvec(tangent[name])
+    total += of_terms(step.terms, tangent)
     if step.bias is not None:
         total[-1] += finite(step.bias.astype(np.float64))
     return total
@@ -108,8 +109,7 @@ def applied(step: Step, tangent: Mapping[str, Array], count: int) -> Array:
 
 def _sizes(step: Step, tangent: Mapping[str, Array], count: int) -> Array:
     total = np.zeros((count, *step.shape))
-    for name, op in step.terms:
-        total += op.absolute().matvec(np.abs(tangent[name]))
+    total += of_terms(absolute(step.terms), tangent, read=np.abs)
     if step.bias_size is not None:
         total[-1] += finite(step.bias_size.astype(np.float64))
     return total

@@ -83,10 +83,16 @@ def compare(
         for m in (a, b)
     )
     together = align(first, second, x)
-    ours = first(together.feeds[0], rows, engine, dtype)
-    theirs = second(together.feeds[1], together.rows_of_b(ours), engine, dtype)
-    found = _of_maps(ours, theirs, together, tol, top)
-    return _with_nodes(found, (first, second), together)
+    maps = _linearised(first, second, together, rows, engine=engine, dtype=dtype)
+    return _with_nodes(_of_maps(*maps, together, tol, top), (first, second), together)
+
+
+def _linearised(
+    a: Linearizer, b: Linearizer, together: Aligned, rows: Any, **how: Any
+) -> tuple[AffineMap, AffineMap]:
+    """Make both maps: of A the rows asked for, of B those that go with them."""
+    ours = a(together.feeds[0], rows, **how)
+    return ours, b(together.feeds[1], together.rows_of_b(ours), **how)
 
 
 def _of_maps(
@@ -117,7 +123,7 @@ def _with_nodes(found: Comparison, models: tuple[Linearizer, ...], together: Ali
     """Add what the runs of the models say, node by node."""
     a, b = (Side.of(lin, feeds) for lin, feeds in zip(models, together.feeds, strict=True))
     names = match(a.section, b.section, together.inputs | together.outputs)
-    origin = found.a._made_from("a comparison")
+    origin = found.a.made_from("a comparison")
     decided = origin.decided() if origin.decided else origin.program
     maps = (found.a, found.b)
     return replace(

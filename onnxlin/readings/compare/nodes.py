@@ -19,6 +19,7 @@ from onnxlin.program.builder import Builder
 from onnxlin.readings.compare.names import Match
 from onnxlin.readings.compare.sides import Side, differing_constants
 from onnxlin.section import make_section
+from onnxlin.section.cut import cut_open
 from onnxlin.section.trace import Tracer
 
 MADE = "/as A makes it"
@@ -153,22 +154,12 @@ def _on_values_of_b(a: Side, given: Mapping[str, Array]) -> Side:
 
 def _cut(graph: Graph, given: Mapping[str, Array]) -> Graph:
     """Let the makers of tensors write under other names, so that readers read what is given."""
-    model = onnx.ModelProto()
-    model.CopyFrom(graph.model)
-    for node in model.graph.node:
-        node.output[:] = _renamed(node.output, given)
     kinds = {n: int(onnx.helper.np_dtype_to_tensor_dtype(v.dtype)) for n, v in given.items()}
-    taken = {info.name for info in model.graph.input}
-    model.graph.input.extend(
-        onnx.helper.make_tensor_value_info(name, kinds[name], value.shape)
-        for name, value in given.items()
-        if name not in taken
-    )
     types = {name: TensorType(kinds[name], value.shape) for name, value in given.items()}
     nodes = [replace(node, outputs=tuple(_renamed(node.outputs, given))) for node in graph.nodes]
     return replace(
         graph,
-        model=model,
+        model=cut_open(graph.model, given, MADE),
         nodes=tuple(nodes),
         inputs={**graph.inputs, **types},
         elem_types={**graph.elem_types, **{n + MADE: kind for n, kind in kinds.items()}},

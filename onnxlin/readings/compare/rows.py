@@ -117,10 +117,10 @@ def rows(
 
 def _directions(a: AffineMap, b: AffineMap) -> tuple[Array | None, str]:
     """Directions in which W is judged: None for every entry."""
-    size = max(units(m._made_from("a comparison").program) for m in (a, b))
+    size = max(units(m.made_from("a comparison").program) for m in (a, b))
     if size * len(a.x) <= EVERY_ENTRY:
         return None, "every entry"
-    products = max(m._made_from("a comparison").program.nnz for m in (a, b))
+    products = max(m.made_from("a comparison").program.nnz for m in (a, b))
     count = int(np.clip(WORK // max(products, 1), FEWEST, PROBES))
     signs = np.random.default_rng(0).choice([-1.0, 1.0], (count, len(a.x)))
     return np.concatenate([a.x[None], signs]), f"along x and {count} random directions"

@@ -17,6 +17,7 @@ from onnxlin.program import LinearProgram, finite
 from onnxlin.program.builder import Builder
 from onnxlin.program.check import require_rules
 from onnxlin.program.roundoff import HUGE, as_run, local_error, sizes
+from onnxlin.program.sweep import reach
 from onnxlin.readings.compare.names import SUFFIXES
 from onnxlin.section import STRAIGHT, Section, make_section
 from onnxlin.section.trace import Tracer
@@ -95,15 +96,13 @@ class Side:
         """
         found: dict[str, Array] = {}
         for step in map(as_run, self.program.steps):
-            carried = np.zeros(step.shape)
-            for name, op in (*step.terms, *step.held):
-                if name in found and name not in restart:
-                    error = np.minimum(finite(found[name]), HUGE)
-                    carried += op.absolute().matvec(error[None])[0]
+            terms = (*step.terms, *step.held)
+            known = [(n, op) for n, op in terms if n in found and n not in restart]
+            carried = reach(known, found, step.shape, read=_bounded)
             size = sizes(step, self.values)
             # A body stands for a kernel of the runtime's, which errs no more than the body does.
-            carried *= 2 if step.joins else 1
-            found[step.output] = carried + local_error(step, self.values, size)
+            twice = 2 if step.joins else 1
+            found[step.output] = twice * carried + local_error(step, self.values, size)
         return found
 
     def between(self, tensor: str, stops: Collection[str]) -> tuple[tuple[Node, ...], set[str]]:
@@ -118,6 +117,10 @@ class Side:
             ends.update(name for name in node.reads if name in stops)
             waiting += [name for name in node.reads if name not in stops]
         return tuple(n for n in self.section.graph.nodes if n.name in nodes), ends
+
+
+def _bounded(error: Array) -> Array:
+    return np.minimum(finite(error), HUGE)
 
 
 def differing_constants(a: Side, b: Side, nodes: Collection[Node]) -> Iterator[str]:

@@ -201,11 +201,11 @@ def _margin_alone(lin: Linearizer, x: Instance, label: Array | None, engine: str
 
 def _of_margin(m: AffineMap) -> Found:
     """Read a map of the margin's row; W x of all classes is one tangent sweep of its program."""
-    program = m._made_from("evaluate()").program
+    program = m.made_from("evaluate()").program
     Wx = push(program, m.x[None].astype(program.dtype))[0].astype(np.float64)
     y = np.concatenate([value.ravel().astype(np.float64) for value in m.outputs.values()])
     shares = {name: float(share[0]) for name, share in m.bias_by_node.items()}
-    b = program.output(program.forward(m.x)) - Wx
+    b = program.output(program.forward(m.x, program.outputs)) - Wx
     return Found(y, Wx, b, {"W x": float(m.Wx[0]), **shares}, float(m.residual.max()))
 
 

@@ -39,7 +39,7 @@ def least_charge(m: AffineMap) -> float:
     shares|``, which is the scale. What a step adds up may change with x: then only two roundings
     are counted. In products the shapes decide it.
     """
-    program = m._made_from("evaluate()").program
+    program = m.made_from("evaluate()").program
     if program.constants or set(program.outputs) & set(program.inputs):
         return 0.0  # parts of these rows pass through no step
     unit = unit_roundoff(program.dtype)

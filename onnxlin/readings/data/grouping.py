@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -57,34 +58,46 @@ def group(
     """
     lin = model if isinstance(model, Linearizer | Ensemble) else Linearizer(model)
     total = _count(xs)
-    solved: dict[str, tuple[Array, Array]] = {}
-    members: dict[str, list[int]] = {}
-    points: list[Array] = []
-    outputs: list[Array] = []
+    seen = _Seen()
     given = None
     for i, m in enumerate(lin.map(xs, rows, engine, dtype)):
         if not i and labels is not None:
             given = read_labels(labels, total, len(m.y))
-        key = m.pattern_key
-        if key not in solved:
-            _require_regions(m)
-            solved[key] = m.W, m.b
-        if outputs and len(m.y) != len(outputs[0]):
-            raise InputError(
-                f"Sample {i} has {len(m.y)} rows, sample 0 has {len(outputs[0])}: the size of the "
-                "output depends on x. Choose outputs= that are as large at each."
-            )
-        _require_identity(m, i, *solved[key])
-        members.setdefault(key, []).append(i)
-        points.append(m.x)
-        outputs.append(m.y)
+        seen.add(m)
         if progress is not None:
             progress(i + 1, total)
-    x, y = np.stack(points), np.stack(outputs)
+    x, y = np.stack(seen.x), np.stack(seen.y)
     models = [
-        LocalModel.of([key], np.array(at), solved[key], (x, y)) for key, at in members.items()
+        LocalModel.of([key], np.array(at), seen.solved[key], (x, y))
+        for key, at in seen.members.items()
     ]
     return Groups(largest_first(models), x, y, given)
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """The samples so far: each with x and F, and one W and b for those of one pattern."""
+
+    solved: dict[str, tuple[Array, Array]] = field(default_factory=dict)
+    members: dict[str, list[int]] = field(default_factory=dict)
+    x: list[Array] = field(default_factory=list)
+    y: list[Array] = field(default_factory=list)
+
+    def add(self, m: AffineMap) -> None:
+        """Put the next sample into its group, whose map must be F there."""
+        i, key = len(self.x), m.pattern_key
+        if key not in self.solved:
+            _require_regions(m)
+            self.solved[key] = m.W, m.b
+        if i and len(m.y) != len(self.y[0]):
+            raise InputError(
+                f"Sample {i} has {len(m.y)} rows, sample 0 has {len(self.y[0])}: the size of the "
+                "output depends on x. Choose outputs= that are as large at each."
+            )
+        _require_identity(m, i, *self.solved[key])
+        self.members.setdefault(key, []).append(i)
+        self.x.append(m.x)
+        self.y.append(m.y)
 
 
 def _count(xs: Instance) -> int:

@@ -34,7 +34,7 @@ def weighted_origin(
     outputs : {output name: array}
         The weighted sums; here for their names and shapes.
     """
-    origins = [m._made_from("ensemble") for m in maps]
+    origins = [m.made_from("ensemble") for m in maps]
     values: dict[str, Array] = {}
     for origin, names in zip(origins, shared, strict=True):
         values |= origin.values

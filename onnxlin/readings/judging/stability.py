@@ -13,7 +13,7 @@ from onnxlin.graph import Array
 from onnxlin.program import LinearProgram
 from onnxlin.readings.attributions.gradients import Attribution
 from onnxlin.readings.question.question import Question
-from onnxlin.readings.region.walls import Wall, stacked, wall_of
+from onnxlin.readings.region.walls import Wall, read_by, stacked, walls_of
 
 SHARES = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 RADIUS = 0.02
@@ -157,7 +157,7 @@ def _mean(values: Iterator[float] | Iterator[int]) -> float:
 
 
 def _decided(m: AffineMap) -> LinearProgram:
-    made = m._made_from("stability()").decided
+    made = m.made_from("stability()").decided
     assert made is not None, "maps with a program know how to make it in float64"
     return made()
 
@@ -177,16 +177,13 @@ class Pattern:
     def __init__(self, program: LinearProgram, x: Array) -> None:
         known = [d for d in program.decisions if not d.unknown]
         self.blind = tuple(d.node.name for d in program.decisions if d.unknown)
-        values = program.forward(x)
-        self._walls = [
-            wall_of(decision, bounds, values) for decision in known for bounds in decision.bounds()
-        ]
+        self._walls = walls_of(program, known, x)
         finite = (_units(w, np.isfinite(w.low) | np.isfinite(w.high)) for w in self._walls)
         self.units = sum(int(units.sum()) for units in finite)
 
     def flipped(self, program: LinearProgram, x: Array) -> dict[str, int]:
         """Count units whose piece at x does not hold at another input, given its program."""
-        values = program.forward(x)
+        values = program.forward(x, read_by(wall.bounds for wall in self._walls))
         found: dict[str, int] = {}
         for wall in self._walls:
             value = wall.bounds(stacked(wall.bounds, values))[0]

@@ -15,10 +15,10 @@ from onnxlin.engines.seeds import Seeds, make_seeds
 from onnxlin.errors import ResidualError, RowsError
 from onnxlin.linearizer import Linearizer
 from onnxlin.primitives import Array
+from onnxlin.readings.path.batch import Batch
 from onnxlin.readings.path.between import Walk
 from onnxlin.readings.path.cell import Cell
 from onnxlin.readings.path.changes import Change, changes_of
-from onnxlin.readings.path.stack import Stack
 from onnxlin.readings.region.walls import Unit
 from onnxlin.section.feeds import Instance
 
@@ -145,22 +145,11 @@ def walk(
     road = Walk(lin, x0)
     seeds = make_seeds(rows, sum(value.size for value in first.outputs.values()))
     row = _row(integrate, last)
-    move = last.x - first.x
-    found = _Found(road, seeds, row, move, tuple(samples))
-    for batch in road.stacks(first.x, last.x):
-        done = found.take(batch)
+    found = _Found(road, seeds, row, last.x - first.x, tuple(samples))
+    for done in map(found.take, road.batches(first.x, last.x)):
         if progress is not None:
             progress(round(1000 * done), 1000)
-    left, right = np.concatenate(found.left), np.concatenate(found.right)
-    path = Path(
-        t=np.array([*found.starts, 1.0]),
-        left=left,
-        right=right,
-        units=tuple(found.units[1:]),
-        changes=tuple(changes_of(np.array([*found.starts, 1.0]), left, right)),
-        integrated=None if row is None else found.integrated(first, last, left, right),
-        ends=(first, last),
-    )
+    path = found.path(first, last)
     _check(path)
     return path
 
@@ -191,7 +180,7 @@ class _Found:
         self.exact = np.zeros(len(move))
         self.sampled = {n: np.zeros(len(move)) for n in samples}
 
-    def take(self, batch: Stack | list[Cell]) -> float:
+    def take(self, batch: Batch | list[Cell]) -> float:
         """Add finished cells, which follow those before; return where they end."""
         ends, outputs = self.road.outputs_of(batch)
         values = np.moveaxis(
@@ -213,7 +202,7 @@ class _Found:
             self._integrate(batch, ends)
         return float(ends.max())
 
-    def _integrate(self, batch: Stack | list[Cell], ends: Array) -> None:
+    def _integrate(self, batch: Batch | list[Cell], ends: Array) -> None:
         assert self.row is not None
         seed = self.seeds.dense(slice(self.row, self.row + 1), np.dtype(np.float64))[0]
         slopes = self.road.gradients(batch, seed)
@@ -223,7 +212,21 @@ class _Found:
             counts = np.diff(np.ceil(ends * n - 0.5).clip(0, n), axis=1)[:, 0]
             self.sampled[n] += counts @ slopes / n
 
-    def integrated(
+    def path(self, first: AffineMap, last: AffineMap) -> Path:
+        """All of them in a row, between the maps at both ends."""
+        left, right = np.concatenate(self.left), np.concatenate(self.right)
+        t = np.array([*self.starts, 1.0])
+        return Path(
+            t=t,
+            left=left,
+            right=right,
+            units=tuple(self.units[1:]),
+            changes=tuple(changes_of(t, left, right)),
+            integrated=None if self.row is None else self._integrated(first, last, left, right),
+            ends=(first, last),
+        )
+
+    def _integrated(
         self, first: AffineMap, last: AffineMap, left: Array, right: Array
     ) -> Integrated:
         """Multiply with the move, and compare the sum with the difference of the outputs."""
@@ -237,9 +240,9 @@ class _Found:
         return Integrated(row, exact, sampled, total, gap, bound)
 
 
-def _causes(batch: Stack | list[Cell], order: Array) -> list[Unit | None]:
+def _causes(batch: Batch | list[Cell], order: Array) -> list[Unit | None]:
     """What is met at the beginning of each cell."""
-    if isinstance(batch, Stack):
+    if isinstance(batch, Batch):
         return list(batch.causes)
     return [cell.causes[int(o[0])] for cell, o in zip(batch, order, strict=True)]
 

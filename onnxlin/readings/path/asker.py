@@ -13,13 +13,14 @@ from onnxlin.errors import ModelError, RegionError
 from onnxlin.graph import Graph, Node, is_float
 from onnxlin.load.newest import NEWEST_RUNNABLE
 from onnxlin.load.normalise import Draft, to_proto
+from onnxlin.operators.schemas import output_position
 from onnxlin.primitives import Array
 from onnxlin.program import Bounds, Step
 from onnxlin.program.build import Build
 from onnxlin.program.builder import Builder
-from onnxlin.program.pieces import make_decision, make_step
-from onnxlin.rules import Affine, Body, NodeAtX, rule_of
-from onnxlin.section.trace import Session, position, run, session
+from onnxlin.program.pieces import make_decision
+from onnxlin.rules import Body, rule_of
+from onnxlin.runtime.opened import Session, run, session
 
 DOUBLE = np.dtype(np.float64)
 
@@ -74,31 +75,20 @@ class Asker:
 
     def __call__(self, node: Node, alive: Mapping[str, Array], held: Mapping[str, Any]) -> Piece:
         """Ask at a point: ``alive`` are the tensors that move, ``held`` those that only jump."""
-        section = self.builder.section
-        rule = rule_of(section.graph, node, section.rounding)
-        assert rule is not None, f"no rule for {node.op_type}"
+        ask = self.builder.ask
+        rule = ask.rule(node)
         if rule.status == "unrolled":
             raise opened(node)
         values = {**self.fixed, **held, **alive}
         outputs = self.kernel(node)(values)
         values.update(outputs)
         build = Build(values, DOUBLE, [], {}, set(alive))
-        operands = [
-            self.builder._operand(node, name, build, native=False) if name else None
-            for name in node.inputs
-        ]
-        results = [values.get(name) for name in node.outputs]
-        at = (node, operands, results, DOUBLE, outputs, self.builder.mode)
-        at_x = NodeAtX(*at, {}, section.graph.opsets, own=False)
-        answer = rule.function(at_x)
+        at_x = ask.at_x(node, build, outputs, own=False)
+        pieces = ask.answer(rule, at_x)
         touched = (values.get(name) for name in (*node.reads, *node.writes))
-        if isinstance(answer, Body) or any(isinstance(value, list) for value in touched):
+        if isinstance(pieces, Body) or any(isinstance(value, list) for value in touched):
             raise opened(node)
-        pieces: Sequence[Affine] = [answer] if isinstance(answer, Affine) else answer
-        traced = [at_x.traced(i) for i in range(len(node.inputs))]
-        status = rule.status_of(traced)
-        wanted = self.builder._wanted(node, build)
-        steps = tuple(make_step(at_x, i, pieces[i], status) for i in wanted)
+        steps = tuple(ask.steps(rule, at_x, pieces, build))
         decision = make_decision(at_x, pieces)
         made = {step.output for step in steps}
         reads = tuple((name, held[name]) for name in node.reads if name in held)
@@ -180,7 +170,7 @@ class Kernel:
         outputs = list(node.outputs)
         self._names = {name: name for name in node.writes}
         for output in captures:
-            at = position(node, NEWEST_RUNNABLE, output)
+            at = output_position(node, NEWEST_RUNNABLE, output)
             assert at is not None, f"{node.op_type} has no output {output}"
             outputs += [""] * (at + 1 - len(outputs))
             outputs[at] = outputs[at] or f"{node.name}/{output}"

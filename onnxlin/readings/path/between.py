@@ -14,15 +14,16 @@ from onnxlin.graph import Node
 from onnxlin.linearizer import Linearizer
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram, slices
+from onnxlin.program.sweep import Link, back
 from onnxlin.readings.path.asker import Asker
+from onnxlin.readings.path.batch import Batch, by_rows, cells_of, plain, rowwise
 from onnxlin.readings.path.carve import LEAST
 from onnxlin.readings.path.cell import Cell
 from onnxlin.readings.path.cutter import Cutter
-from onnxlin.readings.path.stack import Plain, Rowwise, Stack, by_rows, cells_of, plain, rowwise
 from onnxlin.readings.region.walls import require_region
 from onnxlin.section import Section, moved
 from onnxlin.section.feeds import Instance
-from onnxlin.section.trace import fold
+from onnxlin.section.fold import fold
 
 # Of the memory that may be used, what the tensors of one batch of cells take.
 SHARE = 16
@@ -47,7 +48,7 @@ class Walk:
 
     def __init__(self, lin: Linearizer, x: Instance) -> None:
         builder = lin.decider
-        values = builder.tracer(lin._feeds(x))
+        values = builder.tracer(lin.feeds(x))
         self.program: LinearProgram = builder(values, np.dtype(np.float64))
         require_region(self.program)
         section = builder.section
@@ -73,48 +74,48 @@ class Walk:
         """Number of input features."""
         return sum(prod(shape) for shape in self.inputs.values())
 
-    def stacks(self, first: Array, last: Array) -> Iterator[Stack | list[Cell]]:
+    def batches(self, first: Array, last: Array) -> Iterator[Batch | list[Cell]]:
         """Cut the segment between two inputs ``(columns,)``, in order, a batch at a time.
 
-        Cells come in stacks as long as every node on the way allows, else one by one.
+        Cells come in batches as long as every node on the way allows, else one by one.
         """
         ends = np.stack([first, last])
         alive = {
             name: ends[:, where].reshape(1, 2, *self.inputs[name])
             for name, where in slices(self.inputs)
         }
-        yield from self._on(Stack(np.array([[0.0, 1.0]]), alive), 0)
+        yield from self._on(Batch(np.array([[0.0, 1.0]]), alive), 0)
 
-    def _on(self, stack: Stack, start: int) -> Iterator[Stack | list[Cell]]:
-        """Take a stack from one node on to the outputs."""
+    def _on(self, batch: Batch, start: int) -> Iterator[Batch | list[Cell]]:
+        """Take a batch from one node on to the outputs."""
         for i in range(start, len(self.nodes)):
-            taken = self._taken(stack, self.nodes[i])
+            taken = self._taken(batch, self.nodes[i])
             if taken is None:
-                yield from self._cutter.resume(cells_of(stack), i, LEAST)
+                yield from self._cutter.resume(cells_of(batch), i, LEAST)
                 return
-            stack, done = taken
+            batch, done = taken
             if done:
                 for name in self._cutter.done[i]:
-                    stack.alive.pop(name, None)
-            if len(stack) > 1 and len(stack) * stack.nbytes > self._most:
-                middle = len(stack) // 2
+                    batch.alive.pop(name, None)
+            if len(batch) > 1 and len(batch) * batch.nbytes > self._most:
+                middle = len(batch) // 2
                 for half in (slice(0, middle), slice(middle, None)):
-                    yield from self._on(stack.taken(half), i + done)
+                    yield from self._on(batch.taken(half), i + done)
                 return
             if not done:
-                yield from self._on(stack, i)
+                yield from self._on(batch, i)
                 return
-        yield stack
+        yield batch
 
-    def _taken(self, stack: Stack, node: Node) -> tuple[Stack, bool] | None:
-        """Take a stack through one node; None if that must be done cell by cell."""
-        if node.name not in self._ruled or any(n not in stack.alive for n in node.inputs[:1]):
+    def _taken(self, batch: Batch, node: Node) -> tuple[Batch, bool] | None:
+        """Take a batch through one node; None if that must be done cell by cell."""
+        if node.name not in self._ruled or any(n not in batch.alive for n in node.inputs[:1]):
             return None
-        if by_rows(node, stack.alive, self._fixed):
-            return rowwise(stack, node, self._asker, LEAST, self._most)
-        point = {name: stack.alive[name][0, 0] for name in node.reads if name in stack.alive}
+        if by_rows(node, batch.alive, self._fixed):
+            return rowwise(batch, node, self._asker, LEAST, self._most)
+        point = {name: batch.alive[name][0, 0] for name in node.reads if name in batch.alive}
         piece = self._cutter.kept(node, point, {})
-        return (stack, True) if plain(stack, node, piece) else None
+        return (batch, True) if plain(batch, node, piece) else None
 
     def cells(self, corners: Array, at: Array) -> Iterator[list[Cell]]:
         """Cut the polygon (or segment) with these corners ``(n, columns)``, parameters (n, d)."""
@@ -137,9 +138,9 @@ class Walk:
                 parts.append(np.broadcast_to(value, (n, value.size)))
         return np.concatenate(parts, axis=1).astype(np.float64)
 
-    def outputs_of(self, batch: Stack | list[Cell]) -> tuple[Array, Array]:
+    def outputs_of(self, batch: Batch | list[Cell]) -> tuple[Array, Array]:
         """Ends and outputs of finished cells: ``(cells, 2)`` and ``(cells, 2, rows)``."""
-        if not isinstance(batch, Stack):
+        if not isinstance(batch, Batch):
             ends = np.stack([cell.at[:, 0] for cell in batch])
             return ends, np.stack([self.outputs_at(cell) for cell in batch])
         parts = []
@@ -150,7 +151,7 @@ class Walk:
             parts.append(value.reshape(len(batch), 2, -1))
         return batch.t, np.concatenate(parts, axis=2).astype(np.float64)
 
-    def gradients(self, cells: Stack | Sequence[Cell], seeds: Array) -> Array:
+    def gradients(self, cells: Batch | Sequence[Cell], seeds: Array) -> Array:
         """Gradient of one combination of the outputs on every cell: ``(cells, columns)``.
 
         One adjoint sweep over all cells; neighbours that share a piece go through it together.
@@ -159,12 +160,13 @@ class Walk:
         for name, at in slices(self.outputs):
             rows = np.broadcast_to(seeds[at], (len(cells), at.stop - at.start))
             waiting[name] = rows.reshape(len(cells), *self.outputs[name]).copy()
-        for node in reversed(self.nodes):
-            if any(name in waiting for name in node.writes):
-                if isinstance(cells, Stack):
-                    _back_together(cells.pieces[node.name], waiting)
-                else:
-                    _back(node, cells, waiting)
+        if isinstance(cells, Batch):
+            links: list[Link] = [link for piece in cells.pieces.values() for link in piece.steps]
+            for _ in back(links, waiting):
+                pass
+        else:
+            for node in reversed(self.nodes):
+                _back(node, cells, waiting)
         found = np.zeros((len(cells), self.columns))
         for name, at in slices(self.inputs):
             if name in waiting:
@@ -172,29 +174,23 @@ class Walk:
         return found
 
 
-def _back_together(piece: Plain | Rowwise, waiting: dict[str, Array]) -> None:
-    """Take the cotangents of a node's outputs to its operands, for a whole stack."""
-    for step in (piece.step,) if isinstance(piece, Rowwise) else piece.piece.steps:
-        own = waiting.pop(step.output, None)
-        if own is None:
-            continue
-        for name, op in step.terms:
-            back = piece.back(own) if isinstance(piece, Rowwise) else op.rmatvec(own)
-            waiting[name] = waiting[name] + back if name in waiting else back
-
-
 def _back(node: Node, cells: Sequence[Cell], waiting: dict[str, Array]) -> None:
     """Take the cotangents of a node's outputs to its operands, piece by piece."""
     own = {name: waiting.pop(name) for name in node.writes if name in waiting}
+    if not own:
+        return
     start = 0
     for piece, group in groupby(cells, key=lambda cell: cell.pieces.get(node.name)):
         rows = slice(start, start := start + sum(1 for _ in group))
-        for step in piece.steps if piece is not None else ():
-            for name, op in step.terms if step.output in own else ():
-                back = op.rmatvec(own[step.output][rows])
-                if name not in waiting:
-                    waiting[name] = np.zeros((len(cells), *op.in_shape))
-                waiting[name][rows] += back
+        arrived = {name: value[rows] for name, value in own.items()}
+        for _ in back(piece.steps if piece is not None else (), arrived):
+            pass
+        for name, part in arrived.items():
+            if name in own:
+                continue  # no step of this piece makes it
+            if name not in waiting:
+                waiting[name] = np.zeros((len(cells), *part.shape[1:]))
+            waiting[name][rows] += part
 
 
 def moving(section: Section) -> tuple[Node, ...]:

@@ -20,7 +20,8 @@ import numpy as np
 from onnxlin.errors import RegionError
 from onnxlin.graph import Node
 from onnxlin.primitives import Array
-from onnxlin.program import Step, finite
+from onnxlin.program import Step
+from onnxlin.program.sweep import applied, spent
 from onnxlin.readings.path.asker import Asker, Piece
 from onnxlin.readings.path.carve import LEAST, carve, holds
 from onnxlin.readings.path.cell import Cell, mean
@@ -56,11 +57,7 @@ class Cutter:
         self.ruled = ruled
         self.memory = memory
         self._kept: dict[tuple[str, frozenset[str]], Piece] = {}
-        last = {name: i for i, node in enumerate(nodes) for name in node.reads}
-        self.done = {
-            i: [n for n, at in last.items() if at == i and n not in outputs]
-            for i in range(len(nodes))
-        }
+        self.done = spent((node.reads for node in nodes), outputs)
 
     def __call__(self, cell: Cell) -> Iterator[list[Cell]]:
         """Cut a cell; yield finished cells a batch at a time, in order on a segment."""
@@ -166,17 +163,18 @@ def apply(piece: Piece, cells: Sequence[Cell]) -> None:
             for cell in cells:
                 cell.held[step.output] = value
             continue
-        stack = _applied(step, cells)
-        for cell, value in zip(cells, np.split(stack, ends), strict=True):
+        values = _applied(step, cells)
+        for cell, value in zip(cells, np.split(values, ends), strict=True):
             cell.alive[step.output] = value
     for cell in cells:
         cell.held.update(piece.held)
 
 
 def _applied(step: Step, cells: Sequence[Cell]) -> Array:
-    parts = []
-    for name, op in step.terms:
-        stack = [cell.alive[name] for cell in cells]
-        parts.append(op.matvec(finite(stack[0] if len(stack) == 1 else np.concatenate(stack))))
-    total = sum(parts[1:], start=parts[0])
-    return total if step.bias is None else total + step.bias
+    """Apply a step at the vertices of all cells, one after the other: ``(vertices, *shape)``."""
+    first, *rest = cells
+    values = {
+        name: np.concatenate([cell.alive[name] for cell in cells]) if rest else first.alive[name]
+        for name in dict.fromkeys(name for name, _ in step.terms)
+    }
+    return applied(step.terms, values, step.bias)

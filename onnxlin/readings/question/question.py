@@ -58,7 +58,7 @@ class Question:
         *,
         geometry: Geometry | None = None,
     ) -> None:
-        self.lin, self.feeds = cut(lin, lin._feeds(x))
+        self.lin, self.feeds = cut(lin, lin.feeds(x))
         self.rows = _one_row(self.lin, self.feeds, row)
         self.m: AffineMap = self.lin(self.feeds, self.rows, dtype=np.float64)
         self.x: Array = self.m.x

@@ -14,7 +14,7 @@ from onnxlin.errors import ModelError, TraceError
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
 from onnxlin.operators.batch_axis import MixedError
-from onnxlin.section.trace import Session, run, session
+from onnxlin.runtime.opened import Session, run, session
 
 Feeds = Mapping[str, Array]
 # More at once make no kernel faster; of the memory, and of the caches, a part.
@@ -42,7 +42,7 @@ class Runs:
         self._lin = lin
         self.at_once, self.why = 1, ""
         self._many: tuple[Stacked, Session] | None = None
-        values = lin._tracer(dict(feeds))
+        values = lin.trace(feeds)
         self._width = sum(int(np.size(values[name])) for name in lin.section.outputs)
         moving = (v for n, v in values.items() if n in lin.section.varying)
         size = sum(value.nbytes for value in moving if isinstance(value, np.ndarray))

@@ -12,7 +12,9 @@ from onnxlin.engines.job import Progress
 from onnxlin.errors import OptionError, RowsError
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram
-from onnxlin.readings.region.walls import Unit, Wall
+from onnxlin.program.sweep import forth
+from onnxlin.program.sweep import reach as reach_of
+from onnxlin.readings.region.walls import Unit, Wall, read_by
 
 DUAL = {"l1": np.inf, "l2": 2, "linf": 1}
 """Norm of x -> order of the norm of gradients that is dual to it."""
@@ -166,16 +168,10 @@ def _ranked(program: LinearProgram, walls: Sequence[Wall]) -> tuple[Array, Array
 
 def reach(program: LinearProgram, walls: Sequence[Wall]) -> list[Array]:
     """Bound the l1, l2 and linf norm of every guard's gradient, by one absolute sweep."""
-    values = {name: np.ones((1, *shape)) for name, shape in program.inputs.items()}
-    for step in program.steps:
-        total = np.zeros((1, *step.shape))
-        for name, op in step.terms:
-            total = total + op.absolute().matvec(values[name])
-        values[step.output] = total
-    return [
-        sum(op.absolute().matvec(values[name])[0] for name, op in wall.bounds.terms)
-        for wall in walls
-    ]
+    ones = {name: np.ones(shape) for name, shape in program.inputs.items()}
+    wanted = read_by(wall.bounds for wall in walls)
+    sizes = forth(program.steps, ones, lambda s, found: reach_of(s.terms, found, s.shape), wanted)
+    return [wall.reach(sizes) for wall in walls]
 
 
 def _chunks(places: Array, walls: Sequence[Wall]) -> Iterator[tuple[int, Wall, Array]]:

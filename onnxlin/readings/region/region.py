@@ -25,7 +25,15 @@ from onnxlin.readings.region.radius import (
     radius,
     reach,
 )
-from onnxlin.readings.region.walls import Unit, Wall, make_walls, nearest, rates, reasons_of
+from onnxlin.readings.region.walls import (
+    Unit,
+    Wall,
+    make_walls,
+    nearest,
+    rates,
+    read_by,
+    reasons_of,
+)
 
 # Two guards that are met within so many roundings of the step are met together.
 TOGETHER = 16 * np.finfo(np.float64).eps
@@ -53,7 +61,7 @@ def obstacles(m: AffineMap) -> list[str]:
 
 
 def _decided(m: AffineMap) -> LinearProgram:
-    made = m._made_from("Region").decided
+    made = m.made_from("Region").decided
     assert made is not None, "maps with a program know how to make it in float64"
     return made()
 
@@ -103,7 +111,8 @@ class Region:
 
     def __contains__(self, x: npt.ArrayLike) -> bool:
         """Whether every guard holds at x: one pass of the pieces, no run of the model."""
-        values = self.program.forward(self._flat(x))
+        reads = read_by(wall.bounds for wall in self.walls)
+        values = self.program.forward(self._flat(x), reads)
         return all(wall.holds(values) for wall in self.walls)
 
     def step(self, direction: npt.ArrayLike, *, ties: bool = True) -> Exit:
@@ -113,7 +122,7 @@ class Region:
         is affine along the ray, ``value + t * rate``. Without ``ties`` guards that x lies on are
         passed over.
         """
-        moves = rates(self.program, self._flat(direction))
+        moves = rates(self.program, self.walls, self._flat(direction))
         exits = [wall.exits(moves) for wall in self.walls]
         if not ties:
             exits = [np.where(w.room > 0, e, np.inf) for w, e in zip(self.walls, exits,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any
@@ -14,6 +14,7 @@ from onnxlin.engines.reverse import gradients
 from onnxlin.errors import RegionError
 from onnxlin.primitives import Array, Shape
 from onnxlin.program import Bounds, Decision, LinearProgram, Step
+from onnxlin.program.sweep import reach, send_adjoint
 
 CURVED = ("tangent", "frozen", "smooth", "straight-through")
 
@@ -119,9 +120,12 @@ class Wall:
         seeds = seeds.reshape(len(flat), *self.bounds.shape)
         waiting: dict[str, Array] = {}
         for name, op in self.bounds.terms:
-            back = op.rmatvec(seeds)
-            waiting[name] = waiting[name] + back if name in waiting else back
+            send_adjoint(waiting, name, op, seeds)
         return gradients(program, waiting)
+
+    def reach(self, sizes: Mapping[str, Array]) -> Array:
+        """How far tensors that move by so much move the guards' functions: ``sum of |A| size``."""
+        return reach(self.bounds.terms, sizes, self.bounds.shape)
 
 
 def stacked(bounds: Bounds, values: Mapping[str, Array]) -> dict[str, Array]:
@@ -138,15 +142,22 @@ def make_walls(program: LinearProgram, x: Array) -> list[Wall]:
         Smooth nodes, or nodes that nobody can tell the pieces of.
     """
     require_region(program)
-    values = program.forward(x)
-    found = []
-    for decision in program.decisions:
-        for bounds in decision.bounds():
-            found.append(wall_of(decision, bounds, values))
-    return found
+    return walls_of(program, program.decisions, x)
 
 
-def wall_of(decision: Decision, bounds: Bounds, values: Mapping[str, Array]) -> Wall:
+def walls_of(program: LinearProgram, decisions: Iterable[Decision], x: Array) -> list[Wall]:
+    """Evaluate the guards of some nodes at x."""
+    pairs = [(decision, bounds) for decision in decisions for bounds in decision.bounds()]
+    values = program.forward(x, read_by(bounds for _, bounds in pairs))
+    return [_wall(decision, bounds, values) for decision, bounds in pairs]
+
+
+def read_by(several: Iterable[Bounds]) -> set[str]:
+    """Tensors that guards are functions of."""
+    return {name for bounds in several for name, _ in bounds.terms}
+
+
+def _wall(decision: Decision, bounds: Bounds, values: Mapping[str, Array]) -> Wall:
     """Evaluate the guards of one kind at the tensors of x."""
     value = bounds(stacked(bounds, values))[0]
     low, high = np.fmin(bounds.low, value), np.fmax(bounds.high, value)
@@ -191,9 +202,10 @@ def curved_steps(program: LinearProgram) -> list[Step]:
     return found
 
 
-def rates(program: LinearProgram, direction: Array) -> dict[str, Array]:
-    """How every tensor moves along a direction: one tangent sweep, stacks of one."""
-    return tangents(program, np.asarray(direction, program.dtype).reshape(1, -1))
+def rates(program: LinearProgram, walls: Sequence[Wall], direction: Array) -> dict[str, Array]:
+    """How what the walls read moves along a direction: one tangent sweep, stacks of one."""
+    wanted = read_by(wall.bounds for wall in walls)
+    return tangents(program, np.asarray(direction, program.dtype).reshape(1, -1), wanted)
 
 
 def nearest(walls: Sequence[Wall], by: Sequence[Array], count: int) -> Iterator[tuple[int, int]]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxlin.affine_map import AffineMap
+from onnxlin.affine_map.wide import LARGE, by_rows
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import InputError
 from onnxlin.graph import Array
@@ -17,7 +18,6 @@ from onnxlin.linearizer import Linearizer
 from onnxlin.primitives import Shape
 from onnxlin.readings.checks import chosen, position, require_f, row_names, size_of
 
-LARGE = 2**24  # entries of W that are brought to float64 at once
 Baseline = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
 
@@ -176,7 +176,7 @@ def relative(
         m.shapes[0],
         None if lin is None else seeds.apply(m.rows.apply(_run(m, lin, start))),
     )
-    size = size_of(seeds, m._by_rows(lambda W: np.abs(W) @ np.abs(start)))
+    size = size_of(seeds, by_rows(m.W, lambda W: np.abs(W) @ np.abs(start)))
     total = found.total + found.rest
     require_f("sum of W (x - x0) + (W x0 + b)", m, seeds, total, 2 * size)
     return found

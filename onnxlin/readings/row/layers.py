@@ -57,7 +57,7 @@ def layer(m: AffineMap, name: str) -> Layer:
 
 def _require_run(m: AffineMap, step: Step) -> None:
     """Hold a piece, at what the run gave its node, against what the node made of it."""
-    origin = m._made_from("layer()")
+    origin = m.made_from("layer()")
     # Inside of an opened node errors of the pieces before count, so those are needed too.
     alone = not (step.inner or step.joins)
     steps = (step,) if alone else origin.program.steps
@@ -180,7 +180,7 @@ def live_units(m: AffineMap, rows: Any = None) -> list[LiveUnits]:
     ResidualError
         The sweep that counts does not give the F(x) of the run.
     """
-    origin = m._made_from("live_units()")
+    origin = m.made_from("live_units()")
     seeds = chosen(m, rows)
     outputs = of_outputs(m, seeds)
     live: dict[tuple[str, int], Array] = {}

@@ -1,12 +1,23 @@
-"""A map as plain data: what a person reads first, ready for JSON (docs/readings/export.md)."""
+"""A map as plain data: what a person reads first, ready for JSON (docs/readings/export.md).
+
+`report` is the whole; `onnxlin explain` and the page take the same entries from here, beside what
+they know of the model, its input and its classes.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
+import numpy as np
+
 from onnxlin.affine_map import AffineMap
+from onnxlin.graph import Array
+from onnxlin.readings.bias.kinds import MEANING
+from onnxlin.readings.bias.ledger import ledger as split_by_node
+from onnxlin.readings.bias.structural import structural_zero
 from onnxlin.readings.row import summary
 
 VERSION = 1
@@ -49,12 +60,11 @@ def report(
     DetachedError
         The map was loaded from a file that holds no bound: save it after `AffineMap.verify`.
     """
-    found = rows(m, labels)
     return {
         "format": "onnxlin.report",
         "version": VERSION,
         **about(m),
-        **found,
+        **rows(m, labels),
         "kinks": None if m.detached else kinks(m, near),
         "explained": [explained(m, i, top, labels) for i in range(len(m.rows))],
     }
@@ -109,6 +119,21 @@ def rows(m: AffineMap, labels: Labels | None = None) -> dict[str, Any]:
     return {"rows": listed, "residual": verdict}
 
 
+def with_probabilities(
+    rows: Sequence[dict[str, Any]], chances: Sequence[float] | Array | None
+) -> list[dict[str, Any]]:
+    """Give every row the probability of its output, of ``chances`` of all outputs; else None."""
+    return [
+        {
+            **row,
+            "probability": None
+            if chances is None or row["output"] is None
+            else float(chances[row["output"]]),
+        }
+        for row in rows
+    ]
+
+
 def output(m: AffineMap, position: int) -> int | None:
     """Index of the output that a row is; None for a combination."""
     return None if m.rows.index is None else int(m.rows.index[position])
@@ -135,15 +160,62 @@ def kinks(m: AffineMap, near: float) -> dict[str, Any]:
     }
 
 
+def structure(m: AffineMap) -> dict[str, Any]:
+    """Whether b = 0 must hold, and what follows; see `onnxlin.readings.structural_zero`."""
+    found = structural_zero(m)
+    return {
+        "holds": found.holds,
+        "integrated_gradients": found.is_integrated_gradients,
+        "text": str(found),
+    }
+
+
+def ledger(m: AffineMap, positions: Sequence[int]) -> dict[str, Any]:
+    """Shares of b by node: under "shares" a list for each row, and the kind of every node."""
+    found = split_by_node(m, np.array(positions, np.int64))
+    return {
+        "nodes": list(found.nodes),
+        "kinds": list(found.kinds),
+        "shares": found.shares.T.tolist(),
+        "meaning": {kind: MEANING[kind] for kind in found.by_kind},
+    }
+
+
+def by_kind(ledger: dict[str, Any], at: int) -> list[dict[str, Any]]:
+    """Return the b of row ``at`` of a ledger by kind, with the number of nodes of each."""
+    kinds, shares = np.array(ledger["kinds"], dtype=str), np.array(ledger["shares"][at])
+    return [
+        {
+            "kind": kind,
+            "value": float(shares[kinds == kind].sum()),
+            "nodes": int(np.count_nonzero(kinds == kind)),
+            "meaning": meaning,
+        }
+        for kind, meaning in ledger["meaning"].items()
+    ]
+
+
 def explained(
     m: AffineMap, position: int, top: int, labels: Labels | None = None
 ) -> dict[str, Any]:
     """Return the strongest features and biases of one row."""
     features = summary.strongest_features(m, position, top)
     return {
+        **named(m, position, labels),
+        "features": [{**asdict(f), "index": list(f.index)} for f in features],
+        "biases": biases(m, position, top),
+    }
+
+
+def named(m: AffineMap, position: int, labels: Labels | None = None) -> dict[str, Any]:
+    """Say which row it is: its position in the map, its output and that output's name."""
+    return {
         "position": position,
         "output": output(m, position),
         "label": label(m, position, labels),
-        "features": [{**asdict(f), "index": list(f.index)} for f in features],
-        "biases": [asdict(share) for share in summary.strongest_biases(m, position, top)],
     }
+
+
+def biases(m: AffineMap, position: int, top: int) -> list[dict[str, Any]]:
+    """Return the nodes that bring the largest shares of one row's b."""
+    return [asdict(share) for share in summary.strongest_biases(m, position, top)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,10 +57,7 @@ def explanation(
     ResidualError
         A sum misses F(x) by more than rounding allows.
     """
-    try:
-        import shap  # not a dependency
-    except ImportError as error:
-        raise OnnxlinError("explanation() needs the shap package: pip install shap.") from error
+    shap = _package()
     listed = [maps] if isinstance(maps, AffineMap) else list(maps)
     if not listed:
         raise InputError("maps holds no map.")
@@ -78,6 +75,15 @@ def explanation(
         # A list of one name would be taken for an axis that is not there.
         output_names=None if labels is None else labels[0] if single else list(labels),
     )
+
+
+def _package() -> Any:
+    """Import shap, which is no dependency."""
+    try:
+        import shap
+    except ImportError as error:
+        raise OnnxlinError("explanation() needs the shap package: pip install shap.") from error
+    return shap
 
 
 def _baseline(baseline: npt.ArrayLike | None, size: int) -> Array:

@@ -18,6 +18,7 @@ from onnxlin.errors import OptionError, ResidualError
 from onnxlin.graph import Array
 from onnxlin.program import LinearProgram
 from onnxlin.program.roundoff import gamma, unit_roundoff
+from onnxlin.program.sweep import absolute
 from onnxlin.readings.checks import UNIT, chosen, of_outputs, require_equal, size_of
 
 # Up to this many rows or columns LAPACK on W itself takes no time worth saving.
@@ -68,7 +69,7 @@ def spectrum(m: AffineMap, k: int = 6, rows: Any = None) -> Spectrum:
     ------
     OptionError, RowsError, DetachedError, ResidualError
     """
-    program = m._made_from("spectrum()").program
+    program = m.made_from("spectrum()").program
     seeds = of_outputs(m, chosen(m, rows))
     operator = linear_operator(program, seeds)
     smaller = min(operator.shape)
@@ -122,10 +123,7 @@ def _rounding(program: LinearProgram, rows: Seeds) -> float:
 
 
 def _absolute(program: LinearProgram) -> LinearProgram:
-    steps = (
-        replace(step, terms=tuple((name, op.absolute()) for name, op in step.terms), bias=None)
-        for step in program.steps
-    )
+    steps = (replace(step, terms=tuple(absolute(step.terms)), bias=None) for step in program.steps)
     return replace(program, steps=tuple(steps))
 
 

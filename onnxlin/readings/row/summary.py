@@ -138,11 +138,15 @@ def is_distribution(values: Sequence[float] | Array) -> bool:
     return bool(found.min() >= 0 and abs(found.sum() - 1) <= rounding)
 
 
-def softmax(values: Array) -> Array:
-    """Probabilities of logits, for display."""
+def probabilities(values: Array) -> tuple[str, Array]:
+    """Return "output" and the values if they are probabilities, else "softmax" and theirs.
+
+    The second is for display alone: nothing says that the outputs are logits.
+    """
+    if is_distribution(values):
+        return "output", values
     shifted = np.exp(np.asarray(values, dtype=np.float64) - np.max(values))
-    found: Array = shifted / shifted.sum()
-    return found
+    return "softmax", shifted / shifted.sum()
 
 
 def worst(rows: Sequence[RowSummary]) -> RowSummary | None:

@@ -13,9 +13,9 @@ from onnxlin.graph.sequences import element
 from onnxlin.primitives import Array, Shape
 from onnxlin.rules.affine import Body
 from onnxlin.rules.at_x import NodeAtX
-from onnxlin.rules.bodies.writer import Writer, value_info
+from onnxlin.rules.bodies.sketch import Writer, value_info
 from onnxlin.rules.registry import rule
-from onnxlin.section.trace import run, session
+from onnxlin.runtime.opened import run, session
 
 DOMAIN = "unrolled"
 

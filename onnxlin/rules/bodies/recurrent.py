@@ -13,7 +13,7 @@ from onnxlin.rules.affine import Body
 from onnxlin.rules.at_x import NodeAtX
 from onnxlin.rules.bodies.recurrent_activations import Activation, activations
 from onnxlin.rules.bodies.schema import feeds_of, outputs_of
-from onnxlin.rules.bodies.writer import Writer
+from onnxlin.rules.bodies.sketch import Writer
 from onnxlin.rules.registry import rule
 
 # Positions of the inputs that all three operators share.

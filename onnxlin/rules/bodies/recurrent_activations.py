@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from onnxlin.rules.at_x import NodeAtX
-from onnxlin.rules.bodies.writer import Writer
+from onnxlin.rules.bodies.sketch import Writer
 
 # What each function takes of alpha and beta where the lists end. The specification has the defaults
 # of the operator of its name; the runtime has 0 for some, which

@@ -77,7 +77,7 @@ def attention(node: NodeAtX, s: Sketch) -> list[str]:
     projected = s("MatMul", s.input(0), s.input(1))
     projected = s("Add", projected, s.input(2)) if node.has(2) else projected
     sizes = node.attr("qkv_hidden_sizes") or [node.shape(1)[1] // 3] * 3
-    parts = s.split("Split", 3, projected, np.array(sizes, dtype=np.int64), axis=2)
+    parts = s.several("Split", 3, projected, np.array(sizes, dtype=np.int64), axis=2)
     shapes = [(batch, length, size) for size in sizes]
     q, k, v = (heads(s, x, shape, count) for x, shape in zip(parts, shapes, strict=True))
     present = ""

@@ -99,7 +99,7 @@ def _apart(node: NodeAtX, s: Sketch) -> list[str]:
         return [heads(s, s.input(i), node.shape(i), n) for i, n in enumerate(counts)]
     size = hidden // sum(counts)
     widths = [n * size for n in counts]
-    parts = s.split("Split", 3, s.input(0), np.array(widths, dtype=np.int64), axis=2)
+    parts = s.several("Split", 3, s.input(0), np.array(widths, dtype=np.int64), axis=2)
     shapes = [(batch, length, width) for width in widths]
     return [heads(s, *each) for each in zip(parts, shapes, counts, strict=True)]
 

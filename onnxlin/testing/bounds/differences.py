@@ -49,7 +49,7 @@ def assert_tangent(lin: Linearizer, x: dict[str, Array], m: AffineMap, seed: int
         ends = _ends(lin, x, steps, m)
         if ends is not None:
             compared = _Differences(m, ends, np.concatenate([s.ravel() for s in steps.values()]))
-            if compared.settled:
+            if compared.converged:
                 break
     if compared is None:
         raise KinkError("a kink or a jump is nearer to x than the smallest step")
@@ -101,7 +101,7 @@ def crosses(m: AffineMap, other: AffineMap) -> bool:
     of, a unit is nearer to its kink than its node's inputs have moved; or a comparison or an index
     came out differently, or a locally constant node did.
     """
-    origin, values = m._made_from("margins"), other._made_from("margins").values
+    origin, values = m.made_from("margins"), other.made_from("margins").values
     if any(not is_float_array(v) and _differ(v, values.get(n)) for n, v in origin.values.items()):
         return True
     told = {d.node.name: d for d in origin.program.decisions if not d.unknown}
@@ -171,7 +171,7 @@ class _Differences:
         self.mode = m.mode
 
     @property
-    def settled(self) -> bool:
+    def converged(self) -> bool:
         """Whether terms of higher order are small, so that smaller steps would say no more."""
         return bool((np.abs(self.far - self.near) <= self.size / 32 + self.rounding).all())
 

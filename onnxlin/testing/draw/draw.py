@@ -114,7 +114,7 @@ class Drawer:
     def _region(self, lin: Linearizer, feeds: Feeds) -> Region:
         """Region of the model, or of its part before the first smooth node."""
         m = lin(feeds, [0], "reverse", np.float64)
-        curved = curved_steps(m._made_from("walking to a kink").program)
+        curved = curved_steps(m.made_from("walking to a kink").program)
         if not curved:
             return Region(m)
         before = [name for name in curved[0].node.reads if name in lin.section.traced]

@@ -13,7 +13,7 @@ from onnxlin.errors import InputError, OnnxlinError, OptionError
 from onnxlin.graph import Array, Graph
 from onnxlin.load import Model, load
 from onnxlin.operators.pieces import caps
-from onnxlin.section.trace import run, session
+from onnxlin.runtime.opened import run, session
 from onnxlin.testing.draw.domains import Domain, domain_of
 from onnxlin.testing.draw.draw import LENGTHS, RANKS, filled, shapes
 

@@ -66,7 +66,7 @@ def _compiled_apart(alone: Subject, feeds: Feeds, mode: str) -> str | None:
     try:
         compiled = alone.map(feeds, mode, engine="compiled")
         m = alone.map(feeds, mode, compiled.dtype, "reverse")
-        made = m._made_from("the law")
+        made = m.made_from("the law")
     except OnnxlinError:
         return None
     sized = made_anew(made.program, made.values)

@@ -35,7 +35,7 @@ def engines(subject: Subject, feeds: Feeds, mode: str) -> None:
     other coefficients, and no bound for these has been derived.
     """
     m = subject.map(feeds, mode, np.float64, "reverse")
-    program = m._made_from("the law").program
+    program = m.made_from("the law").program
     others = [name for name in ("explicit", "forward") if _affordable(name, program, len(m.rows))]
     for name in others:
         _assert_same(m, subject.map(feeds, mode, np.float64, name), mode, program)
@@ -74,16 +74,16 @@ def _assert_compiled(m: AffineMap, near: AffineMap, mode: str) -> None:
     if found := worst(m.Wx + m.b, m.y, m.bound * m.scale):
         expected = "W x + b = F(x), all three from the compiled graph"
         raise LawError("engines", mode, expected, found, m.first_departure())
-    made = near._made_from("the law")
+    made = near.made_from("the law")
     if not any(step.inner and step.varies for step in made.program.steps):
         _assert_same(near, m, mode, made_anew(made.program, made.values))
 
 
 def _assert_same(m: AffineMap, other: AffineMap, mode: str, sized: LinearProgram) -> None:
     """``m`` is the one by adjoint sweeps."""
-    program = m._made_from("the law").program
+    program = m.made_from("the law").program
     gap = other.W.astype(np.float64) - m.W.astype(np.float64)
-    directions = _directions(gap, np.abs(m.W), random=other.engine != "forward")
+    directions = telling_directions(gap, np.abs(m.W), random=other.engine != "forward")
     allowed = 2 * of_directions(program, m.rows, directions, sized)
     allowed += 2 * len(m.x) * EPS * (np.abs(m.W) @ np.abs(directions.T))
     expected = "{} of engine='" + other.engine + "' = {} of engine='reverse'"
@@ -96,7 +96,7 @@ def _assert_same(m: AffineMap, other: AffineMap, mode: str, sized: LinearProgram
             raise LawError("engines", mode, expected.format(what, what), found, node)
 
 
-def _directions(gap: Array, size: Array, *, random: bool) -> Array:
+def telling_directions(gap: Array, size: Array, *, random: bool) -> Array:
     """Columns in which two matrices differ most, others, and random vectors: ``(k, columns)``."""
     columns = gap.shape[1]
     rng = np.random.default_rng(0)

@@ -12,7 +12,8 @@ from onnxlin.errors import RegionError, RowsError, TraceError
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
 from onnxlin.program import LinearProgram, Step
-from onnxlin.program.roundoff import Bodies, as_run, local_error, sizes
+from onnxlin.program.roundoff import runs
+from onnxlin.program.sweep import reach
 from onnxlin.readings.region import Region
 from onnxlin.readings.region.walls import Wall, stacked
 from onnxlin.testing.bounds.departures import described
@@ -121,7 +122,8 @@ def _rounding_decided(
     step = _first_unlike(point.region.program, program)
     node = described(step)
     walls = [wall for wall in point.region.walls if wall.decision.node.name == step.node.name]
-    exact = point.region.program.forward(x)
+    reads = {name for wall in walls for name, _ in wall.bounds.terms}
+    exact = point.region.program.forward(x, reads)
     errors = carried(program, values)
     crossed = [c for wall in walls if (c := _crossing(wall, exact, values, errors))]
     if not crossed:
@@ -152,14 +154,14 @@ def _crossing(
     beyond |= (ran == wall.low) | (ran == wall.high)
     if not beyond.any():
         return None
-    reach = sum(op.absolute().matvec(errors[n][None])[0] for n, op in wall.bounds.terms)
+    doubt = reach(wall.bounds.terms, errors, wall.bounds.shape)
     room = np.minimum(ours - wall.low, wall.high - ours)
-    excess = np.where(beyond, room - reach, -np.inf)
+    excess = np.where(beyond, room - doubt, -np.inf)
     flat = int(np.argmax(excess))
     unit = wall.unit(flat)
     text = (
         f"{unit} has room {room.ravel()[flat]:.3g} in float64 and lies at "
-        f"{ran.ravel()[flat]:.9g} in the run, where rounding carries it {reach.ravel()[flat]:.3g}"
+        f"{ran.ravel()[flat]:.9g} in the run, where rounding carries it {doubt.ravel()[flat]:.3g}"
     )
     return text, bool(excess.ravel()[flat] <= 0)
 
@@ -171,11 +173,7 @@ def carried(program: LinearProgram, values: Mapping[str, Array]) -> dict[str, Ar
     ``|A|`` (Higham, section 3.3).
     """
     errors = {name: np.zeros(shape) for name, shape in program.inputs.items()}
-    bodies = Bodies()
-    for step in map(as_run, program.steps):
-        size = sizes(step, values)
-        error = local_error(step, values, size) + bodies.reach(step, values, size)
-        for name, op in step.terms:
-            error = error + op.absolute().matvec(errors[name][None])[0]
-        errors[step.output] = np.broadcast_to(error, step.shape)
+    for ran in runs(program.steps, values):
+        step = ran.piece
+        errors[step.output] = ran.error + reach(step.terms, errors, step.shape)
     return errors

@@ -36,8 +36,8 @@ def in_float64(subject: Subject, feeds: Feeds, mode: str) -> None:
     # A compiled graph computes in the model's own precision.
     engine = "reverse" if subject.engine == "compiled" else subject.engine
     m = subject.map(feeds, mode, np.float64, engine)
-    program = m._made_from("the law").program
-    own = m.rows.apply(program.output(program.forward(m.x)))
+    program = m.made_from("the law").program
+    own = m.rows.apply(program.output(program.forward(m.x, program.outputs)))
     expected = "W x + b, composed in float64, = F(x) as onnxruntime computes it"
     found = worst(m.Wx + m.b, m.y, m.bound * m.scale)
     departs = m.first_departure()
@@ -64,7 +64,7 @@ def readings(subject: Subject, feeds: Feeds, mode: str) -> None:
 
 def smooth_nodes(m: AffineMap) -> str:
     """Name the smooth nodes of a map; empty if there are none."""
-    found = [step.node for step in curved_steps(m._made_from("the law").program)]
+    found = [step.node for step in curved_steps(m.made_from("the law").program)]
     if not found:
         return ""
     more = f" and {len(found) - 1} more" if len(found) > 1 else ""

@@ -29,7 +29,7 @@ POWERS = (0.25, 0.5, 1.0, 2.0, 4.0)
 def operator(subject: Subject, feeds: Feeds, mode: str) -> None:
     """``<y, W x> = <W* y, x>``, and ``operator() @ x`` is W times x, within composing."""
     m = subject.map(feeds, mode, np.float64, "reverse")
-    program = m._made_from("the law").program
+    program = m.made_from("the law").program
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((DRAWS, len(m.x))), rng.standard_normal((DRAWS, len(m.rows)))
     op = m.operator()
@@ -58,7 +58,7 @@ def ledger(subject: Subject, feeds: Feeds, mode: str) -> None:
     total = sum(m.bias_by_node.values(), start=np.zeros(len(m.rows)))
     if found := worst(m.b, total, np.zeros(len(m.rows))):
         raise LawError("ledger", mode, "b = the sum of bias_by_node", found, None)
-    program = m._made_from("the law").program
+    program = m.made_from("the law").program
     names = [step.node.name for step in program.steps] + [*program.constants]
     if unknown := sorted(set(m.bias_by_node) - set(names)):
         found = f"a share of b for {unknown[0]!r}, which is no node of the program"

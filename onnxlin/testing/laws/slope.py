@@ -19,7 +19,7 @@ def slope(subject: Subject, feeds: Feeds, mode: str) -> None:
     """
     lin, at = subject.movable(feeds, mode)
     m = lin(at, subject.rows(feeds, mode), "reverse", np.float64)
-    curved = curved_steps(m._made_from("the law").program)
+    curved = curved_steps(m.made_from("the law").program)
     statuses = {step.status: step.node for step in curved}
     if node := statuses.get("frozen"):
         what = f"{node.op_type} {node.name!r}"

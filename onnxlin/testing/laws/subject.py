@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
+import onnx.inliner
 
 from onnxlin.affine_map import AffineMap
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer, Names
 from onnxlin.load import Model
 from onnxlin.load.read import read
+from onnxlin.runtime.session import without_optimisers
 from onnxlin.section import STAIRCASE
-from onnxlin.section.feeds import Instance, make_feeds
-from onnxlin.testing.hidden import started_at
+from onnxlin.section.cut import cut_open
+from onnxlin.section.feeds import Instance
+from onnxlin.testing.verdicts import NotApplicable
 
 Feeds = Mapping[str, Array]
 ChooseRows = Callable[[Array, int], Any]
@@ -33,18 +35,6 @@ def spread_rows(outputs: int, inputs: int) -> list[int] | None:
     if outputs * inputs <= MOST_ENTRIES:
         return None
     return sorted({i * (outputs - 1) // (FEW_ROWS - 1) for i in range(FEW_ROWS)})
-
-
-def plain() -> onnxruntime.SessionOptions:
-    """Options without optimisers: the forward pass is to the last bit what the other engines see.
-
-    Fused kernels round differently, so a unit within a rounding of its kink may lie on its other
-    side. Both maps are then right, but they differ.
-    """
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    return options
 
 
 class Subject:
@@ -96,15 +86,19 @@ class Subject:
     def linearizer(self, mode: str = "tangent") -> Linearizer:
         """Return the linearizer of a mode, made when first asked for."""
         if mode not in self._linearizers:
-            options = self.options | {"session_options": plain()}
-            self._linearizers[mode] = Linearizer(self.model, mode=mode, **options)
+            self._linearizers[mode] = self._opened(self.model, mode, {})
         return self._linearizers[mode]
+
+    def _opened(self, model: Model, mode: str, ends: dict[str, Any]) -> Linearizer:
+        # With optimisers the forward pass of a compiled graph is not to the last bit what other
+        # engines see, so a unit within a rounding of its kink may lie on its other side. Both maps
+        # are then right, but they differ.
+        options = self.options | ends | {"session_options": without_optimisers()}
+        return Linearizer(model, mode=mode, **options)
 
     def feeds(self, x: Instance) -> dict[str, Array]:
         """Bring x to the model's input names and dtypes, or raise InputError."""
-        lin = self.linearizer()
-        held = set(lin.graph.inputs) - set(lin.section.inputs)
-        return make_feeds(x, lin.graph.inputs, held)
+        return self.linearizer().feeds(x)
 
     def rows(self, feeds: Feeds, mode: str = "tangent") -> Any:
         """Rows of W to compute at x; the same in both modes."""
@@ -152,10 +146,9 @@ class Subject:
         at = {name: value for name, value in self.map(feeds, mode).inputs.items() if name in hidden}
         key = (mode, *((name, value.shape) for name, value in at.items()))
         if key not in self._linearizers:
-            cut = started_at(read(self.model), at)
+            cut = _cut_open(read(self.model), at)
             ends = {"inputs": lin.section.inputs, "outputs": lin.section.outputs}
-            options = self.options | ends | {"session_options": plain()}
-            self._linearizers[key] = Linearizer(cut, mode=mode, **options)
+            self._linearizers[key] = self._opened(cut, mode, ends)
         return self._linearizers[key], {**feeds, **at}
 
     def proto(self) -> onnx.ModelProto:
@@ -174,3 +167,14 @@ class Subject:
             self._latest = digest.hexdigest()
             self._maps.clear()
             self._rows = None
+
+
+def _cut_open(model: onnx.ModelProto, at: Feeds) -> onnx.ModelProto:
+    """Make hidden tensors inputs of a model, or raise NotApplicable where the file has them not."""
+    whole = onnx.inliner.inline_local_functions(model) if model.functions else model
+    made = {name for node in whole.graph.node for name in node.output}
+    if lost := sorted(set(at) - made):
+        raise NotApplicable(
+            f"x starts at {lost}, which are made inside of a node: nothing moves it"
+        )
+    return cut_open(whole, at)

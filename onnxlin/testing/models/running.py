@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
+
+from onnxlin.runtime.session import opened, without_optimisers
 
 Array = npt.NDArray[Any]
 
@@ -18,12 +19,6 @@ def run(model: onnx.ModelProto, feeds: Mapping[str, npt.ArrayLike]) -> list[Arra
 
     What ``feeds`` holds beyond the model's inputs is left out.
     """
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = opened(model, without_optimisers(threads=1))
     wanted = {i.name for i in session.get_inputs()}
     return session.run(None, {name: np.asarray(feeds[name]) for name in wanted})

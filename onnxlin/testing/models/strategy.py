@@ -9,9 +9,9 @@ from difflib import get_close_matches
 import numpy as np
 from hypothesis import reject
 from hypothesis import strategies as st
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
 from onnxlin.errors import OptionError
+from onnxlin.runtime.session import Fail
 from onnxlin.testing.models.grow import Grow, TooLarge
 from onnxlin.testing.models.grown import GrownModel
 from onnxlin.testing.models.running import run

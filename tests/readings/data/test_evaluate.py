@@ -129,7 +129,7 @@ def test_a_large_map_gives_the_same_without_forming_w(
 ) -> None:
     lin, xs = net("cnn_bn_mnist"), pictures("digit")
     whole = evaluate(lin, xs, labels)
-    monkeypatch.setattr(sys.modules["onnxlin.readings.evaluate"], "LARGE", 0)
+    monkeypatch.setattr(sys.modules["onnxlin.readings.data.evaluate"], "LARGE", 0)
     rows = []
     made = Linearizer.__call__
     monkeypatch.setattr(Linearizer, "__call__", lambda *a: (rows.append(a[2]), made(*a))[1])

@@ -11,6 +11,7 @@ from onnxlin import InputError, Linearizer, OptionError, RowsError, TraceError
 from onnxlin.inputs import Geometry
 from onnxlin.readings.question import runs as question_runs
 from onnxlin.readings.question.question import Question, name_of
+from tests.agree import assert_close, assert_same_rows
 from tests.readings.nets import NETS, given
 from tests.small import X, mlp, model
 
@@ -79,7 +80,8 @@ def test_outputs_come_in_the_order_of_the_rows(fixtures: Path) -> None:
     feeds = {name: x[name] for name in lin.graph.inputs}
     y = np.concatenate([value.ravel() for value in lin.run(feeds).values()])
     q = Question(lin, feeds, 0)
-    np.testing.assert_allclose(q.outputs([q.x] * 5), np.tile(y, (5, 1)), rtol=1e-6)
+    m = lin(feeds)
+    assert_close(q.outputs([q.x] * 5), np.tile(y, (5, 1)), 2 * m.bound * m.scale)
 
 
 def test_gradients_are_rows_of_w() -> None:
@@ -87,7 +89,8 @@ def test_gradients_are_rows_of_w() -> None:
     xs = np.random.default_rng(0).random((33, len(q.x)))
     found = q.gradients(xs)
     for x, row in list(zip(xs, found, strict=True))[::16]:
-        np.testing.assert_allclose(row, q.lin(q.fed(x), [3]).W[0], rtol=1e-4, atol=1e-5)
+        m = q.lin(q.fed(x), [3], engine="reverse")
+        assert_same_rows(m, row[None], anew=True)
     assert q.gradients(xs[:0]).shape == (0, len(q.x))
 
 
@@ -141,10 +144,11 @@ def test_a_hidden_start_cuts_the_model(fixtures: Path) -> None:
     lin = Linearizer(path, inputs=hidden)
     q, m = Question(lin, x, 7), lin(x, [7], dtype=np.float64)
     np.testing.assert_array_equal(q.m.W, m.W)
-    np.testing.assert_allclose(q.m.b, m.b, rtol=1e-12)
+    assert_close(q.m.b, m.b, 2 * m.composition_bound * m.scale)
     assert q.y == m.y[0]
-    near = q.x * (1 + 1e-6)
-    assert q.F([near])[0] == pytest.approx(m(near)[0], rel=1e-5)
+    near = q.flat(q.fed(q.x * (1 + 1e-6)))
+    there = q.lin(q.fed(near), q.rows, dtype=np.float64)
+    assert_close(q.F([near]), m(near), 2 * there.bound * there.scale)
     assert abs(q.F([0 * q.x])[0] - m(0 * q.x)[0]) > 0.01  # another region
     # A model that starts at its own inputs is left as it is.
     own = Linearizer(path)

@@ -181,7 +181,7 @@ def answers(
     for proto, x in examples(key):
         with suppress(OnnxlinError):
             m = linearize(proto, x, rows=[0])
-            decided = m._made_from("a test").decided
+            decided = m.made_from("a test").decided
             assert decided is not None
             for decision in decided().decisions:
                 for bounds in decision.bounds():
@@ -230,7 +230,7 @@ def decided_by_a_where(key: tuple[str, str]) -> list[Any]:
     )
     from tests.small import model as parsed
 
-    decided = onnxlin.linearize(parsed(text, 21), F32[0])._made_from("a test").decided
+    decided = onnxlin.linearize(parsed(text, 21), F32[0]).made_from("a test").decided
     assert decided is not None
     return [d for d in decided().decisions if d.node.op_type == key[1]]
 

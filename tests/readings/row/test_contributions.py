@@ -14,6 +14,7 @@ from onnxlin.program.roundoff import gamma
 from onnxlin.readings import contributions, margin, mean, relative
 from onnxlin.readings.checks import UNIT, allowed, chosen
 from onnxlin.testing import GrownModel, onnx_models
+from tests.agree import assert_close, assert_same_rows, sums
 from tests.readings.nets import NETS, given, pictures
 from tests.small import X, mlp
 
@@ -70,7 +71,9 @@ def test_a_margin_is_the_difference_of_two_rows() -> None:
     assert found.rows == ("7 against 3",)
     # Of a map of some rows, outputs are still named by their index.
     some = linearize(path, x, rows=[3, 7], dtype=np.float64)
-    np.testing.assert_allclose(margin(some, 7, 3).values, found.values, rtol=1e-12, atol=1e-14)
+    np.testing.assert_array_equal(margin(some, 7, 3).values[0], (some.W[1] - some.W[0]) * m.x)
+    # Two rows alone and ten of them together are added up in another order.
+    assert_same_rows(some, m.W[[3, 7]])
     with pytest.raises(RowsError, match=r"Output 5 is not among .* \[3, 7\]\. Linearise with rows"):
         margin(some, 7, 5)
     # Of a map of combinations, the rows are all there is.
@@ -101,7 +104,8 @@ def test_against_a_baseline(name: str) -> None:
     x0 = pictures("digit")[1:2]
     found = relative(m, x0, lin)
     np.testing.assert_array_equal(found.values, m.W * (m.x - x0.ravel()))
-    np.testing.assert_allclose(found.rest, m(x0), rtol=1e-12, atol=1e-12)
+    sizes = np.abs(m.W) @ np.abs(x0.ravel().astype(np.float64)) + np.abs(m.b)
+    assert_close(found.rest, m(x0), sums(len(m.x) + 1, sizes))
     np.testing.assert_array_equal(found.F0, next(iter(lin.run(x0).values())).ravel())
     np.testing.assert_array_equal(found.gap, found.F0 - found.rest)
     assert np.abs(found.gap).max() > 0.01  # another digit lies in another region

@@ -18,9 +18,11 @@ from onnxlin.readings import between, layer, live_units
 from onnxlin.readings.checks import UNIT
 from onnxlin.rules import Rule
 from onnxlin.testing import GrownModel, onnx_models
+from tests.agree import assert_close
 from tests.readings.nets import NETS, given
 from tests.small import X, mlp, model
 from tests.test_errors import wrong_slope
+from tests.twin import by_hand
 
 few = settings(max_examples=max(settings().max_examples // 2, 1))
 
@@ -137,7 +139,7 @@ def test_live_units_are_those_whose_columns_are_not_zero(grown: GrownModel) -> N
 def test_units_that_are_not_live_do_not_matter(grown: GrownModel) -> None:
     """Cut off at a unit that no row sees, W is as it was."""
     m = linearize(grown.model, grown.x, dtype=np.float64)
-    origin = m._made_from("a test")
+    origin = m.made_from("a test")
     silent = {found.tensor for found in live_units(m) if found.live == 0 and found.units} & {
         tensor for step in origin.program.steps for tensor in [step.output]
     }
@@ -147,7 +149,8 @@ def test_units_that_are_not_live_do_not_matter(grown: GrownModel) -> None:
         for step in origin.program.steps
     )  # fmt: skip
     job = replace(origin.job, program=replace(origin.program, steps=steps))
-    np.testing.assert_array_equal(explicit(job).W, explicit(origin.job).W)
+    # With fewer entries matrices may be kept in another form, which adds up in another order.
+    assert_close(explicit(job).W, explicit(origin.job).W, by_hand(m).slack)
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import onnxlin
 from onnxlin import AffineMap, linearize
-from onnxlin.readings import report
+from onnxlin.readings import ledger, report
+from onnxlin.readings.row import report as entries
 from onnxlin.testing import GrownModel, onnx_models
 from tests.small import X, mlp
 
@@ -57,6 +58,31 @@ def test_labels_and_rows() -> None:
     assert (row["output"], row["label"]) == (1, "dog")
     (row,) = report(linearize(mlp(), X, rows=np.array([[1, -1]])))["rows"]
     assert (row["output"], row["label"]) == (None, "combination 0")
+
+
+@given(onnx_models())
+def test_the_b_of_a_row_by_kind_is_that_of_the_ledger(grown: GrownModel) -> None:
+    m = linearize(grown.model, grown.x)
+    told = entries.ledger(m, range(len(m.rows)))
+    assert_plain(told)
+    found = ledger(m)
+    for at in range(len(m.rows)):
+        kinds = entries.by_kind(told, at)
+        assert_plain(kinds)
+        assert [kind["kind"] for kind in kinds] == list(found.by_kind)
+        assert sum(kind["nodes"] for kind in kinds) == len(found.nodes)
+        for kind in kinds:
+            # Few shares, summed in another order.
+            size = sum(abs(share[at]) for share in found.shares)
+            gap = abs(kind["value"] - found.by_kind[kind["kind"]][at])
+            assert gap <= 2 * len(found.nodes) * np.finfo(np.float64).eps * size
+
+
+def test_a_row_has_the_probability_of_its_output() -> None:
+    rows = [{"output": 2}, {"output": None}, {"output": 0}]
+    for chances, expected in (([0.1, 0.2, 0.7], [0.7, None, 0.1]), (None, [None] * 3)):
+        found = entries.with_probabilities(rows, chances)
+        assert [row["probability"] for row in found] == expected
 
 
 def test_a_loaded_map_has_a_report_but_for_its_program(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from onnxlin.program.roundoff import gamma
 from onnxlin.readings import norms, spectrum
 from onnxlin.readings.checks import UNIT
 from onnxlin.testing import GrownModel, onnx_models
+from tests.agree import assert_close, sums
 from tests.readings.nets import NETS, filled, given
 from tests.small import X, mlp, model
 
@@ -92,7 +93,7 @@ def test_rows_have_norms_of_their_own() -> None:
     m = linearize(mlp(), X, dtype=np.float64)
     row = norms(m, [1])
     assert row.l2 == pytest.approx(np.linalg.norm(m.W[1]), rel=1e-14)
-    assert row.linf == np.abs(m.W[1]).sum()
+    assert_close(row.linf, np.abs(m.W[1]).sum(), sums(3, np.abs(m.W[1]).sum()))
     difference = spectrum(m, 1, [[1, -1]])
     assert difference.values[0] == pytest.approx(np.linalg.norm(m.W[0] - m.W[1]), rel=1e-12)
 

@@ -91,7 +91,7 @@ def test_margins_of_jumps() -> None:
     for op_type, wanted in steps.items():
         lin = onnxlin.Linearizer(model(op_type, 13, [np.zeros(3)]))
         x = {"i0": np.array([0.25, 1.5, -2.875])}
-        (step,) = lin._builder(lin._tracer(x), np.dtype(np.float64)).steps
+        (step,) = lin.decider(lin.trace(x), np.dtype(np.float64)).steps
         assert step.margin is not None
         np.testing.assert_array_equal(step.margin(), wanted)
 
@@ -99,7 +99,7 @@ def test_margins_of_jumps() -> None:
 def test_margin_of_a_remainder() -> None:
     lin = onnxlin.Linearizer(model("Mod", 13, [np.zeros(2), np.ones(2)], fmod=1))
     x = {"i0": np.array([0.25, 3.25]), "i1": np.array([2.0, 2.0])}
-    (step,) = lin._builder(lin._tracer(x), np.dtype(np.float64)).steps
+    (step,) = lin.decider(lin.trace(x), np.dtype(np.float64)).steps
     assert step.margin is not None
     # 0 itself is no jump of fmod.
     np.testing.assert_array_equal(step.margin(), [1.75, 0.75])

@@ -148,8 +148,7 @@ def test_margins_of_a_contest() -> None:
     inputs = [data, np.array([0, 0, 2]), np.array([2.0, 3.5, 0.25])]
     proto = model("ScatterElements", 18, inputs, reduction="max")
     lin = onnxlin.Linearizer(proto)
-    values = lin._tracer(feeds(inputs))
-    (step,) = lin._builder(values, np.dtype(np.float64)).steps
+    (step,) = lin.decider(lin.trace(feeds(inputs)), np.dtype(np.float64)).steps
     assert step.margin is not None
     np.testing.assert_array_equal(step.margin(), [1.5, np.inf, 0.75])
 
@@ -158,7 +157,7 @@ def test_margins_of_the_largest() -> None:
     """The gap to the neighbour in order, whether that one is picked or not."""
     inputs = [np.array([3.0, 1.0, 7.0, 2.5]), np.array([2])]
     lin = onnxlin.Linearizer(model("TopK", 11, inputs, 2))
-    (step,) = lin._builder(lin._tracer(feeds(inputs)), np.dtype(np.float64)).steps
+    (step,) = lin.decider(lin.trace(feeds(inputs)), np.dtype(np.float64)).steps
     assert step.margin is not None
     np.testing.assert_array_equal(step.margin(), [4.0, 0.5])
 

@@ -9,6 +9,8 @@ import onnx
 
 import onnxlin
 from onnxlin.primitives import Array
+from tests.agree import assert_close
+from tests.twin import by_hand
 
 FLOAT = onnx.TensorProto.FLOAT
 MICROSOFT = "com.microsoft"
@@ -20,8 +22,7 @@ def verified(model: Any, x: Array, **options: Any) -> onnxlin.AffineMap:
     """The map by the explicit engine in float32, verified; in float64 it must be the same."""
     m = onnxlin.linearize(model, x, engine="explicit", **options).verify()
     wide = onnxlin.linearize(model, x, engine="reverse", dtype=np.float64, **options).verify()
-    scale = np.abs(wide.W).max(initial=0)
-    np.testing.assert_allclose(m.W, wide.W, rtol=0, atol=1e-5 * scale)
+    assert_close(m.W, wide.W, by_hand(m, apart=True).slack)
     return m
 
 

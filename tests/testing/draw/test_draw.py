@@ -47,7 +47,7 @@ def test_a_kink_is_walked_to(seed: int) -> None:
     """Just before it, on it as near as float32 comes, and just after it."""
     subject = Subject(mlp())
     m = subject.linearizer()(Drawer(subject)("near_kink", seed), dtype=np.float64)
-    z = np.abs(m._made_from("test").program.forward(m.x)["h"])
+    z = np.abs(m.made_from("test").program.forward(m.x)["h"])
     # The walk ends within 2**-12 of its length beside the kink, or on it.
     assert z.min() < 1e-2 * z.max()
     assert sum(m.near_kinks(1e-2 * float(z.max())).values()) > 0

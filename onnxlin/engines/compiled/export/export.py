@@ -18,9 +18,9 @@ from onnxlin.graph.weights import filled
 from onnxlin.load import Model, load
 from onnxlin.lowering import NotStaticError
 from onnxlin.program.check import require_rules
+from onnxlin.runtime.opened import session
 from onnxlin.section import STAIRCASE, Section, make_section, require_mode, require_rounding
 from onnxlin.section.feeds import Instance
-from onnxlin.section.trace import session
 
 Names = Iterable[str] | str | None
 DIRECTIONS = tuple(NAMES)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from math import prod
 
 import numpy as np
-import onnxruntime
 
 from onnxlin.engines.compiled.compile import compile_section
 from onnxlin.engines.compiled.many.stacked import Stacked
@@ -16,6 +15,7 @@ from onnxlin.engines.seeds import Seeds
 from onnxlin.graph import Array
 from onnxlin.primitives import Shape
 from onnxlin.program import slices
+from onnxlin.runtime.session import SessionOptions
 
 Feeds = Mapping[str, Array]
 
@@ -45,7 +45,7 @@ class InstancesRunner:
         mode: str,
         feeds: Feeds,
         shapes: Mapping[str, Shape],
-        options: onnxruntime.SessionOptions | None = None,
+        options: SessionOptions | None = None,
     ) -> None:
         self.count = stacked.count
         self._axes = stacked.axes

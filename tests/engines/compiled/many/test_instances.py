@@ -11,12 +11,13 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import onnxlin
-from onnxlin import Linearizer
+from onnxlin import AffineMap, Linearizer
 from onnxlin.engines.compiled.many.stacked import stacked
 from onnxlin.graph import Array
 from onnxlin.operators.batch_axis import FOLLOW, MixedError
 from onnxlin.testing import GrownModel, onnx_models
 from onnxlin.testing.models import MAKERS
+from tests.agree import assert_same_rows
 from tests.engines.compiled.elsewhere import elsewhere, plain, sized
 from tests.engines.compiled.test_agrees import NOT_COMPILED
 from tests.small import mlp, model
@@ -160,11 +161,11 @@ def test_what_mixes_instances_is_done_one_by_one(why: str) -> None:
     lin = Linearizer(model(MIXING[why]), session_options=plain())
     shape = tuple(lin.graph.inputs["x"].shape or ())
     xs = np.random.default_rng(0).normal(size=(SEVERAL, *shape)).astype(np.float32)
-    values = {"x": xs[0], **lin._trace(xs[0])}
+    values = {"x": xs[0], **lin.trace(xs[0])}
     with pytest.raises(MixedError, match=why):
         stacked(lin.section, values, SEVERAL)
     for x, m in zip(xs, lin.map(xs, engine="compiled"), strict=True):
-        np.testing.assert_allclose(m.W, lin(x, engine="reverse").W, rtol=1e-5, atol=1e-6)
+        assert_same_rows(lin(x, engine="reverse"), m.W, anew=True)
         assert "instances at once" not in m.plan
 
 
@@ -177,11 +178,20 @@ def test_fixtures(path: Any) -> None:
     maps = list(lin.map(xs, rows=[3, 0], engine="compiled"))
     assert len(maps) == 70
     for i in (0, 63, 64, 69):
-        alone = lin(xs[i : i + 1], rows=[3, 0], engine="reverse", dtype=np.float64)
+        alone = lin(xs[i : i + 1], rows=[3, 0], engine="reverse")
         assert maps[i].plan == "64 instances at once in a graph compiled for them"
-        size = np.abs(alone.W).max()
-        assert (np.abs(maps[i].W - alone.W) <= 1e-4 * size).all() or alone.near_kinks(1e-5)
+        if not beside_a_kink(alone):
+            assert_same_rows(alone, maps[i].W, anew=True)
         maps[i].verify()
+
+
+def beside_a_kink(m: AffineMap) -> bool:
+    """Whether a unit is so near to its kink that a run which rounds otherwise may cross it.
+
+    Windows of zeros behind a ReLU lie on kinks that move nothing.
+    """
+    near, on = (sum(m.near_kinks(distance).values()) for distance in (1e-5, 0.0))
+    return near > on
 
 
 def test_auto_stacks_where_there_are_many() -> None:
@@ -207,11 +217,11 @@ def test_instances_of_several_inputs_and_ends_inside() -> None:
     }
     for i, m in enumerate(lin.map(stack, engine="compiled")):
         other = lin({name: all_[i] for name, all_ in stack.items()}, engine="reverse")
-        np.testing.assert_allclose(m.W, other.W, rtol=1e-4, atol=1e-6)
+        assert_same_rows(other, m.W, anew=True)
     inner = Linearizer(mlp(), inputs=["h"], outputs=["y"])
     xs = rng.normal(size=(SEVERAL, 3)).astype(np.float32)
     for x, m in zip(xs, inner.map(xs, engine="compiled"), strict=True):
         other = inner(x[None], engine="reverse")
         assert "instances at once" in m.plan
         np.testing.assert_array_equal(m.x, other.x)
-        np.testing.assert_allclose(m.W, other.W, rtol=1e-5)
+        assert_same_rows(other, m.W, anew=True)

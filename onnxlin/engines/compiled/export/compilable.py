@@ -12,7 +12,8 @@ from onnxlin.load import Model, load
 from onnxlin.program.check import Report, report
 from onnxlin.section import MODES, STAIRCASE, Section, make_section, require_rounding
 
-Answer = tuple[bool | None, str | None]
+Verdict = tuple[bool | None, str | None]
+"""Whether the whole compiles, None where that was not tried; and why not."""
 
 LARGEST = 2**30
 """Bytes of weights up to which compiling is tried unasked: it takes one run of the model."""
@@ -45,11 +46,11 @@ def check_model(
     require_rounding(rounding)
     section = make_section(load(model), inputs, outputs, rounding)
     found = report(section)
-    answer, why = _answer(section, found, compiles)
-    return replace(found, compiles=answer, not_compiled_because=why)
+    compiled, why = _verdict(section, found, compiles)
+    return replace(found, compiles=compiled, not_compiled_because=why)
 
 
-def _answer(section: Section, found: Report, asked: bool | None) -> Answer:
+def _verdict(section: Section, found: Report, asked: bool | None) -> Verdict:
     if not found.ok:
         return False, "nodes stand in the way"
     weight = sum(array.nbytes for array in section.graph.initialisers.values())
@@ -59,13 +60,13 @@ def _answer(section: Section, found: Report, asked: bool | None) -> Answer:
         return None, f"not tried: the weights take {weight / 2**30:.1f} GiB"
     smooth = any(node.status == "smooth" for node in found.nodes)
     for mode in MODES if smooth else MODES[:1]:
-        answer, why = _trial(section, mode)
-        if not answer:
-            return answer, f"{why} ({mode} mode)" if smooth and why else why
+        compiled, why = _trial(section, mode)
+        if not compiled:
+            return compiled, f"{why} ({mode} mode)" if smooth and why else why
     return True, None
 
 
-def _trial(section: Section, mode: str) -> Answer:
+def _trial(section: Section, mode: str) -> Verdict:
     """Compile at made-up numbers."""
     trouble = ""
     for length in LENGTHS:

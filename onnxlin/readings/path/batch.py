@@ -7,7 +7,6 @@ are asked for all cells in one call, as if these were a batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -16,10 +15,11 @@ import numpy as np
 from onnxlin.graph import Node
 from onnxlin.operators.pieces import POINTWISE, WINDOWED
 from onnxlin.primitives import Array, Diagonal, LinearMap, Select, Shape
-from onnxlin.program import Step, finite
+from onnxlin.program import Step
+from onnxlin.program.sweep import applied
 from onnxlin.readings.path.asker import Asker, Piece
 from onnxlin.readings.path.cell import Cell
-from onnxlin.readings.path.cuts import fewer, find_cuts, parts_of
+from onnxlin.readings.path.cuts import Parts, find_cuts
 from onnxlin.readings.region.walls import Unit
 
 FIRST = 0.5527864045000421  # where in a cell a rule is asked: no simple fraction
@@ -30,6 +30,11 @@ class Plain:
     """A node that is one piece everywhere."""
 
     piece: Piece
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Its steps."""
+        return self.piece.steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +63,21 @@ class Rowwise:
     out_shape: Shape
     index: Array
 
+    @property
+    def steps(self) -> tuple[Rowwise, ...]:
+        """Itself: it makes one tensor."""
+        return (self,)
+
+    @property
+    def output(self) -> str:
+        """The tensor that it makes."""
+        return self.step.output
+
+    @property
+    def terms(self) -> tuple[tuple[str, Rowwise], ...]:
+        """What it reads, by itself as a map that is another one for each cell."""
+        return ((self.read, self),)
+
     def alone(self, k: int) -> Step:
         """Return the piece of one cell as a step."""
         op: LinearMap
@@ -81,7 +101,7 @@ class Rowwise:
             found = np.where(at < 0, 0, taken).reshape(*value.shape[:2], *self.out_shape)
         return found if self.bias is None else found + self.bias[self.index][:, None]
 
-    def back(self, cotangents: Array) -> Array:
+    def rmatvec(self, cotangents: Array) -> Array:
         """``(cells, *out_shape) -> (cells, *in_shape)``."""
         if self.scale is not None:
             return cotangents * self.scale[self.index]
@@ -95,7 +115,7 @@ class Rowwise:
 
 
 @dataclass(frozen=True, eq=False)
-class Stack:
+class Batch:
     """Cells of a segment.
 
     Parameters
@@ -120,7 +140,7 @@ class Stack:
         """Memory of the tensors of one cell."""
         return sum(value.nbytes for value in self.alive.values()) // len(self)
 
-    def taken(self, cells: Array | slice) -> Stack:
+    def taken(self, cells: Array | slice) -> Batch:
         """Some of the cells, or each as often as it is named."""
         pieces = {
             name: replace(p, index=p.index[cells]) if isinstance(p, Rowwise) else p
@@ -129,11 +149,11 @@ class Stack:
         places = np.arange(len(self))[cells]
         causes = tuple(self.causes[i] for i in places)
         alive = {name: value[cells] for name, value in self.alive.items()}
-        return Stack(self.t[cells], alive, pieces, causes)
+        return Batch(self.t[cells], alive, pieces, causes)
 
-    def cut(self, parent: Array, share: Array, causes: Sequence[Unit | None]) -> Stack:
-        """Parts ``share : (parts, 2)``, from and to, of the cells ``parent : (parts,)``."""
-        whole = self.taken(parent)
+    def cut(self, parts: Parts) -> Batch:
+        """Take parts of cells."""
+        whole, share = self.taken(parts.parent), parts.share
 
         def between(value: Array) -> Array:
             s = share.reshape(len(share), 2, *(1,) * (value.ndim - 2))
@@ -142,27 +162,22 @@ class Stack:
             return np.where(s == 1, last, mixed)
 
         alive = {name: between(value) for name, value in whole.alive.items()}
-        kept = zip(whole.causes, causes, share[:, 0], strict=True)
+        kept = zip(whole.causes, parts.causes, share[:, 0], strict=True)
         named = tuple(old if s == 0 else new for old, new, s in kept)
-        return Stack(between(whole.t[..., None])[..., 0], alive, whole.pieces, named)
+        return Batch(between(whole.t[..., None])[..., 0], alive, whole.pieces, named)
 
 
-def plain(stack: Stack, node: Node, piece: Piece) -> bool:
-    """Take a stack through a node that is one piece everywhere; False if it holds values."""
+def plain(batch: Batch, node: Node, piece: Piece) -> bool:
+    """Take a batch through a node that is one piece everywhere; False if it holds values."""
     if piece.varies or any(not step.terms for step in piece.steps) or not piece.steps:
         return False
-    n = len(stack)
+    n = len(batch)
     for step in piece.steps:
-        parts = [
-            op.matvec(finite(stack.alive[name].reshape(2 * n, *op.in_shape)))
-            for name, op in step.terms
-        ]
-        total = sum(parts[1:], start=parts[0])
-        total = total if step.bias is None else total + step.bias
-        stack.alive[step.output] = np.broadcast_to(total, (2 * n, *step.shape)).reshape(
-            n, 2, *step.shape
-        )
-    stack.pieces[node.name] = Plain(piece)
+        read = ((name, batch.alive[name]) for name, _ in step.terms)
+        ends = {name: value.reshape(2 * n, *value.shape[2:]) for name, value in read}
+        total = np.broadcast_to(applied(step.terms, ends, step.bias), (2 * n, *step.shape))
+        batch.alive[step.output] = total.reshape(n, 2, *step.shape)
+    batch.pieces[node.name] = Plain(piece)
     return True
 
 
@@ -181,18 +196,18 @@ def by_rows(node: Node, alive: dict[str, Array], fixed: dict[str, Array]) -> boo
 
 
 def rowwise(
-    stack: Stack, node: Node, ask: Asker, least: float, memory: int
-) -> tuple[Stack, bool] | None:
-    """Cut a stack at the guards of a node, and take it through.
+    batch: Batch, node: Node, ask: Asker, least: float, memory: int
+) -> tuple[Batch, bool] | None:
+    """Cut a batch at the guards of a node, and take it through.
 
     Returns
     -------
-    The stack, and whether the node is done: where the parts would not fit ``memory``, some cuts are
+    The batch, and whether the node is done: where the parts would not fit ``memory``, some cuts are
     made and the node is not. None if its pieces are of a kind unknown here.
     """
     read = node.inputs[0]
     while True:
-        z = stack.alive[read]
+        z = batch.alive[read]
         n, rows, rest = len(z), z.shape[2], z.shape[3:]
         sample = z[:, 0] + FIRST * (z[:, 1] - z[:, 0])
         piece = ask(node, {read: sample.reshape(n * rows, *rest)}, {})
@@ -200,16 +215,16 @@ def rowwise(
         found = _of(step, n, z.shape[2:])
         if found is None or len(piece.bounds) > 1:
             return None
-        cuts = find_cuts(stack.t, piece.bounds[0], z, node, least) if piece.bounds else None
+        cuts = find_cuts(batch.t, piece.bounds[0], z, node, least) if piece.bounds else None
         if cuts is None:
-            stack.alive[step.output] = found.forward(z)
-            stack.pieces[node.name] = found
-            return stack, True
-        most = max(memory // stack.nbytes, 2 * n)
-        whole = len(cuts[0]) + n <= most
-        stack = stack.cut(*parts_of(n, *(cuts if whole else fewer(cuts, most - n))))
+            batch.alive[step.output] = found.forward(z)
+            batch.pieces[node.name] = found
+            return batch, True
+        most = max(memory // batch.nbytes, 2 * n)
+        whole = len(cuts) + n <= most
+        batch = batch.cut((cuts if whole else cuts.fewer(most - n)).parts())
         if not whole:
-            return stack, False
+            return batch, False
 
 
 def _of(step: Step, n: int, in_shape: Shape) -> Rowwise | None:
@@ -233,13 +248,13 @@ def _of(step: Step, n: int, in_shape: Shape) -> Rowwise | None:
     return Rowwise(step, read, scale, source, bias, in_shape, out_shape, np.arange(n))
 
 
-def cells_of(stack: Stack) -> list[Cell]:
+def cells_of(batch: Batch) -> list[Cell]:
     """Go on cell by cell; cells that share a piece go on sharing it."""
     made: dict[tuple[str, int], Piece] = {}
     found = []
-    for i in range(len(stack)):
+    for i in range(len(batch)):
         pieces = {}
-        for name, piece in stack.pieces.items():
+        for name, piece in batch.pieces.items():
             if isinstance(piece, Plain):
                 pieces[name] = piece.piece
                 continue
@@ -247,6 +262,6 @@ def cells_of(stack: Stack) -> list[Cell]:
             if key not in made:
                 made[key] = Piece((piece.alone(key[1]),), {}, (), varies=True)
             pieces[name] = made[key]
-        alive = {name: value[i] for name, value in stack.alive.items()}
-        found.append(Cell(stack.t[i][:, None], alive, {}, pieces, (stack.causes[i], None)))
+        alive = {name: value[i] for name, value in batch.alive.items()}
+        found.append(Cell(batch.t[i][:, None], alive, {}, pieces, (batch.causes[i], None)))
     return found

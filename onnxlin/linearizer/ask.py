@@ -1,0 +1,53 @@
+"""What one call of a `Linearizer` asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxlin.engines.job import Progress
+from onnxlin.engines.seeds import is_single
+from onnxlin.graph import Array
+from onnxlin.section.feeds import read_dtype
+
+
+@dataclass(frozen=True, eq=False)
+class Ask:
+    """One x, and how W is to be computed there.
+
+    Parameters
+    ----------
+    feeds : {input name: array}
+        x, in the model's own types.
+    rows : indices (K,), combinations (K, n_out) or None
+        As the caller gave them.
+    engine : {"auto", "explicit", "reverse", "forward", "compiled"}
+    dtype : float32, float64 or None
+        Of W; None takes what `Ready.dtype` says of the model.
+    progress : callable, optional
+    """
+
+    feeds: Mapping[str, Array]
+    rows: Any
+    engine: str
+    dtype: np.dtype[Any] | None
+    progress: Progress | None = None
+
+    @property
+    def single(self) -> bool:
+        """Whether one row is asked for."""
+        return is_single(self.rows)
+
+
+def asked_dtype(dtype: npt.DTypeLike | None) -> np.dtype[Any] | None:
+    """Read the ``dtype`` argument of a call.
+
+    Raises
+    ------
+    OptionError
+    """
+    return None if dtype is None else read_dtype(dtype)

@@ -1,0 +1,91 @@
+"""The way through a compiled graph: its forward pass, its W and b."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from onnxlin.affine_map import AffineMap, Origin
+from onnxlin.engines.compiled import Answer, Runner
+from onnxlin.engines.job import Job
+from onnxlin.engines.seeds import Seeds, make_seeds
+from onnxlin.errors import MemoryBudgetError, OptionError, TraceError
+from onnxlin.linearizer.ask import Ask
+from onnxlin.linearizer.ready import Ready
+
+
+def by_graph(ready: Ready, ask: Ask) -> AffineMap | None:
+    """Answer from a compiled graph if that is the engine, or if one is open and serves as well.
+
+    None where another engine is to answer.
+
+    Raises
+    ------
+    OptionError
+        engine="compiled" is asked for, and cannot compile the model or compute in this dtype.
+    """
+    runner = _required(ready, ask) if ask.engine == "compiled" else _open(ready, ask)
+    return None if runner is None else by_runner(ready, ask, runner)
+
+
+def _required(ready: Ready, ask: Ask) -> Runner:
+    runner = ready.shelf.require(ask.feeds, single=ask.single)
+    if not runner.serves(ask.dtype):
+        raise OptionError(
+            f"engine='compiled' computes in the model's own {runner.compiled.dtype}; "
+            f"dtype={ask.dtype} was asked for. Use engine='reverse'."
+        )
+    return runner
+
+
+def _open(ready: Ready, ask: Ask) -> Runner | None:
+    found = ready.shelf.ready(ask.feeds, single=ask.single) if ask.engine == "auto" else None
+    return found if found is not None and found.serves(ask.dtype) else None
+
+
+def by_runner(ready: Ready, ask: Ask, runner: Runner) -> AffineMap | None:
+    """Answer from an open graph; None where it cannot and another engine may."""
+    try:
+        seeds = make_seeds(ask.rows, runner.compiled.n_rows)
+        memory = ready.budget()
+        found = runner(ask.feeds, seeds, memory, ask.progress)
+        why = runner.why(len(seeds), memory)
+        return map_of(ready, found, seeds, runner.compiled.dtype, why)
+    except (TraceError, MemoryBudgetError):
+        if ask.engine == "compiled":
+            raise
+        return None
+
+
+def map_of(ready: Ready, found: Answer, seeds: Seeds, dtype: np.dtype[Any], why: str) -> AffineMap:
+    """Make a map of what a compiled graph has found.
+
+    Raises
+    ------
+    TraceError
+        An output is NaN or infinite.
+    """
+    section = ready.section
+    feeds = {name: found.values[name] for name in section.graph.inputs}
+    inputs, outputs = ready.ends(found.values)
+
+    def origin() -> Origin:
+        # A graph has no program: it is built when the map is asked for more than W and b.
+        values = ready.trace(feeds)
+        program = ready.builder(values, dtype)
+        return ready.origin(feeds, values, program, Job(program, seeds, ready.budget()))
+
+    return AffineMap(
+        inputs=inputs,
+        outputs=outputs,
+        rows=seeds,
+        mode=ready.builder.mode,
+        rounding=section.rounding,
+        engine="compiled",
+        plan=why,
+        dtype=dtype,
+        origin=origin,
+        solution=found.solution,
+        notes=section.notes,
+    )

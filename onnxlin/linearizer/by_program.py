@@ -1,0 +1,48 @@
+"""The way through the linear program: run the model, ask the rules, let an engine interpret."""
+
+from __future__ import annotations
+
+from onnxlin.affine_map import AffineMap
+from onnxlin.engines.job import Job
+from onnxlin.engines.plan import plan, seconds
+from onnxlin.engines.seeds import make_seeds
+from onnxlin.linearizer.ask import Ask
+from onnxlin.linearizer.by_graph import by_runner
+from onnxlin.linearizer.ready import Ready
+
+
+def by_program(ready: Ready, ask: Ask) -> AffineMap:
+    """Answer from the linear program at x.
+
+    Under "auto", once sweeps have cost as much as compiling, a graph is opened and answers instead.
+
+    Raises
+    ------
+    RowsError, TraceError, UnsupportedNodeError
+    """
+    values = ready.trace(ask.feeds)
+    dtype = ready.dtype(values) if ask.dtype is None else ask.dtype
+    # First: the rules would stumble over the same infinity, and say less.
+    inputs, outputs = ready.ends(values)
+    program = ready.builder(values, dtype)
+    seeds = make_seeds(ask.rows, program.rows)
+    engine, why = plan(program, len(seeds), ask.engine)
+    if (ask.engine, engine) == ("auto", "reverse"):
+        costs = seconds(program, len(seeds))
+        runner = ready.shelf.worth_opening(ask.feeds, dtype, *costs, single=ask.single)
+        found = None if runner is None else by_runner(ready, ask, runner)
+        if found is not None:
+            return found
+    job = Job(program, seeds, ready.budget(), ask.progress)
+    return AffineMap(
+        inputs=inputs,
+        outputs=outputs,
+        rows=seeds,
+        mode=ready.builder.mode,
+        rounding=ready.section.rounding,
+        engine=engine,
+        plan=why,
+        dtype=dtype,
+        origin=ready.origin(ask.feeds, values, program, job),
+        notes=ready.section.notes,
+    )

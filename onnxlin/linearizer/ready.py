@@ -1,0 +1,90 @@
+"""What is loaded and checked once, and serves every x."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from onnxlin.affine_map import Origin
+from onnxlin.engines.compiled import Shelf
+from onnxlin.engines.job import Job
+from onnxlin.engines.memory import memory_budget
+from onnxlin.graph import Array
+from onnxlin.program import LinearProgram
+from onnxlin.program.builder import Builder, deciding
+from onnxlin.section import Section
+from onnxlin.section.feeds import Instance, make_feeds, require_finite
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A model that is ready to be linearised.
+
+    Parameters
+    ----------
+    section : Section
+    builder : Builder
+        Makes its linear program at any x.
+    shelf : Shelf
+        Its compiled graphs.
+    memory : int, str or None
+        See `onnxlin.Linearizer`.
+    """
+
+    section: Section
+    builder: Builder
+    shelf: Shelf
+    memory: int | str | None
+
+    @cached_property
+    def held(self) -> frozenset[str]:
+        """Inputs that are not linearised."""
+        return frozenset(self.section.graph.inputs) - set(self.section.inputs)
+
+    def feeds(self, x: Instance) -> dict[str, Array]:
+        """Check x, and bring it to the model's input names and dtypes."""
+        return make_feeds(x, self.section.graph.inputs, self.held)
+
+    def trace(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Run the model once: every tensor that the section touches."""
+        return self.builder.tracer(feeds)
+
+    def ends(self, values: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Inputs and outputs of the section, the outputs checked.
+
+        Raises
+        ------
+        TraceError
+            An output is NaN or infinite.
+        """
+        outputs = {name: values[name] for name in self.section.outputs}
+        require_finite(outputs)
+        return {name: values[name] for name in self.section.inputs}, outputs
+
+    def dtype(self, values: Mapping[str, Array]) -> np.dtype[Any]:
+        """Of W where the caller asks for none."""
+        own = {values[name].dtype for name in self.section.inputs}
+        return np.dtype(np.float64 if np.dtype(np.float64) in own else np.float32)
+
+    def budget(self) -> int:
+        """Bytes that computing a map may take now."""
+        return memory_budget(self.memory)
+
+    def origin(
+        self, feeds: Mapping[str, Array], values: dict[str, Array], program: LinearProgram, job: Job
+    ) -> Origin:
+        """What a map is asked for beyond W and b."""
+        return Origin(program, values, job, lambda: self.decided(feeds))
+
+    @cached_property
+    def decider(self) -> Builder:
+        """Builder of programs that hold every decision; see `onnxlin.section.Section`."""
+        return deciding(self.builder)
+
+    def decided(self, feeds: Mapping[str, Array]) -> LinearProgram:
+        """Build the program at x in float64, with all that decides where its pieces hold."""
+        return self.decider(self.decider.tracer(feeds), np.dtype(np.float64))

@@ -1,0 +1,68 @@
+"""A model opened without optimisers and run, its tensors in the element types that it has them in.
+
+Used wherever a model, or a part of one, is run for its values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+
+from onnxlin.errors import ModelError
+from onnxlin.graph import Array
+from onnxlin.graph.weights import beside
+from onnxlin.runtime import session as door
+from onnxlin.runtime.narrow import Crossing, prepare
+
+_HINT = (
+    ". It has no CPU kernel of that operator for this element type and operator set. Export the "
+    "model in float32: dtype=numpy.float64 composes its map in double all the same."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """A model that onnxruntime has opened, how its tensors cross, and the weights it reads."""
+
+    runtime: door.InferenceSession
+    crossing: Crossing
+    weights: Mapping[str, Array]
+
+
+def session(model: onnx.ModelProto, constants: Mapping[str, Array] | None = None) -> Session:
+    """Open a session with the graph optimisers off; weights beside the model are ``constants``.
+
+    With them off, adding outputs leaves the other outputs as they are to the last bit.
+
+    Raises
+    ------
+    ModelError
+    """
+    # Idle threads that spin would take the cores from the products that follow the run.
+    options = door.without_optimisers(spinning=False)
+    weights = beside(model, constants or {})
+    door.attach(options, weights)
+    try:
+        widened, crossing = prepare(model)
+        opened = door.opened(widened, options)
+    except (*door.MESSAGES, ValueError) as error:
+        hint = _HINT if "NOT_IMPLEMENTED" in str(error) else ""
+        text = door.one_line(error, 600)
+        raise ModelError(f"onnxruntime cannot load the model: {text}{hint}") from error
+    return Session(opened, crossing, weights)
+
+
+def run(open_session: Session, wanted: list[str], feeds: Mapping[str, Array]) -> dict[str, Any]:
+    """Run once and name the results.
+
+    Raises
+    ------
+    TraceError
+    """
+    crossing = open_session.crossing
+    names = [crossing.name(name) for name in wanted]
+    values = door.run(open_session.runtime, names, crossing.given(feeds))
+    return {n: crossing.taken(n, value) for n, value in zip(wanted, values, strict=True)}

@@ -1,0 +1,117 @@
+"""Sessions of onnxruntime: opened here and nowhere else, each purpose with options of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy.typing as npt
+import onnx
+import onnxruntime
+from onnxruntime import InferenceSession, SessionOptions
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    InvalidProtobuf,
+    NotImplemented,
+    RuntimeException,
+)
+
+from onnxlin.errors import TraceError
+
+__all__ = [
+    "CPU",
+    "MESSAGES",
+    "Fail",
+    "InferenceSession",
+    "SessionOptions",
+    "attach",
+    "for_compiled",
+    "one_line",
+    "opened",
+    "run",
+    "without_optimisers",
+]
+
+CPU = ("CPUExecutionProvider",)
+
+MESSAGES = (
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    InvalidProtobuf,
+    NotImplemented,
+    RuntimeException,
+    RuntimeError,
+)
+"""What onnxruntime raises."""
+
+
+def without_optimisers(*, threads: int = 0, spinning: bool = True) -> SessionOptions:
+    """Options of a run that is to the last bit what the model's own nodes make of x.
+
+    Fused kernels round differently, and fuse another way where further outputs are asked for.
+
+    Parameters
+    ----------
+    threads : int
+        In a node; 0 takes onnxruntime's own number.
+    spinning : bool
+        Whether threads keep a core busy while they wait for the next node.
+    """
+    options = _quiet(threads)
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if not spinning:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def for_compiled(*, threads: int = 0) -> SessionOptions:
+    """Options of a graph that onnxlin wrote, all optimisers on; ``threads`` as above."""
+    return _quiet(threads)
+
+
+def _quiet(threads: int) -> SessionOptions:
+    options = onnxruntime.SessionOptions()
+    # What goes wrong is raised; a second copy on stderr would only be in the way.
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    return options
+
+
+def attach(options: SessionOptions, weights: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Let sessions with these options read the weights; the caller keeps those alive."""
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
+    if values:
+        options.add_external_initializers(list(weights), values)
+
+
+def opened(
+    model: onnx.ModelProto, options: SessionOptions, providers: Sequence[Any] = CPU
+) -> InferenceSession:
+    """Open a model; raises one of `MESSAGES`, or ValueError where protobuf cannot write it."""
+    data = model.SerializeToString()
+    return onnxruntime.InferenceSession(data, options, providers=list(providers))
+
+
+def run(
+    session: InferenceSession, wanted: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]]
+) -> list[Any]:
+    """Run once.
+
+    Raises
+    ------
+    TraceError
+        A node cannot be run on these feeds.
+    """
+    try:
+        return session.run(wanted, feeds)
+    except MESSAGES as error:
+        text = one_line(error, 600)
+        raise TraceError(f"onnxruntime cannot run the model at this x: {text}") from error
+
+
+def one_line(error: Exception, most: int) -> str:
+    """Text of an error without line breaks, cut off after so many characters."""
+    return " ".join(str(error).split())[:most]
