@@ -1,4 +1,4 @@
-"""What an operator's newest schema says, whoever defines it: attribute defaults, types, outputs."""
+"""What an operator's schema says: attribute defaults, types, and where it has an output."""
 
 from __future__ import annotations
 

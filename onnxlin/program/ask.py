@@ -65,9 +65,9 @@ class Ask:
             Whether the results are those of other operands than the rule is given. By default they
             are, if any of those is of another type than the map, or of coarser ones.
         """
+        how = {"native": native, "as_they_are": as_they_are}
         operands = [
-            self._operand(node, name, build, native, as_they_are) if name else None
-            for name in node.inputs
+            self._operand(node, name, build, **how) if name else None for name in node.inputs
         ]
         results = [build.values.get(name) for name in node.outputs]
         outer = {name: build.values[name] for name in node.implicit}
@@ -121,7 +121,7 @@ class Ask:
         return self.section.enters(self._nodes.get(node.name, node), build.whole.get(name, name))
 
     def _operand(
-        self, node: Node, name: str, build: Build, native: bool, as_they_are: bool
+        self, node: Node, name: str, build: Build, *, native: bool, as_they_are: bool
     ) -> Operand:
         """Show a tensor to a rule, and say where its numbers in the precision of the map are from.
 

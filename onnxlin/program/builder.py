@@ -90,7 +90,7 @@ class Builder:
         ``node`` is the ``whole`` one with tensors in the place of sequences.
         """
         rule = self.ask.rule(node)
-        at_x, answer = self._asked(whole, node, rule, build)
+        at_x, answer = self._asked(whole if rule.status == "unrolled" else node, rule, build)
         if isinstance(answer, Body):
             if is_open_ended(node):
                 why = "x may decide how often it goes round"
@@ -104,16 +104,13 @@ class Builder:
             steps = [replace(step, twin=self._twin(rule, step, build)) for step in steps]
         return steps, at_x.looked
 
-    def _asked(
-        self, whole: Node, node: Node, rule: Rule, build: Build
-    ) -> tuple[NodeAtX, Pieces | Body]:
+    def _asked(self, node: Node, rule: Rule, build: Build) -> tuple[NodeAtX, Pieces | Body]:
         """Ask a rule; for a body it is shown integers as such, since the body will read them."""
         opened = rule.status in ("expanded", "unrolled")
-        asked = whole if rule.status == "unrolled" else node
-        at_x = self._at_x(asked, rule, build, as_they_are=opened)
+        at_x = self._at_x(node, rule, build, as_they_are=opened)
         answer = self.ask.answer(rule, at_x)
         if isinstance(answer, Body) and not opened and self.section.carriers:
-            at_x = self._at_x(asked, rule, build, as_they_are=True)
+            at_x = self._at_x(node, rule, build, as_they_are=True)
             answer = self.ask.answer(rule, at_x)
         return at_x, answer
 
