@@ -69,5 +69,4 @@ _HOMES = {
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazily(__name__, _HOMES)
 
-if not any(isinstance(finder, MovedModules) for finder in sys.meta_path):
-    sys.meta_path.append(MovedModules())
+sys.meta_path.append(MovedModules())
