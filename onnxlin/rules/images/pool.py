@@ -39,6 +39,8 @@ def max_pool(node: NodeAtX) -> Affine:
     index = node.captured("Indices")
     if node.attr("storage_order"):
         index = _row_major(index, z.shape)
+    if node.result().dtype.kind in "iu":
+        index = _first_of_lowest(node.result(), index, unfold(places(z.shape), taps, -1))
     empty = _empty(taps, z.shape)
     steps = zip(node.attr("kernel_shape"), *strides_and_dilations(node, len(taps)), strict=True)
     apart = all((k - 1) * d < s for k, s, d in steps)
@@ -50,6 +52,12 @@ def max_pool(node: NodeAtX) -> Affine:
         return [contest(z, unfold(places(z.shape), taps, -1), place, what="window")]
 
     return Affine({0: term}, bias, roundings=0, guards=guards)
+
+
+def _first_of_lowest(y: Array, index: Array, windows: Array) -> Array:
+    """Positions of the first tap where all are the lowest number: some onnxruntimes find none."""
+    first = np.take_along_axis(windows, (windows >= 0).argmax(axis=-1)[..., None], axis=-1)[..., 0]
+    return np.where(y == np.iinfo(y.dtype).min, first, index)
 
 
 def _row_major(index: Array, shape: Shape) -> Array:

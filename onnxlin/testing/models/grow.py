@@ -18,6 +18,9 @@ from onnxlin.testing.models.shapes import Shape, broadcasts, factorised
 # Larger tensors would make a random graph slow to compare without making it any richer.
 MOST_ENTRIES = 120
 
+# What onnxruntime raises without a kernel for a node, or where the kernel fails.
+FAILURES = (NoKernel, RuntimeException, InvalidArgument)
+
 
 class TooLarge(Exception):  # noqa: N818  # no error: the node is left out
     """A node would make a tensor larger than `MOST_ENTRIES`, or numbers that are not finite."""
@@ -227,7 +230,7 @@ class Grow:
         model = self._model([node], feeds, list(node.output))
         try:
             return run(model, feeds)
-        except (NoKernel, RuntimeException, InvalidArgument) as error:
+        except FAILURES as error:
             # A maker's mistake is no kernel's.
             onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
             raise NotRun from error

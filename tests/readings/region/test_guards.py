@@ -14,6 +14,7 @@ import onnxlin
 from onnxlin import OnnxlinError, linearize
 from onnxlin.rules import RULES, Affine, Body, NodeAtX
 from tests.corpus import cases
+from tests.installed import require
 from tests.rules.lone import model
 
 ML, MS = "ai.onnx.ml", "com.microsoft"
@@ -204,6 +205,8 @@ def test_rules_with_kinks_have_guards(
             found += [piece for piece in pieces if piece.guards is not None]
     if not found:
         found = decided_by_a_where(key)
+    if not found:
+        require(*(proto for proto, _ in examples(key)))
     assert found, f"{key} has no guards; write them, or say in KINKLESS why it needs none"
 
 

@@ -14,7 +14,7 @@ from scipy import special
 
 from onnxlin import Linearizer
 from onnxlin.operators.schemas import default_values
-from tests.installed import absent
+from tests.installed import absent, require_survival
 from tests.rules.runtime_only import (
     MS,
     Array,
@@ -113,11 +113,16 @@ def test_defaults_come_from_the_runtime_where_onnx_has_no_schema() -> None:
 
 def test_moves() -> None:
     x = {"x": numbers(13, 2, 3, 4)}
-    assert_agrees("ExpandDims", x, {"axis": np.array(1, dtype=np.int32)})
     assert_agrees("Trilu", x)
     assert_agrees("Trilu", x, {"k": np.array(1, dtype=np.int64)}, upper=0)
     assert_agrees("GatherND", x, {"at": np.array([[0, 1], [1, -1]])})
     assert_agrees("UnfoldTensor", x, dim=2, size=3, step=1)
+
+
+def test_expand_dims() -> None:
+    x, fixed = {"x": numbers(13, 2, 3, 4)}, {"axis": np.array(1, dtype=np.int32)}
+    require_survival(node_model("ExpandDims", x, fixed))
+    assert_agrees("ExpandDims", x, fixed)
 
 
 @pytest.mark.parametrize("mode", ["constant", "edge", "reflect"])

@@ -12,6 +12,7 @@ import onnxlin
 from onnxlin.operators.integers import ROUNDED
 from onnxlin.primitives import Array
 from tests.agree import assert_close
+from tests.installed import require_quantising
 from tests.rules.quantised.quantised_models import (
     MICROSOFT,
     SEVEN_BITS,
@@ -207,6 +208,21 @@ def test_integers_are_moved_like_floats(op_type: str, rng: np.random.Generator) 
     status = STRAIGHT if ("", op_type) in ROUNDED else "exact"
     assert [layer.status for layer in m.layers if layer.op_type == op_type] == [status]
     m.near_kinks()
+
+
+@pytest.mark.parametrize("engine", ["reverse", "compiled"])
+def test_a_pool_of_the_lowest_number_alone(engine: str, rng: np.random.Generator) -> None:
+    """All entries of a window saturate: it has its first one, in the second channel as well."""
+    if engine == "compiled":
+        require_quantising()
+    pool = node("MaxPool", ["q"], ["o"], kernel_shape=[3, 3], pads=[1, 1, 0, 0])
+    lin = onnxlin.Linearizer(between(pool, X4, {}), rounding=STRAIGHT)
+    x = np.full(X4, -9, np.float32)
+    x[:, 0] = rng.uniform(-1, 1, X4)[:, 0]
+    m = lin(x, engine=engine).verify()
+    assert (m.y == m.y.min()).sum() >= 9
+    lowest = lin(np.full(X4, -9, np.float32), engine=engine).verify()
+    assert not lowest.W.any()
 
 
 def dynamic(product: str, kernel: Array, shape: tuple[int, ...], **attributes: Any) -> Any:

@@ -27,6 +27,7 @@ from tests.proofs import instance
 from tests.small import X, mlp, model
 from tests.test_fixtures import ODD, TRAINED, named
 
+NUMBERS = st.integers(fewest_rows(), 3)
 half = settings(max_examples=max(settings().max_examples // 2, 1))
 SMALL = [path for path in TRAINED if path.stem in {"mlp2_mnist", "mlp5_fashion", "lenet5_mnist"}]
 
@@ -44,7 +45,7 @@ def reference(grown: GrownModel, x: dict, mode: str) -> Reference:
 @given(
     onnx_models(min_nodes=2),
     st.sampled_from(MODES),
-    st.integers(fewest_rows(), 3),
+    NUMBERS,
     st.integers(0, 99),
 )
 def test_seeds_of_any_number_at_another_x(grown: GrownModel, mode: str, k: int, seed: int) -> None:
@@ -72,7 +73,7 @@ def _zero(want: Reference) -> list[str]:
 @given(
     onnx_models(min_nodes=2),
     st.sampled_from(MODES),
-    st.integers(fewest_rows(), 3),
+    NUMBERS,
     st.integers(0, 99),
 )
 def test_tangents_of_any_number_at_another_x(
