@@ -12,6 +12,7 @@ import pytest
 
 import onnxlin
 from onnxlin import AffineMap, Linearizer
+from tests.agree import assert_same_rows
 from tests.engines.compiled.elsewhere import plain
 from tests.proofs import COMPOSITION, assert_all_listed, instance
 
@@ -114,7 +115,11 @@ def test_both_exporters_give_the_same_map(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODELS, ids=ids(MODELS))
 def test_compiled_at_one_x_and_asked_at_another(path: Path) -> None:
-    """Composing in float32 is rounded differently, and nothing else is different."""
+    """Composing in float32 is rounded differently, and nothing else is different.
+
+    What is left of W after large numbers have cancelled may be 0 in one of them: where its own size
+    does not settle it, the sizes of what was added up do.
+    """
     model = onnx.load(path)
     lin = Linearizer(model, session_options=plain())
     x = instance(model, seed=0)
@@ -134,5 +139,6 @@ def test_compiled_at_one_x_and_asked_at_another(path: Path) -> None:
     assert (np.abs(m.y - reverse.y) <= reverse.bound * reverse.scale).all()
     relative = m.composition_bound + reverse.composition_bound
     top = np.abs(reverse.W).max(axis=1, keepdims=True, initial=0)
-    assert (np.abs(m.W - reverse.W) <= relative[:, None] * top).all()
+    if not (np.abs(m.W - reverse.W) <= relative[:, None] * top).all():
+        assert_same_rows(reverse, m.W, anew=True)
     assert (np.abs(m.b - reverse.b) <= relative * reverse.scale).all()
