@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from onnx import helper
 
@@ -159,6 +159,10 @@ def test_reductions(op_type: str, axes: set[int] | None, keepdims: int | None) -
 )
 def test_resize_of_version_10(mode: str, height: float, width: float) -> None:
     scales = np.array([1, 1, height, width], np.float32)
+    # Two nodes stand for one of "nearest": onnxruntime copies where no length changes, whatever
+    # the scales, so that the first of them would do nothing.
+    grown = [int(n * max(s, 1)) for n, s in zip(X.shape[2:], (height, width), strict=True)]
+    assume(mode != "nearest" or grown != [*X.shape[2:]] or max(height, width) <= 1)
     assert_same("Resize", 10, {"x": X}, {"s": scales}, mode=mode)
 
 
