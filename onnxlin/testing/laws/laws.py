@@ -8,7 +8,7 @@ import numpy as np
 
 from onnxlin.affine_map import AffineMap
 from onnxlin.errors import OptionError
-from onnxlin.readings.region.walls import curved_steps
+from onnxlin.readings.region.walls import CURVED, curved_steps
 from onnxlin.section import MODES
 from onnxlin.testing.laws.engines import engines
 from onnxlin.testing.laws.inside import inside
@@ -53,7 +53,7 @@ def readings(subject: Subject, feeds: Feeds, mode: str) -> None:
     """Where nothing is smooth the two readings are one map, to the last bit."""
     m = subject.map(feeds, mode, np.float64, "reverse")
     if smooth := smooth_nodes(m):
-        raise NotApplicable(f"the readings differ away from x: {smooth}")
+        raise NotApplicable(smooth)
     other = next(name for name in MODES if name != mode)
     n = subject.map(feeds, other, np.float64, "reverse")
     for what, one, two in (("W", m.W, n.W), ("b", m.b, n.b)):
@@ -63,12 +63,17 @@ def readings(subject: Subject, feeds: Feeds, mode: str) -> None:
 
 
 def smooth_nodes(m: AffineMap) -> str:
-    """Name the smooth nodes of a map; empty if there are none."""
-    found = [step.node for step in curved_steps(m.made_from("the law").program)]
+    """Name the smooth nodes of a map, and what they do to its readings; empty if there are none."""
+    program = m.made_from("the law").program
+    what, found = "differ away from x", curved_steps(program)
+    if not found:
+        # Held as one constant, which each reading composes in its own way.
+        found = [step for step in program.steps if step.status in CURVED]
+        what = "round apart where x does not reach"
     if not found:
         return ""
-    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-    return f"{found[0].op_type} {found[0].name!r}{more} smooth"
+    node, more = found[0].node, f" and {len(found) - 1} more" if len(found) > 1 else ""
+    return f"the readings {what}: {node.op_type} {node.name!r}{more} smooth"
 
 
 def _first_unlike(m: AffineMap, other: AffineMap) -> str | None:

@@ -18,7 +18,7 @@ from onnxlin import Linearizer
 from onnxlin.testing import GrownModel, onnx_models
 from onnxlin.testing.models import MAKERS
 from tests.engines.compiled.elsewhere import assert_agrees, compiled, elsewhere, plain
-from tests.installed import require_quantising
+from tests.installed import require_newest
 from tests.small import model
 from tests.test_laws import MODES
 
@@ -37,8 +37,7 @@ SELDOM = {"NonZero"}  # where its entries are settled, which few draws see
 @pytest.mark.parametrize("op_type", MAKERS)
 def test_one_operator(op_type: str) -> None:
     """Most operators compile; those that never do are named, with the reason."""
-    if op_type in ("QuantizeLinear", "DequantizeLinear"):
-        require_quantising()
+    require_newest(op_type)
     reasons: list[str | None] = []
 
     @few

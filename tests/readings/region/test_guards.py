@@ -164,7 +164,8 @@ def examples(key: tuple[str, str]) -> Iterator[tuple[Any, Any]]:
         if len(nodes) == 1 and (nodes[0].domain, nodes[0].op_type) == key and case.data_sets:
             names = [i.name for i in case.model.graph.input]
             x = dict(zip(names, case.data_sets[0][0], strict=False))
-            yield case.model, {n: v for n, v in x.items() if isinstance(v, np.ndarray)}
+            arrays = np.ndarray | np.generic  # a tensor of rank 0 may come as a number
+            yield case.model, {n: np.asarray(v) for n, v in x.items() if isinstance(v, arrays)}
 
 
 def answers(

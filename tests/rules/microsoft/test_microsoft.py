@@ -263,7 +263,8 @@ def test_group_query_attention_where_the_schema_is_older(monkeypatch: pytest.Mon
     x = {name: numbers(i, 1, 3, 16 if name == "q" else 8) for i, name in enumerate("qkv", 48)}
     fixed = {"ends": ints(2), "total": np.array(3, dtype=np.int32)}
     order, options = ("q", "k", "v", "", "", "ends", "total"), {"num_heads": 2, "kv_num_heads": 1}
-    proto = node_model("GroupQueryAttention", x, fixed, order=order, **options)
+    outputs = ("y", "k2", "v2")
+    proto = node_model("GroupQueryAttention", x, fixed, order=order, outputs=outputs, **options)
     newer = {"causal", "k_quant_type", "v_quant_type"}
 
     def older(op_type: str, domain: str) -> dict[str, onnx.AttributeProto]:

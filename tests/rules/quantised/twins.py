@@ -55,6 +55,8 @@ def real(name: str) -> str:
 
 # What onnxruntime says of a type that it has no kernel for.
 LACKING = ("NOT_IMPLEMENTED", "INVALID_GRAPH", "Type Error", "size mismatch", "tensor.h")
+# And of an operator set or a file format that is newer than it.
+LACKING += ("under development", "Unsupported model IR version")
 
 
 def runs(model: onnx.ModelProto, x: dict[str, Array]) -> bool:

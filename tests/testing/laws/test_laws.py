@@ -74,6 +74,19 @@ def test_what_holds_at_x_alone_is_not_asked_elsewhere(name: str, mode: str, reas
         law.check(subject, subject.feeds(np.ones((2, 2))), mode)
 
 
+def test_smooth_nodes_that_x_does_not_reach_round_in_each_reading() -> None:
+    """The same constant, from a slope or from a held weight: apart by a rounding."""
+    text = """g (float[1] x) => (float[1] y) <float[1] u = {0.640423}, float[1] k = {0.5}> {
+        a = Sign(x)  c = Sub(a, a)  t = Add(c, u)  [gate] s = Sigmoid(t)  p = Add(s, k)
+        y = ReduceLogSum(p) }"""
+    subject = Subject(model(text))
+    feeds = subject.feeds(np.array([0.125]))
+    for law in LAWS:
+        for mode in MODES:
+            why = said(law, subject, feeds, mode)
+            assert ("Sigmoid 'gate' and 1 more" in why) is (law.name == "readings"), why
+
+
 def test_the_tangent_of_a_smooth_net_is_its_slope() -> None:
     subject = smooth()
     feeds = subject.feeds(np.array([[1.0, -2.0], [0.5, 3.0]]))

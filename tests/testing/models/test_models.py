@@ -15,7 +15,7 @@ from onnxlin import OptionError
 from onnxlin.testing import GrownModel, onnx_models
 from onnxlin.testing.models import MAKERS, grow, running
 from onnxlin.testing.models.grow import Grow
-from onnxlin.testing.models.makers import moves
+from onnxlin.testing.models.makers import moves, windows
 from onnxlin.testing.models.strategy import NEWEST, OLDEST
 from tests.installed import require_opset
 
@@ -108,6 +108,17 @@ def test_sequences_of_no_length_where_the_runtime_forgets_them(
                 assert onnx.numpy_helper.to_array(tensor).all()
 
     some_length()
+
+
+def test_pools_where_the_runtime_counts_what_overhangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "counts_overhang", lambda: True)
+
+    @given(onnx_models("AveragePool", max_nodes=1, opsets=18))
+    def either(grown: GrownModel) -> None:
+        given_ = {a.name: a.i for a in grown.model.graph.node[-1].attribute}
+        assert not (given_.get("ceil_mode") and given_.get("count_include_pad"))
+
+    either()
 
 
 def test_it_shrinks_to_one_node() -> None:

@@ -20,7 +20,7 @@ from onnxlin.testing.models import MAKERS
 from tests.agree import assert_same_rows
 from tests.engines.compiled.elsewhere import elsewhere, plain, sized
 from tests.engines.compiled.test_agrees import NOT_COMPILED
-from tests.installed import require
+from tests.installed import require, require_newest
 from tests.small import mlp, model
 from tests.test_fixtures import TRAINED, named
 from tests.test_laws import MODES
@@ -89,6 +89,7 @@ SELDOM = (*REDUCTIONS, "Gemm", "Squeeze", "And", "Or", "Xor", "Not", *COMPARISON
 
 @pytest.mark.parametrize("op_type", FOLLOWED)
 def test_one_operator(op_type: str) -> None:
+    require_newest(op_type)
     at_once: list[bool] = []
 
     @few
