@@ -55,13 +55,14 @@ def _usage(command: argparse.ArgumentParser) -> list[str]:
 
 def _group(group: Any) -> list[str]:
     actions = [a for a in group._group_actions if not isinstance(a, argparse._HelpAction)]
-    if not actions:
+    if not actions and not group.description:
         return []
     title = {"positional arguments": "", "options": "Options"}.get(group.title, group.title)
     about = [_text(group.description), ""] if group.description else []
     rows = [[_option(a), _meaning(a)] for a in actions]
     heading = [f"{title[:1].upper()}{title[1:]}:", ""] if title else []
-    return [*heading, *about, *_table(["option" if title else "argument", "what it is"], rows), ""]
+    table = _table(["option" if title else "argument", "what it is"], rows) if rows else []
+    return [*heading, *about, *table, *[""] * bool(rows)]
 
 
 def _option(action: argparse.Action) -> str:

@@ -13,7 +13,13 @@ from onnxlin.section import MODES, ROUNDINGS
 PICTURE = """\
 Pictures (.png, .jpg, ...) become pixels of 0 to 255, RGB, then (pixel * scale - mean) / std. The
 model's metadata entry "preprocessing" (JSON: scale, mean, std, channels, layout, resize) gives
-the defaults where present."""
+the defaults where present. Arrays and tables are pixels if --scale, --mean or --std is given, or if
+the model has that entry and their numbers say so; else they are taken as they are. A note says
+which."""
+
+TABLE = """\
+Columns of a table with a header are matched by name: with the model's metadata entry "features"
+(a JSON list), with its inputs where it has several, with those of the other table."""
 
 EXIT_CODES = """\
 exit codes:
@@ -81,9 +87,10 @@ def how(command: argparse.ArgumentParser, modes: Sequence[str] = MODES) -> None:
 
 
 def pictures(command: argparse.ArgumentParser) -> None:
-    """How pictures become inputs."""
+    """How pictures become inputs, and tables."""
+    command.add_argument_group("tables", TABLE)
     group = command.add_argument_group("pictures", PICTURE)
-    group.add_argument("--scale", type=fraction, help="(1/255)")
+    group.add_argument("--scale", type=fraction, help="(1/255; 1 for an integer input)")
     group.add_argument("--mean", type=numbers, metavar="M[,M,M]", help="after scaling (0)")
     group.add_argument("--std", type=numbers, metavar="S[,S,S]", help="after scaling (1)")
     for name, choices in CHOICES.items():

@@ -41,7 +41,8 @@ def declare(commands: Any) -> None:
 def run(options: Any, screen: Screen) -> int:
     """Compare the models and return the exit code."""
     a, b = target.linearizer(options), target.linearizer(_of_b(options))
-    feeds = target.given(options, a).feeds
+    given = target.given(options, a)
+    feeds = given.feeds
     values = a.run(dict(feeds))
     labels = target.Labels.of(a, values)
     y = np.concatenate([value.ravel() for value in values.values()])
@@ -57,10 +58,13 @@ def run(options: Any, screen: Screen) -> int:
         top=options.top,
     )
     paths = {"a": options.model, "b": options.other, "input": options.input}
-    screen.document({**paths, "rows_note": rows.note, **c.as_dict()})
+    notes = list(given.notes)
+    screen.document({**paths, "input_notes": notes, "rows_note": rows.note, **c.as_dict()})
     screen.line(f"A {options.model}")
     screen.line(f"B {options.other}")
     screen.line(f"at {options.input}, W judged in {c.judged}")
+    for note in notes:
+        screen.line(f"note: {note}")
     _outputs(c, labels, screen)
     _rows(c, labels, screen, options.top)
     _features(c, labels, screen)

@@ -65,7 +65,8 @@ def run(options: Any, screen: Screen) -> int:
     start = time.perf_counter()
     lin = target.linearizer(options)
     how = target.preprocessing(options, lin, options.data[0])
-    data = read_instances(options.data, lin.graph.inputs, how)
+    names = target.columns_of(lin)
+    data = read_instances(options.data, lin.graph.inputs, how, columns=names)
     labels = _labels(options, lin, data)
     data = data.first(options.limit)
     labels = None if labels is None else labels[: len(data)]
@@ -82,18 +83,20 @@ def run(options: Any, screen: Screen) -> int:
 
 def _labels(options: Any, lin: Linearizer, data: Instances) -> Array | None:
     """Read the labels given, as class indices."""
-    if options.labels is None:
+    named = options.labels or options.data[0]
+    if options.labels is not None:
+        texts = read_labels(named, data.names)
+    elif data.labels is not None and data.labels.dtype.kind == "U":
+        texts = [str(text) for text in data.labels]
+    else:
         return data.labels
-    texts = read_labels(options.labels, data.names)
     if len(texts) != len(data):
-        raise InputError(
-            f"{options.labels!r} has {len(texts)} labels, and the data {len(data)} instances."
-        )
+        raise InputError(f"{named!r} has {len(texts)} labels, and the data {len(data)} instances.")
     first = {name: stack[:1] for name, stack in data.stacks.items()}
     outputs = dict(next(iter(lin.map(first, rows=[]))).outputs)
     known = target.Labels.of(lin, outputs)
     size = sum(value.size for value in outputs.values())
-    at = {text: known.find(text, size, f"{options.labels}:") for text in dict.fromkeys(texts)}
+    at = {text: known.find(text, size, f"{named}:") for text in dict.fromkeys(texts)}
     return np.array([at[text] for text in texts], dtype=np.int64)
 
 

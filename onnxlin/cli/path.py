@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from onnxlin.cli import arguments, target
-from onnxlin.cli.region import with_input
 from onnxlin.cli.screen import Progress, Screen
 from onnxlin.errors import RowsError
 from onnxlin.graph import Array
@@ -41,9 +40,9 @@ def declare(commands: Any) -> None:
 def run(options: Any, screen: Screen) -> int:
     """Walk from one input to another and return the exit code."""
     lin = target.linearizer(options)
-    first, last = (
-        target.given(with_input(options, name), lin).feeds for name in (options.x0, options.x1)
-    )
+    begin = target.read(options, lin, options.x0)
+    end = target.read(options, lin, options.x1, begin)
+    first, last = begin.feeds, end.feeds
     outputs = lin.run(dict(last))
     y = np.concatenate([value.ravel() for value in outputs.values()])
     labels = target.Labels.of(lin, outputs)
@@ -64,6 +63,7 @@ def run(options: Any, screen: Screen) -> int:
         "model": options.model,
         "x0": options.x0,
         "x1": options.x1,
+        "input_notes": list(dict.fromkeys((*begin.notes, *end.notes))),
         "rows_note": rows.note,
         **_document(path, names),
         "file": None,
@@ -126,6 +126,8 @@ def _show(document: Mapping[str, Any], screen: Screen) -> None:
         f"{document['model']}: {document['pieces']:,} affine pieces from {document['x0']} to "
         f"{document['x1']}, the shortest {document['shortest']:.2g} of the way"
     )
+    for note in document["input_notes"]:
+        screen.line(f"note: {note}")
     screen.heading("Where another output becomes the largest")
     rows = [[c["t"], c["before"], c["after"]] for c in document["changes"]]
     if rows:

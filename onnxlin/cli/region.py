@@ -11,6 +11,7 @@ from onnxlin.affine_map import AffineMap
 from onnxlin.cli import arguments, target
 from onnxlin.cli.screen import Progress, Screen
 from onnxlin.graph import Array
+from onnxlin.inputs import Given
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings.region import Radius, Region, drift, obstacles
 
@@ -45,14 +46,20 @@ def declare(commands: Any) -> None:
 def run(options: Any, screen: Screen) -> int:
     """Report on the region of one input and return the exit code."""
     lin = target.linearizer(options)
-    feeds = target.given(options, lin).feeds
+    given = target.given(options, lin)
+    feeds = given.feeds
     outputs = lin.run(dict(feeds))
     y = np.concatenate([value.ravel() for value in outputs.values()])
     labels = target.Labels.of(lin, outputs)
     rows = target.choose_rows(options.rows, (), y, target.columns(lin, feeds))
     m = lin(dict(feeds), rows.rows, dtype=np.float64)
     curved = obstacles(m)
-    document = {"model": options.model, "input": options.input, "rows_note": rows.note}
+    document = {
+        "model": options.model,
+        "input": options.input,
+        "input_notes": list(given.notes),
+        "rows_note": rows.note,
+    }
     if curved:
         document |= {"region": None, "obstacles": curved, "drift": _drift(lin, m, options)}
         screen.document(document)
@@ -62,7 +69,7 @@ def run(options: Any, screen: Screen) -> int:
     document["region"] = _region(region, options)
     document["decisions"] = _decisions(region, options, labels)
     if options.to is not None:
-        document["step"] = _step(lin, region, options)
+        document["step"] = _step(lin, region, given, options)
     screen.document(document)
     _show(document, screen)
     return 0
@@ -112,9 +119,9 @@ def _decisions(region: Region, options: Any, labels: target.Labels) -> list[dict
     return found
 
 
-def _step(lin: Linearizer, region: Region, options: Any) -> dict[str, Any]:
+def _step(lin: Linearizer, region: Region, given: Given, options: Any) -> dict[str, Any]:
     """Return the first change of pattern on the way to another input, as a share of the way."""
-    other = target.given(with_input(options, options.to), lin).feeds
+    other = target.read(options, lin, options.to, given).feeds
     parts = [np.asarray(other[name], np.float64).ravel() for name in region.map.inputs]
     found = region.step(np.concatenate(parts) - region.map.x)
     return {
@@ -123,13 +130,6 @@ def _step(lin: Linearizer, region: Region, options: Any) -> dict[str, Any]:
         "units": [str(unit) for unit in found.units[:10]],
         "together": len(found.units),
     }
-
-
-def with_input(options: Any, path: str) -> Any:
-    """Give options with another input."""
-    changed = type(options)(**vars(options))
-    changed.input = path
-    return changed
 
 
 def _drift(lin: Linearizer, m: AffineMap, options: Any) -> list[dict[str, Any]]:
@@ -154,6 +154,8 @@ def _shaped(m: AffineMap, x: Array) -> Mapping[str, Array]:
 def _show(document: Mapping[str, Any], screen: Screen) -> None:
     region = document["region"]
     screen.line(f"{document['model']} at {document['input']}: {region['guards']:,} guards hold")
+    for note in document["input_notes"]:
+        screen.line(f"note: {note}")
     screen.line(f"pattern key {region['key'][:16]}")
     if region["beyond"]:
         screen.line(f"{region['beyond']} guards are closer to x than float32 rounding")
@@ -205,6 +207,8 @@ def _radii(radii: list[dict[str, Any]], screen: Screen) -> None:
 def _show_drift(document: Mapping[str, Any], screen: Screen) -> None:
     curved = document["obstacles"]
     screen.line(f"{document['model']} at {document['input']}: no linear region")
+    for note in document["input_notes"]:
+        screen.line(f"note: {note}")
     screen.line(f"{len(curved)} nodes are smooth, or jump where nobody can tell:")
     for reason in curved[:10]:
         screen.line(f"  {reason}")

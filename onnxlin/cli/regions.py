@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,12 @@ from onnxlin.cli import arguments, target
 from onnxlin.cli.screen import Cell, Progress, Screen
 from onnxlin.errors import InputError
 from onnxlin.graph import Array
+from onnxlin.inputs import Instances, read_instances
 from onnxlin.inputs.arrays import read_npy
-from onnxlin.inputs.given import only
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings import Groups, group
 from onnxlin.readings.data.merging import METRICS
 
-LABELS = "labels"
 FEW = 4  # features that a line of the table has room for
 
 
@@ -30,7 +28,10 @@ def declare(commands: Any) -> None:
     about = "Group a data set by linear region: how many maps it needs, and which."
     command = arguments.command(commands, "regions", about)
     command.add_argument("model", help="an .onnx file")
-    command.add_argument("data", help='.npy or .npz of samples stacked on axis 0 ("labels" apart)')
+    command.add_argument(
+        "data",
+        help='.npy or .npz of samples stacked on axis 0, or a .csv with one a row ("labels" apart)',
+    )
     command.add_argument("--labels", metavar="FILE", help=".npy of class indices, one a sample")
     command.add_argument(
         "--top", type=arguments.count, default=10, help="length of the tables (10)"
@@ -48,13 +49,15 @@ def declare(commands: Any) -> None:
     merging.add_argument("--refit", action="store_true", help="fit to F, not the mean of the maps")
     arguments.ends(command)
     arguments.how(command)
+    arguments.pictures(command)
 
 
 def run(options: Any, screen: Screen) -> int:
     """Group a data set and return the exit code."""
     start = time.perf_counter()
     lin = target.linearizer(options)
-    xs, labels = _data(options, lin)
+    data, labels = _data(options, lin)
+    xs = dict(data.stacks)
     rows = _rows(options, lin, xs)
     with Progress("samples") as progress:
         found = group(
@@ -70,6 +73,7 @@ def run(options: Any, screen: Screen) -> int:
     document = {
         "model": options.model,
         "data": options.data,
+        "data_notes": list(data.notes),
         "samples": len(found.x),
         "features": found.x.shape[1],
         "regions": len(found),
@@ -86,30 +90,17 @@ def run(options: Any, screen: Screen) -> int:
     return 0
 
 
-def _data(options: Any, lin: Linearizer) -> tuple[dict[str, Array], Array | None]:
+def _data(options: Any, lin: Linearizer) -> tuple[Instances, Array | None]:
     """Read the stacked samples, and their labels where there are any."""
-    file = Path(options.data)
-    if file.suffix.lower() == ".npz":
-        try:
-            with np.load(_existing(file), allow_pickle=False) as archive:
-                xs = {name: archive[name] for name in archive.files}
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{str(file)!r} is not a readable .npz file: {error}.") from error
-        labels = xs.pop(LABELS, None)
-        if len(xs) == len(lin.graph.inputs) == 1:
-            xs = dict(zip(lin.graph.inputs, xs.values(), strict=True))
-    else:
-        name, _ = only(file, lin.graph.inputs)
-        xs, labels = {name: read_npy(_existing(file))}, None
-    if options.labels is not None:
-        labels = read_npy(_existing(Path(options.labels)))
-    return xs, labels
-
-
-def _existing(file: Path) -> Path:
-    if not file.is_file() or file.suffix.lower() not in (".npy", ".npz"):
-        raise InputError(f"{str(file)!r} is no .npy or .npz file of samples stacked on axis 0.")
-    return file
+    how = target.preprocessing(options, lin, options.data)
+    names = target.columns_of(lin)
+    data = read_instances([options.data], lin.graph.inputs, how, columns=names)
+    if options.labels is None:
+        return data, data.labels
+    labels = Path(options.labels)
+    if not labels.is_file() or labels.suffix.lower() != ".npy":
+        raise InputError(f"--labels {options.labels!r} is no .npy file of class indices.")
+    return data, read_npy(labels)
 
 
 def _rows(options: Any, lin: Linearizer, xs: dict[str, Array]) -> Array | None:
@@ -168,6 +159,8 @@ def _scores(found: Groups) -> dict[str, Any] | None:
 
 def _show(document: dict[str, Any], screen: Screen) -> None:
     screen.line(f"{document['model']} on {document['data']}: {document['samples']:,} samples")
+    for note in document["data_notes"]:
+        screen.line(f"note: {note}")
     several = document["regions"] != document["maps"]
     also = f" with {document['maps']:,} different maps" if several else ""
     screen.line(f"{document['regions']:,} regions{also}; each map is the model on its samples")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -11,15 +12,16 @@ from typing import Any
 import numpy as np
 
 from onnxlin.cli.screen import Progress
-from onnxlin.errors import OptionError, RowsError
+from onnxlin.errors import ModelError, OptionError, RowsError
 from onnxlin.graph import Array
-from onnxlin.inputs import Given, Preprocessing, read_input
+from onnxlin.inputs import Columns, Given, Preprocessing, read_input
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings.row.summary import top
 
 MANY_OUTPUTS = 1000
 LARGE_MAP = 2**24  # entries of W
 STRONGEST = 5
+ARRAYS = (".npy", ".npz", ".csv", ".tsv")
 
 
 def linearizer(options: Any) -> Linearizer:
@@ -34,18 +36,48 @@ def linearizer(options: Any) -> Linearizer:
     )
 
 
-def given(options: Any, lin: Linearizer) -> Given:
-    """Read the input file that the command line names."""
-    return read_input(options.input, lin.graph.inputs, preprocessing(options, lin, options.input))
+def given(options: Any, lin: Linearizer, like: Given | None = None) -> Given:
+    """Read the input file that the command line names, as another was read where there is one."""
+    return read(options, lin, options.input, like)
+
+
+def read(options: Any, lin: Linearizer, path: str, like: Given | None = None) -> Given:
+    """Read a file as an instance of the model: x, a baseline, the end of a path."""
+    how = preprocessing(options, lin, path)
+    return read_input(path, lin.graph.inputs, how, columns=columns_of(lin), like=like)
 
 
 def preprocessing(options: Any, lin: Linearizer, path: str) -> Preprocessing | None:
-    """Say how pictures are scaled; None for an array."""
+    """Say how pixels are scaled."""
     names = ("scale", "mean", "std", "channels", "layout", "resize")
-    wanted = {name: getattr(options, name) for name in names}
-    # Metadata that is of no use for an array must not stand in its way.
-    array = path.lower().endswith((".npy", ".npz", ".csv", ".tsv"))
-    return None if array else Preprocessing.of(metadata(lin), **wanted)
+    wanted = {name: getattr(options, name, None) for name in names}
+    told = metadata(lin)
+    if path.lower().endswith(ARRAYS):
+        # Metadata that is of no use for an array must not stand in its way.
+        with contextlib.suppress(ModelError):
+            return Preprocessing.of(told, **wanted)
+        return Preprocessing.of({}, **wanted)
+    return Preprocessing.of(told, **wanted)
+
+
+def columns_of(lin: Linearizer) -> Columns | None:
+    """Names of the columns of x, from the model's metadata: as many as its one input has."""
+    names = named_in(metadata(lin), "features")
+    kinds = list(lin.graph.inputs.values())
+    if len(kinds) != 1 or not names:
+        return None
+    last = (kinds[0].shape or (None,))[-1]
+    fits = last == len(names) or not isinstance(last, int)
+    return Columns(names, 'the model\'s metadata "features"') if fits else None
+
+
+def named_in(told: Mapping[str, str], key: str) -> tuple[str, ...]:
+    """Read an entry of the metadata that is a JSON list of names; () if it is none."""
+    try:
+        found = json.loads(told.get(key, "[]"))
+    except json.JSONDecodeError:
+        return ()
+    return tuple(str(name) for name in found) if isinstance(found, list) else ()
 
 
 def metadata(lin: Linearizer) -> dict[str, str]:
@@ -71,12 +103,9 @@ class Labels:
     def of(cls, lin: Linearizer, outputs: Mapping[str, Array]) -> Labels:
         """Take the class names from the model's metadata, if there are as many as outputs."""
         shapes = {name: value.shape for name, value in outputs.items()}
-        try:
-            found = json.loads(metadata(lin).get("classes", "[]"))
-        except json.JSONDecodeError:
-            found = []
-        fits = isinstance(found, list) and len(found) == sum(map(math.prod, shapes.values()))
-        return cls(shapes, tuple(str(name) for name in found) if fits else ())
+        found = named_in(metadata(lin), "classes")
+        fits = len(found) == sum(map(math.prod, shapes.values()))
+        return cls(shapes, found if fits else ())
 
     def __getitem__(self, index: int) -> str:
         if self.classes:

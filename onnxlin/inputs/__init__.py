@@ -1,12 +1,14 @@
 """Files that hold an instance x: arrays, tables and pictures, brought to the model's input."""
 
 from onnxlin.graph.picture import Geometry, guess_geometry
+from onnxlin.inputs.columns import Columns
 from onnxlin.inputs.datasets import Instances, read_instances, read_labels
 from onnxlin.inputs.geometry import find_geometry
 from onnxlin.inputs.given import Given, read_input
 from onnxlin.inputs.preprocessing import Preprocessing
 
 __all__ = [
+    "Columns",
     "Geometry",
     "Given",
     "Instances",

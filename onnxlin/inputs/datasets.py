@@ -12,9 +12,14 @@ import numpy as np
 
 from onnxlin.errors import InputError
 from onnxlin.graph import Array, TensorType
+from onnxlin.graph.picture import guess_geometry
 from onnxlin.inputs import arrays
+from onnxlin.inputs.columns import Columns, of_inputs, of_one
 from onnxlin.inputs.given import PICTURES, TABLES, only, read_input
 from onnxlin.inputs.preprocessing import Preprocessing
+from onnxlin.inputs.raw import Arrays
+from onnxlin.inputs.tables import read_lines, read_table
+from onnxlin.section.numbers import fitted
 
 LABELS = "labels"
 
@@ -30,9 +35,9 @@ class Instances:
     names : tuple of str
         Of the files, where every instance is one.
     labels : array (N,), optional
-        The entry "labels" of an ``.npz``.
+        The entry "labels" of an ``.npz``, or the column of that name, text as it stands there.
     notes : tuple of str
-        What was done to pictures.
+        What was done to the numbers.
     """
 
     stacks: Mapping[str, Array]
@@ -54,6 +59,8 @@ def read_instances(
     paths: Sequence[str | os.PathLike[str]],
     inputs: Mapping[str, TensorType],
     preprocessing: Preprocessing | None = None,
+    *,
+    columns: Columns | None = None,
 ) -> Instances:
     """Read a data set for a model with these inputs.
 
@@ -63,8 +70,8 @@ def read_instances(
         One ``.npy`` or ``.npz`` of instances stacked on axis 0, one table with an instance a row,
         one folder of pictures (in the order of their names), or pictures.
     inputs : {input name: TensorType}
-    preprocessing : Preprocessing, optional
-        For pictures only.
+    preprocessing, columns
+        As for `read_input`.
 
     Raises
     ------
@@ -80,7 +87,7 @@ def read_instances(
                 "given as one .npy or .npz file."
             )
     if len(files) == 1 and files[0].suffix.lower() not in PICTURES:
-        found = _stacked(files[0], inputs)
+        found = _stacked(files[0], inputs, Arrays(preprocessing), columns)
     else:
         found = _pictures(files, inputs, preprocessing)
     lengths = {name: len(stack) for name, stack in found.stacks.items()}
@@ -92,7 +99,9 @@ def read_instances(
     return found
 
 
-def _stacked(file: Path, inputs: Mapping[str, TensorType]) -> Instances:
+def _stacked(
+    file: Path, inputs: Mapping[str, TensorType], taken: Arrays, columns: Columns | None
+) -> Instances:
     ending = file.suffix.lower()
     if not file.is_file():
         raise InputError(f"No such data: {str(file)!r}.")
@@ -101,17 +110,62 @@ def _stacked(file: Path, inputs: Mapping[str, TensorType]) -> Instances:
         labels = found.pop(LABELS, None) if LABELS not in inputs else None
         if len(found) == len(inputs) == 1:
             found = dict(zip(inputs, found.values(), strict=True))
-        return Instances({n: _fit(file, a, inputs.get(n)) for n, a in found.items()}, (), labels)
+        return _fitted(file, found, inputs, taken, labels=labels)
     if ending == ".npy":
-        name, kind = only(file, inputs)
-        return Instances({name: _fit(file, arrays.read_npy(file), kind)})
+        name, _ = only(file, inputs)
+        return _fitted(file, {name: arrays.read_npy(file)}, inputs, taken)
     if ending in TABLES:
-        name, kind = only(file, inputs)
-        return Instances({name: _fit(file, arrays.read_rows(file), kind)})
+        return _table(file, inputs, columns, taken)
     raise InputError(
         f"{str(file)!r} ends in {ending or 'nothing'!r}; expected a folder of pictures, pictures, "
         f".npy, .npz, {', '.join(TABLES)}."
     )
+
+
+def _table(
+    file: Path, inputs: Mapping[str, TensorType], columns: Columns | None, taken: Arrays
+) -> Instances:
+    """An instance a row, its columns by name where there are names."""
+    table, labels = read_table(file, () if columns is None else columns.names), None
+    if LABELS not in (*inputs, *(() if columns is None else columns.names)):
+        table, labels = table.without(LABELS)
+    answers = None if labels is None else np.array(labels)
+    if len(inputs) > 1:
+        stacks, notes = of_inputs(table, inputs)
+        return Instances(stacks, (), answers, notes)
+    name, _ = only(file, inputs)
+    ordered, _, notes = of_one(table, columns)
+    numbers = ordered.numbers()
+    return _fitted(file, {name: numbers}, inputs, taken, labels=answers, notes=notes)
+
+
+def _fitted(
+    file: Path,
+    found: Mapping[str, Array],
+    inputs: Mapping[str, TensorType],
+    taken: Arrays,
+    *,
+    labels: Array | None = None,
+    notes: tuple[str, ...] = (),
+) -> Instances:
+    """Bring stacks to the shapes and types of the inputs; what is no input is told when fed."""
+    stacks, said = dict[str, Array](), list(notes)
+    for name, stack in found.items():
+        kind = inputs.get(name)
+        stacks[name] = _fit(file, stack, kind)
+        if kind is None or not kind.elem_type:
+            continue
+        # Of several inputs those that are no pictures have nothing to be prepared.
+        if len(inputs) == 1 or _is_picture(kind, stacks[name]):
+            stacks[name], done, _ = taken(file, name, kind, stacks[name], stack=True)
+            said += done
+        stacks[name] = fitted(f"Input {name!r} in {file.name}", stacks[name], kind.dtype)
+    return Instances(stacks, (), labels, tuple(said))
+
+
+def _is_picture(kind: TensorType, stack: Array) -> bool:
+    shape = stack.shape[1:] if kind.shape is None or stack.ndim > len(kind.shape) else stack.shape
+    return guess_geometry((1, *shape[-3:])) is not None
 
 
 def _fit(file: Path, stack: Array, kind: TensorType | None) -> Array:
@@ -120,21 +174,15 @@ def _fit(file: Path, stack: Array, kind: TensorType | None) -> Array:
         raise InputError(f"{str(file)!r} holds a single number; expected instances on axis 0.")
     shape = None if kind is None else kind.shape
     if shape is None or stack.ndim in (len(shape), len(shape) + 1):
-        return _cast(stack, kind)
+        return stack
     sizes = [n if isinstance(n, int) else (1 if i == 0 else None) for i, n in enumerate(shape)]
     known = [n for n in sizes if n is not None]
     if len(known) == len(sizes) and prod(known) == prod(stack.shape[1:]):
-        return _cast(stack.reshape(len(stack), *known), kind)
+        return stack.reshape(len(stack), *known)
     raise InputError(
         f"{str(file)!r} holds {stack.shape[0]} instances of shape {stack.shape[1:]}; the model "
         f"takes {kind}. Stack instances of that shape on axis 0."
     )
-
-
-def _cast(stack: Array, kind: TensorType | None) -> Array:
-    """Tables hold float64; what the model takes is narrower. Overflow is seen when it is fed."""
-    with np.errstate(over="ignore"):
-        return stack.astype(kind.dtype) if kind is not None and kind.is_float else stack
 
 
 def _pictures(
@@ -186,7 +234,7 @@ def read_labels(path: str | os.PathLike[str], names: Sequence[str] = ()) -> list
                 "integer for each instance."
             )
         return [str(label) for label in found]
-    lines = arrays.read_lines(file)
+    lines = read_lines(file)
     if all(len(line) == 1 for line in lines):
         return [line[0].strip() for line in lines]
     pairs = {line[0].strip(): line[-1].strip() for line in lines if len(line) == 2}

@@ -11,8 +11,12 @@ from onnxlin.errors import InputError
 from onnxlin.graph import Array, TensorType
 from onnxlin.graph.picture import Geometry, guess_geometry
 from onnxlin.inputs import arrays, pictures
+from onnxlin.inputs.columns import Columns, of_inputs, of_one
 from onnxlin.inputs.geometry import find_geometry
 from onnxlin.inputs.preprocessing import Preprocessing
+from onnxlin.inputs.raw import Arrays, first
+from onnxlin.inputs.tables import read_table
+from onnxlin.section.numbers import fitted
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 TABLES = (".csv", ".tsv")
@@ -35,6 +39,10 @@ class Given:
         The picture as fed, before scaling; None where x did not come from a picture file.
     names : tuple of str
         Feature names, where the file has them.
+    columns : Columns, optional
+        Names of a table's columns: another table is matched with these.
+    raw : bool, optional
+        Whether an array was taken as pixels of 0 to 255; None where that was no question.
     """
 
     feeds: Mapping[str, Array]
@@ -43,12 +51,17 @@ class Given:
     geometry: Geometry | None = None
     pixels: Array | None = None
     names: tuple[str, ...] = ()
+    columns: Columns | None = None
+    raw: bool | None = None
 
 
 def read_input(
     path: str | os.PathLike[str],
     inputs: Mapping[str, TensorType],
     preprocessing: Preprocessing | None = None,
+    *,
+    columns: Columns | None = None,
+    like: Given | None = None,
 ) -> Given:
     """Read ``.npy``, ``.npz``, ``.csv`` or a picture for a model with these inputs.
 
@@ -56,8 +69,14 @@ def read_input(
     ----------
     path : path
     inputs : {input name: TensorType}
+        A table serves a model with one input, or with a column for each by their names.
     preprocessing : Preprocessing, optional
-        For pictures only.
+        Of pictures, and of arrays that hold their pixels; without it arrays are taken as they are.
+    columns : Columns, optional
+        Names that the columns of a table must have, in the model's order: a table with a header is
+        matched by these.
+    like : Given, optional
+        Another instance, which this one is read like: a baseline, say. Its columns come first.
 
     Raises
     ------
@@ -70,16 +89,16 @@ def read_input(
         raise InputError(f"No such input file: {str(path)!r}.")
     if ending in PICTURES:
         return _picture(file, inputs, preprocessing or Preprocessing())
+    if like is not None and like.columns is not None:
+        columns = like.columns
+    taken = Arrays(preprocessing, None if like is None else like.raw)
     if ending == ".npz":
-        return _arrays(arrays.read_npz(file, inputs), ())
+        return _arrays(file, arrays.read_npz(file, inputs), inputs, taken)
     if ending == ".npy":
-        name, kind = only(file, inputs)
-        array, notes = arrays.with_batch(arrays.read_npy(file), kind)
-        return _arrays({name: array}, notes)
+        name, _ = only(file, inputs)
+        return _arrays(file, {name: arrays.read_npy(file)}, inputs, taken)
     if ending in TABLES:
-        name, kind = only(file, inputs)
-        table, names = arrays.read_table(file, kind)
-        return Given({name: table}, names=names)
+        return _table(file, inputs, columns, taken)
     raise InputError(
         f"{str(path)!r} ends in {ending or 'nothing'!r}; expected .npy, .npz, "
         f"{', '.join((*TABLES, *PICTURES))}."
@@ -97,16 +116,51 @@ def only(file: Path, inputs: Mapping[str, TensorType]) -> tuple[str, TensorType]
     return next(iter(inputs.items()))
 
 
-def _arrays(feeds: Mapping[str, Array], notes: tuple[str, ...]) -> Given:
+def _arrays(
+    file: Path, found: Mapping[str, Array], inputs: Mapping[str, TensorType], taken: Arrays
+) -> Given:
     """Note which array looks like a picture, if just one does."""
-    found = {name: guess_geometry(array.shape) for name, array in feeds.items()}
-    seen = [(name, geometry) for name, geometry in found.items() if geometry]
-    name, geometry = seen[0] if len(seen) == 1 else (None, None)
-    return Given(feeds, notes, name, geometry)
+    feeds, notes, raw = dict[str, Array](), list[str](), list[bool | None]()
+    for name, array in found.items():
+        feeds[name] = array
+        if (kind := inputs.get(name)) is None:
+            continue  # the model says so when it is fed
+        feeds[name], more = arrays.with_batch(array, kind)
+        notes += more
+        # Of several inputs those that are no pictures have nothing to be prepared.
+        if len(inputs) == 1 or guess_geometry(feeds[name].shape):
+            feeds[name], done, were = taken(file, name, kind, feeds[name])
+            notes += done
+            raw.append(were)
+    shapes = {name: guess_geometry(array.shape) for name, array in feeds.items()}
+    seen = [(name, geometry) for name, geometry in shapes.items() if geometry]
+    tensor, geometry = seen[0] if len(seen) == 1 else (None, None)
+    return Given(feeds, tuple(notes), tensor, geometry, raw=first(raw))
+
+
+def _table(
+    file: Path, inputs: Mapping[str, TensorType], columns: Columns | None, taken: Arrays
+) -> Given:
+    """One instance: all cells are one input, or each column is one."""
+    if len(inputs) > 1:
+        stacks, notes = of_inputs(read_table(file, tuple(inputs)), inputs)
+        if any(len(stack) != 1 for stack in stacks.values()):
+            raise InputError(f"{str(file)!r} holds several rows; keep the one of one instance.")
+        feeds = {name: stack[0] for name, stack in stacks.items()}
+        return Given(feeds, notes, columns=Columns(tuple(inputs), "the model's inputs"))
+    name, kind = only(file, inputs)
+    table = read_table(file, () if columns is None else columns.names)
+    ordered, known, notes = of_one(table, columns)
+    numbers, done, raw = taken(file, name, kind, ordered.numbers())
+    shaped = arrays.shaped(file, numbers, kind)
+    feeds = {name: fitted(f"Input {name!r} in {file.name}", shaped, kind.dtype)}
+    names = ordered.header if len(ordered.header) == numbers.size else ()
+    return Given(feeds, (*notes, *done), names=names, columns=known, raw=raw)
 
 
 def _picture(file: Path, inputs: Mapping[str, TensorType], how: Preprocessing) -> Given:
     name, kind = only(file, inputs)
+    how = how.resolved(kind)
     image, notes = pictures.open_picture(file)
     size = (image.height, image.width, pictures.depth(image))
     # A grey picture may be asked of a model with three channels: it is then repeated.
@@ -119,8 +173,14 @@ def _picture(file: Path, inputs: Mapping[str, TensorType], how: Preprocessing) -
         )
     image, resized = pictures.resize(image, geometry, how.resize)
     pixels = pictures.pixels(image, geometry.channels, grey=how.channels == "gray")
-    tensor = geometry.to_tensor(how.apply(pixels)).astype(kind.dtype)
     done = f"{how.describe(geometry.channels)}, as {geometry}"
+    try:
+        tensor = fitted(f"Input {name!r}", geometry.to_tensor(how.apply(pixels)), kind.dtype)
+    except InputError as error:
+        raise InputError(
+            f"{error} The picture became {done}. Say --scale 1 --mean 0 --std 1 to feed its pixels "
+            "as they are, 0 to 255."
+        ) from error
     return Given({name: tensor}, (*notes, *resized, done), name, geometry, pixels)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
 from onnxlin.errors import InputError, ModelError, OptionError
-from onnxlin.graph import Array
+from onnxlin.graph import Array, TensorType
 
 KEY = "preprocessing"
 
@@ -27,8 +27,8 @@ class Preprocessing:
 
     Parameters
     ----------
-    scale : float
-        Pixels of 0 to 255 times this.
+    scale : float, optional
+        Pixels of 0 to 255 times this; by default 1/255, and 1 for an input that takes integers.
     mean, std : tuple of float
         One number, or one for each channel in the order in which the model gets them.
     channels : {"rgb", "bgr", "gray"}, optional
@@ -36,22 +36,29 @@ class Preprocessing:
     layout : {"auto", "nchw", "nhwc"}
     resize : {"fit", "crop", "none"}
         To the model's size: stretch; cover and cut the centre; or refuse.
+    asked : frozenset of str
+        Which of these the caller named.
+    told : bool
+        Whether the model's metadata has a say.
     """
 
-    scale: float = 1 / 255
+    scale: float | None = None
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     channels: str | None = None
     layout: str = "auto"
     resize: str = "crop"
+    asked: frozenset[str] = field(default=frozenset(), compare=False)
+    told: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
             value = getattr(self, name)
             if value not in (*choices, None):
                 raise OptionError(f"{name}={value!r}; expected one of {list(choices)}.")
-        numbers = (self.scale, *self.mean, *self.std)
-        if not np.isfinite(numbers).all() or not self.scale or 0 in self.std:
+        scale = 1.0 if self.scale is None else self.scale
+        numbers = (scale, *self.mean, *self.std)
+        if not np.isfinite(numbers).all() or not scale or 0 in self.std:
             raise OptionError(
                 f"scale={self.scale}, mean={list(self.mean)}, std={list(self.std)}; expected "
                 "finite numbers, and scale and std other than 0."
@@ -66,7 +73,32 @@ class Preprocessing:
         ModelError, OptionError
         """
         told = _parse(metadata[KEY]) if KEY in metadata else cls()
-        return replace(told, **{name: v for name, v in options.items() if v is not None})
+        asked = {name: value for name, value in options.items() if value is not None}
+        return replace(told, **asked, asked=frozenset(asked), told=KEY in metadata)
+
+    def resolved(self, kind: TensorType) -> Preprocessing:
+        """Fill in the scale for an input of this type."""
+        if self.scale is not None:
+            return self
+        return replace(self, scale=1 / 255 if kind.is_float else 1.0)
+
+    @property
+    def factor(self) -> float:
+        """The scale, that of a float input where none was given."""
+        return 1 / 255 if self.scale is None else self.scale
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether pixels stay as they are."""
+        return self.scale == 1 and not any(self.mean) and all(v == 1 for v in self.std)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Least and largest number that a pixel of 0 to 255 may become, in any channel."""
+        ends = np.array([[0.0], [255.0]]) * self.factor
+        mean, std = np.broadcast_arrays(self.mean, self.std)
+        found = (ends - mean) / std
+        return float(found.min()), float(found.max())
 
     @property
     def count(self) -> int | None:
@@ -83,16 +115,21 @@ class Preprocessing:
                     f"channel{'s' * (channels > 1)}. Give 1 or {channels}."
                 )
         ordered = pixels[..., ::-1] if self.channels == "bgr" else pixels
-        scaled = ordered.astype(np.float64) * self.scale
+        scaled = ordered.astype(np.float64) * self.factor
         result: Array = (scaled - np.array(self.mean)) / np.array(self.std)
         return result
 
     def describe(self, channels: int) -> str:
         """What is done to a picture, in a few words."""
-        inverse = 1 / self.scale
+        return f"{self.channels or ('gray' if channels == 1 else 'rgb')}, {self.formula}"
+
+    @property
+    def formula(self) -> str:
+        """What is done to the numbers of its pixels."""
+        inverse = 1 / self.factor
         whole = inverse > 1.5 and abs(inverse - round(inverse)) < 1e-9 * inverse
-        scale = f"1/{round(inverse)}" if whole else f"{self.scale:g}"
-        words = [self.channels or ("gray" if channels == 1 else "rgb"), f"scale {scale}"]
+        scale = f"1/{round(inverse)}" if whole else f"{self.factor:g}"
+        words = [f"scale {scale}"]
         if any(self.mean):
             words.append("mean " + ",".join(f"{v:g}" for v in self.mean))
         if any(v != 1 for v in self.std):
@@ -108,7 +145,7 @@ def _parse(text: str) -> Preprocessing:
         raise _wrong(text, f"it is no JSON: {error}") from error
     if not isinstance(told, dict):
         raise _wrong(text, "it is no JSON object")
-    known = {field.name for field in fields(Preprocessing)}
+    known = {each.name for each in fields(Preprocessing)} - {"asked", "told"}
     if unknown := sorted(set(told) - known):
         raise _wrong(text, f"{unknown} are not among {sorted(known)}")
     try:

@@ -16,7 +16,7 @@ from onnxlin.graph import Array, Graph
 from onnxlin.linearizer.ask import Ask, asked_dtype
 from onnxlin.linearizer.by_graph import by_graph
 from onnxlin.linearizer.by_program import by_program
-from onnxlin.linearizer.many import stacks, together
+from onnxlin.linearizer.many import one_by_one, stacks, together
 from onnxlin.linearizer.ready import Ready
 from onnxlin.load import Model, load
 from onnxlin.program.builder import Builder
@@ -168,7 +168,7 @@ class Linearizer:
             return self(x, rows, engine, dtype)
 
         if at_once is None:
-            return (one(x) for x in apart)
+            return one_by_one(apart, one)
         return stacks(self._ready, apart, at_once, rows=rows, dtype=dtype, one=one)
 
     @property

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from onnxlin.errors import InputError, OptionError, TraceError
 from onnxlin.graph import Array, TensorType
+from onnxlin.section.numbers import as_array, entry, fitted
 
 Instance = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
@@ -40,9 +42,19 @@ def make_feeds(
 
 
 def stack_feeds(
-    xs: Sequence[Instance], inputs: Mapping[str, TensorType], held: Collection[str] = ()
+    xs: Sequence[Instance],
+    inputs: Mapping[str, TensorType],
+    held: Collection[str] = (),
+    start: int = 0,
 ) -> dict[str, Array]:
     """Bring instances to the model's dtypes as `make_feeds` does, put together on axis 0.
+
+    Parameters
+    ----------
+    xs, inputs, held
+        As for `make_feeds`, but several x.
+    start : int
+        Number of the first one, for the message.
 
     Raises
     ------
@@ -50,7 +62,8 @@ def stack_feeds(
         A name, shape, dtype or value of one of them does not fit.
     """
     given = [_named(x, inputs) for x in xs]
-    first = make_feeds(xs[0], inputs, held)
+    with instance(start):
+        first = make_feeds(xs[0], inputs, held)
     alike = all(
         isinstance(x[name], np.ndarray)
         and (x[name].shape, x[name].dtype) == (given[0][name].shape, given[0][name].dtype)
@@ -58,11 +71,37 @@ def stack_feeds(
         for name in inputs
     )
     if alike:
-        stack = {n: _cast(np.concatenate([x[n] for x in given]), v.dtype) for n, v in first.items()}
-        if all(_all_finite(stack[name]) for name, kind in inputs.items() if kind.is_float):
+        stack = _stack(given, first)
+        floats = [name for name, kind in inputs.items() if kind.is_float]
+        if stack is not None and all(_all_finite(stack[name]) for name in floats):
             return stack
-    feeds = [make_feeds(x, inputs, held) for x in xs]
+    feeds = []
+    for i, x in enumerate(xs, start):
+        with instance(i):
+            feeds.append(make_feeds(x, inputs, held))
     return {name: np.concatenate([fed[name] for fed in feeds]) for name in inputs}
+
+
+def _stack(
+    given: Sequence[Mapping[str, Any]], first: Mapping[str, Array]
+) -> dict[str, Array] | None:
+    """Put alike arrays together; None where one of them holds what does not fit."""
+    try:
+        return {
+            n: fitted("The stack", np.concatenate([x[n] for x in given]), v.dtype)
+            for n, v in first.items()
+        }
+    except InputError:
+        return None  # which instance it was is found one by one
+
+
+@contextmanager
+def instance(i: int) -> Iterator[None]:
+    """Let an `InputError` say which of several instances it is about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"Instance {i}: {error}") from error
 
 
 def _named(x: Instance, inputs: Mapping[str, TensorType]) -> dict[str, Any]:
@@ -73,7 +112,7 @@ def _named(x: Instance, inputs: Mapping[str, TensorType]) -> dict[str, Any]:
                 f"them: {_listed(inputs)}."
             )
         return {next(iter(inputs)): x}
-    unknown, missing = sorted(set(x) - set(inputs)), [n for n in inputs if n not in x]
+    unknown, missing = sorted(map(str, set(x) - set(inputs))), [n for n in inputs if n not in x]
     if unknown or missing:
         raise InputError(
             f"x names {unknown or 'no'} unknown and lacks {missing or 'no'} needed inputs; the "
@@ -89,46 +128,23 @@ def _listed(inputs: Mapping[str, TensorType]) -> str:
 def _tensor(name: str, value: Any, kind: TensorType) -> Array:
     if not kind.elem_type:
         raise InputError(f"Input {name!r} is no tensor but a sequence, map or optional.")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise InputError(f"Input {name!r} is no array: {error}.") from error
-    _check_dtype(name, array, kind)
+    what = f"Input {name!r}"
+    array = as_array(what, value)
     if kind.shape is not None:
         _check_shape(name, array, kind)
-    return _cast(array, kind.dtype)
-
-
-def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
-    """Copy to a dtype, in C order: what a caller does to x later changes no map."""
-    if array.dtype == dtype:
-        return array.copy()
-    with np.errstate(over="ignore"):
-        cast: Array = np.ascontiguousarray(array.astype(dtype))
-    return cast.reshape(array.shape)
+    return fitted(what, array, kind.dtype)
 
 
 def _check_finite(name: str, given: Any, cast: Array, *, held: bool) -> None:
     if _all_finite(cast):
         return
-    wide = np.asarray(given).astype(np.float64)
+    wide = as_array(f"Input {name!r}", given).astype(np.float64)
     bad = np.isnan(wide) if held else ~np.isfinite(wide)
     if bad.any():
         raise InputError(
             f"Input {name!r} holds {np.count_nonzero(bad)} NaN or infinite values; a map exists at "
-            "finite x only. Clean or impute them first."
+            f"finite x only. {entry(wide, bad)}. Clean or impute them first."
         )
-    if not held and not np.isfinite(cast.astype(np.float64)).all():
-        raise InputError(f"Input {name!r} overflows the model's {cast.dtype}; scale it down.")
-
-
-def _check_dtype(name: str, array: Array, kind: TensorType) -> None:
-    """Numbers go into floats, integers into integers, anything else only into its own kind."""
-    found, wanted = array.dtype, kind.dtype
-    numeric = found.kind in "fiu" or found == "bfloat16"
-    fits = numeric if kind.is_float else (found.kind in "iu" and wanted.kind in "iu")
-    if not (fits or found == wanted or (found.kind in "UO" and wanted.kind == "O")):
-        raise InputError(f"Input {name!r} has dtype {found}; the model takes {wanted}.")
 
 
 def _check_shape(name: str, array: Array, kind: TensorType) -> None:
@@ -145,12 +161,18 @@ def _check_shape(name: str, array: Array, kind: TensorType) -> None:
 
 
 def instances(xs: Instance, inputs: Mapping[str, TensorType]) -> list[Instance]:
-    """Cut stacked instances apart: N on axis 0, a leading batch axis of 1 dropped or not."""
+    """Cut stacked instances apart: N on axis 0, a leading batch axis of 1 dropped or not.
+
+    Raises
+    ------
+    InputError
+        There is no axis 0, or the stacks are of different lengths.
+    """
     if not isinstance(xs, Mapping):
         given = _named(xs, inputs)
         name = next(iter(inputs))
-        return [_with_batch(x, inputs[name]) for x in np.asarray(given[name])]
-    stacks = {name: np.asarray(value) for name, value in xs.items()}
+        return [_with_batch(x, inputs[name]) for x in _stacked("xs", given[name])]
+    stacks = {name: _stacked(f"xs[{name!r}]", value) for name, value in xs.items()}
     lengths = {name: len(stack) for name, stack in stacks.items()}
     if len(set(lengths.values())) > 1:
         raise InputError(f"The inputs hold different numbers of instances: {lengths}.")
@@ -159,6 +181,13 @@ def instances(xs: Instance, inputs: Mapping[str, TensorType]) -> list[Instance]:
         {name: _with_batch(stack[i], inputs.get(name, unknown)) for name, stack in stacks.items()}
         for i in range(next(iter(lengths.values()), 0))
     ]
+
+
+def _stacked(what: str, value: Any) -> Array:
+    array = as_array(what, value)
+    if not array.ndim:
+        raise InputError(f"{what} is one {array.dtype} value; stack instances on axis 0.")
+    return array
 
 
 def _with_batch(x: Array, kind: TensorType) -> Array:

@@ -87,14 +87,14 @@ def test_several_inputs_come_by_name(run_json, fixtures: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("nowhere.npz", "'nowhere.npz' is no .npy or .npz file of samples stacked on axis 0"),
+        ("nowhere.npz", "No such data: 'nowhere.npz'"),
         ("text.npz", "'text.npz' is not a readable .npz file"),
-        ("table.csv", "'table.csv' is no .npy or .npz file"),
+        ("table.csv", "row 2: 'one' is no number"),
     ],
 )
 def test_unreadable_data(run, circles, data: str, message: str) -> None:
     Path("text.npz").write_text("no archive")
-    Path("table.csv").write_text("1,2\n")
+    Path("table.csv").write_text("1,2\n3,one\n")
     code, _, err = run("regions", circles[0], data)
     assert code == 1
     assert message in err

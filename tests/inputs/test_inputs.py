@@ -243,7 +243,7 @@ def test_tables(tmp_path, text, shape, size, names) -> None:
         ("t.csv", "", "is empty; expected a table"),
         ("t.csv", "a,b\n", "has a header and no numbers"),
         ("t.csv", "1,2\n3\n", "row 2: 1 cells, where the first row has 2"),
-        ("t.csv", "a,b\n1,z\n", "row 2: 'z' is no number"),
+        ("t.csv", "a,b\n1,z\n", "row 2, column 'b': 'z' is no number"),
         ("t.tsv", "1\t2\n", "holds 1 x 2 numbers; the model takes float32"),
         ("t.csv", b"\xff\xfe\xfa", "is not a readable table"),
         ("t.npy", "no", "is not a readable .npy file"),

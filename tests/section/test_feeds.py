@@ -45,7 +45,7 @@ def test_what_does_not_fit_in_one_of_a_stack_is_refused(bad: Any) -> None:
         make_feeds(bad, INPUTS)
     with pytest.raises(InputError) as stacked:
         stack_feeds([instance(1, 2), bad, instance(3, 4)], INPUTS)
-    assert str(stacked.value) == str(alone.value)
+    assert str(stacked.value) == f"Instance 1: {alone.value}"
 
 
 def test_infinities_are_let_through_where_held() -> None:

@@ -11,10 +11,11 @@ from typing import Any
 
 from onnxlin.cli import arguments, target
 from onnxlin.cli.audit import text
+from onnxlin.cli.explain.baseline import start
 from onnxlin.cli.screen import Progress, Screen
 from onnxlin.errors import InputError, OptionError
 from onnxlin.graph import Array
-from onnxlin.inputs import Given, read_input
+from onnxlin.inputs import Given
 from onnxlin.inputs.arrays import read_archive, read_npy
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings.attributions.baselines import baselines
@@ -108,7 +109,7 @@ def run(options: Any, screen: Screen) -> int:
         screen.document(document)
         text.show_head(document, screen)
         return PAST_BOUND
-    x0 = _baseline(options, lin)
+    x0 = _baseline(options, lin, given)
     with Progress("patches of occlusion") as progress:
         methods = baselines(
             q,
@@ -141,18 +142,10 @@ def read_given(path: str) -> Array | dict[str, Array]:
     return read_npy(file)
 
 
-def _baseline(options: Any, lin: Linearizer) -> Reference | None:
+def _baseline(options: Any, lin: Linearizer, given: Given) -> Reference | None:
     if options.baseline is None or options.baseline in NAMED:
         return options.baseline
-    how = target.preprocessing(options, lin, options.baseline)
-    feeds = read_input(options.baseline, lin.graph.inputs, how).feeds
-    missing = [name for name in lin.section.inputs if name not in feeds]
-    if missing:
-        raise InputError(
-            f"--baseline {options.baseline!r} holds {sorted(feeds)}, and the map starts at "
-            f"{missing}. Give --baseline zero."
-        )
-    return {name: feeds[name] for name in lin.section.inputs}
+    return start(lin.section.inputs, lin, given, options)[0]
 
 
 def _head(options: Any, q: Question, labels: target.Labels, given: Given) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from onnxlin.affine_map import AffineMap
 from onnxlin.cli import target
 from onnxlin.errors import InputError
 from onnxlin.graph import Array
-from onnxlin.inputs import read_input
+from onnxlin.inputs import Given
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings import contributions, relative
 
@@ -38,7 +38,9 @@ class Shown:
     rows: Mapping[int, dict[str, Any] | None]
 
 
-def shown(m: AffineMap, positions: Sequence[int], lin: Linearizer, options: Any) -> Shown:
+def shown(
+    m: AffineMap, positions: Sequence[int], lin: Linearizer, given: Given, options: Any
+) -> Shown:
     """Contributions of the rows to explain, against ``--baseline`` where it is given."""
     rows = np.array(positions, dtype=np.int64)
     if not positions:
@@ -48,7 +50,8 @@ def shown(m: AffineMap, positions: Sequence[int], lin: Linearizer, options: Any)
         return Shown(None, dict(zip(positions, values, strict=True)), dict.fromkeys(positions))
     # From a hidden tensor the model cannot be run.
     runnable = set(m.inputs) == set(lin.graph.inputs)
-    found = relative(m, _read(m, lin, options), lin if runnable else None, rows)
+    x0, notes = start(m.inputs, lin, given, options)
+    found = relative(m, x0, lin if runnable else None, rows)
     split = {
         position: {
             "difference": float(found.total[i]),
@@ -59,17 +62,19 @@ def shown(m: AffineMap, positions: Sequence[int], lin: Linearizer, options: Any)
         for i, position in enumerate(positions)
     }
     against = dict(zip(positions, found.values, strict=True))
-    return Shown({"x0": options.baseline}, against, split)
+    return Shown({"x0": options.baseline, "notes": list(notes)}, against, split)
 
 
-def _read(m: AffineMap, lin: Linearizer, options: Any) -> float | dict[str, Array]:
+def start(
+    wanted: Iterable[str], lin: Linearizer, given: Given, options: Any
+) -> tuple[float | dict[str, Array], tuple[str, ...]]:
+    """Read the baseline as x was read, for the inputs wanted; and what was done to it."""
     if options.baseline == ZERO:
-        return 0.0
-    how = target.preprocessing(options, lin, options.baseline)
-    feeds = read_input(options.baseline, lin.graph.inputs, how).feeds
-    if missing := [name for name in m.inputs if name not in feeds]:
+        return 0.0, ()
+    found = target.read(options, lin, options.baseline, given)
+    if missing := [name for name in wanted if name not in found.feeds]:
         raise InputError(
-            f"--baseline {options.baseline!r} holds {sorted(feeds)}, and the map starts at "
+            f"--baseline {options.baseline!r} holds {sorted(found.feeds)}, and the map starts at "
             f"{missing}. Give --baseline zero, or an .npz with these."
         )
-    return {name: feeds[name] for name in m.inputs}
+    return {name: found.feeds[name] for name in wanted}, found.notes

@@ -70,7 +70,7 @@ def run(options: Any, screen: Screen) -> int:
     verdict = report.rows(m, labels)
     # A map that is not the model explains nothing.
     chosen = _chosen(m, y, classes) if verdict["residual"]["pass"] else []
-    against = baseline.shown(m, chosen, lin, options)
+    against = baseline.shown(m, chosen, lin, given, options)
     document = {
         **_head(options, lin, given, m, rows.note),
         "prediction": prediction,

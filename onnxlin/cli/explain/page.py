@@ -37,7 +37,8 @@ def write_page(m: AffineMap, about: About, chosen: Sequence[int], options: Any) 
         raise OptionError(f"--html {options.html!r} is a file that was given. Name another.")
     # Without rows to explain the map is not the model.
     places = shown(m, chosen) if chosen else []
-    against = baseline.shown(m, places if options.baseline else [], about.lin, options)
+    at = places if options.baseline else []
+    against = baseline.shown(m, at, about.lin, about.given, options)
     subject = page.Explained(
         m,
         about.parts,

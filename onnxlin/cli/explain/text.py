@@ -34,6 +34,9 @@ def _head(document: Document, screen: Screen) -> None:
     screen.line(f"input   {document['input']} -> {named}")
     for note in document["input_notes"]:
         screen.line(f"        {note}")
+    against = document["baseline"]
+    for note in against["notes"] if against else ():
+        screen.line(f"x0      {note}")
     screen.line(
         f"map     W {about['rows']} x {about['columns']:,}, {about['dtype']}, {about['mode']} mode"
     )

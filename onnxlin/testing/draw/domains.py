@@ -188,9 +188,9 @@ def _preprocessed(graph: Graph, kind: TensorType) -> tuple[Any, Any]:
     told = {entry.key: entry.value for entry in graph.model.metadata_props}
     if KEY not in told or kind.shape is None:
         return 0.0, 1.0
-    how = Preprocessing.of(told)
+    how = Preprocessing.of(told).resolved(kind)
     mean, std = np.array(how.mean), np.array(how.std)
-    ends: Array = np.sort([(pixel * how.scale - mean) / std for pixel in (0.0, 255.0)], axis=0)
+    ends: Array = np.sort([(pixel * how.factor - mean) / std for pixel in (0.0, 255.0)], axis=0)
     if ends.shape[1] == 1:
         return float(ends[0, 0]), float(ends[1, 0])
     axes = [i for i, n in enumerate(kind.shape) if n == ends.shape[1]]

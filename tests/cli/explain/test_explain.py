@@ -216,7 +216,8 @@ def test_a_baseline_is_compared_with(run_json, run, digit, fixtures) -> None:
     lin = onnxlin.Linearizer(digit[0])
     m, other = lin(x), next(iter(lin.run(x0).values())).ravel()
     found = run_json("explain", *digit, "--baseline", str(fixtures / "digit_1.png"))
-    assert found["baseline"] == {"x0": str(fixtures / "digit_1.png")}
+    done = ["gray, scale 1/255, as NCHW, 1 x 28 x 28"]
+    assert found["baseline"] == {"x0": str(fixtures / "digit_1.png"), "notes": done}
     against = found["explained"][0]["baseline"]
     parts = m.W[7].astype(np.float64) * (m.x - x0.ravel().astype(np.float32))
     assert_close(against["difference"], parts.sum(), sums(parts.size, np.abs(parts).sum()))

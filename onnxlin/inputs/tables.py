@@ -1,0 +1,186 @@
+"""Tables of text files: rows of cells, with the names of the columns where there are any."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from onnxlin.errors import InputError
+from onnxlin.graph import Array
+
+WHOLE = re.compile(r"[-+]?[0-9]+")
+LISTED = 8  # names in a message
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """What a comma- or tab-separated file holds.
+
+    Parameters
+    ----------
+    file : path
+    header : tuple of str
+        The names of the columns; empty where the file has none.
+    rows : list of lists of str
+        All of one length.
+    """
+
+    file: Path
+    header: tuple[str, ...]
+    rows: list[list[str]]
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return len(self.rows[0])
+
+    def line(self, row: int) -> int:
+        """Which line of the file a row is, counted from 1, empty ones left out."""
+        return row + 1 + bool(self.header)
+
+    def by_name(self, names: Sequence[str], of: str) -> tuple[Table, tuple[str, ...]]:
+        """Bring the columns into an order of names; return the table, and what was done.
+
+        Parameters
+        ----------
+        names : sequence of str
+            What the columns must be, all of them.
+        of : str
+            Whose names these are, for the message.
+
+        Raises
+        ------
+        InputError
+            It names the columns that are missing, not known, or there twice.
+        """
+        if not self.header:
+            note = f"{self.file.name} has no header: its columns are taken in the order of {of}"
+            return replace(self, header=tuple(names) if len(names) == self.width else ()), (note,)
+        twice = [name for name in dict.fromkeys(names) if self.header.count(name) > 1]
+        missing = [name for name in names if name not in self.header]
+        unknown = [name for name in self.header if name not in names]
+        if twice or missing or unknown:
+            parts = [
+                f"{what} {_listed(found)}"
+                for what, found in (
+                    ("lacks the columns", missing),
+                    ("has columns that are not known,", unknown),
+                    ("has more than once", twice),
+                )
+                if found
+            ]
+            raise InputError(
+                f"{str(self.file)!r} {'; it '.join(parts)}. The columns are matched by name with "
+                f"those of {of}: {_listed(names)}. Rename them, or leave out the header to give "
+                "them in that order."
+            )
+        if list(names) == list(self.header):
+            return self, ()
+        at = [self.header.index(name) for name in names]
+        moved = Table(self.file, tuple(names), [[row[i] for i in at] for row in self.rows])
+        return moved, (f"the columns of {self.file.name} are matched by name with those of {of}",)
+
+    def without(self, name: str) -> tuple[Table, list[str] | None]:
+        """Take a column out: what is left, and its cells, None where there is no such column."""
+        if name not in self.header or self.width == 1:
+            return self, None
+        at = self.header.index(name)
+        header = self.header[:at] + self.header[at + 1 :]
+        rows = [row[:at] + row[at + 1 :] for row in self.rows]
+        return Table(self.file, header, rows), [row[at].strip() for row in self.rows]
+
+    def column(self, name: str) -> list[str]:
+        """Cells of a column, without spaces around them."""
+        at = self.header.index(name)
+        return [row[at].strip() for row in self.rows]
+
+    def numbers(self) -> Array:
+        """All cells as numbers, ``(rows, columns)``: int64 if all are whole, else float64.
+
+        Raises
+        ------
+        InputError
+            It names the line and the column of a cell that is no number.
+        """
+        for i, row in enumerate(self.rows):
+            for j, cell in enumerate(row):
+                if not is_number(cell):
+                    column = f", column {self.header[j]!r}" if self.header else ""
+                    raise InputError(
+                        f"{str(self.file)!r}, row {self.line(i)}{column}: {cell!r} is no number."
+                    )
+        return as_numbers(self.rows)
+
+
+def as_numbers(cells: Sequence[str] | Sequence[Sequence[str]]) -> Array:
+    """Numbers of cells that are such, whole ones as they are where int64 has them."""
+    array = np.array(cells, dtype=object)
+    if all(WHOLE.fullmatch(cell.strip()) for cell in array.ravel()):
+        try:
+            return np.array([int(cell) for cell in array.ravel()], np.int64).reshape(array.shape)
+        except OverflowError:
+            pass  # no input takes such a number but as a float
+    return np.array([float(cell) for cell in array.ravel()]).reshape(array.shape)
+
+
+def read_table(file: Path, known: Sequence[str] = ()) -> Table:
+    """Read a comma- or tab-separated file, without empty lines.
+
+    Parameters
+    ----------
+    file : path
+        A first line that holds text is the header.
+    known : sequence of str
+        Names that the columns may have: a first line of just these is a header even if they look
+        like numbers.
+
+    Raises
+    ------
+    InputError
+    """
+    lines = read_lines(file)
+    first = [cell.strip() for cell in lines[0]]
+    named = any(cell and not is_number(cell) for cell in first)
+    named = named or (bool(known) and sorted(first) == sorted(known))
+    table = Table(file, tuple(first) if named else (), lines[1:] if named else lines)
+    if not table.rows:
+        raise InputError(f"{str(file)!r} has a header and no numbers.")
+    for i, row in enumerate(table.rows):
+        if len(row) != len(lines[0]):
+            raise InputError(
+                f"{str(file)!r}, row {table.line(i)}: {len(row)} cells, where the first row has "
+                f"{len(lines[0])}."
+            )
+    return table
+
+
+def read_lines(file: Path) -> list[list[str]]:
+    """Read the cells of a comma- or tab-separated file, without empty lines."""
+    delimiter = "\t" if file.suffix.lower() == ".tsv" else ","
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as text:
+            lines = [line for line in csv.reader(text, delimiter=delimiter) if any(line)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{str(file)!r} is not a readable table: {error}.") from error
+    if not lines:
+        raise InputError(f"{str(file)!r} is empty; expected a table of numbers.")
+    return lines
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number; Python's "1_000" is none."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(repr(name) for name in names[:LISTED]) + more

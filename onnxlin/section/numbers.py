@@ -1,0 +1,163 @@
+"""Numbers as a caller gives them, brought to a type: none changed but by rounding, or an error.
+
+This is the one place that decides what fits; whatever reads numbers for a model asks here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxlin.errors import InputError
+from onnxlin.graph import Array, is_float
+
+REAL = "fiu"
+LONGEST = 40  # characters of an entry that are repeated in a message
+
+
+def as_array(what: str, given: Any) -> Array:
+    """Read nested lists, an array, or whatever can become one; Python numbers as numbers.
+
+    Parameters
+    ----------
+    what : str
+        What it is, to begin the message with: "Input 'x'".
+
+    Raises
+    ------
+    InputError
+    """
+    try:
+        array = np.asarray(given)
+        # A column of a data frame, say: numbers that are wrapped one by one.
+        wrapped = array.dtype.kind == "O" and array.size and all(map(is_number, array.ravel()))
+        return np.asarray(array.tolist()) if wrapped else array
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"{what} is no array: {error}.") from error
+
+
+def is_number(value: Any) -> bool:
+    """Whether this is one real number; True and False are none."""
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def fitted(what: str, given: Any, dtype: npt.DTypeLike) -> Array:
+    """Copy to a dtype, in C order: floats are rounded to it, and nothing else may change.
+
+    Raises
+    ------
+    InputError
+        It names an entry that is text, has an imaginary part, is no whole number where only those
+        are taken, or is too large.
+    """
+    array, wanted = as_array(what, given), np.dtype(dtype)
+    if array.dtype == wanted and wanted.kind != "O":
+        return array.copy()
+    _require_kind(what, array, wanted)
+    if wanted.kind in "iub":
+        _require_whole(what, array, wanted)
+    with np.errstate(over="ignore", under="ignore"):
+        cast: Array = np.ascontiguousarray(array.astype(wanted)).reshape(array.shape)
+    if is_float(wanted):
+        _require_range(what, array, cast)
+    return cast
+
+
+def real(what: str, given: Any) -> Array:
+    """Read real, finite numbers: float64, of the shape given.
+
+    Raises
+    ------
+    InputError
+        It names an entry that is text, has an imaginary part, is NaN or infinite.
+    """
+    array = as_array(what, given)
+    if array.dtype.kind != "b":  # a mask is 0 and 1
+        _require_kind(what, array, np.dtype(np.float64))
+    wide: Array = array.astype(np.float64)
+    bad = ~np.isfinite(wide)
+    if bad.any():
+        raise InputError(
+            f"{what} holds {np.count_nonzero(bad)} NaN or infinite values; finite numbers are "
+            f"needed. {entry(array, bad)}."
+        )
+    return wide
+
+
+def entry(array: Array, bad: Array) -> str:
+    """Say where the first of the bad entries is, and what: "Entry [0, 3] is 1.5"."""
+    at = tuple(int(i) for i in np.argwhere(bad)[0])
+    value = array[at]
+    value = value.item() if isinstance(value, np.generic) else value
+    shown = repr(value)
+    shown = shown if len(shown) <= LONGEST else shown[: LONGEST - 3] + "..."
+    return f"Entry {list(at)} is {shown}" if at else f"It is {shown}"
+
+
+def _require_kind(what: str, array: Array, wanted: np.dtype[Any]) -> None:
+    """Numbers go into numbers, text into text, anything else only into its own kind."""
+    found = array.dtype
+    if wanted.kind == "O":
+        bad = np.array([not isinstance(v, str) for v in array.ravel()], dtype=bool)
+        why = ", which is no text"
+    else:
+        takes = (wanted.kind in "iub" and wanted.isbuiltin == 1) or is_float(wanted)
+        if found == wanted or (takes and (found.kind in REAL or is_float(found))):
+            return
+        bad, why = _no_numbers(array) if takes else (np.zeros(array.shape, bool), "")
+    if bad.any():
+        raise InputError(
+            f"{what} has dtype {found}; the model takes {wanted}. "
+            f"{entry(array, bad.reshape(array.shape))}{why}."
+        )
+    if wanted.kind != "O":
+        raise InputError(f"{what} has dtype {found}; the model takes {wanted}.")
+
+
+def _no_numbers(array: Array) -> tuple[Array, str]:
+    """Mark the entries that are no real numbers, and say what they are."""
+    if array.dtype.kind == "c":
+        lost: Array = array.imag != 0
+        return (lost if lost.any() else np.ones(array.shape, bool)), ": give real numbers"
+    none = np.array([not is_number(value) for value in array.ravel()], dtype=bool)
+    return none.reshape(array.shape), ", which is no number"
+
+
+def _require_whole(what: str, array: Array, wanted: np.dtype[Any]) -> None:
+    """Raise unless every entry is a whole number that the type has."""
+    low, high = (0, 1) if wanted.kind == "b" else (np.iinfo(wanted).min, np.iinfo(wanted).max)
+    if array.dtype.kind not in "iu":
+        wide = array.astype(np.float64)
+        broken = wide != np.floor(wide)  # NaN is, too
+        if broken.any() or np.isinf(wide).any():
+            bad = broken | np.isinf(wide)
+            raise InputError(
+                f"{what} has dtype {array.dtype}; the model takes {wanted}. "
+                f"{entry(array, bad)}, which is no whole number."
+            )
+        # The largest number itself may not be a float; the next one is a power of 2.
+        bad = (wide < low) | (wide >= high + 1)
+    elif not array.size or (int(array.min()) >= low and int(array.max()) <= high):
+        return
+    else:
+        bad = np.array([not low <= int(v) <= high for v in array.ravel()]).reshape(array.shape)
+    if bad.any():
+        raise InputError(
+            f"{what} does not fit the model's {wanted}, which goes from {low} to {high}. "
+            f"{entry(array, bad)}."
+        )
+
+
+def _require_range(what: str, array: Array, cast: Array) -> None:
+    """Raise where a finite number has become infinite."""
+    native = cast if cast.dtype.kind == "f" else cast.astype(np.float64)
+    if np.isfinite(native).all():
+        return
+    wide = array.astype(np.float64)
+    bad = np.isfinite(wide) & ~np.isfinite(native)
+    if bad.any():
+        raise InputError(
+            f"{what} overflows the model's {cast.dtype}; scale it down. {entry(array, bad)}."
+        )
