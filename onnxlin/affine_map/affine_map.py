@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +20,13 @@ from onnxlin.engines.job import Solution, total
 from onnxlin.engines.operator import linear_operator
 from onnxlin.engines.plan import ENGINES
 from onnxlin.engines.seeds import Seeds
-from onnxlin.errors import DetachedError, InputError
+from onnxlin.errors import DetachedError
 from onnxlin.primitives import Array, Shape
 from onnxlin.program import slices
 from onnxlin.program.roundoff import first_departure, smallest, unit_roundoff
 from onnxlin.section.feeds import flattened
+from onnxlin.section.numbers import flat
+from onnxlin.section.options import number
 
 # Where W x + b is nothing at all, the residual is relative to the size at which the absolute
 # rounding of float32's smallest numbers becomes a relative one.
@@ -127,13 +130,8 @@ class AffineMap:
 
     def __call__(self, x: npt.ArrayLike | Mapping[str, npt.ArrayLike]) -> Array:
         """``W x + b`` at any x: flattened, of the input's shape, or ``{input name: array}``."""
-        if isinstance(x, Mapping):
-            flat = flattened({name: np.asarray(x[name]) for name in self.inputs})
-        else:
-            flat = np.asarray(x, dtype=np.float64).ravel()
-        if flat.shape != self.x.shape:
-            raise InputError(f"x has {flat.size} entries; the map takes {self.x.size}.")
-        return by_rows(self.W, lambda W: W @ flat) + self.b
+        at = flat("x", x, self.shapes[0])
+        return by_rows(self.W, lambda W: W @ at) + self.b
 
     def operator(self) -> LinearOperator:
         """W as a `scipy.sparse.linalg.LinearOperator`, without forming it."""
@@ -190,7 +188,7 @@ class AffineMap:
         ResidualError
             With the worst output, its numbers, and the first node that departs.
         """
-        proof.verify(self, tol)
+        proof.verify(self, None if tol is None else number("tol", tol))
         return self
 
     def first_departure(self) -> str | None:
@@ -257,6 +255,7 @@ class AffineMap:
         The distance is in units of the node's own input; 0 counts ties: ReLU at 0, equal window
         maxima, edges of Clip. At a tie the map is that of the side that the rule names.
         """
+        distance = number("distance", distance)
         steps = self.made_from("near_kinks").program.steps
         return {
             step.node.name: int(np.count_nonzero(step.margin() <= distance))
@@ -265,6 +264,11 @@ class AffineMap:
         }
 
     # Files
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what `save` writes: W, b, the run's x and y. The program stays behind."""
+        state = {name: getattr(self, name) for name in file.PICKLED}
+        return file.revived, (type(self), state, self._solution, self._bounds)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write W, b, x, y, residual and bias shares as ``.npz`` (docs/map_file.md)."""

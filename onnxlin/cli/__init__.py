@@ -6,7 +6,8 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 
 from onnxlin.cli import (
     arguments,
@@ -59,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has printed its help or what is wrong
         return stop.code if isinstance(stop.code, int) else 2
     try:
-        code = COMMANDS[options.command].run(options, Screen(json=options.json))
+        with quiet():
+            code = COMMANDS[options.command].run(options, Screen(json=options.json))
         sys.stdout.flush()
     except BrokenPipeError:
         _forget_stdout()
@@ -88,6 +90,18 @@ def parser() -> argparse.ArgumentParser:
     for module in COMMANDS.values():
         module.declare(commands)
     return top
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep warnings of Python and NumPy from the user; who asks for them by ``-W`` gets them.
+
+    What a user must know is told in the report. A warning names a line of the source.
+    """
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        yield
 
 
 def _forget_stdout() -> None:

@@ -26,7 +26,7 @@ exit codes:
   0    done
   1    the model, the input or an option cannot be used; stderr says why
   2    the command line itself is wrong
-  3    check: nodes of the model stand in the way
+  3    check: nodes of the model stand in the way, or none lies between the ends
   4    a residual is past its bound, or (verify) a law does not hold
   5    compare: the two models are apart
   130  interrupted

@@ -8,8 +8,11 @@ from typing import Any
 from onnxlin.cli import arguments
 from onnxlin.cli.screen import Cell, Screen
 from onnxlin.engines.compiled import check_model
+from onnxlin.graph import Node
 from onnxlin.load import load
 from onnxlin.program.check import NodeReport, Report
+from onnxlin.runtime.installed import knows
+from onnxlin.section import Section, make_section
 
 OBSTACLES = 3
 
@@ -22,6 +25,7 @@ MODES = {
     "random": ("the draw held", "the draw held"),
     "straight-through": ("identity, offset captured", "identity, offset captured"),
     "folded": ("constant at x", "constant at x"),
+    "outside": ("not in the map", "not in the map"),
     "missing": ("an obstacle", "an obstacle"),
     "unsupported": ("an obstacle", "an obstacle"),
 }
@@ -52,36 +56,49 @@ def run(options: Any, screen: Screen) -> int:
         rounding=options.rounding,
         compiles={"auto": None, "yes": True, "no": False}[options.compiling],
     )
-    fixes = _fixes(options.model, report)
+    fixes = _fixes(options, report)
     document = report.as_dict()
     for node in document["nodes"]:
         node["fix"] = fixes.get(node["name"])
     screen.document({"model": options.model, **document})
     _show(options.model, report, fixes, screen)
-    return 0 if report.ok else OBSTACLES
+    return 0 if report.ok and not report.empty else OBSTACLES
 
 
-def _fixes(model: str, report: Report) -> dict[str, str]:
+def _fixes(options: Any, report: Report) -> dict[str, str]:
     """Suggest, for every obstacle, where to cut the model and what else helps."""
-    if report.ok:
+    if not report.obstacles:
         return {}
+    section = make_section(load(options.model), options.inputs, options.outputs, options.rounding)
+    nodes = {node.name: node for node in section.graph.nodes}
+    return {node.name: _fix(section, node, nodes[node.name]) for node in report.obstacles}
+
+
+def _fix(section: Section, found: NodeReport, node: Node) -> str:
+    """End the map before a node, if anything happens before it, or begin behind."""
+    ways = []
     # The file's own tensors: the newest form of a node may have made others.
-    nodes = {node.name: node for node in load(model).nodes}
-    return {
-        node.name: _fix(node, [name for name in nodes[node.name].source.input if name])
-        for node in report.obstacles
-    }
-
-
-def _fix(node: NodeReport, reads: list[str]) -> str:
-    cut = f"end before it: --outputs {reads[0]}; or " if reads else ""
-    if node.status == "missing":
-        return f"{cut}write a rule: docs/adding_a_rule.md"
-    return f"{cut}hold that operand constant by naming the others: --inputs"
+    before = [n for n in node.source.input if n in section.traced and n not in section.inputs]
+    if before:
+        ways.append(f"end before it: --outputs {before[0]}")
+    behind = [n for n in node.source.output if n and n not in section.outputs]
+    # The run that makes x behind a node goes through it.
+    runs = knows(node.domain, node.op_type, found.opset)
+    if behind and runs:
+        ways.append(f"begin behind it: --inputs {behind[0]}")
+    if not runs:
+        ways.append("write it with standard operators, as onnxruntime does not know it either")
+    elif found.status == "missing":
+        ways.append("write a rule: docs/adding_a_rule.md")
+    else:
+        ways.append("hold that operand constant by naming the others: --inputs")
+    return "; or ".join(ways)
 
 
 def _show(model: str, report: Report, fixes: dict[str, str], screen: Screen) -> None:
     screen.line(f"{model}: {', '.join(report.inputs)} -> {', '.join(report.outputs)}")
+    if report.refused:
+        screen.verdict(False, report.refused)
     for note in report.notes:
         screen.line(f"note: {note}")
     screen.heading(f"{len(report.nodes)} nodes")
@@ -98,6 +115,12 @@ def _show(model: str, report: Report, fixes: dict[str, str], screen: Screen) -> 
     screen.heading("Operators")
     screen.table(["operator", "nodes"], [[op, count] for op, count in report.histogram.items()])
     screen.line()
+    if report.refused:
+        screen.verdict(False, "every node has a rule, but onnxruntime refuses the model")
+        return
+    if report.empty:
+        screen.verdict(False, f"the map holds no node: {report.empty}")
+        return
     if report.ok:
         screen.verdict(True, "every node can be linearised")
         screen.line(_compiles(report))

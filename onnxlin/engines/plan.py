@@ -6,8 +6,8 @@ from onnxlin.engines import explicit, reverse
 from onnxlin.engines.explicit import estimate
 from onnxlin.engines.forward import forward
 from onnxlin.engines.job import Engine
-from onnxlin.errors import OptionError
 from onnxlin.program import LinearProgram
+from onnxlin.section.options import one_of
 
 ENGINES: dict[str, Engine] = {
     "explicit": explicit.explicit,
@@ -44,6 +44,4 @@ def seconds(program: LinearProgram, rows: int) -> tuple[float, float]:
 
 def require_engine(engine: str) -> str:
     """Return the name if there is such an engine, or "auto"."""
-    if engine not in {*NAMES, "auto"}:
-        raise OptionError(f"engine={engine!r}; expected one of {['auto', *NAMES]}.")
-    return engine
+    return one_of("engine", engine, ["auto", *NAMES])

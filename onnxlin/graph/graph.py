@@ -94,7 +94,8 @@ class TensorType:
         if not self.elem_type:
             return "no tensor"  # a sequence, map or optional
         shape = "" if self.shape is None else "x".join(str(n or "?") for n in self.shape)
-        return f"{self.dtype}[{shape}]"
+        kind = "text" if self.elem_type == onnx.TensorProto.STRING else self.dtype
+        return f"{kind}[{shape}]"
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,15 +10,17 @@ from onnxlin.errors import MissingRuleError
 from onnxlin.graph import Node
 from onnxlin.rules import RULES, rule_of
 from onnxlin.section import Section
+from onnxlin.section.stops import goes_straight_through, starts_behind, stops
 
 
 @dataclass(frozen=True)
 class NodeReport:
     """What happens to one node.
 
-    ``status`` is the rule's ("exact", "tangent", "frozen", "constant"), or "folded" (does not
-    depend on the inputs, or does not reach the outputs by floats), or "missing" or "unsupported"
-    with the reason in ``obstacle``.
+    ``status`` is the rule's ("exact", "tangent", "frozen", "constant"), or "folded" (the outputs
+    need it, and do not depend on the inputs through it), "outside" (not between the inputs and the
+    outputs: the map has nothing to do with it), or "missing" or "unsupported" with the reason in
+    ``obstacle``.
     """
 
     name: str
@@ -33,7 +35,9 @@ class NodeReport:
 class Report:
     """The answer of `check_model`.
 
-    ``compiles`` tells whether `compile_model` takes the model, and None where that is not known;
+    ``empty`` says so where no node lies between the inputs and the outputs: the map is the
+    identity, or W is 0 at every x. ``refused`` is what onnxruntime says where it does not load the
+    model. ``compiles`` tells whether `compile_model` takes it, and None where that is not known;
     then, and where it does not, ``not_compiled_because`` says why.
     """
 
@@ -43,6 +47,8 @@ class Report:
     notes: tuple[str, ...] = ()
     compiles: bool | None = None
     not_compiled_because: str | None = None
+    empty: str | None = None
+    refused: str | None = None
 
     @property
     def obstacles(self) -> tuple[NodeReport, ...]:
@@ -52,7 +58,7 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether the model can be linearised, as far as can be told without a run."""
-        return not self.obstacles
+        return not self.obstacles and self.refused is None
 
     @property
     def histogram(self) -> dict[str, int]:
@@ -67,15 +73,46 @@ class Report:
 def report(section: Section) -> Report:
     """Report the status of every node of a section's graph."""
     inside = {node.name for node in section.nodes}
-    nodes = tuple(_node_report(section, node, node.name in inside) for node in section.graph.nodes)
-    return Report(section.inputs, section.outputs, nodes, section.notes)
+    needed = _needed(section)
+    nodes = tuple(
+        _node_report(section, node, node.name in inside, not needed.isdisjoint(node.writes))
+        for node in section.graph.nodes
+    )
+    return Report(section.inputs, section.outputs, nodes, section.notes, empty=_empty(section))
 
 
-def _node_report(section: Section, node: Node, inside: bool) -> NodeReport:
+def _needed(section: Section) -> set[str]:
+    """Tensors that the outputs are made from, back to the inputs of the section."""
+    needed = set(section.outputs) - set(section.inputs)
+    for node in reversed(section.graph.nodes):
+        if not needed.isdisjoint(node.writes):
+            needed.update(name for name in node.reads if name not in section.inputs)
+    return needed
+
+
+def _empty(section: Section) -> str | None:
+    """Say why there is no node in the map, where there is none."""
+    if section.nodes:
+        return None
+    own = [name for name in section.outputs if name in section.inputs]
+    if own:
+        return f"{', '.join(own)} is both an input and an output, so the map is the identity"
+    ends = stops(section)
+    where = "no path of floats leads from the inputs to the outputs"
+    if ends:
+        listed = ", ".join(f"{node.op_type} {node.name!r}" for node in ends[:3])
+        where = f"dependence ends at {listed}"
+    way = ', rounding="straight-through" goes on' if goes_straight_through(section) else ""
+    behind = starts_behind(section, ends)
+    way += f", inputs={list(behind)} start behind" if behind else ""
+    return f"W is 0 at every x: {where}{way}"
+
+
+def _node_report(section: Section, node: Node, inside: bool, needed: bool) -> NodeReport:
     opset = section.graph.opsets.get(node.domain, 0)
     rule = rule_of(section.graph, node, section.rounding)
     if not inside:
-        status, obstacle = "folded", None
+        status, obstacle = ("folded" if needed else "outside"), None
     elif rule is None:
         status, obstacle = "missing", f"no rule for {_qualified(node)}"
     else:

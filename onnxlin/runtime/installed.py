@@ -52,6 +52,23 @@ def _defaults(schema: Any) -> dict[str, onnx.AttributeProto]:
     return {name: onnx.AttributeProto.FromString(value) for name, value in data.items() if value}
 
 
+def knows(domain: str, op_type: str, opset: int) -> bool:
+    """Whether onnxruntime has an operator: behind any other no map can begin."""
+    return onnx.defs.has(op_type, opset, domain) or (domain, op_type) in _own_schemas()
+
+
+@cache
+def cpu_versions(domain: str, op_type: str) -> tuple[tuple[int, int], ...]:
+    """Versions of an operator's schema, first and last, that kernels of the CPU provider are of."""
+    found = {
+        tuple(kernel.version_range)
+        for kernel in runtime.get_all_opkernel_def()
+        if (kernel.domain, kernel.op_name) == (domain, op_type)
+        and kernel.provider == "CPUExecutionProvider"
+    }
+    return tuple(sorted((int(first), int(last)) for first, last in found))
+
+
 @cache
 def float16_kernels() -> frozenset[tuple[str, str]]:
     """``(domain, operator)`` of every kernel that computes in float16."""

@@ -16,11 +16,7 @@ from onnxlin.graph import Array
 from onnxlin.graph.weights import beside
 from onnxlin.runtime import session as door
 from onnxlin.runtime.narrow import Crossing, prepare
-
-_HINT = (
-    ". It has no CPU kernel of that operator for this element type and operator set. Export the "
-    "model in float32: dtype=numpy.float64 composes its map in double all the same."
-)
+from onnxlin.runtime.refusal import cure
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +45,9 @@ def session(model: onnx.ModelProto, constants: Mapping[str, Array] | None = None
         widened, crossing = prepare(model)
         opened = door.opened(widened, options)
     except (*door.MESSAGES, ValueError) as error:
-        hint = _HINT if "NOT_IMPLEMENTED" in str(error) else ""
-        raise ModelError(f"onnxruntime cannot load the model: {door.said(error)}{hint}") from error
+        what = cure(str(error), model)
+        text = f"onnxruntime cannot load the model: {door.said(error)}. {what}".rstrip()
+        raise ModelError(text) from error
     return Session(opened, crossing, weights)
 
 

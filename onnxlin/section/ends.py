@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from onnxlin.errors import InputError, TensorNameError
-from onnxlin.graph import Graph, Node
-from onnxlin.operators.families import LAYOUT, SQUASHING, looks_up, scores_of
+from onnxlin.graph import Graph
+from onnxlin.operators.families import scores_of
+from onnxlin.operators.masks import is_mask
+from onnxlin.operators.squashing import squashed
+from onnxlin.section.starts import first_floats, held_note, last_floats, mask_note
 
 Names = Iterable[str] | str | None
 
@@ -37,6 +40,7 @@ def first_end(graph: Graph, inputs: Names, integers: frozenset[str]) -> End:
     inputs : tensor names, or None
         None takes the graph's float inputs; where it has none, the first float tensors that
         follow its inputs: embeddings that the integers look up, else whatever is float first.
+        Where the only floats are masks, it takes the embeddings that the integers look up.
     integers : frozenset of str
         Tensors that may be named although they are not float.
 
@@ -54,11 +58,15 @@ def first_end(graph: Graph, inputs: Names, integers: frozenset[str]) -> End:
             )
         return End(chosen)
     floats = tuple(name for name, kind in graph.inputs.items() if kind.is_float)
+    others = [name for name in graph.inputs if name not in floats]
+    if floats and others and all(is_mask(graph, name) for name in floats):
+        data = first_floats(graph, others, floats).looked_up
+        if data:
+            return End(data, mask_note(graph, data, floats))
     if floats:
-        return End(floats)
+        return End(floats, held_note(graph, floats))
     found = ", ".join(f"{name!r} ({kind})" for name, kind in graph.inputs.items()) or "none at all"
-    looked_up, first = _first_floats(graph)
-    starts = tuple(looked_up or first)
+    starts = first_floats(graph, graph.inputs).best
     if not starts:
         raise InputError(
             f"The model has no float input to linearise (its inputs: {found}), and no float "
@@ -68,23 +76,6 @@ def first_end(graph: Graph, inputs: Names, integers: frozenset[str]) -> End:
         starts,
         f"the model's inputs are no floats ({found}); the map starts at {', '.join(starts)}",
     )
-
-
-def _first_floats(graph: Graph) -> tuple[list[str], list[str]]:
-    """First float tensors on every way from the inputs: looked up in a table, and all of them."""
-    reached = set(graph.inputs)
-    looked_up, first = [], []
-    for node in graph.nodes:
-        if reached.isdisjoint(node.reads):
-            continue
-        floats = [o for o in node.writes if o in graph.elem_types and graph.may_be_float(o)]
-        first += floats
-        # A lookup reads a float table that is no function of the inputs.
-        tables = [n for n in node.reads if n not in reached and graph.may_be_float(n)]
-        looked_up += floats if tables and looks_up(node.op_type) else []
-        # Behind a float tensor nothing is first any more.
-        reached.update(o for o in node.writes if o not in floats)
-    return looked_up, first
 
 
 def last_end(graph: Graph, outputs: Names, integers: frozenset[str]) -> End:
@@ -109,9 +100,11 @@ def last_end(graph: Graph, outputs: Names, integers: frozenset[str]) -> End:
     ends = (_before_maps(graph, n) for n in graph.outputs)
     floats = tuple(n for n in ends if graph.may_be_float(n) or n in integers)
     if not floats:
+        inside = last_floats(graph, graph.outputs)
+        way = f": outputs={list(inside)} are the last ones" if inside else " with outputs=[...]"
         raise TensorNameError(
             f"None of the model's outputs {list(graph.outputs)} is a float tensor. Choose a float "
-            "tensor inside with outputs=[...]."
+            f"tensor inside{way}."
         )
     return End(floats) if asked is None else _before_squashing(graph, floats)
 
@@ -125,27 +118,11 @@ def _before_maps(graph: Graph, name: str) -> str:
 
 def _before_squashing(graph: Graph, outputs: tuple[str, ...]) -> End:
     """Step back over what turns logits into probabilities."""
-    pairs = {name: _squashing(graph, name) for name in outputs}
-    stripped = [f"{node.op_type} at node {node.name!r}" for node in pairs.values() if node]
-    names = tuple(_own_input(graph, node) if node else name for name, node in pairs.items())
+    pairs = {name: squashed(graph.producer, name) for name in outputs}
+    stripped = [", ".join(found.words) for found in pairs.values() if found]
+    names = tuple(found.logits if found else name for name, found in pairs.items())
     what = f"left out {', '.join(stripped)}" if stripped else "found no softmax or sigmoid to leave"
     return End(tuple(dict.fromkeys(names)), f'outputs="logits" {what}: {", ".join(names)}')
-
-
-def _own_input(graph: Graph, node: Node) -> str:
-    """First input of a node in the file, where its newest form is several nodes."""
-    name = node.inputs[0]
-    while (maker := graph.producer.get(name)) is not None and maker.source is node.source:
-        name = maker.inputs[0]
-    return name
-
-
-def _squashing(graph: Graph, name: str) -> Node | None:
-    """Return the softmax or sigmoid that a tensor comes from through nothing but layout."""
-    node = graph.producer.get(name)
-    while node is not None and node.op_type in LAYOUT and node.domain == "":
-        node = graph.producer.get(node.inputs[0])
-    return node if node is not None and node.op_type in SQUASHING else None
 
 
 def _named(
@@ -163,8 +140,11 @@ def _named(
         )
     wrong = [name for name in chosen if not graph.may_be_float(name) and name not in integers]
     if wrong:
+        first = what == "inputs"
+        near = first_floats(graph, wrong).best if first else last_floats(graph, wrong)
+        way = f" {what}={list(near)} {'follow' if first else 'lead to'} it." if near else ""
         raise TensorNameError(
-            f"{what}={wrong!r}: not a float tensor, so it has no linear map. Where it holds "
+            f"{what}={wrong!r}: not a float tensor, so it has no linear map.{way} Where it holds "
             'quantised numbers, rounding="straight-through" gives it one.'
         )
     return tuple(chosen)

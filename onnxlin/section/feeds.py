@@ -172,6 +172,7 @@ def instances(xs: Instance, inputs: Mapping[str, TensorType]) -> list[Instance]:
         given = _named(xs, inputs)
         name = next(iter(inputs))
         return [_with_batch(x, inputs[name]) for x in _stacked("xs", given[name])]
+    _named(xs, inputs)
     stacks = {name: _stacked(f"xs[{name!r}]", value) for name, value in xs.items()}
     lengths = {name: len(stack) for name, stack in stacks.items()}
     if len(set(lengths.values())) > 1:
@@ -190,7 +191,8 @@ def _stacked(what: str, value: Any) -> Array:
     return array
 
 
-def _with_batch(x: Array, kind: TensorType) -> Array:
+def _with_batch(x: Any, kind: TensorType) -> Array:
+    x = np.asarray(x)  # entries of a row of text, say, are none
     return x[None] if kind.shape is not None and x.ndim + 1 == len(kind.shape) else x
 
 

@@ -5,6 +5,8 @@ This is the one place that decides what fits; whatever reads numbers for a model
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -161,3 +163,51 @@ def _require_range(what: str, array: Array, cast: Array) -> None:
         raise InputError(
             f"{what} overflows the model's {cast.dtype}; scale it down. {entry(array, bad)}."
         )
+
+
+def flat(
+    what: str, given: Any, shapes: Mapping[str, tuple[int, ...]], *, one: bool = False
+) -> Array:
+    """Read numbers for the inputs of a map as one vector, ``(n_in,)``, float64.
+
+    Parameters
+    ----------
+    what : str
+        What they are, to begin the message with.
+    given : array, or {input name: array}
+        Of the inputs' shapes, axes of length 1 aside, or flattened.
+    shapes : {input name: shape}
+    one : bool
+        Whether one number may stand for all of them.
+
+    Raises
+    ------
+    InputError
+        A name, a shape or a number does not fit.
+    """
+    sizes = {name: prod(shape) for name, shape in shapes.items()}
+    if isinstance(given, Mapping):
+        if set(given) != set(shapes):
+            raise InputError(
+                f"{what} names {sorted(map(str, given))}; the map starts at {sorted(shapes)}. Give "
+                "those, with their shapes."
+            )
+        parts = [flat(f"{what}, {n!r},", given[n], {n: shapes[n]}, one=one) for n in shapes]
+        return np.concatenate(parts) if parts else np.zeros(0)
+    array, size = real(what, given), sum(sizes.values())
+    if one and not array.ndim:
+        return np.full(size, array)
+    if array.size != size:
+        raise InputError(
+            f"{what} has {array.size} entries; the map takes {size}. Give an array of the input's "
+            f"shape{', or one number' * one}: {shapes}."
+        )
+    whole = [tuple(n for n in shape if n != 1) for shape in shapes.values()]
+    tight = tuple(n for n in array.shape if n != 1)
+    # Entries in another order would be taken for those at their places.
+    if len(tight) > 1 and whole != [tight]:
+        raise InputError(
+            f"{what} has the shape {array.shape}; the map takes {shapes}. Give that shape, or the "
+            "entries flattened in its order."
+        )
+    return array.ravel()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from onnxlin.errors import OptionError
 from onnxlin.graph import Graph, Node
 from onnxlin.operators import integers
 from onnxlin.operators.families import RANDOM
 from onnxlin.section.ends import Names, first_end, last_end
+from onnxlin.section.options import one_of
 
 STAIRCASE = "staircase"
 STRAIGHT = "straight-through"
@@ -79,14 +79,12 @@ def _enters(carriers: frozenset[str], node: Node, name: str) -> bool:
 
 def require_rounding(rounding: str) -> None:
     """Raise OptionError unless this is a reading of rounding."""
-    if rounding not in ROUNDINGS:
-        raise OptionError(f"rounding={rounding!r}; expected one of {list(ROUNDINGS)}.")
+    one_of("rounding", rounding, ROUNDINGS)
 
 
 def require_mode(mode: str) -> None:
     """Raise OptionError unless this is a reading of smooth operators."""
-    if mode not in MODES:
-        raise OptionError(f"mode={mode!r}; expected one of {list(MODES)}.")
+    one_of("mode", mode, MODES)
 
 
 def make_section(

@@ -35,7 +35,7 @@ def test_check_lists_obstacles_with_a_fix(run) -> None:
     assert code == 3
     assert "my.domain.Dice (opset 1) at node 'dice'" in out
     assert "why  no rule for my.domain.Dice" in out
-    assert "fix  end before it: --outputs r; or write a rule" in out
+    assert "fix  end before it: --outputs r; or write it with standard operators" in out
     code, out, _ = run("check", model, "--json")
     assert code == 3
     assert json.loads(out)["nodes"][1]["fix"].startswith("end before it: --outputs r")

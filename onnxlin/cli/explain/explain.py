@@ -19,6 +19,8 @@ from onnxlin.graph import Array
 from onnxlin.inputs import Given
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings.row import named, report, summary
+from onnxlin.readings.row.ended import ended
+from onnxlin.section.outputs import groups, logits_note
 
 PAST_BOUND = 4
 
@@ -66,17 +68,19 @@ def run(options: Any, screen: Screen) -> int:
     vocabulary = page.read_vocabulary(options.vocabulary, target.metadata(lin))
     m = target.linearise(lin, given.feeds, rows.rows, options)
     parts = page.parts(m, given, lin.graph, vocabulary)
-    chances, prediction = _prediction(y, labels, options.top)
+    chances, prediction = _prediction(y, labels, groups(lin.section), options.top)
     verdict = report.rows(m, labels)
     # A map that is not the model explains nothing.
     chosen = _chosen(m, y, classes) if verdict["residual"]["pass"] else []
     against = baseline.shown(m, chosen, lin, given, options)
+    nothing = ended(m, lin.section)
     document = {
         **_head(options, lin, given, m, rows.note),
         "prediction": prediction,
         **verdict,
         "rows": report.with_probabilities(verdict["rows"], chances),
         "kinks": report.kinks(m, options.near),
+        "ended": None if nothing is None else nothing.as_dict(),
         "baseline": against.about,
         "structural_zero": report.structure(m) if chosen else None,
         "explained": _explained(m, chosen, labels, parts, against=against, count=options.top),
@@ -96,6 +100,8 @@ def run(options: Any, screen: Screen) -> int:
 
 def _head(options: Any, lin: Linearizer, given: Given, m: AffineMap, note: str) -> dict[str, Any]:
     about = report.about(m)
+    if hint := None if options.outputs else logits_note(lin.section):
+        about["map"]["notes"].append(hint)
     return {
         "model": options.model,
         "nodes": len(lin.section.nodes),
@@ -106,10 +112,16 @@ def _head(options: Any, lin: Linearizer, given: Given, m: AffineMap, note: str) 
     }
 
 
-def _prediction(y: Array, labels: target.Labels, count: int) -> tuple[Array | None, dict[str, Any]]:
-    """Return probabilities, where the outputs may be classes, and the strongest outputs."""
+def _prediction(
+    y: Array, labels: target.Labels, one_group: bool | None, count: int
+) -> tuple[Array | None, dict[str, Any]]:
+    """Return probabilities, where the outputs are those of one group, and the strongest outputs.
+
+    Numbers that nothing calls logits (a regression, the outputs of a sigmoid) have none.
+    """
     kind, shown = None, None
-    if labels.vector and len(y) > 1:
+    logits = labels.classes if one_group is None else one_group
+    if labels.vector and len(y) > 1 and (logits or summary.is_distribution(y)):
         kind, shown = summary.probabilities(y)
     top = [
         {

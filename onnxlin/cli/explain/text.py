@@ -44,9 +44,24 @@ def _head(document: Document, screen: Screen) -> None:
     screen.line(f"nodes   {readings}; rounding: {about['rounding']}")
     for text in about["notes"]:
         screen.line(f"note    {text}")
+    _ended(document["ended"], about["rows"], screen)
     screen.line(f"engine  {about['engine']}: {about['plan']}")
     if about["rows_note"]:
         screen.line(f"rows    {about['rows_note']}")
+
+
+def _ended(found: Document | None, count: int, screen: Screen) -> None:
+    """Why W is 0, and what else could be asked."""
+    if found is None:
+        return
+    rows = found["rows"]
+    which = "every row" if len(rows) == count else f"{len(rows)} of {count} rows"
+    screen.line(f"note    W is 0 in {which}: {found['why']}")
+    ways = ["--rounding straight-through"] * found["straight_through"]
+    ways += [f"--inputs {name}" for name in found["inputs"][:1]]
+    ways += [f"--outputs {name}" for name in found["outputs"][:1]]
+    ways.append("onnxlin region, which says how far the next step is")
+    screen.line(f"        try {', or '.join(ways)}")
 
 
 def _shape(shape: list[int]) -> str:

@@ -15,6 +15,7 @@ from onnxlin.readings.attributions.gradients import Attribution, Sum
 from onnxlin.readings.bias.ledger import BiasMap, bias_maps
 from onnxlin.readings.checks import UNIT, allowed, chosen
 from onnxlin.readings.question.question import Question
+from onnxlin.section.options import one_of
 
 OVER = ("channel", "layer")
 
@@ -57,8 +58,7 @@ class FullGradient(Attribution):
         """
         if self.geometry is None:
             raise OptionError("saliency() is for one picture; x has no known height and width.")
-        if over not in OVER:
-            raise OptionError(f"over={over!r}; expected one of {list(OVER)}.")
+        one_of("over", over, OVER)
         size = self.geometry.height, self.geometry.width
         planes = [self.geometry.to_picture(self.values)]
         planes += [m.values[0, 0] for m in self.bias_maps if m.values.ndim == 5]

@@ -13,6 +13,7 @@ from onnxlin.graph import Array
 from onnxlin.primitives import Shape
 from onnxlin.readings.checks import allowed, chosen
 from onnxlin.readings.question.question import Question
+from onnxlin.section.options import number, whole
 
 SAMPLES = 50
 NOISE = 0.15
@@ -156,11 +157,10 @@ def smooth_grad(
 
     Source: Smilkov, Thorat, Kim, Viégas, Wattenberg, SmoothGrad, arXiv 1706.03825 (2017).
     """
-    if samples < 2:
-        raise OptionError(f"samples={samples}; expected at least 2.")
-    spread = _spread(q, noise) if sigma is None else float(sigma)
+    whole("samples", samples, 2)
+    spread = _spread(q, number("noise", noise)) if sigma is None else number("sigma", sigma)
     _require_noise(q, spread)
-    rng, size = np.random.default_rng(seed), len(q.x)
+    rng, size = np.random.default_rng(whole("seed", seed)), len(q.x)
     total, squares = np.zeros((2, size))
     for count in _parts(samples, max(AT_ONCE // max(size, 1), 1)):
         # About the gradient at x, so that squares of large numbers do not cancel.

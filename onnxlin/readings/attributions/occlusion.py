@@ -14,6 +14,7 @@ from onnxlin.graph import Array
 from onnxlin.primitives import Shape
 from onnxlin.readings.attributions.gradients import Attribution
 from onnxlin.readings.question.question import Question, Reference, name_of
+from onnxlin.section.numbers import as_array
 
 Sizes = int | Sequence[int]
 
@@ -96,8 +97,14 @@ def _patches(q: Question, window: Sizes, stride: Sizes | None) -> Iterator[Array
 
 
 def _sizes(given: Sizes, axes: int) -> tuple[int, ...]:
-    found = (given,) * axes if isinstance(given, int) else tuple(given)
-    if not found or min(found) < 1 or (len(found) != axes and axes > 1):
+    sizes = as_array("window or stride", given)
+    found = tuple(sizes.ravel().tolist()) * (1 if sizes.ndim else axes)
+    if (
+        not found
+        or sizes.dtype.kind not in "iu"
+        or min(found) < 1
+        or (len(found) != axes and axes > 1)
+    ):
         raise OptionError(
             f"window or stride {given!r}; expected {axes} positive numbers, or one for all axes."
         )

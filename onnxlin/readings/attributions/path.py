@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from onnxlin.engines.job import Progress
-from onnxlin.errors import OptionError
 from onnxlin.graph import Array
 from onnxlin.program.roundoff import gamma
 from onnxlin.readings.attributions.gradients import AT_ONCE, Attribution, Sum
 from onnxlin.readings.checks import UNIT, allowed, chosen
 from onnxlin.readings.path import walk
 from onnxlin.readings.question.question import Question, Reference, name_of
+from onnxlin.section.options import one_of, whole
 
 RULES = ("left", "right", "midpoint", "trapezoid")
 
@@ -95,11 +95,8 @@ def sampled_gradients(
 
 def _points(samples: int, rule: str) -> tuple[Array, Array]:
     """Parameters of the way, 0 at x0, and the weights that their gradients have."""
-    if rule not in RULES:
-        raise OptionError(f"rule={rule!r}; expected one of {list(RULES)}.")
-    least = 2 if rule == "trapezoid" else 1
-    if samples < least:
-        raise OptionError(f"samples={samples}; rule {rule!r} takes at least {least}.")
+    one_of("rule", rule, RULES)
+    whole("samples", samples, 2 if rule == "trapezoid" else 1)
     if rule == "trapezoid":
         weights = np.full(samples, 1.0)
         weights[[0, -1]] = 0.5

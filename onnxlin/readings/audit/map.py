@@ -14,6 +14,7 @@ from onnxlin.primitives import Shape
 from onnxlin.program.roundoff import unit_roundoff
 from onnxlin.readings.judging.features import Features, features_of
 from onnxlin.readings.question.question import Question
+from onnxlin.section.numbers import as_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +69,7 @@ def read_map(q: Question, given: npt.ArrayLike | Mapping[str, npt.ArrayLike]) ->
     """
     if isinstance(given, Mapping):
         return _named(q, given)
-    array = np.asarray(given)
+    array = as_array("The map", given)
     _require_numbers(array)
     for reader in (_as_x, _as_pixels, _as_turned, _as_axis):
         found = reader(q, array)
@@ -98,7 +99,7 @@ def _named(q: Question, given: Mapping[str, npt.ArrayLike]) -> Foreign:
         raise InputError(
             f"The map names {sorted(given)}; x has {sorted(q.m.inputs)}. Give one array for each."
         )
-    parts = {name: np.asarray(given[name]) for name in q.m.inputs}
+    parts = {name: as_array(f"The map of {name!r}", given[name]) for name in q.m.inputs}
     for name, part in parts.items():
         _require_numbers(part)
         if part.size != q.m.inputs[name].size:

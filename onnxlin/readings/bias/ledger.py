@@ -202,7 +202,8 @@ def _units(origin: Origin) -> int:
 
 
 def _wanted(nodes: Sequence[str] | str | None, kinds: dict[str, Kind]) -> set[str]:
-    names = [nodes] if isinstance(nodes, str) else list(kinds if nodes is None else nodes)
+    given = nodes if isinstance(nodes, Sequence) and not isinstance(nodes, str) else [nodes]
+    names = list(kinds) if nodes is None else [str(name) for name in given]
     unknown = [name for name in names if name not in kinds]
     if unknown:
         raise OptionError(

@@ -14,6 +14,7 @@ from onnxlin.errors import InputError, OptionError
 from onnxlin.linearizer import Linearizer
 from onnxlin.load import Model
 from onnxlin.readings.compare import rows as by_row
+from onnxlin.readings.compare.agree import by_values
 from onnxlin.readings.compare.align import Aligned, align, align_maps, places
 from onnxlin.readings.compare.comparison import Comparison
 from onnxlin.readings.compare.flips import flipped
@@ -23,6 +24,7 @@ from onnxlin.readings.compare.nodes import judge
 from onnxlin.readings.compare.sides import Side
 from onnxlin.section import STAIRCASE
 from onnxlin.section.feeds import Instance
+from onnxlin.section.options import number, whole
 
 
 def compare(
@@ -68,7 +70,7 @@ def compare(
         The two do not take the same input, or do not have outputs of the same shapes.
     OptionError, DetachedError, and what a `Linearizer` raises
     """
-    if tol is not None and not (math.isfinite(tol) and tol >= 0):
+    if tol is not None and not (math.isfinite(number("tol", tol)) and tol >= 0):
         raise OptionError(f"tol={tol!r}; expected a number that is 0 or more, or None.")
     if isinstance(a, AffineMap) and isinstance(b, AffineMap):
         if x is not None:
@@ -99,6 +101,7 @@ def _of_maps(
     a: AffineMap, b: AffineMap, together: Aligned | None, tol: float | None, top: int
 ) -> Comparison:
     """Compare what maps hold; inputs and outputs are matched by name, or as ``together`` says."""
+    whole("top", top)
     both = together or align_maps(a, b)
     if len(a.rows) != len(b.rows):
         raise InputError(f"The maps have {len(a.rows)} and {len(b.rows)} rows; make them alike.")
@@ -122,7 +125,7 @@ def _of_maps(
 def _with_nodes(found: Comparison, models: tuple[Linearizer, ...], together: Aligned) -> Comparison:
     """Add what the runs of the models say, node by node."""
     a, b = (Side.of(lin, feeds) for lin, feeds in zip(models, together.feeds, strict=True))
-    names = match(a.section, b.section, together.inputs | together.outputs)
+    names = by_values(match(a.section, b.section, together.inputs | together.outputs), a, b)
     origin = found.a.made_from("a comparison")
     decided = origin.decided() if origin.decided else origin.program
     maps = (found.a, found.b)

@@ -13,13 +13,14 @@ import onnx
 from onnxlin.affine_map import AffineMap
 from onnxlin.engines.job import Progress, Solution
 from onnxlin.errors import OptionError
-from onnxlin.graph import Array
+from onnxlin.graph import Array, TensorType
 from onnxlin.graph.subgraphs import prefixed
 from onnxlin.graph.weights import filled
 from onnxlin.linearizer import Linearizer
 from onnxlin.load import Model
 from onnxlin.readings.data.weighted import weighted_origin
 from onnxlin.section.feeds import Instance, instances, make_feeds
+from onnxlin.section.options import number, one_of
 
 LINKS = {"softmax": "Softmax", "sigmoid": "Sigmoid"}
 
@@ -59,9 +60,9 @@ class Ensemble:
     ) -> None:
         if not members:
             raise OptionError("An ensemble needs at least one member: (weight, model).")
-        if probabilities not in (None, *LINKS):
-            raise OptionError(f"probabilities={probabilities!r}; expected None or {list(LINKS)}.")
-        self.weights = tuple(float(weight) for weight, _ in members)
+        if probabilities is not None:
+            one_of("probabilities", probabilities, list(LINKS))
+        self.weights = tuple(number("weight", weight) for weight, _ in members)
         if not np.isfinite(self.weights).all():
             raise OptionError(f"weights={list(self.weights)}; expected finite numbers.")
         make = partial(Linearizer, mode=mode, rounding=rounding, memory=memory)
@@ -73,6 +74,11 @@ class Ensemble:
         self._outputs = given[0].section.outputs
         _require_free_names([*self._inputs, *self._outputs])
         self._members = [_renamed(lin, i, probabilities) for i, lin in enumerate(given)]
+
+    @property
+    def inputs(self) -> Mapping[str, TensorType]:
+        """What all members take, by the first one's names."""
+        return self._inputs
 
     def run(self, x: Instance) -> dict[str, Array]:
         """Run all members once: ``{output name: weighted sum}``, float64."""

@@ -15,6 +15,7 @@ from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings.data.floor import verified
 from onnxlin.section.feeds import Instance, instances
+from onnxlin.section.numbers import as_array
 
 Progress = Callable[[int, int], None]
 PARTS = ("all", "W x", "b")
@@ -222,7 +223,7 @@ def _pair(y: Array, label: Array | None) -> tuple[int, int]:
 
 
 def _labels(labels: npt.ArrayLike, count: int) -> Array:
-    found = np.asarray(labels)
+    found = as_array("labels", labels)
     if found.shape != (count,) or found.dtype.kind not in "iu" or found.min(initial=0) < 0:
         raise InputError(
             f"labels has shape {found.shape} and dtype {found.dtype}; expected {count} class "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from onnxlin.primitives import Array
 from onnxlin.readings.data.ensemble import Ensemble
 from onnxlin.readings.data.groups import Groups, LocalModel, largest_first
 from onnxlin.readings.data.scores import read_labels
-from onnxlin.section.feeds import Instance
+from onnxlin.section.feeds import Instance, instances
 
 # Under these readings of a node the numbers of x itself stand in its piece.
 AT_X_ALONE = ("tangent", "frozen", "straight-through", "random")
@@ -57,7 +57,9 @@ def group(
         A group's map misses F at one of its samples by more than rounding allows.
     """
     lin = model if isinstance(model, Linearizer | Ensemble) else Linearizer(model)
-    total = _count(xs)
+    total = len(instances(xs, lin.inputs if isinstance(lin, Ensemble) else lin.graph.inputs))
+    if not total:
+        raise InputError("xs holds no samples. Stack them on axis 0.")
     seen = _Seen()
     given = None
     for i, m in enumerate(lin.map(xs, rows, engine, dtype)):
@@ -98,14 +100,6 @@ class _Seen:
         self.members.setdefault(key, []).append(i)
         self.x.append(m.x)
         self.y.append(m.y)
-
-
-def _count(xs: Instance) -> int:
-    stacks = list(xs.values()) if isinstance(xs, Mapping) else [xs]
-    total = len(np.atleast_1d(stacks[0])) if stacks else 0
-    if not total:
-        raise InputError("xs holds no samples. Stack them on axis 0.")
-    return total
 
 
 def _require_regions(m: AffineMap) -> None:

@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from onnxlin.errors import InputError
 from onnxlin.primitives import Array
 from onnxlin.readings.data.merging import Merging, merged
 from onnxlin.readings.data.scores import Scores, score
+from onnxlin.section.numbers import real
+from onnxlin.section.options import whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +58,12 @@ class LocalModel:
 
     def __call__(self, x: Array) -> Array:
         """``W x + b`` of flattened inputs: ``(..., n_in) -> (..., K)``, float64."""
+        x = real("x", x)
+        if x.shape[-1:] != self.W.shape[1:]:
+            raise InputError(
+                f"x has the shape {x.shape}; the map takes {self.W.shape[1]} entries on its last "
+                "axis: flatten each sample."
+            )
         found: Array = x @ self.W.astype(np.float64).T + self.b
         return found
 
@@ -130,7 +139,8 @@ class Groups:
         ``accuracy`` and ``auc`` are those of a group's map on its own samples, the same with
         ``_everywhere`` those of this one map on the whole data set.
         """
-        return [self._row(model) for model in self.models[:count]]
+        most = None if count is None else whole("count", count)
+        return [self._row(model) for model in self.models[:most]]
 
     def _row(self, model: LocalModel) -> dict[str, Any]:
         row: dict[str, Any] = {

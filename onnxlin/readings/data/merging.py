@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import KDTree
 
-from onnxlin.errors import OptionError
 from onnxlin.primitives import Array
+from onnxlin.section.options import number, one_of, whole
 
 METRICS = ("predictions", "coefficients")
 
@@ -31,10 +31,9 @@ class Merging:
 
     def __post_init__(self) -> None:
         for name in ("count", "neighbours"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name}={getattr(self, name)}; expected 1 or more.")
-        if self.metric not in METRICS:
-            raise OptionError(f"metric={self.metric!r}; expected one of {list(METRICS)}.")
+            whole(name, getattr(self, name), 1)
+        number("tolerance", self.tolerance, 0.0)
+        one_of("metric", self.metric, METRICS)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from scipy.stats import rankdata
 
 from onnxlin.errors import InputError
 from onnxlin.primitives import Array
+from onnxlin.section.numbers import as_array
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def read_labels(labels: npt.ArrayLike, samples: int, outputs: int) -> npt.NDArra
     ------
     InputError
     """
-    given: npt.NDArray[Any] = np.asarray(labels)
+    given: npt.NDArray[Any] = as_array("labels", labels)
     classes = max(outputs, 2)
     whole = given.dtype.kind in "iub" or (given.dtype.kind == "f" and (given % 1 == 0).all())
     if given.shape != (samples,) or not whole:

@@ -13,6 +13,7 @@ from onnxlin.graph import Array
 from onnxlin.readings.judging.features import Features, Values, contributions_of, features_of
 from onnxlin.readings.judging.removals import without
 from onnxlin.readings.question.question import Question, Reference
+from onnxlin.section.options import number, one_of, whole
 
 STEPS = 50
 SCORES = ("row", "probability")
@@ -131,8 +132,7 @@ def _order(each: Array) -> Array:
 
 def counts_of(count: int, steps: int) -> Array:
     """How many features have gone after each step, from 0 to all."""
-    if steps < 1:
-        raise OptionError(f"steps={steps}; expected at least 1.")
+    whole("steps", steps, 1)
     return np.unique(np.linspace(0, count, min(steps, count) + 1).round().astype(np.int64))
 
 
@@ -146,9 +146,7 @@ def _growing(features: Features, order: Array, counts: Array) -> Iterator[Array]
 
 def scores_of(q: Question, xs: Iterator[Array], score: str) -> Array:
     """F of the row at inputs, or its probability."""
-    if score not in SCORES:
-        raise OptionError(f"score={score!r}; expected one of {list(SCORES)}.")
-    if score == "row":
+    if one_of("score", score, SCORES) == "row":
         return q.F(xs)
     index = q.m.rows.index
     if index is None or q.m.rows.size < 2:
@@ -222,12 +220,11 @@ def pixel_flipping(
     Source: Samek, Binder, Montavon, Lapuschkin, Müller, Evaluating the Visualization of What a Deep
     Neural Network Has Learned, IEEE TNNLS 28(11), 2017.
     """
-    if order not in ORDERS or not 0 < share <= 1 or draws < 1:
-        raise OptionError(
-            f"order={order!r}, share={share}, draws={draws}; expected one of {list(ORDERS)}, a "
-            "share of the features and a number of draws."
-        )
-    features, rng = features_of(q, groups), np.random.default_rng(seed)
+    one_of("order", order, ORDERS)
+    if not 0 < number("share", share) <= 1:
+        raise OptionError(f"share={share}; expected a share of the features, above 0 up to 1.")
+    whole("draws", draws, 1)
+    features, rng = features_of(q, groups), np.random.default_rng(whole("seed", seed))
     each = features.sums(contributions_of(q, values, np.zeros(len(q.x))))
     counts = counts_of(max(round(share * features.count), 1), steps)
     total = np.zeros(len(counts))

@@ -11,6 +11,7 @@ from onnxlin.errors import InputError
 from onnxlin.graph import Array
 from onnxlin.readings.attributions.gradients import Attribution
 from onnxlin.readings.question.question import Question
+from onnxlin.section.numbers import as_array, flat
 
 Values = Attribution | npt.ArrayLike
 
@@ -46,7 +47,7 @@ def features_of(q: Question, groups: npt.ArrayLike | None = None) -> Features:
         Entries with equal numbers are one feature: segments of a picture, steps of a series.
     """
     if groups is not None:
-        given = np.asarray(groups)
+        given = as_array("groups", groups)
         if given.size != len(q.x) or given.dtype.kind not in "iu":
             raise InputError(
                 f"groups has {given.size} entries of {given.dtype}; expected {len(q.x)} integers."
@@ -70,10 +71,5 @@ def contributions_of(q: Question, values: Values, x0: Array) -> Array:
 
 def flat_of(q: Question, values: Values) -> Array:
     """Values ``(n_in,)`` of an attribution or of an array of as many numbers."""
-    found = values.values if isinstance(values, Attribution) else np.asarray(values, np.float64)
-    if found.size != len(q.x) or not np.isfinite(found).all():
-        raise InputError(
-            f"The attribution has {found.size} numbers, "
-            f"{np.count_nonzero(~np.isfinite(found))} of them not finite; x has {len(q.x)}."
-        )
-    return found.ravel()
+    given = values.values if isinstance(values, Attribution) else values
+    return flat("The attribution", given, q.m.shapes[0])

@@ -13,6 +13,7 @@ from onnxlin.readings.attributions.gradients import Attribution
 from onnxlin.readings.judging.features import Values, flat_of
 from onnxlin.readings.judging.removals import Removals, removals
 from onnxlin.readings.question.question import Question
+from onnxlin.section.options import number, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,9 +136,10 @@ def noisy_infidelity(
             f"{slopes.method} gives contributions; infidelity under noise is for slopes, such as a "
             "gradient. Use infidelity(), which takes features away."
         )
-    if not sigma > 0 or samples < 1:
-        raise OptionError(f"sigma={sigma}, samples={samples}; expected positive numbers.")
-    weights, rng = flat_of(q, slopes), np.random.default_rng(seed)
+    if not number("sigma", sigma) > 0:
+        raise OptionError(f"sigma={sigma}; expected a positive number.")
+    whole("samples", samples, 1)
+    weights, rng = flat_of(q, slopes), np.random.default_rng(whole("seed", seed))
     explained: list[float] = []
 
     def moved() -> Iterator[Array]:

@@ -21,6 +21,7 @@ from onnxlin.readings.judging.features import Values
 from onnxlin.readings.judging.fidelity import Infidelity, Sensitivity, infidelity, sensitivity_n
 from onnxlin.readings.judging.removals import SUBSETS, removals
 from onnxlin.readings.question.question import Question, Reference, name_of
+from onnxlin.section.options import whole
 
 RANDOM = "random"
 BETTER: Mapping[str, str] = {
@@ -127,7 +128,7 @@ def judge(
         These metrics ask whether an attribution says what the model does away from x, under
         perturbations that may be far from any data. W x is what the model does at x.
     """
-    noise = np.random.default_rng(seed).standard_normal(len(q.x))
+    noise = np.random.default_rng(whole("seed", seed)).standard_normal(len(q.x))
     named: dict[str, Values] = {**attributions, RANDOM: attributions.get(RANDOM, noise)}
     x0 = q.reference(baseline)
     drawn = removals(q, samples=samples, baseline=x0, groups=groups, seed=seed)

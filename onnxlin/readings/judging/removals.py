@@ -12,6 +12,8 @@ from onnxlin.errors import OptionError
 from onnxlin.graph import Array
 from onnxlin.readings.judging.features import Features, Values, contributions_of, features_of
 from onnxlin.readings.question.question import Question, Reference
+from onnxlin.section.numbers import as_array
+from onnxlin.section.options import whole
 
 SUBSETS = 100
 LARGEST = 0.8  # of all features: subsets beyond differ too little from each other
@@ -68,9 +70,8 @@ def removals(
     """
     features, x0 = features_of(q, groups), q.reference(baseline)
     chosen = _sizes(sizes, features.count)
-    if samples < 1:
-        raise OptionError(f"samples={samples}; expected at least 1.")
-    rng = np.random.default_rng(seed)
+    whole("samples", samples, 1)
+    rng = np.random.default_rng(whole("seed", seed))
     members = np.zeros((len(chosen) * samples, features.count), bool)
     for i, size in enumerate(np.repeat(chosen, samples)):
         members[i, rng.choice(features.count, size, replace=False)] = True
@@ -87,7 +88,7 @@ def _sizes(sizes: Sequence[int] | None, count: int) -> Array:
     if sizes is None:
         most = max(int(LARGEST * count), 1)
         return np.unique(np.geomspace(1, most, 10).round().astype(np.int64))
-    found = np.asarray(sizes)
+    found = as_array("sizes", sizes)
     if not found.size or found.dtype.kind not in "iu" or found.min() < 1 or found.max() > count:
         raise OptionError(f"sizes={sizes!r}; expected numbers of features from 1 to {count}.")
     return found

@@ -14,6 +14,8 @@ from onnxlin.program import LinearProgram
 from onnxlin.readings.attributions.gradients import Attribution
 from onnxlin.readings.question.question import Question
 from onnxlin.readings.region.walls import Wall, read_by, stacked, walls_of
+from onnxlin.section.numbers import real
+from onnxlin.section.options import number, whole
 
 SHARES = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 RADIUS = 0.02
@@ -114,12 +116,11 @@ def stability(
         Random directions, the same ones at every distance.
     seed : int
     """
-    if not len(shares) or min(shares) <= 0 or directions < 1:
-        raise OptionError(
-            f"shares={shares!r}, directions={directions}; expected positive distances and a "
-            "number of directions."
-        )
-    rng = np.random.default_rng(seed)
+    distances = real("shares", shares)
+    if distances.ndim != 1 or not distances.size or distances.min() <= 0:
+        raise OptionError(f"shares={shares!r}; expected positive distances, one or more.")
+    whole("directions", directions, 1)
+    rng = np.random.default_rng(whole("seed", seed))
     ways = rng.standard_normal((directions, len(q.x)))
     ways /= np.linalg.norm(ways, axis=1, keepdims=True)
     size = float(np.linalg.norm(q.x)) or 1.0
@@ -223,9 +224,10 @@ def max_sensitivity(
 
     Source: Yeh et al., On the (In)fidelity and Sensitivity of Explanations, NeurIPS 2019.
     """
-    if not radius > 0 or samples < 1:
-        raise OptionError(f"radius={radius}, samples={samples}; expected positive numbers.")
-    rng, here = np.random.default_rng(seed), explain(q).values
+    if not number("radius", radius) > 0:
+        raise OptionError(f"radius={radius}; expected a positive number.")
+    whole("samples", samples, 1)
+    rng, here = np.random.default_rng(whole("seed", seed)), explain(q).values
     changes = []
     for _ in range(samples):
         x = q.x + rng.uniform(-radius, radius, len(q.x))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from onnxlin.affine_map import AffineMap
 from onnxlin.engines.job import Progress
 from onnxlin.engines.seeds import Seeds, make_seeds
-from onnxlin.errors import ResidualError, RowsError
+from onnxlin.errors import OptionError, ResidualError, RowsError
 from onnxlin.linearizer import Linearizer
 from onnxlin.primitives import Array
 from onnxlin.readings.path.batch import Batch
@@ -21,6 +21,8 @@ from onnxlin.readings.path.cell import Cell
 from onnxlin.readings.path.changes import Change, changes_of
 from onnxlin.readings.region.walls import Unit
 from onnxlin.section.feeds import Instance
+from onnxlin.section.numbers import real
+from onnxlin.section.options import whole
 
 SAMPLES = (5, 10, 50, 300)
 
@@ -90,7 +92,7 @@ class Path:
 
     def __call__(self, t: npt.ArrayLike) -> Array:
         """``(k,) -> (k, rows)``: F at parameters of the segment, affine between breakpoints."""
-        at = np.atleast_1d(np.asarray(t, dtype=np.float64))
+        at = np.atleast_1d(real("t", t))
         piece = np.clip(np.searchsorted(self.t, at, side="right") - 1, 0, len(self) - 1)
         share = (at - self.t[piece]) / (self.t[piece + 1] - self.t[piece])
         return self.left[piece] + share[:, None] * (self.right[piece] - self.left[piece])
@@ -145,6 +147,10 @@ def walk(
     road = Walk(lin, x0)
     seeds = make_seeds(rows, sum(value.size for value in first.outputs.values()))
     row = _row(integrate, last)
+    if not isinstance(samples, Sequence):
+        raise OptionError(f"samples={samples!r}; expected numbers of gradients, one after another.")
+    for count in samples:
+        whole("samples", count, 1)
     found = _Found(road, seeds, row, last.x - first.x, tuple(samples))
     for done in map(found.take, road.batches(first.x, last.x)):
         if progress is not None:

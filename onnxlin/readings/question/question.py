@@ -21,6 +21,7 @@ from onnxlin.readings.question.cut import cut
 from onnxlin.readings.question.runs import Runs
 from onnxlin.readings.row.contributions import Baseline, flat_baseline
 from onnxlin.section.feeds import Instance
+from onnxlin.section.numbers import as_array, flat
 
 # Of the longest side: 16 pixels of a photo of 224, 2 of a digit.
 BLUR = 1 / 14
@@ -89,7 +90,8 @@ class Question:
 
     def outputs(self, xs: Iterable[Array]) -> Array:
         """All outputs at flat inputs: ``N times (n_in,) -> (N, n_out)``."""
-        return self.runs(self.fed(x) for x in xs)
+        shapes = self.m.shapes[0]
+        return self.runs(self.fed(flat("x", x, shapes)) for x in xs)
 
     def F(self, xs: Iterable[Array]) -> Array:  # noqa: N802  # the function's own name
         """The row at flat inputs, as onnxruntime computes it: ``N times (n_in,) -> (N,)``."""
@@ -125,16 +127,16 @@ class Question:
             whose sigma is 1/14 of the longest side, over a picture or along the last axis.
         """
         if not isinstance(x0, str):
-            flat = flat_baseline(self.m, x0)
+            start = flat_baseline(self.m, x0)
         elif x0 == "zero":
-            flat = np.zeros(len(self.x))
+            start = np.zeros(len(self.x))
         elif x0 in ("mean", "blur"):
-            flat = self._of_x(_mean if x0 == "mean" else _blur)
+            start = self._of_x(_mean if x0 == "mean" else _blur)
         else:
             raise OptionError(
                 f'baseline={x0!r}; expected "zero", "mean", "blur", a number or an array.'
             )
-        return self.flat(self.fed(flat))
+        return self.flat(self.fed(start))
 
     def _of_x(self, change: Any) -> Array:
         if self.geometry is not None:
@@ -170,7 +172,7 @@ def _one_row(lin: Linearizer, feeds: Mapping[str, Array], row: Any) -> Array:
         if not y.size:
             raise RowsError("The model has no outputs at this x, so there is no row to ask about.")
         return np.array([int(y.argmax())])
-    found = np.asarray(row)
+    found = as_array("row", row)
     asked = found.reshape(1, -1) if found.ndim == 1 and found.size != 1 else np.atleast_1d(found)
     if len(make_seeds(asked, len(y))) != 1:
         raise RowsError(f"row={row!r}: a question is about one row; give one index.")

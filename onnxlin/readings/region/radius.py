@@ -9,12 +9,13 @@ import numpy as np
 
 from onnxlin.affine_map import AffineMap
 from onnxlin.engines.job import Progress
-from onnxlin.errors import OptionError, RowsError
+from onnxlin.errors import RowsError
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram
 from onnxlin.program.sweep import forth
 from onnxlin.program.sweep import reach as reach_of
 from onnxlin.readings.region.walls import Unit, Wall, read_by
+from onnxlin.section.options import one_of, whole
 
 DUAL = {"l1": np.inf, "l2": 2, "linf": 1}
 """Norm of x -> order of the norm of gradients that is dual to it."""
@@ -70,9 +71,7 @@ class Certificate:
 
 def require_norm(norm: str) -> float:
     """Return the order of the dual norm."""
-    if norm not in DUAL:
-        raise OptionError(f"norm={norm!r}; expected one of {list(DUAL)}.")
-    return DUAL[norm]
+    return DUAL[one_of("norm", norm, list(DUAL))]
 
 
 def radius(
@@ -105,8 +104,7 @@ def radius(
         Called with (done, total); the total is an upper bound.
     """
     order = require_norm(norm)
-    if sweeps < 1:
-        raise OptionError(f"sweeps={sweeps}; expected at least 1.")
+    whole("sweeps", sweeps, 1)
     places, floors = _ranked(program, walls)
     if not ties:
         first = int(np.searchsorted(floors, 0.0, side="right"))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from onnxlin.affine_map import AffineMap
 from onnxlin.engines.job import Progress
-from onnxlin.errors import InputError
+from onnxlin.engines.memory import memory_budget
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram
 from onnxlin.readings.region.polytope import Polytope, polytope
@@ -34,6 +34,8 @@ from onnxlin.readings.region.walls import (
     read_by,
     reasons_of,
 )
+from onnxlin.section.numbers import flat
+from onnxlin.section.options import whole
 
 # Two guards that are met within so many roundings of the step are met together.
 TOGETHER = 16 * np.finfo(np.float64).eps
@@ -140,6 +142,7 @@ class Region:
         Guards that no x' in the region moves (a pool window of dead units) are left out.
         """
         rooms = [np.where(r > 0, w.room, np.inf) for w, r in self._moved]
+        whole("count", count)
         places = nearest(self.walls, rooms, count)
         return [self.walls[w].unit(i) for w, i in places if np.isfinite(rooms[w].ravel()[i])]
 
@@ -197,10 +200,7 @@ class Region:
 
     def polytope(self, *, memory: int = 2**30) -> Polytope:
         """Half-spaces ``A x' <= c``, with centre and facets; for small nets."""
-        return polytope(self.program, self.walls, self.map.x, memory)
+        return polytope(self.program, self.walls, self.map.x, memory_budget(memory))
 
     def _flat(self, x: npt.ArrayLike) -> Array:
-        flat = np.asarray(x, dtype=np.float64).ravel()
-        if flat.shape != self.map.x.shape:
-            raise InputError(f"x has {flat.size} entries; the region takes {self.map.x.size}.")
-        return flat
+        return flat("x", x, self.map.shapes[0])

@@ -17,6 +17,7 @@ from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
 from onnxlin.primitives import Shape
 from onnxlin.readings.checks import chosen, position, require_f, row_names, size_of
+from onnxlin.section.numbers import flat
 
 Baseline = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
@@ -203,25 +204,7 @@ def _rows_of_w(m: AffineMap, seeds: Seeds) -> Array:
 
 def flat_baseline(m: AffineMap, x0: Baseline) -> Array:
     """Read a baseline as one number for each column of W."""
-    if isinstance(x0, Mapping):
-        if set(x0) != set(m.inputs):
-            raise InputError(
-                f"The baseline names {sorted(x0)}; the map starts at {sorted(m.inputs)}. Give "
-                "those, with their shapes."
-            )
-        parts = [np.asarray(x0[name], dtype=np.float64) for name in m.inputs]
-    else:
-        parts = [np.asarray(x0, dtype=np.float64)]
-    if len(parts) == 1 and parts[0].ndim == 0:
-        parts = [np.broadcast_to(parts[0], m.x.shape)]
-    flat = np.concatenate([part.ravel() for part in parts])
-    if flat.shape != m.x.shape or not np.isfinite(flat).all():
-        raise InputError(
-            f"The baseline has {flat.size} entries, {np.count_nonzero(~np.isfinite(flat))} of them "
-            f"not finite; the map takes {m.x.size} finite ones. Give an array of the input's "
-            "shape, or one number."
-        )
-    return flat
+    return flat("The baseline", x0, m.shapes[0], one=True)
 
 
 def _run(m: AffineMap, lin: Linearizer, start: Array) -> Array:

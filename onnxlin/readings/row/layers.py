@@ -45,7 +45,8 @@ def layer(m: AffineMap, name: str) -> Layer:
     ResidualError
         The node misses its own traced output by more than one node's rounding.
     """
-    found = [each for each in m.layers if name in (each.name, each.output)]
+    named = isinstance(name, str)
+    found = [each for each in m.layers if named and name in (each.name, each.output)]
     if len(found) != 1:
         made = [each.output for each in found] or [each.name for each in m.layers]
         raise OptionError(
@@ -114,11 +115,12 @@ def between(
 
 
 def _tensor(lin: Linearizer, name: str) -> str:
-    if name in lin.graph.tensors:
-        return name
-    for node in lin.graph.nodes:
-        if node.name == name:
-            return node.writes[0]
+    if isinstance(name, str):
+        if name in lin.graph.tensors:
+            return name
+        for node in lin.graph.nodes:
+            if node.name == name:
+                return node.writes[0]
     raise TensorNameError(
         f"{name!r} is no tensor and no node of the model. Its nodes: "
         f"{[node.name for node in lin.graph.nodes][:20]}."

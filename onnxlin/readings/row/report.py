@@ -14,11 +14,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from onnxlin.affine_map import AffineMap
+from onnxlin.errors import InputError
 from onnxlin.graph import Array
 from onnxlin.readings.bias.kinds import MEANING
 from onnxlin.readings.bias.ledger import ledger as split_by_node
 from onnxlin.readings.bias.structural import structural_zero
 from onnxlin.readings.row import summary
+from onnxlin.section.options import number, whole
 
 VERSION = 1
 
@@ -60,6 +62,9 @@ def report(
     DetachedError
         The map was loaded from a file that holds no bound: save it after `AffineMap.verify`.
     """
+    whole("top", top)
+    number("near", near)
+    require_labels(m, labels)
     return {
         "format": "onnxlin.report",
         "version": VERSION,
@@ -68,6 +73,14 @@ def report(
         "kinks": None if m.detached else kinks(m, near),
         "explained": [explained(m, i, top, labels) for i in range(len(m.rows))],
     }
+
+
+def require_labels(m: AffineMap, labels: Any) -> None:
+    """Raise InputError unless there is a name for each output, where any are given."""
+    if isinstance(labels, Sequence) and len(labels) >= m.rows.size:
+        return
+    if labels is not None and (isinstance(labels, Sequence) or not hasattr(labels, "__getitem__")):
+        raise InputError(f"labels={labels!r}; expected {m.rows.size} names, one for each output.")
 
 
 def about(m: AffineMap) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from onnxlin.affine_map import AffineMap
 from onnxlin.errors import InputError, OnnxlinError, ResidualError
 from onnxlin.graph import Array
 from onnxlin.program.roundoff import gamma
+from onnxlin.readings.row.contributions import flat_baseline
 
 if TYPE_CHECKING:
     import shap
@@ -61,7 +62,10 @@ def explanation(
     listed = [maps] if isinstance(maps, AffineMap) else list(maps)
     if not listed:
         raise InputError("maps holds no map.")
-    x0 = _baseline(baseline, len(listed[0].x))
+    first = listed[0]
+    x0 = np.zeros(len(first.x)) if baseline is None else flat_baseline(first, baseline)
+    _require_names("names", names, len(first.x))
+    _require_names("labels", labels, len(first.rows))
     values = np.stack([_values(m, x0).T for m in listed])
     base = np.stack([m(x0) for m in listed])
     for m, parts, rest in zip(listed, values, base, strict=True):
@@ -86,11 +90,9 @@ def _package() -> Any:
     return shap
 
 
-def _baseline(baseline: npt.ArrayLike | None, size: int) -> Array:
-    x0 = np.zeros(size) if baseline is None else np.asarray(baseline, dtype=np.float64).ravel()
-    if x0.shape != (size,):
-        raise InputError(f"baseline has {x0.size} entries; the maps take {size}.")
-    return x0
+def _require_names(what: str, names: Sequence[str] | None, count: int) -> None:
+    if names is not None and not (isinstance(names, Sequence) and len(names) == count):
+        raise InputError(f"{what}={names!r}; expected {count} names.")
 
 
 def _values(m: AffineMap, x0: Array) -> Array:

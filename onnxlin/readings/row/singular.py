@@ -20,6 +20,7 @@ from onnxlin.program import LinearProgram
 from onnxlin.program.roundoff import gamma, unit_roundoff
 from onnxlin.program.sweep import absolute
 from onnxlin.readings.checks import UNIT, chosen, of_outputs, require_equal, size_of
+from onnxlin.section.options import whole
 
 # Up to this many rows or columns LAPACK on W itself takes no time worth saving.
 SMALL = 64
@@ -73,7 +74,7 @@ def spectrum(m: AffineMap, k: int = 6, rows: Any = None) -> Spectrum:
     seeds = of_outputs(m, chosen(m, rows))
     operator = linear_operator(program, seeds)
     smaller = min(operator.shape)
-    if not 1 <= k <= smaller:
+    if not 1 <= whole("k", k) <= smaller:
         raise OptionError(
             f"k={k}: W is {operator.shape[0]} x {operator.shape[1]}, so it has {smaller} singular "
             f"values. Ask for 1 to {smaller}."

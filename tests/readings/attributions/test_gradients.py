@@ -154,7 +154,7 @@ def test_smooth_grad_needs_noise_and_samples() -> None:
     q = Question(Linearizer(proto), np.ones_like(x), 0)
     with pytest.raises(OptionError, match=r"deviation 0 \(x goes from 1 to 1\).* Give sigma="):
         smooth_grad(q)
-    with pytest.raises(OptionError, match="samples=1; expected at least 2"):
+    with pytest.raises(OptionError, match="samples=1; expected a whole number of at least 2"):
         smooth_grad(q, samples=1, sigma=1.0)
     assert smooth_grad(q, sigma=0.5).parameters["sigma"] == 0.5
 

@@ -12,6 +12,7 @@ import pytest
 
 from onnxlin.graph import Array
 from onnxlin.readings import Comparison, compare
+from tests.small import model as small
 from tests.test_quantised_nets import STRAIGHT, Reader
 
 QDQ, QOPERATOR = tools.QuantFormat.QDQ, tools.QuantFormat.QOperator
@@ -123,3 +124,30 @@ def test_both_static_forms_are_one_map(quantised: dict[str, Path], x: Array) -> 
     """Straight through, the codes and what they stand for are the same affine map."""
     c = compare(quantised["QDQ"], quantised["QOperator"], x, rounding=STRAIGHT)
     assert all(row.W_relative is not None and row.W_relative < 1e-5 for row in c.rows)
+
+
+@pytest.mark.parametrize("after", ["Relu", "Clip", ""])
+def test_a_node_that_does_the_work_of_two_is_matched_with_the_second(
+    tmp_path: Path, after: str
+) -> None:
+    """A quantised convolution that cuts off at 0 has the name of what comes before the ReLU."""
+    rng = np.random.default_rng(0)
+    weights = {"W": (4, 3, 3, 3), "B": (4,)}
+    tail = {"Relu": "r = Relu(c)", "Clip": "r = Clip(c, low)", "": "r = Neg(c)"}[after]
+    proto = small(
+        f"g (float[1,3,8,8] x) => (float[1,144] y) <float low = {{0}}> "
+        f"{{ [conv] c = Conv(x, W, B)  {tail}  y = Flatten(r) }}",
+        opset=17,
+    )
+    for name, shape in weights.items():
+        array = rng.normal(size=shape).astype(np.float32)
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    source, made = tmp_path / "float.onnx", tmp_path / "quantised.onnx"
+    onnx.save(proto, source)
+    x = rng.normal(size=(1, 3, 8, 8)).astype(np.float32)
+    tools.quantize_static(source, made, Reader("x", [x]), quant_format=QOPERATOR)
+    c = compare(source, made, x, rounding=STRAIGHT)
+    (conv,) = [one for one in c.tensors if one.b in ("c", "c_quantized")]
+    assert conv.a == ("r" if after else "c")
+    assert conv.relative < 0.05
+    assert all(one.relative < 0.05 for one in c.tensors)

@@ -259,7 +259,7 @@ REFUSED = {
     "nobody": (lambda: Ensemble([]), "An ensemble needs at least one member"),
     "unknown link": (
         lambda: Ensemble([(1, mlp())], probabilities="probit"),
-        r"probabilities='probit'; expected None or \['softmax', 'sigmoid'\]",
+        r"probabilities='probit'; expected one of \['softmax', 'sigmoid'\]",
     ),
     "infinite weight": (
         lambda: Ensemble([(float("inf"), mlp())]),

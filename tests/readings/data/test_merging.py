@@ -111,8 +111,8 @@ def test_circles_are_told_apart_by_a_few_models(fixtures: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"count": 0}, "count=0; expected 1 or more"),
-        ({"neighbours": 0}, "neighbours=0; expected 1 or more"),
+        ({"count": 0}, "count=0; expected a whole number of at least 1"),
+        ({"neighbours": 0}, "neighbours=0; expected a whole number of at least 1"),
         ({"metric": "city"}, r"metric='city'; expected one of \['predictions', 'coefficients'\]"),
     ],
 )

@@ -162,7 +162,7 @@ def test_pictures_keep_their_pixels() -> None:
 
 def test_what_stability_refuses() -> None:
     q = asked(linear)
-    with pytest.raises(OptionError, match=r"shares=\(0,\), directions=3; expected positive"):
+    with pytest.raises(OptionError, match=r"shares=\(0,\); expected positive"):
         stability(q, shares=(0,))
-    with pytest.raises(OptionError, match="radius=0, samples=10; expected positive numbers"):
+    with pytest.raises(OptionError, match="radius=0; expected a positive number"):
         max_sensitivity(q, gradient, radius=0)

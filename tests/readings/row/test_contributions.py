@@ -148,9 +148,9 @@ def test_baselines_that_do_not_fit() -> None:
     path, x = given("lenet5_mnist")
     lin = Linearizer(path)
     m = lin(x)
-    with pytest.raises(InputError, match=r"baseline has 3 entries, 0 of them not finite; .* 784"):
+    with pytest.raises(InputError, match="baseline has 3 entries; the map takes 784"):
         relative(m, [1, 2, 3])
-    with pytest.raises(InputError, match="784 of them not finite"):
+    with pytest.raises(InputError, match="holds 1 NaN or infinite values"):
         relative(m, np.nan)
     with pytest.raises(InputError, match=r"baseline names \['y'\]; the map starts at \['image'\]"):
         relative(m, {"y": x})

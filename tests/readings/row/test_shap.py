@@ -81,7 +81,7 @@ def test_a_sum_that_does_not_close_is_an_error(monkeypatch: pytest.MonkeyPatch) 
 
 def test_refused() -> None:
     m = linearize(mlp(), X)
-    with pytest.raises(onnxlin.InputError, match="baseline has 4 entries; the maps take 3"):
+    with pytest.raises(onnxlin.InputError, match="baseline has 4 entries; the map takes 3"):
         explanation(m, np.zeros(4))
     with pytest.raises(onnxlin.InputError, match="maps holds no map"):
         explanation([])

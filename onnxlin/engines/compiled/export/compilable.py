@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from onnxlin.engines.compiled.export.example import opened_shapes
 from onnxlin.engines.compiled.export.export import compiled_at
-from onnxlin.errors import CompileError, InputError, OnnxlinError, TraceError
+from onnxlin.errors import CompileError, InputError, ModelError, OnnxlinError, TraceError
 from onnxlin.load import Model, load
 from onnxlin.program.check import Report, report
 from onnxlin.section import MODES, STAIRCASE, Section, make_section, require_rounding
+from onnxlin.section.trace import Tracer
 
 Verdict = tuple[bool | None, str | None]
 """Whether the whole compiles, None where that was not tried; and why not."""
@@ -46,13 +47,25 @@ def check_model(
     require_rounding(rounding)
     section = make_section(load(model), inputs, outputs, rounding)
     found = report(section)
+    found = replace(found, refused=_refused(section) if found.ok else None)
     compiled, why = _verdict(section, found, compiles)
     return replace(found, compiles=compiled, not_compiled_because=why)
 
 
+def _refused(section: Section) -> str | None:
+    """What onnxruntime says of the nodes that the map needs, where it does not load them."""
+    if sum(array.nbytes for array in section.graph.initialisers.values()) > LARGEST:
+        return None  # opening it takes as long as a run of smaller ones
+    try:
+        Tracer(section, {})
+    except ModelError as error:
+        return str(error)
+    return None
+
+
 def _verdict(section: Section, found: Report, asked: bool | None) -> Verdict:
     if not found.ok:
-        return False, "nodes stand in the way"
+        return False, found.refused or "nodes stand in the way"
     weight = sum(array.nbytes for array in section.graph.initialisers.values())
     if asked is False:
         return None, "not tried"
