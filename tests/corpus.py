@@ -171,7 +171,7 @@ def assert_reproduces(
         assert not frozen.W.any(), f"{text}: W is not 0"
     kinked = _kinked(lin, x, m, text)
     allowed = case.atol + case.rtol * np.abs(y)
-    if (np.abs(m.y - y) > allowed).any():
+    if not (np.abs(m.y - y) <= allowed).all():  # older cases expect no number where 0 is right
         return "departs", kinked  # the map holds, but the runtime is no witness for the case
     for each in (m, frozen):
         # Expected values are rounded to the model's type, at which some intermediates are, too.
