@@ -80,7 +80,9 @@ class Ask:
 
     def answer(self, rule: Rule, at_x: NodeAtX) -> Pieces | Body:
         """Ask: a piece for each output, or a graph of simpler nodes in the place of the node."""
-        answer = rule.function(at_x)
+        # In a branch that is not taken anything may be divided by 0.
+        with np.errstate(all="ignore"):
+            answer = rule.function(at_x)
         return [answer] if isinstance(answer, Affine) else answer
 
     def steps(self, rule: Rule, at_x: NodeAtX, pieces: Pieces, build: Build) -> list[Step]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnxlin.errors import InputError, OptionError, TraceError
+from onnxlin.errors import InputError, OptionError
 from onnxlin.graph import Array, TensorType
 
 Instance = npt.ArrayLike | Mapping[str, npt.ArrayLike]
@@ -183,16 +183,6 @@ def _all_finite(array: Array) -> bool:
     """Whether there is neither NaN nor infinity, in any float type that NumPy or an add-on has."""
     native = array if array.dtype.kind == "f" else array.astype(np.float64)
     return bool(np.isfinite(native).all())
-
-
-def require_finite(outputs: Mapping[str, Array]) -> None:
-    """Raise TraceError where an output is no number: no map can equal it."""
-    for name, value in outputs.items():
-        if not _all_finite(value):
-            raise TraceError(
-                f"Output {name!r} is NaN or infinite at this x, so no map can equal it. Scale the "
-                "input as the model expects, or look for a division by zero."
-            )
 
 
 def flattened(tensors: Mapping[str, Array]) -> Array:
