@@ -143,7 +143,7 @@ class Ask:
             compute = self._constant(name, value, build.dtype)
         else:
             compute = _as_run(value, build.dtype)
-        return Operand(name, value, moves, fixed, compute)
+        return Operand(name, value, moves, fixed, compute, build.still.get(name))
 
     def _constant(self, name: str, value: Array, dtype: np.dtype[Any]) -> Compute:
         """A tensor that is the same for every x: brought to the precision of the map once."""

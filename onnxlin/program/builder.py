@@ -70,7 +70,9 @@ class Builder:
             node = flattened(whole, build.values, build.whole)
             touched = [build.values[name] for name in node.reads + node.writes]
             alive = tuple(name in build.alive for name in node.reads)
-            key = (node.name, build.dtype, alive, *(getattr(v, "shape", None) for v in touched))
+            marked = tuple(name in build.still for name in node.reads)
+            shapes = (getattr(v, "shape", None) for v in touched)
+            key = (node.name, build.dtype, alive, marked, *shapes)
             if key not in self._kept:
                 try:
                     steps, varies = self._steps(whole, node, build)

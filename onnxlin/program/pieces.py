@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from onnxlin.lowering import is_traced as in_graph
 from onnxlin.primitives import Array, Diagonal, LinearMap, applied, identity, weighable
 from onnxlin.program.build import Build
 from onnxlin.program.linear_program import Bounds, Decision, Step
+from onnxlin.program.still import settled
 from onnxlin.program.sweep import finite
 from onnxlin.rules import Affine, NodeAtX
 from onnxlin.rules.guards import Guard, margin
@@ -38,7 +40,8 @@ def alias(node: Node, source: str, target: str, build: Build) -> Step:
         whole = identity(shape)
         op = whole if fine.all() else Diagonal.of(shape, fine.astype(build.dtype))
         term = ((source, op),)
-    return Step(node, target, shape, "expanded", term, value, size, None, 1, varies=True)
+    made = Step(node, target, shape, "expanded", term, value, size, None, 1, varies=True)
+    return replace(made, still=build.still.get(source))
 
 
 def _finite(value: Array) -> Array:
@@ -72,7 +75,7 @@ def make_step(at_x: NodeAtX, i: int, piece: Affine, status: str) -> Step:
             if not in_graph(biases[-1]):  # bounds are never written into a graph
                 sizes.append(op.absolute().matvec(np.abs(weighable(value)[None]))[0])
     unsure = [(at_x.operand(j), op) for j, op in {**piece.terms, **piece.held}.items()]
-    return Step(
+    step = Step(
         node=node,
         output=node.outputs[i],
         shape=shape,
@@ -85,6 +88,8 @@ def make_step(at_x: NodeAtX, i: int, piece: Affine, status: str) -> Step:
         varies=at_x.looked,
         held=tuple((o.name, weighable(op)) for o, op in unsure if not (o.traced or o.fixed)),
     )
+    found = settled(step, at_x, i)
+    return found if found is step else replace(found, varies=at_x.looked)
 
 
 def _margin(at_x: NodeAtX, piece: Affine) -> Callable[[], Array] | None:
