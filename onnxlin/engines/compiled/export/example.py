@@ -9,7 +9,7 @@ import numpy as np
 from onnxlin.errors import InputError, OptionError
 from onnxlin.graph import Array, TensorType
 from onnxlin.section import Section
-from onnxlin.section.feeds import Instance, make_feeds
+from onnxlin.section.feeds import Instance, completed, make_feeds
 
 Shapes = Mapping[str, Sequence[int]]
 
@@ -33,7 +33,7 @@ def example_feeds(section: Section, x: Instance | None, shapes: Shapes | None) -
     if x is not None:
         if shapes is not None:
             raise OptionError("x= has shapes of its own: leave out shapes=, or x=.")
-        return make_feeds(x, kinds, held)
+        return make_feeds(completed(x, section.graph), kinds, held)
     return make_feeds(_drawn(kinds, shapes or {}), kinds, held)
 
 
