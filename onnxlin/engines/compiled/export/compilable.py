@@ -18,7 +18,7 @@ Verdict = tuple[bool | None, str | None]
 LARGEST = 2**30
 """Bytes of weights up to which compiling is tried unasked: it takes one run of the model."""
 
-LENGTHS = (1, 16, 64)
+LENGTHS = (1, 16, 64, 0)
 """Lengths to try for axes that the model leaves open."""
 
 

@@ -58,7 +58,10 @@ def _drawn(kinds: Mapping[str, TensorType], shapes: Shapes) -> dict[str, Array]:
 def opened_shapes(section: Section, length: int) -> dict[str, list[int]]:
     """Make up shapes for the inputs that leave axes open: 1 for a first axis, else ``length``."""
     return {
-        name: [n if isinstance(n, int) else length if i else 1 for i, n in enumerate(kind.shape)]
+        name: [
+            n if isinstance(n, int) else length if i else min(length, 1)
+            for i, n in enumerate(kind.shape)
+        ]
         for name, kind in section.graph.inputs.items()
         if kind.shape is not None and _is_open(kind)
     }
