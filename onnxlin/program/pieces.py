@@ -67,10 +67,10 @@ def make_step(at_x: NodeAtX, i: int, piece: Affine, status: str) -> Step:
             terms.append((operand.name, op))
         else:
             value = at_x.value(position).astype(at_x.dtype, copy=False)
-            biases.append(applied(op, _weighable(value) if in_graph(value) else value))
+            biases.append(_held(op, value))
             added += op.fan_in  # the runtime adds these up all the same
             if not in_graph(biases[-1]):  # bounds are never written into a graph
-                sizes.append(op.absolute().matvec(np.abs(value[None]))[0])
+                sizes.append(op.absolute().matvec(np.abs(finite(value)[None]))[0])
     unsure = [(at_x.operand(j), op) for j, op in {**piece.terms, **piece.held}.items()]
     return Step(
         node=node,
@@ -85,6 +85,19 @@ def make_step(at_x: NodeAtX, i: int, piece: Affine, status: str) -> Step:
         varies=at_x.looked,
         held=tuple((o.name, op) for o, op in unsure if not (o.traced or o.fixed)),
     )
+
+
+def _held(op: LinearMap, value: Array) -> Array:
+    """Apply a map to what does not depend on x; an infinity without a weight adds nothing."""
+    if in_graph(value):
+        return applied(op, _weighable(value))
+    endless = ~np.isfinite(value)
+    if not endless.any():
+        return applied(op, value)
+    with np.errstate(invalid="ignore"):
+        whole = applied(op, value)
+    reached = op.absolute().matvec(endless.astype(value.dtype)[None])[0] > 0
+    return np.where(reached, whole, applied(op, np.where(endless, 0, value)))
 
 
 def _weighable(value: Array) -> Array:

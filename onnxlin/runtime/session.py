@@ -105,9 +105,7 @@ def opened(
     return onnxruntime.InferenceSession(data, options, providers=list(providers))
 
 
-def run(
-    session: InferenceSession, wanted: Sequence[str], feeds: Mapping[str, Any]
-) -> list[Any]:
+def run(session: InferenceSession, wanted: Sequence[str], feeds: Mapping[str, Any]) -> list[Any]:
     """Run once.
 
     Raises

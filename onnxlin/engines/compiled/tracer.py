@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from onnxlin.graph import Array, Node
+from onnxlin.graph import Array, Node, is_float
 from onnxlin.graph.sequences import element
 from onnxlin.graph.tensors import settled_shapes
 from onnxlin.load.newest import NEWEST_RUNNABLE, newest_node
@@ -136,7 +136,7 @@ class GraphTracer:
 
         Outputs that are stored as constants get another name, which nothing reads.
         """
-        proto = self._still(node) or newest_node(self.section.graph, node)
+        proto = self._still(node) or self._floored(node) or newest_node(self.section.graph, node)
         proto.output[:] = [self.emitter.fresh(n) if n in stored else n for n in proto.output]
         for output in self._captures.get(node.name, ()):
             at = output_position(node, NEWEST_RUNNABLE, output)
@@ -158,6 +158,18 @@ class GraphTracer:
             return None
         to = self.emitter.ints([shape[p] for p in perm])
         return onnx.helper.make_node("Reshape", [node.inputs[0], to], list(node.outputs))
+
+    def _floored(self, node: Node) -> onnx.NodeProto | None:
+        """Write a Mod of floats that rounds the quotient down: newer than the set of the graph."""
+        value = self._examples.get(node.inputs[0]) if node.op_type == "Mod" else None
+        if node.attributes.get("fmod") or value is None or not is_float(value.dtype):
+            return None
+        graph, (a, b) = self.emitter, node.inputs
+        rest = graph("Mod", a, b, fmod=1)
+        zero = graph.constant(np.zeros((), value.dtype))
+        apart = graph("Less", graph("Mul", graph("Sign", rest), graph("Sign", b)), zero)
+        own = graph("Where", apart, b, zero)
+        return onnx.helper.make_node("Add", [rest, own], list(node.outputs), name=node.name)
 
     def expanded(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Let the body's tensors be read in place of the node's: the node need not run."""
