@@ -13,7 +13,7 @@ from onnxlin.graph.sequences import element
 from onnxlin.graph.tensors import settled_shapes
 from onnxlin.load.newest import NEWEST_RUNNABLE, newest_node
 from onnxlin.lowering import Emitter, NotStaticError, Traced, example
-from onnxlin.operators.families import RANDOM, permutation
+from onnxlin.operators.families import RANDOM, permutation, rounds_quotient_down
 from onnxlin.operators.schemas import output_position
 from onnxlin.operators.shapes import shaped_by_values, told, valued
 from onnxlin.section import Section
@@ -161,8 +161,8 @@ class GraphTracer:
 
     def _floored(self, node: Node) -> onnx.NodeProto | None:
         """Write a Mod of floats that rounds the quotient down: newer than the set of the graph."""
-        value = self._examples.get(node.inputs[0]) if node.op_type == "Mod" else None
-        if node.attributes.get("fmod") or value is None or not is_float(value.dtype):
+        value = self._examples.get(node.inputs[0]) if rounds_quotient_down(node) else None
+        if value is None or not is_float(value.dtype):
             return None
         graph, (a, b) = self.emitter, node.inputs
         rest = graph("Mod", a, b, fmod=1)
