@@ -63,7 +63,7 @@ NO_GRAPH = {
     "values": "a decision depends on the values at x",
     "function": "has no form in a graph",
     "entries": "entries depends on the values at x",
-    "shape": "values decide the shape of what",
+    "shape": "values decide",
     "coarse": "coarser than the map's",
     "kernel": "onnxruntime cannot open the compiled graph",
     "input": "which onnxruntime cannot take",

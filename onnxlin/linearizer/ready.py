@@ -19,7 +19,7 @@ from onnxlin.graph import Array
 from onnxlin.program import LinearProgram
 from onnxlin.program.builder import Builder, deciding
 from onnxlin.section import Section
-from onnxlin.section.feeds import Instance, flattened, make_feeds
+from onnxlin.section.feeds import Instance, completed, flattened, make_feeds
 from onnxlin.section.infinite import culprit
 
 
@@ -50,7 +50,8 @@ class Ready:
 
     def feeds(self, x: Instance) -> dict[str, Array]:
         """Check x, and bring it to the model's input names and dtypes."""
-        return make_feeds(x, self.section.graph.inputs, self.held)
+        graph = self.section.graph
+        return make_feeds(completed(x, graph), graph.inputs, self.held)
 
     def trace(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Run the model once: every tensor that the section touches."""

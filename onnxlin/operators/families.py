@@ -91,6 +91,11 @@ def permutation(node: Node, rank: int) -> list[int] | None:
     return list(node.attributes.get("perm") or range(rank)[::-1])
 
 
+def rounds_quotient_down(node: Node) -> bool:
+    """Whether a Mod goes by the quotient rounded down; of floats only its newest form does."""
+    return node.op_type == "Mod" and not node.domain and not node.attributes.get("fmod")
+
+
 def is_open_ended(node: Node) -> bool:
     """Whether a Loop works out in its body if it goes on: anything but the condition it was given.
 

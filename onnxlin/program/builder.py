@@ -104,7 +104,8 @@ class Builder:
             build.decisions.append(decision)
         if self._departs(at_x, steps, build):
             steps = [replace(step, twin=self._twin(rule, step, build)) for step in steps]
-        return steps, at_x.looked
+        # What is kept from one x to the next is steps alone, without where they hold.
+        return steps, at_x.looked or decision is not None
 
     def _asked(self, node: Node, rule: Rule, build: Build) -> tuple[NodeAtX, Pieces | Body]:
         """Ask a rule; for a body it is shown integers as such, since the body will read them."""

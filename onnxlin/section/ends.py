@@ -50,12 +50,13 @@ def first_end(graph: Graph, inputs: Names, integers: frozenset[str]) -> End:
         if constants:
             raise TensorNameError(
                 f"inputs={constants!r} are initialisers: constants of the model, not functions "
-                "of x."
+                "of x. Only those that are among its inputs, too, can be given."
             )
         return End(chosen)
     floats = tuple(name for name, kind in graph.inputs.items() if kind.is_float)
     if floats:
-        return End(floats)
+        # What the file has a value for is a parameter, unless there is nothing else.
+        return End(tuple(name for name in floats if name not in graph.defaults) or floats)
     found = ", ".join(f"{name!r} ({kind})" for name, kind in graph.inputs.items()) or "none at all"
     looked_up, first = _first_floats(graph)
     starts = tuple(looked_up or first)

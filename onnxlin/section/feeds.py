@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxlin.errors import InputError, OptionError
-from onnxlin.graph import Array, TensorType
+from onnxlin.graph import Array, Graph, TensorType
 
 Instance = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
@@ -37,6 +37,21 @@ def make_feeds(
         if kind.is_float:
             _check_finite(name, given[name], feeds[name], held=name in held)
     return feeds
+
+
+def completed(x: Instance, graph: Graph) -> Instance:
+    """Add the values that the file has for inputs which x leaves out."""
+    if not graph.defaults:
+        return x
+    needed = [name for name in graph.inputs if name not in graph.defaults]
+    if not isinstance(x, Mapping) and len(needed) == 1:
+        x = {needed[0]: x}
+    return {**graph.defaults, **x} if isinstance(x, Mapping) else x
+
+
+def named_beside(x: Instance | None, graph: Graph) -> frozenset[str]:
+    """Names that x gives of the inputs for which the file has a value."""
+    return frozenset(x).intersection(graph.optional) if isinstance(x, Mapping) else frozenset()
 
 
 def stack_feeds(

@@ -18,7 +18,7 @@ Verdict = tuple[bool | None, str | None]
 LARGEST = 2**30
 """Bytes of weights up to which compiling is tried unasked: it takes one run of the model."""
 
-LENGTHS = (1, 16, 64)
+LENGTHS = (1, 16, 64, 0)
 """Lengths to try for axes that the model leaves open."""
 
 
@@ -44,7 +44,8 @@ def check_model(
         its weights take more than 1 GiB.
     """
     require_rounding(rounding)
-    section = make_section(load(model), inputs, outputs, rounding)
+    inputs = [inputs] if isinstance(inputs, str) else inputs and list(inputs)
+    section = make_section(load(model, inputs or ()), inputs, outputs, rounding)
     found = report(section)
     compiled, why = _verdict(section, found, compiles)
     return replace(found, compiles=compiled, not_compiled_because=why)
