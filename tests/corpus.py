@@ -63,7 +63,7 @@ NO_GRAPH = {
     "values": "a decision depends on the values at x",
     "function": "has no form in a graph",
     "entries": "entries depends on the values at x",
-    "shape": "values decide the shape of what",
+    "shape": "values decide",
     "coarse": "coarser than the map's",
     "kernel": "onnxruntime cannot open the compiled graph",
     "input": "which onnxruntime cannot take",
@@ -171,7 +171,7 @@ def assert_reproduces(
         assert not frozen.W.any(), f"{text}: W is not 0"
     kinked = _kinked(lin, x, m, text)
     allowed = case.atol + case.rtol * np.abs(y)
-    if (np.abs(m.y - y) > allowed).any():
+    if not (np.abs(m.y - y) <= allowed).all():  # older cases expect no number where 0 is right
         return "departs", kinked  # the map holds, but the runtime is no witness for the case
     for each in (m, frozen):
         # Expected values are rounded to the model's type, at which some intermediates are, too.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from PIL import Image
 
 import onnxlin
 from onnxlin.primitives import Array
-from tests.installed import require
+from tests.installed import absent, require
 
 STRAIGHT = "straight-through"
 
@@ -40,9 +41,19 @@ def distance(a: Array, b: Array) -> float:
     return float(np.linalg.norm(a - b) / np.linalg.norm(b))
 
 
+@contextmanager
+def quantising() -> Iterator[None]:
+    """Skip where an older onnx infers other shapes than the weights that the tools wrote."""
+    try:
+        yield
+    except onnx.shape_inference.InferenceError as error:
+        absent(f"this onnx cannot read what onnxruntime quantised: {error}")
+
+
 def static(source: Path, target: Path, digits: list[Array], form: Any) -> None:
-    name = onnx.load(source).graph.input[0].name
-    tools.quantize_static(source, target, Reader(name, digits), quant_format=form, per_channel=True)
+    reader = Reader(onnx.load(source).graph.input[0].name, digits)
+    with quantising():
+        tools.quantize_static(source, target, reader, quant_format=form, per_channel=True)
 
 
 @pytest.mark.parametrize(("net", "most"), [("mlp5_mnist", 0.2), ("lenet5_mnist", 0.6)])
@@ -80,7 +91,8 @@ def test_dynamic_quantisation(
     source, target = fixtures / f"{net}.onnx", tmp_path / "dynamic.onnx"
     require(source)
     x = digits[3].reshape(_shape(source))
-    tools.quantize_dynamic(source, target, weight_type=tools.QuantType.QUInt8)
+    with quantising():
+        tools.quantize_dynamic(source, target, weight_type=tools.QuantType.QUInt8)
     m = onnxlin.linearize(target, x, rounding=STRAIGHT).verify()
     assert distance(m.W, onnxlin.linearize(source, x).W) < 0.1
     onnxlin.linearize(target, x).verify()

@@ -43,8 +43,21 @@ class Seeds:
         return seeds
 
     def apply(self, y: Array) -> Array:
-        """Combine outputs ``(n, ...)`` to rows ``(K, ...)``."""
-        return y[self.index] if self.matrix is None else self.matrix @ y
+        """Combine outputs ``(n, ...)`` to rows ``(K, ...)``; those of weight 0 may be infinite."""
+        if self.matrix is None:
+            return y[self.index]
+        taken = self.taken.reshape(-1, *(1,) * (y.ndim - 1))
+        found: Array = self.matrix @ (y if np.isfinite(y).all() else np.where(taken, y, 0))
+        return found
+
+    @property
+    def taken(self) -> Array:
+        """Which outputs some row takes: ``(n,)``, bool."""
+        if self.matrix is not None:
+            return (self.matrix != 0).any(axis=0)
+        found = np.zeros(self.size, bool)
+        found[self.index] = True
+        return found
 
 
 def is_single(rows: Any) -> bool:

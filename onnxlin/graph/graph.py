@@ -117,6 +117,10 @@ class Graph:
         What onnxruntime runs: the file's own nodes, local functions inlined, sorted.
     opsets : mapping
         Domain -> imported version.
+    optional : mapping
+        Inputs that the file has a value for: it is a constant until a caller gives another one.
+    defaults : mapping
+        The values of those that `onnxlin.load.load` was told to take as inputs.
     """
 
     nodes: tuple[Node, ...]
@@ -126,6 +130,8 @@ class Graph:
     elem_types: Mapping[str, int]
     model: onnx.ModelProto
     opsets: Mapping[str, int]
+    optional: Mapping[str, TensorType] = field(default_factory=dict)
+    defaults: Mapping[str, Array] = field(default_factory=dict)
     producer: Mapping[str, Node] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnx
 import onnx.shape_inference
@@ -29,6 +31,34 @@ def infer_types(proto: onnx.ModelProto) -> tuple[dict[str, int], dict[str, int]]
         elem_types[initialiser.name] = initialiser.data_type
         ranks[initialiser.name] = len(initialiser.dims)
     return elem_types, ranks
+
+
+def settled_shapes(proto: onnx.ModelProto, feeds: Mapping[str, Array]) -> set[str]:
+    """Tensors whose whole shape follows from the shapes of what is fed, whatever its values.
+
+    Of an If that is so where both branches make the same shape. What the file itself declares of
+    tensors is left aside: it states what its author expects.
+    """
+    bare = onnx.ModelProto()
+    bare.CopyFrom(proto)
+    graph = bare.graph
+    given = [array_info(i.name, feeds[i.name]) if i.name in feeds else i for i in graph.input]
+    made = [onnx.ValueInfoProto(name=output.name) for output in graph.output]
+    for held, infos in ((graph.input, given), (graph.output, made), (graph.value_info, [])):
+        kept = [onnx.ValueInfoProto.FromString(info.SerializeToString()) for info in infos]
+        del held[:]
+        held.extend(kept)
+    try:
+        found = onnx.shape_inference.infer_shapes(bare, data_prop=True).graph
+    except (onnx.shape_inference.InferenceError, ValueError):
+        return set()
+    ends = (*found.value_info, *found.output, *found.input)
+    tensors = ((info.name, info.type.tensor_type) for info in ends)
+    return {
+        name
+        for name, tensor in tensors
+        if tensor.HasField("shape") and all(d.HasField("dim_value") for d in tensor.shape.dim)
+    }
 
 
 def tensor_type(info: onnx.ValueInfoProto) -> TensorType:

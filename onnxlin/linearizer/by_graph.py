@@ -68,7 +68,7 @@ def map_of(ready: Ready, found: Answer, seeds: Seeds, dtype: np.dtype[Any], why:
     """
     section = ready.section
     feeds = {name: found.values[name] for name in section.graph.inputs}
-    inputs, outputs = ready.ends(found.values)
+    inputs, outputs = ready.ends(found.values, seeds)
 
     def origin() -> Origin:
         # A graph has no program: it is built when the map is asked for more than W and b.

@@ -22,10 +22,10 @@ def by_program(ready: Ready, ask: Ask) -> AffineMap:
     """
     values = ready.trace(ask.feeds)
     dtype = ready.dtype(values) if ask.dtype is None else ask.dtype
+    seeds = make_seeds(ask.rows, sum(values[name].size for name in ready.section.outputs))
     # First: the rules would stumble over the same infinity, and say less.
-    inputs, outputs = ready.ends(values)
+    inputs, outputs = ready.ends(values, seeds)
     program = ready.builder(values, dtype)
-    seeds = make_seeds(ask.rows, program.rows)
     engine, why = plan(program, len(seeds), ask.engine)
     if (ask.engine, engine) == ("auto", "reverse"):
         costs = seconds(program, len(seeds))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy.typing as npt
@@ -23,7 +25,7 @@ from onnxlin.program.builder import Builder
 from onnxlin.program.check import require_rules
 from onnxlin.runtime.session import SessionOptions
 from onnxlin.section import STAIRCASE, Section, make_section, require_mode, require_rounding
-from onnxlin.section.feeds import Instance, instances
+from onnxlin.section.feeds import Instance, instances, named_beside
 from onnxlin.section.trace import Tracer
 
 Names = Iterable[str] | str | None
@@ -72,10 +74,13 @@ class Linearizer:
         if memory is not None:
             memory_budget(memory)
         keep_freed_arrays()
-        section = make_section(load(model), inputs, outputs, rounding)
-        require_rules(section)
-        shelf = Shelf(section, mode, session_options)
-        self._ready = Ready(section, Builder(section, Tracer, mode), shelf, memory)
+        inputs = [inputs] if isinstance(inputs, str) else inputs and list(inputs)
+        graph = load(model, inputs or ())
+        section = make_section(graph, inputs, outputs, rounding)
+        self._ready = _ready(section, mode, memory, session_options)
+        self._options = session_options
+        self._model = model if graph.optional else None
+        self._others: dict[frozenset[str], Linearizer] = {}
 
     @property
     def graph(self) -> Graph:
@@ -102,9 +107,29 @@ class Linearizer:
         """What was given for it."""
         return self._ready.memory
 
+    def serving(self, x: Instance) -> Linearizer:
+        """Return the linearizer that takes this x: itself, unless x gives initialisers.
+
+        Initialisers that are inputs, too, are constants until x names them; then they are held at
+        what x has for them, or linearised where ``inputs=`` names them.
+        """
+        names = named_beside(x, self.graph)
+        if not names:
+            return self
+        if names not in self._others:
+            assert self._model is not None
+            section, mode = self.section, self.mode
+            ends = list(section.inputs), list(section.outputs)
+            graph = load(self._model, names | set(self.graph.defaults))
+            other = copy(self)
+            own = replace(make_section(graph, *ends, self.rounding), notes=section.notes)
+            other._ready = _ready(own, mode, self.memory, self._options)
+            self._others[names] = other
+        return self._others[names]
+
     def feeds(self, x: Instance) -> dict[str, Array]:
         """Check x and bring it to the model's own dtypes: ``{input name: array}``."""
-        return self._ready.feeds(x)
+        return self.serving(x)._ready.feeds(x)
 
     def run(self, x: Instance) -> dict[str, Array]:
         """Run the model once: ``{output name: array}`` for the outputs to be linearised."""
@@ -113,7 +138,7 @@ class Linearizer:
 
     def trace(self, x: Instance) -> dict[str, Array]:
         """Run the model once: ``{tensor name: array}`` for all that is read or made on the way."""
-        return self._ready.trace(self.feeds(x))
+        return self.serving(x)._ready.trace(self.feeds(x))
 
     def __call__(
         self,
@@ -145,8 +170,9 @@ class Linearizer:
         """
         require_engine(engine)
         ask = Ask(self.feeds(x), rows, engine, asked_dtype(dtype), progress)
-        found = by_graph(self._ready, ask)
-        return by_program(self._ready, ask) if found is None else found
+        ready = self.serving(x)._ready
+        found = by_graph(ready, ask)
+        return by_program(ready, ask) if found is None else found
 
     def map(
         self,
@@ -179,6 +205,14 @@ class Linearizer:
     def close(self) -> None:
         """Release the sessions of compiled graphs; they are opened again when needed."""
         self._ready.shelf.clear()
+
+
+def _ready(
+    section: Section, mode: str, memory: int | str | None, options: SessionOptions | None
+) -> Ready:
+    require_rules(section)
+    shelf = Shelf(section, mode, options)
+    return Ready(section, Builder(section, Tracer, mode), shelf, memory)
 
 
 def linearize(

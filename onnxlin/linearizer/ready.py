@@ -13,11 +13,14 @@ from onnxlin.affine_map import Origin
 from onnxlin.engines.compiled import Shelf
 from onnxlin.engines.job import Job
 from onnxlin.engines.memory import memory_budget
+from onnxlin.engines.seeds import Seeds
+from onnxlin.errors import TraceError
 from onnxlin.graph import Array
 from onnxlin.program import LinearProgram
 from onnxlin.program.builder import Builder, deciding
 from onnxlin.section import Section
-from onnxlin.section.feeds import Instance, make_feeds, require_finite
+from onnxlin.section.feeds import Instance, completed, flattened, make_feeds
+from onnxlin.section.infinite import culprit
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,23 +50,42 @@ class Ready:
 
     def feeds(self, x: Instance) -> dict[str, Array]:
         """Check x, and bring it to the model's input names and dtypes."""
-        return make_feeds(x, self.section.graph.inputs, self.held)
+        graph = self.section.graph
+        return make_feeds(completed(x, graph), graph.inputs, self.held)
 
     def trace(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Run the model once: every tensor that the section touches."""
         return self.builder.tracer(feeds)
 
-    def ends(self, values: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Inputs and outputs of the section, the outputs checked.
+    def ends(
+        self, values: Mapping[str, Array], seeds: Seeds
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Inputs and outputs of the section; the rows asked are checked.
 
         Raises
         ------
         TraceError
-            An output is NaN or infinite.
+            An output that they take part in is NaN or infinite: no map can equal it.
         """
         outputs = {name: values[name] for name in self.section.outputs}
-        require_finite(outputs)
+        bad = ~np.isfinite(flattened(outputs))
+        if bad.any() and (asked := bad & seeds.taken).any():
+            raise TraceError(self._infinite(values, outputs, int(np.argmax(asked))))
         return {name: values[name] for name in self.section.inputs}, outputs
+
+    def _infinite(self, values: Mapping[str, Array], outputs: Mapping[str, Array], row: int) -> str:
+        ends = np.cumsum([value.size for value in outputs.values()])
+        name = list(outputs)[int(np.searchsorted(ends, row, side="right"))]
+        graph = self.section.graph
+        known = {n: values[n] for n in graph.inputs if n in values}
+        nan = bool(np.isnan(flattened(outputs)[row]))
+        made = culprit(graph, {**self.trace(known), **values}, name, nan=nan)
+        because = f": {made}" if made else ""
+        return (
+            f"Output {name!r} is NaN or infinite at this x (row {row}), so no map can equal "
+            f"it{because}. Scale the input as the model expects, look for a division by zero, or "
+            "ask for other rows=."
+        )
 
     def dtype(self, values: Mapping[str, Array]) -> np.dtype[Any]:
         """Of W where the caller asks for none."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import onnx
-import onnx.inliner
 
 from onnxlin.errors import ModelError
-from onnxlin.graph import Array, Graph, Node
+from onnxlin.graph import Array, Graph, Node, TensorType
 from onnxlin.graph.subgraphs import implicit, reads
 from onnxlin.graph.tensors import infer_types, tensor_type, to_array, to_dense
 from onnxlin.graph.weights import is_beside, lightened
+from onnxlin.load.functions import inlined
 from onnxlin.load.newest import (
     NEWEST_RUNNABLE,
     OLDEST_RUNNABLE,
@@ -28,13 +28,16 @@ from onnxlin.operators.schemas import default_values
 from onnxlin.runtime.types import runtime_types
 
 
-def load(model: Model) -> Graph:
+def load(model: Model, given: Iterable[str] = ()) -> Graph:
     """Read, inline, sort and normalise a model.
 
     Parameters
     ----------
     model : path, bytes or onnx.ModelProto
         Left unchanged.
+    given : tensor names
+        Those of them that are inputs with a value in the file become inputs like the others. A
+        model that has no others takes all of its inputs so.
 
     Raises
     ------
@@ -42,6 +45,7 @@ def load(model: Model) -> Graph:
         The file is missing, is no ONNX model, or its nodes form a cycle.
     """
     light, weights = lightened(read(model))
+    optional, defaults = _released(light.graph, weights, set(given))
     proto = _prepared(light)
     opsets = {o.domain: o.version for o in proto.opset_import}
     elem_types, ranks = infer_types(proto)
@@ -66,7 +70,32 @@ def load(model: Model) -> Graph:
         elem_types=elem_types,
         model=proto,
         opsets=opsets,
+        optional=optional,
+        defaults=defaults,
     )
+
+
+def _released(
+    graph: onnx.GraphProto, weights: dict[str, Array], given: set[str]
+) -> tuple[dict[str, TensorType], dict[str, Array]]:
+    """Take values of inputs that are given out of a graph; return what else could be, and these.
+
+    In files of version 3 every weight is among the inputs, and later a few may be: initialisers
+    that a caller may replace.
+    """
+    stored = {t.name: t for t in graph.initializer}
+    kinds = {i.name: tensor_type(i) for i in graph.input}
+    both = {name: kind for name, kind in kinds.items() if name in stored}
+    if both and len(both) == len(kinds):
+        given = set(both)
+    taken = [name for name in both if name in given]
+    defaults = {n: weights.pop(n) if n in weights else to_array(stored[n]) for n in taken}
+    if taken:
+        kept = [onnx.TensorProto.FromString(t.SerializeToString())
+                for name, t in stored.items() if name not in defaults]  # fmt: skip
+        del graph.initializer[:]
+        graph.initializer.extend(kept)
+    return {name: kind for name, kind in both.items() if name not in defaults}, defaults
 
 
 def _stored(graph: onnx.GraphProto) -> dict[str, Array]:
@@ -86,8 +115,7 @@ def _prepared(model: onnx.ModelProto) -> onnx.ModelProto:
     proto.opset_import.extend(onnx.helper.make_opsetid(d, v) for d, v in versions.items())
     # Sorting comes first: the inliner reads nodes in order.
     _sort(proto.graph)
-    if proto.functions:
-        proto = onnx.inliner.inline_local_functions(proto)
+    proto = inlined(proto)
     _name_nodes(proto.graph.node)
     return proto
 

@@ -2,6 +2,7 @@
 
 from onnxlin.lowering import functions, indexing, ufuncs  # noqa: F401  # they fill the tables
 from onnxlin.lowering.emitter import Emitter
+from onnxlin.lowering.facts import Fact, facts
 from onnxlin.lowering.moves import beside, padded, permuted, stretched, summed, taken
 from onnxlin.lowering.scatter import scattered
 from onnxlin.lowering.stack import FEW, Laid, Scaled, Stack
@@ -10,6 +11,7 @@ from onnxlin.lowering.traced import NotStaticError, Traced, example, is_traced, 
 __all__ = [
     "FEW",
     "Emitter",
+    "Fact",
     "Laid",
     "NotStaticError",
     "Scaled",
@@ -17,6 +19,7 @@ __all__ = [
     "Traced",
     "beside",
     "example",
+    "facts",
     "is_traced",
     "padded",
     "permuted",

@@ -36,6 +36,8 @@ class Emitter:
         Of the tensors that traced arrays stand for.
     added : set of str
         What nodes make that were added as they are.
+    facts : {tensor: Fact}
+        What `onnxlin.lowering.facts` has found of tensors.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Emitter:
         self.stored: dict[str, Array] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.added: set[str] = set()
+        self.facts: dict[str, Any] = {}
         self._taken = set(taken)
         self._count = 0
         self._by_identity: dict[int, tuple[Array, str]] = {}

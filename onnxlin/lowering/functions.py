@@ -48,13 +48,17 @@ def _reduction(function: Any, op_type: str) -> None:
     ) -> Any:
         keepdims = bool(options.pop("keepdims", False))
         floor = options.pop("initial", None)
+        axes = _axes(axis, x.ndim)
+        if not all(x.shape[a] for a in axes):
+            # What nothing adds up to is known, and not all runtimes know it.
+            start = {} if floor is None else {"initial": floor}
+            return function(np.zeros(x.shape, x.dtype), axis=axis, keepdims=keepdims, **start)
         value = (
             function(x.example, axis=axis, dtype=dtype, keepdims=keepdims)
             if dtype
             else (function(x.example, axis=axis, keepdims=keepdims))
         )
         value = np.asarray(value)
-        axes = _axes(axis, x.ndim)
         graph = x.emitter
         kind = value.dtype
         if not axes:

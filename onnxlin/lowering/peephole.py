@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from onnxlin.lowering.emitter import Emitter
-from onnxlin.operators.families import FINITE, SURELY_FINITE
+from onnxlin.lowering.facts import surely_finite
 
 # The largest power of ten that float32 holds: times it, every normal number is above 1.
 STEEP = 3e38
-DEEPEST = 4
 
 
 def as_number(graph: Emitter, mask: str) -> str | None:
@@ -22,19 +21,9 @@ def as_number(graph: Emitter, mask: str) -> str | None:
     if node is None or node.op_type != "Greater" or graph.dtype != np.float32:
         return None
     z, edge = node.input
+    if not surely_finite(graph, z):
+        return None  # of what is no number a comparison makes 0, and a HardSigmoid anything
     if edge not in graph.stored or graph.stored[edge].size != 1 or graph.stored[edge].item() != 0:
         return None
     above = graph.found("Relu", z)
     return above and graph("HardSigmoid", above, alpha=STEEP, beta=0.0)
-
-
-def surely_finite(graph: Emitter, tensor: str, depth: int = DEEPEST) -> bool:
-    """Whether a tensor holds neither infinities nor NaN: no mask has been added on the way."""
-    if tensor in graph.stored:
-        return bool(np.isfinite(graph.stored[tensor]).all())
-    node = graph.producer(tensor)
-    if node is None or node.op_type not in FINITE or node.domain:
-        return False
-    if node.op_type in SURELY_FINITE:
-        return True  # an infinity among its operands would make the output one
-    return depth > 0 and all(surely_finite(graph, name, depth - 1) for name in node.input)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from onnxlin.lowering.peephole import surely_finite
+from onnxlin.lowering.facts import surely_finite
 from onnxlin.lowering.traced import (
     UFUNCS,
     NotStaticError,

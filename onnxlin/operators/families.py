@@ -39,11 +39,36 @@ MATRIX_PRODUCTS = named("Gemm MatMul")
 LINEAR_IN_FIRST = MATRIX_PRODUCTS | named("Div Mul")
 """Linear in each factor, Div in the dividend, and without anything of its own added."""
 
-FINITE = named("MatMul Gemm Conv Mul Div Softmax Reshape Transpose")
-"""Of finite operands they make finite numbers, unless they overflow: so does the output then."""
+TRUTHS = named(
+    """
+    And Equal Greater GreaterOrEqual HardSigmoid IsInf IsNaN Less LessOrEqual Not Or Shape Size Xor
+    """
+)
+"""What they make is finite and not negative, whatever they are given."""
 
-SURELY_FINITE = named("MatMul Gemm Conv")
-"""An infinity among their operands would make the output infinite, or no number."""
+NOT_NEGATIVE = named("Abs ReduceL1 ReduceL2 ReduceSumSquare Relu Sigmoid Softmax Softplus")
+"""Of any numbers they make some that are not negative."""
+
+KEEPS_FINITE = (
+    COPIES
+    | WEIGHTED
+    | NOT_NEGATIVE
+    | named(
+        """
+        Add Atan AveragePool BatchNormalization Celu Clip Concat Cos CumSum Dropout Einsum Elu Erf
+        Gelu GlobalAveragePool GlobalMaxPool GroupNormalization HardSwish InstanceNormalization LRN
+        LayerNormalization LeakyRelu LogSoftmax Max MaxPool Mean MeanVarianceNormalization Min Mish
+        Mul Neg PRelu Pad RMSNormalization ReduceMax ReduceMean ReduceMin ReduceSum Resize Selu
+        Shrink Sign Sin Softsign Sub Sum Swish Tanh ThresholdedRelu Where
+        """
+    )
+)
+"""Of finite operands they make finite numbers, unless these are so large that they overflow."""
+
+KEEPS_SIGN = COPIES | named(
+    "Concat Max MaxPool Mean ReduceMax ReduceMean ReduceMin ReduceSum Where"
+)
+"""Of operands that are not negative they make such numbers."""
 
 MASKED = named("Softmax LogSoftmax ReduceLogSumExp ReduceLogSum")
 """A mask puts entries of their inputs at -inf, which have no weight; 0 * inf is no number."""
@@ -64,6 +89,11 @@ def permutation(node: Node, rank: int) -> list[int] | None:
     if node.op_type != "Transpose" or node.domain:
         return None
     return list(node.attributes.get("perm") or range(rank)[::-1])
+
+
+def rounds_quotient_down(node: Node) -> bool:
+    """Whether a Mod goes by the quotient rounded down; of floats only its newest form does."""
+    return node.op_type == "Mod" and not node.domain and not node.attributes.get("fmod")
 
 
 def is_open_ended(node: Node) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import onnx
 
@@ -26,7 +26,6 @@ BY_OPERANDS: dict[str, Sequence[int]] = {
     "ExpandDims": (1,),
     "HammingWindow": (0,),
     "HannWindow": (0,),
-    "If": (0,),
     "MaxUnpool": (2,),
     "MelWeightMatrix": (0, 1),
     "OneHot": (1,),
@@ -49,7 +48,7 @@ BY_OPERANDS: dict[str, Sequence[int]] = {
 
 def valued(op_type: str, reads: Sequence[str]) -> Sequence[str]:
     """Return those of the tensors that a node reads whose values it looks at, not only shapes."""
-    if op_type in ("Shape", "Size"):
+    if op_type in ("Shape", "Size", "SequenceLength", "OptionalHasElement"):
         return ()
     return reads[:1] if op_type == "CastLike" else reads
 
@@ -61,7 +60,9 @@ def shaped_by_constant(node: Node) -> str | None:
     return "Expand" if node.op_type == "Expand" else None
 
 
-def shaped_by_values(nodes: Sequence[Node], varying: Collection[str]) -> dict[str, Node]:
+def shaped_by_values(
+    nodes: Sequence[Node], varying: Collection[str], settled: Callable[[Node], bool]
+) -> dict[str, Node]:
     """Find tensors whose shape is not the same at every x of one shape.
 
     Parameters
@@ -70,6 +71,8 @@ def shaped_by_values(nodes: Sequence[Node], varying: Collection[str]) -> dict[st
         In order.
     varying : collection of str
         Tensors whose values differ from one x to the next.
+    settled : callable
+        Whether the branches of an If are known to make tensors of the same shapes.
 
     Returns
     -------
@@ -78,19 +81,31 @@ def shaped_by_values(nodes: Sequence[Node], varying: Collection[str]) -> dict[st
     found: dict[str, Node] = {}
     for node in nodes:
         origin = next((found[name] for name in node.reads if name in found), None)
-        if origin is None and _decides(node, varying):
+        if origin is None and _decides(node, varying, settled):
             origin = node
         if origin is not None:
             found |= dict.fromkeys(node.writes, origin)
     return found
 
 
-def _decides(node: Node, varying: Collection[str]) -> bool:
+def told(node: Node) -> str:
+    """Say in which way values decide shapes at a node that `shaped_by_values` found."""
+    at = f"{node.op_type} at node {node.name!r}"
+    if node.op_type == "Loop":
+        return f"values decide how often {at} goes round"
+    if node.op_type == "If":
+        return f"values decide which branch {at} takes, and the two may differ in shape"
+    return f"values decide the shape of what {node.op_type} makes at node {node.name!r}"
+
+
+def _decides(node: Node, varying: Collection[str], settled: Callable[[Node], bool]) -> bool:
     """Whether the shapes of a node's results follow from values that vary."""
     if node.op_type in BY_ENTRIES:
         return any(name in varying for name in node.reads)
     if node.op_type == "Loop":
         return _stops_at_will(node, varying)
+    if node.op_type == "If":
+        return node.inputs[0] in varying and not settled(node)
     axes = (1,) if node.op_type.startswith("Reduce") else BY_OPERANDS.get(node.op_type, ())
     return any(i < len(node.inputs) and node.inputs[i] in varying for i in axes)
 

@@ -10,6 +10,7 @@ from onnxlin.primitives.layout import Reshape, Transpose, identity
 from onnxlin.primitives.linear_map import Array, LinearMap, Shape, applied, dot_test
 from onnxlin.primitives.matmul import MatMul
 from onnxlin.primitives.select import Select
+from onnxlin.primitives.weighable import weighable
 
 PRIMITIVES: tuple[type[LinearMap], ...] = (
     Along,
@@ -49,4 +50,5 @@ __all__ = [
     "chain",
     "dot_test",
     "identity",
+    "weighable",
 ]

@@ -80,7 +80,9 @@ class Ask:
 
     def answer(self, rule: Rule, at_x: NodeAtX) -> Pieces | Body:
         """Ask: a piece for each output, or a graph of simpler nodes in the place of the node."""
-        answer = rule.function(at_x)
+        # In a branch that is not taken anything may be divided by 0.
+        with np.errstate(all="ignore"):
+            answer = rule.function(at_x)
         return [answer] if isinstance(answer, Affine) else answer
 
     def steps(self, rule: Rule, at_x: NodeAtX, pieces: Pieces, build: Build) -> list[Step]:
@@ -141,7 +143,7 @@ class Ask:
             compute = self._constant(name, value, build.dtype)
         else:
             compute = _as_run(value, build.dtype)
-        return Operand(name, value, moves, fixed, compute)
+        return Operand(name, value, moves, fixed, compute, build.still.get(name))
 
     def _constant(self, name: str, value: Array, dtype: np.dtype[Any]) -> Compute:
         """A tensor that is the same for every x: brought to the precision of the map once."""

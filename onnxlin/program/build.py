@@ -36,6 +36,8 @@ class Build:
     coarse : bool
         Whether the run starts from coarser numbers than the map is made of: then even a tensor of
         the map's own type carries their rounding.
+    still : {tensor: bool array}
+        Entries that no x moves; see `onnxlin.program.still`.
     """
 
     values: dict[str, Array]
@@ -47,6 +49,7 @@ class Build:
     made: set[str] = field(default_factory=set)
     whole: dict[str, str] = field(default_factory=dict)
     coarse: bool = False
+    still: dict[str, Array] = field(default_factory=dict)
     _own: dict[str, Array] = field(default_factory=dict)
     _passed: set[str] = field(default_factory=set)
     _done: set[str] = field(default_factory=set)
@@ -56,6 +59,7 @@ class Build:
         self.steps.extend(steps)
         self.alive.update(step.output for step in steps if step.terms)
         self.made.update(step.output for step in steps)
+        self.still.update((s.output, s.still) for s in steps if s.still is not None)
 
     def forward(self, name: str) -> Array:
         """Value of a tensor in the program's own forward pass, which goes as far as asked."""

@@ -70,7 +70,9 @@ class Builder:
             node = flattened(whole, build.values, build.whole)
             touched = [build.values[name] for name in node.reads + node.writes]
             alive = tuple(name in build.alive for name in node.reads)
-            key = (node.name, build.dtype, alive, *(getattr(v, "shape", None) for v in touched))
+            marked = tuple(name in build.still for name in node.reads)
+            shapes = (getattr(v, "shape", None) for v in touched)
+            key = (node.name, build.dtype, alive, marked, *shapes)
             if key not in self._kept:
                 try:
                     steps, varies = self._steps(whole, node, build)
@@ -102,7 +104,8 @@ class Builder:
             build.decisions.append(decision)
         if self._departs(at_x, steps, build):
             steps = [replace(step, twin=self._twin(rule, step, build)) for step in steps]
-        return steps, at_x.looked
+        # What is kept from one x to the next is steps alone, without where they hold.
+        return steps, at_x.looked or decision is not None
 
     def _asked(self, node: Node, rule: Rule, build: Build) -> tuple[NodeAtX, Pieces | Body]:
         """Ask a rule; for a body it is shown integers as such, since the body will read them."""

@@ -50,6 +50,8 @@ class Step:
         runtime's values, which differ by rounding.
     held : tuple of (tensor name, LinearMap)
         How errors of operands that do not depend on the inputs reach the output.
+    still : bool array of ``shape``, or None
+        Entries that no x moves; see `onnxlin.program.still`.
     """
 
     node: Node
@@ -66,6 +68,7 @@ class Step:
     joins: bool = False
     twin: Callable[[], Step] | None = None
     held: tuple[tuple[str, LinearMap], ...] = ()
+    still: Array | None = None
 
     def __call__(self, values: Mapping[str, Array]) -> Array:
         """Apply the piece to tensors without a stacking axis."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from onnxlin.errors import RuleError
 from onnxlin.graph import Node, is_float
 from onnxlin.lowering import Traced
 from onnxlin.lowering import is_traced as in_graph
-from onnxlin.primitives import Array, Diagonal, LinearMap, applied, identity
+from onnxlin.primitives import Array, Diagonal, LinearMap, applied, identity, weighable
 from onnxlin.program.build import Build
 from onnxlin.program.linear_program import Bounds, Decision, Step
+from onnxlin.program.still import settled
 from onnxlin.program.sweep import finite
 from onnxlin.rules import Affine, NodeAtX
 from onnxlin.rules.guards import Guard, margin
@@ -38,7 +40,8 @@ def alias(node: Node, source: str, target: str, build: Build) -> Step:
         whole = identity(shape)
         op = whole if fine.all() else Diagonal.of(shape, fine.astype(build.dtype))
         term = ((source, op),)
-    return Step(node, target, shape, "expanded", term, value, size, None, 1, varies=True)
+    made = Step(node, target, shape, "expanded", term, value, size, None, 1, varies=True)
+    return replace(made, still=build.still.get(source))
 
 
 def _finite(value: Array) -> Array:
@@ -55,8 +58,8 @@ def make_step(at_x: NodeAtX, i: int, piece: Affine, status: str) -> Step:
         sizes.append(np.abs(piece.bias) if piece.bias_size is None else piece.bias_size)
     elif piece.bias_size is not None:
         sizes.append(piece.bias_size)
-    for position, op in piece.terms.items():
-        operand = at_x.operand(position)
+    for position, given in piece.terms.items():
+        operand, op = at_x.operand(position), weighable(given)
         if op.in_shape != operand.shape or op.out_shape != shape:
             raise RuleError(
                 f"The rule of {node.op_type} answered at node {node.name!r} with a map "
@@ -67,29 +70,26 @@ def make_step(at_x: NodeAtX, i: int, piece: Affine, status: str) -> Step:
             terms.append((operand.name, op))
         else:
             value = at_x.value(position).astype(at_x.dtype, copy=False)
-            biases.append(applied(op, _weighable(value) if in_graph(value) else value))
+            biases.append(applied(op, weighable(value)))
             added += op.fan_in  # the runtime adds these up all the same
             if not in_graph(biases[-1]):  # bounds are never written into a graph
-                sizes.append(op.absolute().matvec(np.abs(value[None]))[0])
+                sizes.append(op.absolute().matvec(np.abs(weighable(value)[None]))[0])
     unsure = [(at_x.operand(j), op) for j, op in {**piece.terms, **piece.held}.items()]
-    return Step(
+    step = Step(
         node=node,
         output=node.outputs[i],
         shape=shape,
         status=status,
         terms=tuple(terms),
-        bias=_total(biases),
+        bias=weighable(_total(biases)),
         bias_size=_total(sizes),
         margin=_margin(at_x, piece),
         roundings=piece.roundings + len(biases) + len(terms) + added,
         varies=at_x.looked,
-        held=tuple((o.name, op) for o, op in unsure if not (o.traced or o.fixed)),
+        held=tuple((o.name, weighable(op)) for o, op in unsure if not (o.traced or o.fixed)),
     )
-
-
-def _weighable(value: Array) -> Array:
-    """Put 0 for infinities, as `onnxlin.engines.job.weigh` does: nothing may take them."""
-    return np.where(np.abs(value) < np.inf, value, np.zeros((), value.dtype))
+    found = settled(step, at_x, i)
+    return found if found is step else replace(found, varies=at_x.looked)
 
 
 def _margin(at_x: NodeAtX, piece: Affine) -> Callable[[], Array] | None:

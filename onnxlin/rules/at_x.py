@@ -11,6 +11,7 @@ import numpy as np
 from onnxlin.errors import UnsupportedNodeError
 from onnxlin.graph import Node, is_float
 from onnxlin.primitives import Array, Shape
+from onnxlin.rules.absorbed import spacing
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,8 @@ class Operand:
         Whether it is the same for every x: an initialiser or made of such.
     compute : callable
         Makes `value`.
+    still : bool array, optional
+        Which of its entries no x moves; see `onnxlin.program.still`.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Operand:
     traced: bool
     fixed: bool
     compute: Callable[[], Array] = field(repr=False)
+    still: Array | None = field(default=None, repr=False)
 
     @property
     def shape(self) -> Shape:
@@ -79,6 +83,12 @@ class NodeAtX:
     def frozen(self) -> bool:
         """Whether gates, statistics and attention weights are held at their value at x."""
         return self.mode == "frozen"
+
+    @property
+    def precision(self) -> float:
+        """Distance from 1 to the next number in the type that the runtime computes in."""
+        kinds = (o.native.dtype for o in self.operands if o is not None)
+        return max(map(spacing, kinds), default=0.0)
 
     @property
     def out_shapes(self) -> list[Shape]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from math import prod
+
+import numpy as np
+
 from onnxlin.primitives import Array, Shape
+from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
 
 
@@ -31,3 +36,16 @@ def reduced_axes(node: NodeAtX) -> Shape:
 def kept_shape(shape: Shape, axes: Shape) -> Shape:
     """Shape with the reduced axes left in place at length 1."""
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
+
+
+def of_nothing(node: NodeAtX, axes: Shape) -> Affine | None:
+    """A reduction over no entries: a constant, the one that the runtime gives; None of others.
+
+    Runtimes differ in it: the specification leaves the mean and the extrema of nothing undefined.
+    """
+    shape = node.shape(0)
+    if prod(shape[axis] for axis in axes):
+        return None
+    value = node.cast(node.result())
+    size = np.where(np.isfinite(value), np.abs(value), 0)
+    return Affine({}, value, bias_size=size, roundings=0)

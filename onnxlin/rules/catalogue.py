@@ -57,6 +57,10 @@ class Entry:
     remark: str
 
 
+REFUSED_FORMS = {("", "Scan"): (8, "version 8, over a batch, is refused")}
+"""Old forms that no newest one expresses as a whole: the version, and what to say of it."""
+
+
 def entries() -> Iterator[Entry]:
     """Every operator of every schema version, in order of domain and name."""
     versions: dict[tuple[str, str], list[onnx.defs.OpSchema]] = {}
@@ -66,7 +70,9 @@ def entries() -> Iterator[Entry]:
     for (domain, name), schemas in sorted(versions.items()):
         newest = max(schemas, key=lambda schema: schema.since_version)
         kind, remark = classify(newest)
-        yield Entry(domain, name, kind, tuple(sorted(s.since_version for s in schemas)), remark)
+        gone, why = REFUSED_FORMS.get((domain, name), (0, ""))
+        known = sorted(s.since_version for s in schemas if s.since_version != gone)
+        yield Entry(domain, name, kind, tuple(known), why or remark)
 
 
 def classify(schema: onnx.defs.OpSchema) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from onnxlin.primitives import Array, Diagonal
+from onnxlin.primitives import Array, Diagonal, weighable
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
 from onnxlin.rules.guards import nearest
@@ -64,13 +64,16 @@ def touch(node: NodeAtX, at: Point, size: float = 0.0) -> Affine:
     z, value = node.value(0), node.cast(at.value)
     scale = np.maximum(np.abs(value), size)
     if not node.frozen:
-        slope = node.cast(at.slope)
-        offset = value - slope * z
+        slope = weighable(node.cast(at.slope))
+        # At infinity the function has its limit, and no slope.
+        offset = value - slope * weighable(z)
         return Affine({0: Diagonal.of(z.shape, slope)}, offset, None, scale, ROUNDINGS)
     if at.gate is None:
         return Affine({}, value, None, scale, ROUNDINGS)
-    gate = Diagonal.of(z.shape, node.cast(at.gate))
-    return Affine({0: gate}, None, None, scale if size else None, ROUNDINGS)
+    gate, fine = Diagonal.of(z.shape, node.cast(at.gate)), np.isfinite(z)
+    everywhere = isinstance(fine, np.ndarray) and fine.all()
+    offset = None if everywhere else np.where(fine, 0, value).astype(value.dtype)
+    return Affine({0: gate}, offset, None, scale if size else None, ROUNDINGS)
 
 
 def ratio(value: Array, z: Array, limit: float) -> Array:

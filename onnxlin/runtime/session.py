@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
@@ -104,9 +105,7 @@ def opened(
     return onnxruntime.InferenceSession(data, options, providers=list(providers))
 
 
-def run(
-    session: InferenceSession, wanted: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]]
-) -> list[Any]:
+def run(session: InferenceSession, wanted: Sequence[str], feeds: Mapping[str, Any]) -> list[Any]:
     """Run once.
 
     Raises
@@ -114,8 +113,10 @@ def run(
     TraceError
         A node cannot be run on these feeds.
     """
+    # The runtime takes arrays of rank 0, but none of NumPy's scalars.
+    given = {n: np.asarray(v) if isinstance(v, np.generic) else v for n, v in feeds.items()}
     try:
-        return session.run(wanted, feeds)
+        return session.run(wanted, given)
     except MESSAGES as error:
         raise TraceError(f"onnxruntime cannot run the model at this x: {said(error)}") from error
 

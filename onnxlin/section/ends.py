@@ -54,7 +54,7 @@ def first_end(graph: Graph, inputs: Names, integers: frozenset[str]) -> End:
         if constants:
             raise TensorNameError(
                 f"inputs={constants!r} are initialisers: constants of the model, not functions "
-                "of x."
+                "of x. Only those that are among its inputs, too, can be given."
             )
         return End(chosen)
     floats = tuple(name for name, kind in graph.inputs.items() if kind.is_float)
@@ -64,7 +64,9 @@ def first_end(graph: Graph, inputs: Names, integers: frozenset[str]) -> End:
         if data:
             return End(data, mask_note(graph, data, floats))
     if floats:
-        return End(floats, held_note(graph, floats))
+        # What the file has a value for is a parameter, unless there is nothing else.
+        chosen = tuple(name for name in floats if name not in graph.defaults) or floats
+        return End(chosen, held_note(graph, chosen))
     found = ", ".join(f"{name!r} ({kind})" for name, kind in graph.inputs.items()) or "none at all"
     starts = first_floats(graph, graph.inputs).best
     if not starts:

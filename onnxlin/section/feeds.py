@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnxlin.errors import InputError, OptionError, TraceError
-from onnxlin.graph import Array, TensorType
+from onnxlin.errors import InputError, OptionError
+from onnxlin.graph import Array, Graph, TensorType
 from onnxlin.section.numbers import as_array, entry, fitted
 
 Instance = npt.ArrayLike | Mapping[str, npt.ArrayLike]
@@ -39,6 +39,21 @@ def make_feeds(
         if kind.is_float:
             _check_finite(name, given[name], feeds[name], held=name in held)
     return feeds
+
+
+def completed(x: Instance, graph: Graph) -> Instance:
+    """Add the values that the file has for inputs which x leaves out."""
+    if not graph.defaults:
+        return x
+    needed = [name for name in graph.inputs if name not in graph.defaults]
+    if not isinstance(x, Mapping) and len(needed) == 1:
+        x = {needed[0]: x}
+    return {**graph.defaults, **x} if isinstance(x, Mapping) else x
+
+
+def named_beside(x: Instance | None, graph: Graph) -> frozenset[str]:
+    """Names that x gives of the inputs for which the file has a value."""
+    return frozenset(x).intersection(graph.optional) if isinstance(x, Mapping) else frozenset()
 
 
 def stack_feeds(
@@ -172,7 +187,8 @@ def instances(xs: Instance, inputs: Mapping[str, TensorType]) -> list[Instance]:
         given = _named(xs, inputs)
         name = next(iter(inputs))
         return [_with_batch(x, inputs[name]) for x in _stacked("xs", given[name])]
-    _named(xs, inputs)
+    if not xs:
+        _named(xs, inputs)
     stacks = {name: _stacked(f"xs[{name!r}]", value) for name, value in xs.items()}
     lengths = {name: len(stack) for name, stack in stacks.items()}
     if len(set(lengths.values())) > 1:
@@ -214,16 +230,6 @@ def _all_finite(array: Array) -> bool:
     """Whether there is neither NaN nor infinity, in any float type that NumPy or an add-on has."""
     native = array if array.dtype.kind == "f" else array.astype(np.float64)
     return bool(np.isfinite(native).all())
-
-
-def require_finite(outputs: Mapping[str, Array]) -> None:
-    """Raise TraceError where an output is no number: no map can equal it."""
-    for name, value in outputs.items():
-        if not _all_finite(value):
-            raise TraceError(
-                f"Output {name!r} is NaN or infinite at this x, so no map can equal it. Scale the "
-                "input as the model expects, or look for a division by zero."
-            )
 
 
 def flattened(tensors: Mapping[str, Array]) -> Array:

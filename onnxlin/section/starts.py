@@ -68,7 +68,7 @@ def last_floats(graph: Graph, outputs: Collection[str]) -> tuple[str, ...]:
 
 def held_note(graph: Graph, chosen: Sequence[str]) -> str | None:
     """Say which inputs are held at x, and which ``inputs=`` take in what they do; None if none."""
-    held = [name for name in graph.inputs if name not in chosen]
+    held = [n for n in graph.inputs if n not in chosen and n not in graph.defaults]
     if not held:
         return None
     listed = ", ".join(f"{name!r} ({graph.inputs[name]})" for name in held)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from onnxlin.errors import OptionError
+from onnxlin.errors import MissingRuleError, OptionError, UnsupportedNodeError
 from onnxlin.linearizer import Names
 from onnxlin.load import Model
 from onnxlin.readings.compare.compare import compare
@@ -17,7 +17,7 @@ from onnxlin.testing.draw.draw import Drawn, instances
 from onnxlin.testing.laws.laws import named
 from onnxlin.testing.laws.subject import Subject
 from onnxlin.testing.run.examine import PASSED, examine
-from onnxlin.testing.verdicts import LawError
+from onnxlin.testing.verdicts import LawError, NoMapError
 
 
 def assert_linearizes(
@@ -54,20 +54,17 @@ def assert_linearizes(
     Raises
     ------
     LawError
-        An AssertionError: which law, what was expected and found, the first node that departs.
+        An AssertionError: which law, what was expected and found, the first node that departs; or
+        the nodes without a rule.
     OnnxlinError
-        The model cannot be linearised, x does not fit it, or no law has anything to say there.
+        The model cannot be read, x does not fit it, or no law has anything to say there.
     """
     if mode is not None:
         require_mode(mode)
     chosen = named(laws)
     options: dict[str, Any] = {"inputs": inputs, "outputs": outputs, "rounding": rounding}
     subject = Subject(model, rows=rows, engine=engine, dtype=dtype, memory=memory, **options)
-    if x is None:
-        points = list(instances(subject, seed=seed))
-    else:
-        points = [Drawn("x", "given", subject.feeds(x))]
-        subject.map(points[0].feeds)  # what was given must have a map
+    points = _points(subject, x, seed)
     modes = MODES if mode is None else (mode,)
     said = False
     for found in examine(subject, points, chosen, modes):
@@ -76,6 +73,18 @@ def assert_linearizes(
         said |= found.verdict == PASSED
     if not said:
         raise OptionError(f"No law had anything to say: {found.reason} Give another x.")
+
+
+def _points(subject: Subject, x: Instance | None, seed: int) -> list[Drawn]:
+    """What the laws are held at; what was given must have a map."""
+    try:
+        if x is None:
+            return list(instances(subject, seed=seed))
+        feeds = subject.feeds(x)
+        subject.map(feeds)
+    except (MissingRuleError, UnsupportedNodeError) as error:
+        raise NoMapError(str(error)) from error
+    return [Drawn("x", "given", feeds)]
 
 
 def assert_same_map(

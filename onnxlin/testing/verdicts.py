@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from onnxlin.errors import MissingRuleError, UnsupportedNodeError
 from onnxlin.graph import Array
 
 REPORT = (
@@ -49,6 +50,20 @@ class LawError(AssertionError):
             f"  first node that departs: {departs}\n"
             f"  what to do: {self.advice}"
         )
+
+
+class NoMapError(LawError, MissingRuleError, UnsupportedNodeError):
+    """There is no map for the laws to be held against: nodes have no rule, or none for their use.
+
+    It is the failure of a test, and the error that `onnxlin.linearize` raises there.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__("rules", "tangent, frozen", "every node on the way has a rule", why)
+        self.args = (why,)
+
+    def __str__(self) -> str:
+        return self.found
 
 
 class NotApplicable(Exception):  # noqa: N818  # no error: the law has nothing to say here

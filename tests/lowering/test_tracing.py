@@ -13,6 +13,7 @@ from scipy import special
 
 from onnxlin.load.newest import NEWEST_RUNNABLE
 from onnxlin.lowering import Emitter, NotStaticError, Traced
+from onnxlin.lowering.facts import Fact
 from onnxlin.lowering.traced import FUNCTIONS, UFUNCS
 
 # Kernels of elementary functions err by as many units in the last place; see rules/smooth.py.
@@ -142,6 +143,7 @@ def run(function: Callable[..., Any], operands: Operands, dtype: Any) -> Any:
     """Write a function into a graph, at an example that is not the operands, and run it."""
     graph = Emitter(dtype)
     given = {f"x{i}": x for i, x in enumerate(operands)}
+    graph.facts |= dict.fromkeys(given, Fact.NONE)  # some hold infinities
     examples = [np.zeros_like(x) if x.dtype != bool else ~x for x in operands]
     made = function(*(Traced(graph, n, e) for n, e in zip(given, examples, strict=True)))
     kinds = {n: onnx.helper.np_dtype_to_tensor_dtype(x.dtype) for n, x in given.items()}

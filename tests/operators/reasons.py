@@ -152,8 +152,8 @@ TABLES = {
         families.MATRIX_PRODUCTS,
         dict.fromkeys((*NAMES, *FLAT), "two roundings are counted, which is the least"),
     ),
-    "families.FINITE": Table(
-        families.FINITE | families.SURELY_FINITE,
+    "families.KEEPS_FINITE": Table(
+        families.KEEPS_FINITE | families.KEEPS_SIGN | families.NOT_NEGATIVE | families.TRUTHS,
         dict.fromkeys((*NAMES, *FLAT), "counts as unsure, which is always safe"),
     ),
     "families.MASKED": Table(

@@ -44,9 +44,9 @@ DECIDED = {
 
 @pytest.mark.parametrize("text", DECIDED.values(), ids=DECIDED)
 def test_values_that_decide_a_shape(text: str) -> None:
-    with pytest.raises(onnxlin.CompileError, match="values decide the shape of what"):
+    with pytest.raises(onnxlin.CompileError, match="values decide"):
         onnxlin.compile_model(model(text))
-    with pytest.raises(onnxlin.OptionError, match="values decide the shape of what"):
+    with pytest.raises(onnxlin.OptionError, match="values decide"):
         onnxlin.linearize(model(text), X, engine="compiled")
 
 

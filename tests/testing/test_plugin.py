@@ -90,12 +90,12 @@ def test_a_wrong_rule_fails_with_the_node_and_a_script(folder: pytest.Pytester) 
 
 def test_obstacles_are_listed_in_full_once(folder: pytest.Pytester) -> None:
     folder.makeconftest(WITHOUT_RULES)
-    found = run(folder, "--onnxlin-model", "net.onnx")
-    found.assert_outcomes(failed=16)
+    found = run(folder, "--onnxlin-model", "net.onnx", "-rfs")
+    found.assert_outcomes(failed=1, skipped=15)
     # The summary below repeats it where pytest does not cut its lines, as under CI.
     text, _, _ = found.stdout.str().partition("short test summary info")
     assert text.count("'mm'") == text.count("'act'") == 1
-    found.stdout.fnmatch_lines(["There is no map of this model*net.onnx::tangent::at-x gives."])
+    found.stdout.fnmatch_lines(["*there is no map of this model*net.onnx::tangent::at-x gives"])
 
 
 def test_what_a_law_cannot_say_is_skipped_with_the_reason(folder: pytest.Pytester) -> None:

@@ -13,7 +13,7 @@ from onnxlin.engines.compiled.compile import compile_section, float_type
 from onnxlin.engines.compiled.many.session import InstancesRunner
 from onnxlin.engines.compiled.many.stacked import stacked
 from onnxlin.engines.compiled.session import Runner
-from onnxlin.errors import ModelError, OptionError
+from onnxlin.errors import ModelError, OnnxlinError, OptionError
 from onnxlin.graph import Array
 from onnxlin.lowering import NotStaticError
 from onnxlin.operators.batch_axis import MixedError
@@ -164,7 +164,10 @@ class Shelf:
         self._spent[key] = self._spent.get(key, 0.0) + sweeps
         if self._spent[key] <= opening or dtype != float_type(self._section, feeds):
             return None
-        found = self.opened(feeds, single=single)
+        try:
+            found = self.opened(feeds, single=single)
+        except OnnxlinError as error:  # in a branch that this x does not take
+            found = self._latest[_key(feeds, single=single)] = Refused(str(error))
         return None if isinstance(found, Refused) else found
 
     def clear(self) -> None:

@@ -14,8 +14,7 @@ from onnxlin.engines.compiled.formulas import Formulas
 from onnxlin.engines.compiled.instance_shares import InstanceShares
 from onnxlin.engines.compiled.shares import Shares
 from onnxlin.lowering import FEW, Emitter, Laid, Stack, is_traced
-from onnxlin.operators.families import MASKED
-from onnxlin.primitives import LinearMap
+from onnxlin.primitives import LinearMap, weighable
 from onnxlin.program import LinearProgram, Step, slices
 from onnxlin.program.sweep import back
 
@@ -106,11 +105,9 @@ def _touched(shares: AnyShares, step: Step, cotangent: Stack, values: Mapping[st
     For one row that is less to compute than the bias itself.
     """
     ((name, op),) = step.terms
-    shares.add(step.node.name, step.output, cotangent, values[step.output])
-    z = values[name]
-    if step.node.op_type in MASKED:
-        z = np.where(np.isfinite(z), z, 0)
-    shares.add(step.node.name, name, op.lower_adjoint(cotangent).times(MINUS), z)
+    back, y, z = op.lower_adjoint(cotangent), weighable(values[step.output]), values[name]
+    shares.add(step.node.name, step.output, cotangent, y)
+    shares.add(step.node.name, name, back.times(MINUS), weighable(z))
 
 
 def _cut(seeds: Laid, at: slice) -> Laid:

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import onnx
 
-from onnxlin.graph import Array, Node
+from onnxlin.graph import Array, Node, is_float
+from onnxlin.graph.sequences import element
+from onnxlin.graph.tensors import settled_shapes
 from onnxlin.load.newest import NEWEST_RUNNABLE, newest_node
 from onnxlin.lowering import Emitter, NotStaticError, Traced, example
-from onnxlin.operators.families import RANDOM, permutation
+from onnxlin.operators.families import RANDOM, permutation, rounds_quotient_down
 from onnxlin.operators.schemas import output_position
-from onnxlin.operators.shapes import shaped_by_values, valued
+from onnxlin.operators.shapes import shaped_by_values, told, valued
 from onnxlin.section import Section
 from onnxlin.section.trace import Captures, Tracer
 
@@ -39,11 +41,15 @@ class GraphTracer:
         self._tracer = Tracer(section, captures)
         self.fixed = self._tracer.fixed
         self._examples: dict[str, Any] = {}
+        self._shaped: set[str] | None = None
 
     def __call__(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
         """Write the nodes; tensor name -> array where it is known before x, `Traced` where not."""
         self._examples = self._tracer({name: example(value) for name, value in feeds.items()})
-        for name, array in {**self.section.graph.initialisers, **self.fixed}.items():
+        # Sequences are always put together by their nodes: no graph stores one.
+        every: dict[str, Any] = dict(self.fixed)
+        fixed = {name: value for name, value in every.items() if not isinstance(value, list)}
+        for name, array in {**self.section.graph.initialisers, **fixed}.items():
             self.emitter.keep(name, array)
         for name, value in feeds.items():
             self._feed(name, value)
@@ -52,19 +58,38 @@ class GraphTracer:
         for name in known:
             self.emitter.keep(name, known[name])
         for node in self.section.graph.nodes:
-            if not all(name in known or name in self.fixed for name in node.writes):
-                self.emitter.add(self._proto(node, {**known, **self.fixed}))
+            if not all(name in known or name in fixed for name in node.writes):
+                self.emitter.add(self._proto(node, {**known, **fixed}))
         written = {
-            name: self._in_map_type(name, np.asarray(value))
-            for name, value in self._examples.items()
-            if isinstance(value, np.ndarray | np.generic)
+            name: self._written(name, value)
+            for name, value in list(self._examples.items())
+            if not isinstance(value, list) or name in varying
         }
         return {**self._examples, **written, **self.fixed, **known}
 
-    def _in_map_type(self, name: str, value: Array) -> Traced:
-        """Bring a tensor to the one float type of what is computed beside the forward pass."""
+    def _written(self, name: str, value: Any) -> Any:
+        """Return the array that stands for a tensor, or those that stand for a sequence's."""
+        if isinstance(value, list):
+            return [self._element(name, k, np.asarray(part)) for k, part in enumerate(value)]
+        if not isinstance(value, np.ndarray | np.generic):
+            return value  # an optional that holds nothing
+        return self._in_map_type(name, np.asarray(value))
+
+    def _element(self, name: str, k: int, value: Array) -> Traced:
+        """Take a tensor out of a sequence; the body of a node may have been given it as such."""
+        own, at = element(name, k), self.emitter.ints(k)
+        if own not in self.section.graph.tensors:
+            self.emitter.add(onnx.helper.make_node("SequenceAt", [name, at], [own]))
+        self._examples[own] = value
+        return self._in_map_type(own, value, name)
+
+    def _in_map_type(self, name: str, value: Array, whole: str = "") -> Traced:
+        """Bring a tensor to the one float type of what is computed beside the forward pass.
+
+        ``whole`` is the sequence that holds it.
+        """
         kind = self.emitter.computed_in(value.dtype)
-        if value.dtype.itemsize < kind.itemsize and name in self.section.live:
+        if value.dtype.itemsize < kind.itemsize and (whole or name) in self.section.live:
             # The interpreters go on with their own forward pass, which is not rounded so coarsely.
             raise NotStaticError(f"tensor {name!r} is {value.dtype}, coarser than the map's {kind}")
         return Traced(self.emitter, self.emitter.cast(name, value.dtype, kind), value.astype(kind))
@@ -95,19 +120,23 @@ class GraphTracer:
 
     def _require_decided_shapes(self, varying: Collection[str]) -> None:
         """Raise NotStaticError where the shape of a tensor that matters depends on values."""
-        found = shaped_by_values(self.section.graph.nodes, varying)
+        found = shaped_by_values(self.section.graph.nodes, varying, self._settled)
         for name in sorted(self.section.touched & set(found)):
-            node = found[name]
-            raise NotStaticError(
-                f"values decide the shape of what {node.op_type} makes at node {node.name!r}"
-            )
+            raise NotStaticError(told(found[name]))
+
+    def _settled(self, node: Node) -> bool:
+        """Whether the branches of an If make the same shapes at every x of the example's shapes."""
+        if self._shaped is None:
+            feeds = {n: v for n, v in self._examples.items() if isinstance(v, np.ndarray)}
+            self._shaped = settled_shapes(self.section.graph.model, feeds)
+        return self._shaped.issuperset(node.writes)
 
     def _proto(self, node: Node, stored: Collection[str]) -> onnx.NodeProto:
         """Write a node in newest form, with the further outputs that its rule wants.
 
         Outputs that are stored as constants get another name, which nothing reads.
         """
-        proto = self._still(node) or newest_node(self.section.graph, node)
+        proto = self._still(node) or self._floored(node) or newest_node(self.section.graph, node)
         proto.output[:] = [self.emitter.fresh(n) if n in stored else n for n in proto.output]
         for output in self._captures.get(node.name, ()):
             at = output_position(node, NEWEST_RUNNABLE, output)
@@ -129,6 +158,18 @@ class GraphTracer:
             return None
         to = self.emitter.ints([shape[p] for p in perm])
         return onnx.helper.make_node("Reshape", [node.inputs[0], to], list(node.outputs))
+
+    def _floored(self, node: Node) -> onnx.NodeProto | None:
+        """Write a Mod of floats that rounds the quotient down: newer than the set of the graph."""
+        value = self._examples.get(node.inputs[0]) if rounds_quotient_down(node) else None
+        if value is None or not is_float(value.dtype):
+            return None
+        graph, (a, b) = self.emitter, node.inputs
+        rest = graph("Mod", a, b, fmod=1)
+        zero = graph.constant(np.zeros((), value.dtype))
+        apart = graph("Less", graph("Mul", graph("Sign", rest), graph("Sign", b)), zero)
+        own = graph("Where", apart, b, zero)
+        return onnx.helper.make_node("Add", [rest, own], list(node.outputs), name=node.name)
 
     def expanded(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Let the body's tensors be read in place of the node's: the node need not run."""

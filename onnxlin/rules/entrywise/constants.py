@@ -32,6 +32,7 @@ def unguarded(why: str, pieces: Callable[[NodeAtX], list[Affine]] = held) -> Rul
 
 
 rule("Shape", "Size", "EyeLike", "ConstantOfShape", status="constant")(held)
+rule("SequenceLength", "OptionalHasElement", status="constant")(held)
 rule("NonMaxSuppression", status="constant")(unguarded("it compares quotients of areas"))
 rule("And", "Or", "Xor", "Not", "IsNaN", "IsInf", status="constant")(held)
 rule("BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitwiseNot", status="constant")(held)

@@ -28,7 +28,7 @@ def tanh(node: NodeAtX, z: Array) -> Point:
 def erf(_: NodeAtX, z: Array) -> Point:
     """``2 / sqrt(pi) * integral of exp(-t^2)`` from 0 to z."""
     value, top = special.erf(z), 2 / np.sqrt(np.pi)
-    return Point(value, top * np.exp(-z * z), ratio(value, z, top))
+    return Point(value, top * np.exp(-(z * z)), ratio(value, z, top))
 
 
 @smooth("Softplus", size=1.0)

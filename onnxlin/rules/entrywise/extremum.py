@@ -9,7 +9,7 @@ import numpy as np
 from onnxlin.primitives import Array, Reshape, Select, Shape, chain
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
-from onnxlin.rules.axes import reduced_axes
+from onnxlin.rules.axes import of_nothing, reduced_axes
 from onnxlin.rules.guards import Guard, contest
 from onnxlin.rules.moving.indexing import chosen
 from onnxlin.rules.products.arithmetic import weighted
@@ -63,9 +63,9 @@ def reduce_min(node: NodeAtX) -> Affine:
 
 def over_axes(node: NodeAtX, sign: int, axes: Shape) -> Affine:
     """Copy the largest (sign 1) or smallest (sign -1) entry over axes."""
+    if (empty := of_nothing(node, axes)) is not None:
+        return empty
     z = node.native(0)
-    if not prod(z.shape[axis] for axis in axes):
-        raise node.refuse("the extremum is over no entries")
     rivals = _last(sign * z, axes)
     winner = rivals.argmax(axis=-1)[..., None]
     place = _last(np.arange(z.size).reshape(z.shape), axes)

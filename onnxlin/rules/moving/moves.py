@@ -134,7 +134,8 @@ def _ranking(z: Array, index: Array, axis: int, sign: int) -> list[Guard]:
     flat = z.ravel()
     order = ahead(z, picked[..., :-1], picked[..., 1:], sign)
     kept = side(sign * (flat[picked[..., :-1]] - flat[picked[..., 1:]]) >= 0)
-    last = (sign * flat[picked]).argmin(axis=-1)[..., None]
+    # Of equal ones the last: the order keeps the others ahead of it.
+    last = picked.shape[-1] - 1 - (sign * flat[picked])[..., ::-1].argmin(axis=-1)[..., None]
     others = at.copy()
     np.put_along_axis(others, np.moveaxis(index, axis, -1), -1, axis=-1)
     least = np.take_along_axis(picked, last, axis=-1)[..., 0]

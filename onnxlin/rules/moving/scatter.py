@@ -76,36 +76,55 @@ def _either(node: NodeAtX, source: Array, update: int) -> Affine:
 def contested(node: NodeAtX, target: Array, sign: int) -> Affine:
     """Copy the largest (sign 1) or smallest of an entry and its updates; ties go to the first."""
     count = prod(node.shape(0))
-    rivals = sign * np.concatenate([node.native(0).ravel(), node.native(2).ravel()])
-    group = np.concatenate([np.arange(count), target])
-    # Within a group from small to large, and among equals from the last to the first.
-    order = np.lexsort((-np.arange(len(rivals)), rivals, group))
-    last = np.cumsum(np.bincount(group, minlength=count)) - 1
-    winner = order[last]
+    best, new = node.native(0).ravel(), node.native(2).ravel()
+    winner = np.arange(count)
+    for part in _rounds(target):
+        at = np.full(count, -1)
+        at[target[part]] = part
+        rival = np.take(new, np.maximum(at, 0))
+        ahead = (at >= 0) & ((rival > best) if sign > 0 else (rival < best))
+        best = np.where(ahead, rival, best)
+        winner = np.where(ahead, count + at, winner)
     piece = _either(node, np.where(winner < count, -1, winner - count), 2)
-    first = winner[group]
+    beside: Callable[[], _Contest] = lambda: _Contest(node, target, winner, sign)
+    return Affine(
+        piece.terms,
+        margin=lambda: beside().margin(),
+        roundings=0,
+        guards=lambda: [beside().guard()],
+    )
 
-    def read(i: int, start: int) -> LinearMap:
+
+class _Contest:
+    """The winner of every entry beside its rivals, for bounds of where it stays the winner."""
+
+    def __init__(self, node: NodeAtX, target: Array, winner: Array, sign: int) -> None:
+        self.node, self.sign, self.count = node, sign, len(winner)
+        self.rivals = sign * np.concatenate([node.native(0).ravel(), node.native(2).ravel()])
+        self.group = np.concatenate([np.arange(self.count), target])
+        self.first = winner[self.group]
+        each = np.arange(len(self.rivals))
+        self.real = (self.first != each) & np.isfinite(self.rivals)
+
+    def guard(self) -> Guard:
+        """No rival overtakes."""
+        terms = {0: self._read(0, 0), 2: self._read(2, self.count)}
+        return Guard(terms, np.where(self.real, 0.0, -np.inf), np.inf, "contest")
+
+    def _read(self, i: int, start: int) -> LinearMap:
         """What the winner's place, less what the rival's, holds of input ``i``."""
-        size, maps = prod(node.shape(i)), []
-        for at, factor in ((first, sign), (np.arange(len(rivals)), -sign)):
-            inside = (at >= start) & (at < start + size)
-            maps.append(scaled(Select.of(node.shape(i), np.where(inside, at - start, -1)), factor))
+        shape, maps = self.node.shape(i), []
+        for at, factor in ((self.first, self.sign), (np.arange(len(self.rivals)), -self.sign)):
+            inside = (at >= start) & (at < start + prod(shape))
+            maps.append(scaled(Select.of(shape, np.where(inside, at - start, -1)), factor))
         return Sum.of(*maps)
 
-    real = (first != np.arange(len(rivals))) & np.isfinite(rivals)
-
-    def guards() -> list[Guard]:
-        terms = {0: read(0, 0), 2: read(2, count)}
-        return [Guard(terms, np.where(real, 0.0, -np.inf), np.inf, "contest")]
-
-    def margin() -> Array:
+    def margin(self) -> Array:
         """How far the winner of every entry is ahead of the next."""
-        lead, wide = np.full(count, np.inf), rivals.astype(np.float64)
-        np.minimum.at(lead, group[real], wide[first[real]] - wide[real])
+        lead, wide = np.full(self.count, np.inf), self.rivals.astype(np.float64)
+        ahead = wide[self.first[self.real]] - wide[self.real]
+        np.minimum.at(lead, self.group[self.real], ahead)
         return lead
-
-    return Affine(piece.terms, margin=margin, roundings=0, guards=guards)
 
 
 def multiplied(node: NodeAtX, target: Array) -> Body:

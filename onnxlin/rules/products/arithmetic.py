@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from onnxlin.graph import is_float
-from onnxlin.primitives import Array, Broadcast, Diagonal, LinearMap, chain, identity
+from onnxlin.primitives import (
+    Array,
+    Broadcast,
+    Diagonal,
+    LinearMap,
+    applied,
+    chain,
+    identity,
+    weighable,
+)
+from onnxlin.rules.absorbed import may_swallow, swallows
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
 from onnxlin.rules.bilinear import product_rule
@@ -27,13 +39,41 @@ def weighted(node: NodeAtX, i: int, weight: Array | float | None = None) -> Line
 @rule("Add", "Sum")
 def add(node: NodeAtX) -> Affine:
     """Sum of all inputs."""
-    return Affine({i: weighted(node, i) for i in range(len(node.operands))})
+    return _total(node, (1,) * len(node.operands))
 
 
 @rule("Sub")
 def subtract(node: NodeAtX) -> Affine:
     """First input minus second."""
-    return Affine({0: weighted(node, 0), 1: weighted(node, 1, -1)})
+    return _total(node, (1, -1))
+
+
+def _total(node: NodeAtX, signs: Sequence[int]) -> Affine:
+    """Sum of the inputs with signs; what it swallows has no slope left to carry."""
+    kept = {i: _seen(node, i) for i in range(len(signs))}
+    whole = all(seen is None for seen in kept.values())
+    weights = {i: None if sign > 0 else sign for i, sign in enumerate(signs)}
+    if whole:
+        return Affine({i: weighted(node, i, weight) for i, weight in weights.items()})
+    terms, bias, lost = {}, node.cast(node.result()), np.zeros((), bool)
+    for i, sign in enumerate(signs):
+        seen = kept[i]
+        terms[i] = weighted(node, i, weights[i] if seen is None else sign * node.cast(seen))
+        bias = bias - applied(terms[i], weighable(node.value(i)))
+        lost = lost if seen is None else lost | ~seen
+    return Affine(terms, np.where(lost, bias, 0).astype(node.dtype))
+
+
+def _seen(node: NodeAtX, i: int) -> Array | None:
+    """Which entries of a sum change with input ``i``; None if all do."""
+    others = [j for j in range(len(node.operands)) if j != i]
+    fixed = all(node.operand(j).fixed for j in others)
+    # What is the same for every x is looked at first: of most sums nothing else need be.
+    large = [node.native(j) for j in others] if fixed else [node.result()]
+    if not node.traced(i) or not any(may_swallow(total, node.precision) for total in large):
+        return None
+    lost = swallows(node.result(), node.native(i), node.precision)
+    return None if isinstance(lost, np.ndarray) and not lost.any() else ~lost
 
 
 @rule("Mean")

@@ -7,7 +7,7 @@ from math import prod
 from onnxlin.primitives import Broadcast, Diagonal, LinearMap, Reshape, Shape, adjoint, chain
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
-from onnxlin.rules.axes import kept_shape, reduced_axes
+from onnxlin.rules.axes import kept_shape, of_nothing, reduced_axes
 from onnxlin.rules.registry import rule
 
 
@@ -20,10 +20,9 @@ def total(node: NodeAtX, axes: Shape) -> LinearMap:
 
 def average(node: NodeAtX, axes: Shape) -> Affine:
     """Mean of input 0 over axes."""
-    count = prod(node.shape(0)[axis] for axis in axes)
-    if not count:
-        raise node.refuse("the mean is over no entries")
-    weight = node.cast(1 / count)
+    if (empty := of_nothing(node, axes)) is not None:
+        return empty
+    weight = node.cast(1 / prod(node.shape(0)[axis] for axis in axes))
     return Affine({0: chain(total(node, axes), Diagonal.of(node.out_shape, weight))})
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from onnxlin.primitives import Array, Diagonal, Shape, chain
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
-from onnxlin.rules.axes import reduced_axes
+from onnxlin.rules.axes import of_nothing, reduced_axes
 from onnxlin.rules.guards import entrywise, sign_of
 from onnxlin.rules.reductions.reduce import total
 from onnxlin.rules.reductions.softmax import log_sum_exp, tangent
@@ -60,7 +60,10 @@ def reduce_sum_square(node: NodeAtX) -> Affine:
 @rule("ReduceLogSum", status="smooth")
 def reduce_log_sum(node: NodeAtX) -> Affine:
     """``log sum z``; ``frozen`` holds the value."""
-    z, axes = node.value(0), reduced_axes(node)
+    axes = reduced_axes(node)
+    if (empty := of_nothing(node, axes)) is not None:
+        return empty
+    z = node.value(0)
     whole = z.sum(axis=axes, keepdims=True)
     value = np.log(whole)
     # An error of the sum, relative to the sum of absolute values, adds to its logarithm.
@@ -76,7 +79,10 @@ def reduce_log_sum(node: NodeAtX) -> Affine:
 @rule("ReduceLogSumExp", status="smooth")
 def reduce_log_sum_exp(node: NodeAtX) -> Affine:
     """``log sum exp z``, with softmax weights for slopes; ``frozen`` holds the value."""
-    z, axes = node.value(0), reduced_axes(node)
+    axes = reduced_axes(node)
+    if (empty := of_nothing(node, axes)) is not None:
+        return empty
+    z = node.value(0)
     value = log_sum_exp(z, axes) if axes else z
     # The runtime's sum of n exponentials is off by n roundings, which the logarithm makes absolute.
     count = z.size // max(value.size, 1)
@@ -94,11 +100,12 @@ def reduce_prod(node: NodeAtX) -> Affine:
 
     ``frozen`` takes an equal share of each of the n terms, and no bias.
     """
-    z, axes = node.value(0), reduced_axes(node)
+    axes = reduced_axes(node)
+    if (empty := of_nothing(node, axes)) is not None:
+        return empty
+    z = node.value(0)
     others = _products_of_others(z, axes)
     count = max(z.size // max(np.prod(node.out_shape, dtype=int), 1), 1)
-    if not z.size:
-        return Affine({}, node.cast(np.ones(node.out_shape)))
     if node.frozen:
         return weighed(node, axes, others / count)
     return touching(node, axes, others, z.prod(axis=axes, keepdims=True), roundings=count + 4)

@@ -7,19 +7,14 @@ onnxruntime's F at all of these points.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from onnxlin.affine_map import AffineMap
 from onnxlin.errors import RowsError, TraceError
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
-from onnxlin.primitives import Shape
-from onnxlin.program import Decision
-from onnxlin.program.pieces import is_float_array
 from onnxlin.program.roundoff import unit_roundoff
+from onnxlin.testing.bounds.sides import Sides
 from onnxlin.testing.verdicts import LawError, NotApplicable, worst
 
 # Relative size of the steps. Double precision would allow smaller ones, float32 inputs do not.
@@ -42,18 +37,25 @@ def assert_tangent(lin: Linearizer, x: dict[str, Array], m: AffineMap, seed: int
     chosen = {name: np.asarray(x[name]) for name in lin.section.inputs}
     coarse = max(unit_roundoff(value.dtype) for value in chosen.values())
     sizes = [size for size in STEPS if size > 16 * coarse] or [4 * np.sqrt(coarse)]
-    compared = None
+    sides, compared, between = Sides(lin, x, m), None, ""
     for size in sizes:
         rng = np.random.default_rng(seed)
         steps = {name: exact_step(value, size, rng) for name, value in chosen.items()}
-        ends = _ends(lin, x, steps, m)
-        if ends is not None:
+        ends = _ends(lin, x, steps, m, sides)
+        if isinstance(ends, str):
+            between = ends
+        else:
             compared = _Differences(m, ends, np.concatenate([s.ravel() for s in steps.values()]))
             if compared.converged:
                 break
     if compared is None:
-        raise KinkError("a kink or a jump is nearer to x than the smallest step")
-    compared.assert_agree()
+        raise KinkError(f"a kink or a jump is nearer to x than the smallest step: {between}")
+    try:
+        compared.assert_agree()
+    except LawError as error:
+        if sides.untold:
+            raise NotApplicable(f"nobody can tell where F jumps: {sides.untold}") from error
+        raise
 
 
 def exact_step(value: Array, size: float, rng: np.random.Generator) -> Array:
@@ -73,83 +75,28 @@ def exact_step(value: Array, size: float, rng: np.random.Generator) -> Array:
 
 
 def _ends(
-    lin: Linearizer, x: dict[str, Array], steps: dict[str, Array], like: AffineMap
-) -> list[AffineMap] | None:
-    """Maps at x plus `TIMES` the steps; None if one of them lies beyond a kink."""
+    lin: Linearizer, x: dict[str, Array], steps: dict[str, Array], like: AffineMap, sides: Sides
+) -> list[AffineMap] | str:
+    """Maps at x plus `TIMES` the steps; what is in between if one of them lies beyond a kink."""
     found = []
     for times in TIMES:
-        moved = {
+        moved = x | {
             n: (np.asarray(x[n]).astype(np.float64) + times * s).astype(x[n].dtype)
             for n, s in steps.items()
         }
         rows = like.rows.index if like.rows.matrix is None else like.rows.matrix
         try:
-            end = lin(x | moved, rows=rows, dtype=np.float64)
+            end = lin(moved, rows=rows, dtype=np.float64)
         except (RowsError, TraceError):
-            return None  # the shape of the output jumps, or here ends where F is defined
+            # The shape of the output jumps, or here ends where F is defined.
+            return "the outputs have another shape there, or are no numbers"
         # Where an output has another shape, as NonZero has, rows are rows of something else.
-        if end.shapes != like.shapes or crosses(like, end):
-            return None
+        if end.shapes != like.shapes:
+            return "the outputs have another shape there"
+        if where := sides.crossed(moved, end):
+            return where
         found.append(end)
     return found
-
-
-def crosses(m: AffineMap, other: AffineMap) -> bool:
-    """Whether the two may lie on different sides of a kink or jump.
-
-    A guard has no more room than it has moved twice over; or, for what nobody can tell the pieces
-    of, a unit is nearer to its kink than its node's inputs have moved; or a comparison or an index
-    came out differently, or a locally constant node did.
-    """
-    origin, values = m.made_from("margins"), other.made_from("margins").values
-    if any(not is_float_array(v) and _differ(v, values.get(n)) for n, v in origin.values.items()):
-        return True
-    told = {d.node.name: d for d in origin.program.decisions if not d.unknown}
-    for step in origin.program.steps:
-        if step.margin is None:
-            if step.status == "constant" and _differ(
-                origin.values[step.output], values[step.output]
-            ):
-                return True
-        elif step.node.name not in told:
-            margin = np.asarray(step.margin())
-            # Two rivals may have moved towards one another.
-            reach = 2 * _move(step.node.inputs, origin.values, values, margin.shape)
-            if ((margin <= reach) & (reach > 0)).any():
-                return True
-    return any(_passes(decision, origin.values, values) for decision in told.values())
-
-
-def _passes(decision: Decision, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Whether a guard has moved as far as half its room. Rivals that both rest are no kink."""
-    for bounds in decision.bounds():
-        here, there = (
-            bounds({n: values[n].astype(np.float64)[None] for n, _ in bounds.terms})[0]
-            for values in (before, after)
-        )
-        moved, room = np.abs(there - here), np.minimum(here - bounds.low, bounds.high - here)
-        if ((moved > 0) & (room <= 2 * moved)).any():
-            return True
-    return False
-
-
-def _differ(one: Any, other: Any) -> bool:
-    if not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray)):
-        return False  # a sequence, an optional
-    return one.shape != other.shape or bool((one != other).any())
-
-
-def _move(names: tuple[str, ...], before: Any, after: Any, shape: Shape) -> Array:
-    """Change of float tensors entry by entry, where they have a unit each, or else the largest."""
-    pairs = [(before[n], after[n]) for n in names if n in before and n in after]
-    changes = [
-        np.nan_to_num(np.abs(b.astype(np.float64) - a.astype(np.float64)))
-        for a, b in pairs
-        if is_float_array(a) and a.shape == b.shape
-    ]
-    if all(change.shape == shape for change in changes):
-        return np.max(changes, axis=0) if changes else np.zeros(())
-    return np.asarray(max(change.max(initial=0) for change in changes))
 
 
 class _Differences:

@@ -24,7 +24,7 @@ KINDS = ("normal", "range", "halves", "zeros", "near_kink", "sparse", "large")
 nothing but zeros; beside a kink, on it or beyond; nine in ten zero; a hundred times as large."""
 
 # Lengths of open axes, tried in turn until the model runs; the first axis, the batch, has 1.
-LENGTHS = (3, 8, 16, 32, 64, 224)
+LENGTHS = (3, 8, 16, 32, 64, 224, 0)
 # Shapes of inputs of unknown rank.
 RANKS: tuple[tuple[int | None, ...], ...] = (
     (), (None,), (1, None), (1, None, None), (1, 3, None, None),
@@ -188,7 +188,7 @@ def filled(domain: Domain, shape: tuple[int, ...], kind: str, rng: np.random.Gen
         return np.asarray(values[kind](), np.float64).astype(dtype)
     if domain.choices:
         picked = rng.integers(0, len(domain.choices), shape)
-        return np.array(domain.choices, dtype)[picked * (kind != "zeros")]
+        return np.asarray(np.array(domain.choices, dtype)[picked * (kind != "zeros")])
     whole = rng.integers(domain.low, domain.high, shape, dtype=np.int64)
     return np.asarray(np.full(shape, domain.low) if kind == "zeros" else whole).astype(dtype)
 
@@ -205,7 +205,7 @@ def shapes(
     for name, kind in kinds.items():
         sizes = []
         for i, n in enumerate(ranks if kind.shape is None else kind.shape):
-            own = n if isinstance(n, int) else (length if i else 1)
+            own = n if isinstance(n, int) else (length if i else min(length, 1))
             sizes.append(named.setdefault(n, own) if isinstance(n, str) else own)
         found[name] = tuple(sizes)
     return found

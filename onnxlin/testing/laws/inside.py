@@ -8,7 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from onnxlin.affine_map import AffineMap
-from onnxlin.errors import RegionError, RowsError, TraceError
+from onnxlin.errors import (
+    MissingRuleError,
+    RegionError,
+    RowsError,
+    TraceError,
+    UnsupportedNodeError,
+)
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
 from onnxlin.program import LinearProgram, Step
@@ -42,6 +48,9 @@ def inside(subject: Subject, feeds: Feeds, mode: str) -> None:
         region = Region(m)
     except RegionError as error:
         raise NotApplicable(f"no region: {_first_reason(error)}") from error
+    except (MissingRuleError, UnsupportedNodeError) as error:
+        why = " ".join(str(error).split())
+        raise NotApplicable(f"no region: nobody can tell what decides: {why}") from error
     said = 0
     for other in _inside(region, at):
         said += _holds_at(Point(lin, m, region, mode), other, rows)

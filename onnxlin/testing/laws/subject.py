@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnx.inliner
 
 from onnxlin.affine_map import AffineMap
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer, Names
-from onnxlin.load import Model
+from onnxlin.load import Model, opened
 from onnxlin.load.read import read
 from onnxlin.runtime.session import without_optimisers
 from onnxlin.section import STAIRCASE
@@ -139,7 +138,7 @@ class Subject:
         A map may start at a hidden tensor, at the embeddings of integers say, which cannot be
         moved by moving what is fed. The model is then cut open there.
         """
-        lin = self.linearizer(mode)
+        lin = self.linearizer(mode).serving(feeds)
         hidden = [name for name in lin.section.inputs if name not in lin.graph.inputs]
         if not hidden:
             return lin, dict(feeds)
@@ -171,7 +170,7 @@ class Subject:
 
 def _cut_open(model: onnx.ModelProto, at: Feeds) -> onnx.ModelProto:
     """Make hidden tensors inputs of a model, or raise NotApplicable where the file has them not."""
-    whole = onnx.inliner.inline_local_functions(model) if model.functions else model
+    whole = opened(model)
     made = {name for node in whole.graph.node for name in node.output}
     if lost := sorted(set(at) - made):
         raise NotApplicable(

@@ -56,9 +56,9 @@ class ModelFile(pytest.File):
         return subject
 
     def ready(self, nodeid: str) -> list[Drawn]:
-        """Return the inputs; what is in the way is told in full to the first that asks."""
+        """Return the inputs; what is in the way is one failure, that of the first that asks."""
         if self._told:
-            raise Told(f"There is no map of this model, for the reasons that {self._told} gives.")
+            pytest.skip(f"there is no map of this model, for the reasons that {self._told} gives")
         try:
             return self.points
         except OnnxlinError as error:

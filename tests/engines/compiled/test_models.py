@@ -217,12 +217,19 @@ def test_model(name: str, mode: str) -> None:
 
 REFUSED: dict[str, tuple[str, Make, str]] = {
     "a branch": (
-        """g (float[2] x) => (float[2] y) <float z = {0}> {
+        """g (float[2] x) => (float[n] y) <float z = {0}> {
             s = ReduceSum <keepdims=0> (x)  c = Greater(s, z)
             y = If (c) <then_branch = t () => (float[2] a) { a = Neg(x) },
-                        else_branch = e () => (float[2] b) { b = Exp(x) }> }""",
+                        else_branch = e () => (float[4] b) { b = Concat<axis=0>(x, x) }> }""",
         floats(x=(2,)),
-        "values decide the shape of what If makes at node ",
+        "values decide which branch If at node .* takes, and the two may differ in shape",
+    ),
+    "a loop that goes on until": (
+        """g (float[2] x) => (float[2] y) <int64 n = {9}, bool t = {1}, float ten = {10}> {
+            y = Loop(n, t, x) <body = b (int64 i, bool c, float[2] v) => (bool d, float[2] w) {
+                w = Add(v, x)  s = ReduceMax <keepdims=0> (w)  d = Less(s, ten) }> }""",
+        floats(x=(2,)),
+        "values decide how often Loop at node ",
     ),
     "a number of entries": (
         "g (float[3] x, bool[3] c) => (float[N] y) { h = Compress(x, c)  y = Relu(h) }",

@@ -49,7 +49,7 @@ KINKLESS: dict[str, str] = {
     **dict.fromkeys(
         words(
             "Shape Size EyeLike ConstantOfShape Constant HannWindow HammingWindow BlackmanWindow "
-            "MelWeightMatrix "
+            "MelWeightMatrix SequenceLength OptionalHasElement "
         ),
         "the shape decides, not the numbers",
     ),

@@ -19,7 +19,7 @@ Verdict = tuple[bool | None, str | None]
 LARGEST = 2**30
 """Bytes of weights up to which compiling is tried unasked: it takes one run of the model."""
 
-LENGTHS = (1, 16, 64)
+LENGTHS = (1, 16, 64, 0)
 """Lengths to try for axes that the model leaves open."""
 
 
@@ -45,7 +45,8 @@ def check_model(
         its weights take more than 1 GiB.
     """
     require_rounding(rounding)
-    section = make_section(load(model), inputs, outputs, rounding)
+    inputs = [inputs] if isinstance(inputs, str) else inputs and list(inputs)
+    section = make_section(load(model, inputs or ()), inputs, outputs, rounding)
     found = report(section)
     found = replace(found, refused=_refused(section) if found.ok else None)
     compiled, why = _verdict(section, found, compiles)

@@ -9,7 +9,7 @@ import numpy as np
 from onnxlin.errors import InputError, OptionError
 from onnxlin.graph import Array, TensorType
 from onnxlin.section import Section
-from onnxlin.section.feeds import Instance, make_feeds
+from onnxlin.section.feeds import Instance, completed, make_feeds
 
 Shapes = Mapping[str, Sequence[int]]
 
@@ -33,7 +33,7 @@ def example_feeds(section: Section, x: Instance | None, shapes: Shapes | None) -
     if x is not None:
         if shapes is not None:
             raise OptionError("x= has shapes of its own: leave out shapes=, or x=.")
-        return make_feeds(x, kinds, held)
+        return make_feeds(completed(x, section.graph), kinds, held)
     return make_feeds(_drawn(kinds, shapes or {}), kinds, held)
 
 
@@ -58,7 +58,10 @@ def _drawn(kinds: Mapping[str, TensorType], shapes: Shapes) -> dict[str, Array]:
 def opened_shapes(section: Section, length: int) -> dict[str, list[int]]:
     """Make up shapes for the inputs that leave axes open: 1 for a first axis, else ``length``."""
     return {
-        name: [n if isinstance(n, int) else length if i else 1 for i, n in enumerate(kind.shape)]
+        name: [
+            n if isinstance(n, int) else length if i else min(length, 1)
+            for i, n in enumerate(kind.shape)
+        ]
         for name, kind in section.graph.inputs.items()
         if kind.shape is not None and _is_open(kind)
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import onnx
@@ -77,8 +77,7 @@ def compile_model(
     require_mode(mode)
     require_rounding(rounding)
     _require_direction(direction, shares, rows)
-    section = make_section(load(model), inputs, outputs, rounding)
-    require_rules(section)
+    section = _section(model, inputs, outputs, rounding, x)
     compiled = compiled_at(section, mode, x, shapes, direction)
     made = filled(compiled.model, compiled.weights)
     _finish(made, compiled, rows, shares)
@@ -86,6 +85,17 @@ def compile_model(
     if path is not None:
         save(made, path, external_data)
     return made
+
+
+def _section(
+    model: Model, inputs: Names, outputs: Names, rounding: str, x: Instance | None
+) -> Section:
+    """What is compiled; initialisers that x gives are inputs of the graph."""
+    inputs = [inputs] if isinstance(inputs, str) else inputs and list(inputs)
+    given = list(x) if isinstance(x, Mapping) else []
+    section = make_section(load(model, [*(inputs or ()), *given]), inputs, outputs, rounding)
+    require_rules(section)
+    return section
 
 
 def compiled_at(
