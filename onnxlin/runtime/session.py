@@ -97,11 +97,31 @@ def attach(options: SessionOptions, weights: Mapping[str, npt.NDArray[Any]]) -> 
 
 
 def opened(
-    model: onnx.ModelProto, options: SessionOptions, providers: Sequence[Any] = CPU
+    model: onnx.ModelProto,
+    options: SessionOptions,
+    providers: Sequence[Any] = CPU,
+    *,
+    rounds: bool = False,
 ) -> InferenceSession:
-    """Open a model; raises one of `MESSAGES`, or ValueError where protobuf cannot write it."""
+    """Open a model; raises one of `MESSAGES`, or ValueError where protobuf cannot write it.
+
+    Parameters
+    ----------
+    rounds : bool
+        Whether the model rounds to steps on the way, as quantised ones do. Its optimisers stay off
+        then, whatever the options say: a float that a fused kernel rounds another way comes out a
+        whole step apart where it lies on the edge of one. Of those, the blocked layout of
+        convolutions is the only one that makes such graphs faster, and it is among those that move
+        their outputs.
+    """
     data = model.SerializeToString()
-    return onnxruntime.InferenceSession(data, options, providers=list(providers))
+    level = options.graph_optimization_level
+    if rounds:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=list(providers))
+    finally:  # options of the caller's are left as they were
+        options.graph_optimization_level = level
 
 
 def run(

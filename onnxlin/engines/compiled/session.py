@@ -79,7 +79,7 @@ class Runner:
             # Options of the caller's may serve other sessions as well: nothing is added to them.
             model = filled(model, compiled.weights)
         try:
-            self._session = door.opened(model, options)
+            self._session = door.opened(model, options, rounds=compiled.rounds)
         except (*door.MESSAGES, ValueError) as error:
             raise NotStaticError(
                 f"onnxruntime cannot open the compiled graph: {door.said(error)} (onnxruntime "

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import onnx
 
+from onnxlin.engines.compiled.codes import Known, spell_out
 from onnxlin.graph import Array, Node
 from onnxlin.load.newest import NEWEST_RUNNABLE, newest_node
 from onnxlin.lowering import Emitter, NotStaticError, Traced, example
 from onnxlin.operators.families import RANDOM, permutation
+from onnxlin.operators.quantisation import rounds
 from onnxlin.operators.schemas import output_position
 from onnxlin.operators.shapes import shaped_by_values, valued
 from onnxlin.section import Section
@@ -30,6 +32,11 @@ class GraphTracer:
     captures : {node name: output names of the schema}
     emitter : Emitter
         The graph; bodies of nodes are written into the same one.
+
+    Attributes
+    ----------
+    rounds : bool
+        Whether what was written rounds to steps what depends on x.
     """
 
     def __init__(self, section: Section, captures: Captures, emitter: Emitter) -> None:
@@ -39,6 +46,7 @@ class GraphTracer:
         self._tracer = Tracer(section, captures)
         self.fixed = self._tracer.fixed
         self._examples: dict[str, Any] = {}
+        self.rounds = False
 
     def __call__(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
         """Write the nodes; tensor name -> array where it is known before x, `Traced` where not."""
@@ -51,15 +59,28 @@ class GraphTracer:
         self._require_decided_shapes(varying)
         for name in known:
             self.emitter.keep(name, known[name])
+        stored = {**known, **self.fixed}
+        self.rounds = rounds(self.section.graph, self.section.graph.nodes, varying)
         for node in self.section.graph.nodes:
-            if not all(name in known or name in self.fixed for name in node.writes):
-                self.emitter.add(self._proto(node, {**known, **self.fixed}))
+            if not all(name in stored for name in node.writes):
+                self._write(node, stored)
         written = {
             name: self._in_map_type(name, np.asarray(value))
             for name, value in self._examples.items()
             if isinstance(value, np.ndarray | np.generic)
         }
         return {**self._examples, **written, **self.fixed, **known}
+
+    def _write(self, node: Node, stored: Mapping[str, Array]) -> None:
+        """Write a node, in newest form, or as arithmetic that no optimiser takes for a pair."""
+        constants = {**self.section.graph.initialisers, **stored}
+
+        def at_x(name: str) -> Array | None:
+            found = self._examples.get(name, constants.get(name))
+            return np.asarray(found) if isinstance(found, np.ndarray | np.generic) else None
+
+        if not spell_out(self.emitter, self.section.graph, node, Known(at_x, constants.get)):
+            self.emitter.add(self._proto(node, stored))
 
     def _in_map_type(self, name: str, value: Array) -> Traced:
         """Bring a tensor to the one float type of what is computed beside the forward pass."""
