@@ -60,11 +60,12 @@ def report(
     DetachedError
         The map was loaded from a file that holds no bound: save it after `AffineMap.verify`.
     """
+    verdict = rows(m, labels)  # first: it may add to the notes
     return {
         "format": "onnxlin.report",
         "version": VERSION,
         **about(m),
-        **rows(m, labels),
+        **verdict,
         "kinks": None if m.detached else kinks(m, near),
         "explained": [explained(m, i, top, labels) for i in range(len(m.rows))],
     }
