@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onnxlin.primitives import Array, Shape
+from onnxlin.operators.pieces import WINDOWED
+from onnxlin.primitives import Array
 from onnxlin.program.linear_program import LinearProgram, Step
 from onnxlin.program.roundoff import runs
-from onnxlin.program.sweep import reach
+from onnxlin.program.sweep import finite, reach
 
 
 def carried(program: LinearProgram, values: Mapping[str, Array]) -> dict[str, Array]:
@@ -35,8 +36,10 @@ class NearTie:
     step : Step
     count : int
         Of its units.
-    distance, doubt : float
-        Of the one nearest to its kink for what rounding may carry it: how near, and how far that.
+    distance : float
+        Of the one nearest to its kink.
+    doubt : float
+        How far rounding has carried what the node reads.
     """
 
     step: Step
@@ -46,29 +49,22 @@ class NearTie:
 
 
 def near_ties(program: LinearProgram, values: Mapping[str, Array]) -> Iterator[NearTie]:
-    """Nodes that have units no further from a kink than rounding may have carried what they read.
+    """Nodes that have units as near to a kink as rounding has carried what they read, twice over.
 
-    Two runs that round apart may take another piece at them, and nowhere else first.
+    Carried is measured, by the pieces in float64: the bound of it, `carried`, is that of the worst
+    case, and behind fifty layers beyond all numbers. A run that rounds otherwise is carried as far,
+    so two runs may take different pieces at these units, and nowhere else first. Windows of which
+    all is 0, behind rectifiers, are ties in any run: they are left out.
     """
-    errors = carried(program, values)
-    for step in program.steps:
-        if step.margin is None:
-            continue
-        margin = np.asarray(step.margin(), np.float64)
-        # Two runs err, and in a window two rivals.
-        doubt = 2 * _doubt(step, errors, margin.shape)
-        near = (margin <= doubt) & (doubt > 0)
-        if near.any():
-            excess = np.where(near, margin / np.where(doubt > 0, doubt, 1), np.inf)
-            at = np.unravel_index(int(np.argmin(excess)), margin.shape)
-            room = np.broadcast_to(doubt, margin.shape)
-            yield NearTie(step, int(near.sum()), float(margin[at]), float(room[at]))
-
-
-def _doubt(step: Step, errors: Mapping[str, Array], shape: Shape) -> Array:
-    """Entry by entry where every operand has a unit each, or else the largest."""
-    found = [errors[name] for name in step.node.inputs if name in errors]
-    if found and all(error.shape == shape for error in found):
-        return np.max(found, axis=0)
-    most = max((float(error.max(initial=0)) for error in found), default=0.0)
-    return np.asarray(2 * most)
+    kinked = [step for step in program.steps if step.margin is not None]
+    x = np.concatenate([np.ravel(values[name]).astype(np.float64) for name in program.inputs])
+    exact = program.forward(x, {name for step in kinked for name in step.node.inputs})
+    for step in kinked:
+        assert step.margin is not None
+        margin = np.ravel(step.margin()).astype(np.float64)
+        margin = margin[margin > 0] if step.node.op_type in WINDOWED else margin
+        gaps = [values[n].astype(np.float64) - exact[n] for n in step.node.inputs if n in exact]
+        doubt = max((float(np.abs(finite(gap)).max(initial=0)) for gap in gaps), default=0.0)
+        near = margin <= 2 * doubt
+        if doubt > 0 and near.any():
+            yield NearTie(step, int(near.sum()), float(margin.min()), doubt)
