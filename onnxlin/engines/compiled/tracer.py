@@ -80,7 +80,19 @@ class GraphTracer:
             return np.asarray(found) if isinstance(found, np.ndarray | np.generic) else None
 
         if not spell_out(self.emitter, self.section.graph, node, Known(at_x, constants.get)):
-            self.emitter.add(self._proto(node, stored))
+            self.emitter.add(self._unfolded(self._proto(node, stored), stored))
+
+    def _unfolded(self, proto: onnx.NodeProto, stored: Mapping[str, Array]) -> onnx.NodeProto:
+        """Let a node of a graph that rounds read as computed what the model computes.
+
+        onnxruntime packs weights that are constants, and sums products with them in another order
+        than with those that a node has made, as DequantizeLinear does. An optimiser folds the copy.
+        """
+        own = self.section.graph.initialisers
+        for i, name in enumerate(proto.input):
+            if self.rounds and name in stored and name not in own and stored[name].ndim > 1:
+                proto.input[i] = self.emitter("Identity", name)
+        return proto
 
     def _in_map_type(self, name: str, value: Array) -> Traced:
         """Bring a tensor to the one float type of what is computed beside the forward pass."""
