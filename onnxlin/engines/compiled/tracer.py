@@ -88,9 +88,10 @@ class GraphTracer:
         onnxruntime packs weights that are constants, and sums products with them in another order
         than with those that a node has made, as DequantizeLinear does. An optimiser folds the copy.
         """
-        own = self.section.graph.initialisers
+        producer = self.section.graph.producer
         for i, name in enumerate(proto.input):
-            if self.rounds and name in stored and name not in own and stored[name].ndim > 1:
+            made = name in stored and name in producer and producer[name].reads
+            if self.rounds and made and stored[name].ndim > 1:
                 proto.input[i] = self.emitter("Identity", name)
         return proto
 

@@ -120,6 +120,33 @@ def test_pairs_that_an_optimiser_merges(options: onnxruntime.SessionOptions | No
     assert options is None or options.graph_optimization_level == level
 
 
+WEIGHTS = {
+    "stored": "w = Identity(a)  y = MatMul(x, a)",
+    "a node's": "w = Constant<value = {a}>()  y = MatMul(x, w)",
+    "turned": "w = Transpose<perm=[1,0]>(a)  y = MatMul(x, w)",
+    "turned in the product": "y = Gemm<transB=1>(x, a)",
+    "summed": "w = Add(a, a)  y = MatMul(x, w)",
+}
+
+
+@pytest.mark.parametrize("how", WEIGHTS)
+def test_products_round_as_the_models(how: str) -> None:
+    """To the last bit, wherever the weights come from: constants are packed, others are not."""
+    weights = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
+    entries = ", ".join(str(float(w)) for w in weights.flat)
+    nodes = WEIGHTS[how].replace("{a}", f"float[64,64] {{{entries}}}")
+    nodes = nodes.replace("y = ", "z = ") + "  c = Mul(z, big)  r = Round(c)  y = Identity(z)"
+    proto = model(
+        f"g (float[1,64] x) => (float[1,64] y, float[1,64] r)"
+        f" <float[64,64] a = {{{entries}}}, float big = {{4096}}> {{ {nodes} }}"
+    )
+    lin = Linearizer(proto)
+    for seed in range(10):
+        x = np.random.default_rng(seed).normal(size=(1, 64)).astype(np.float32)
+        m = lin(x, engine="compiled").verify()
+        np.testing.assert_array_equal(m.y, y_by_run(lin, {"x": x}))
+
+
 @pytest.mark.parametrize("nodes", STEPS + FLOATING)
 def test_what_rounds_is_told_from_what_does_not(nodes: str) -> None:
     """Shapes may be rounded: they are the same for every x."""
