@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import onnxruntime.quantization as tools
 import pytest
 from PIL import Image
 
 import onnxlin
 from onnxlin.primitives import Array
+from onnxlin.testing.bounds.composing import made_anew, of_biases
 from tests.installed import absent, require
 
 STRAIGHT = "straight-through"
@@ -96,6 +98,38 @@ def test_dynamic_quantisation(
     m = onnxlin.linearize(target, x, rounding=STRAIGHT).verify()
     assert distance(m.W, onnxlin.linearize(source, x).W) < 0.1
     onnxlin.linearize(target, x).verify()
+
+
+@pytest.mark.parametrize("form", [tools.QuantFormat.QDQ, tools.QuantFormat.QOperator])
+@pytest.mark.parametrize("types", ["8", "16"])
+def test_compiled_nets_are_the_nets(
+    fixtures: Path, tmp_path: Path, digits: list[Array], form: Any, types: str
+) -> None:
+    """At every digit, by the engine to the last bit; and a default session opens the file."""
+    source, target = fixtures / "lenet5_mnist.onnx", tmp_path / "net.onnx"
+    require(source)
+    more: dict[str, Any] = {}
+    if types == "16":
+        if form == tools.QuantFormat.QOperator:
+            pytest.skip("no such operators")
+        wide, contributed = tools.QuantType.QUInt16, {"UseQDQContribOps": True}
+        more = {"activation_type": wide, "extra_options": contributed}
+    name = onnx.load(source).graph.input[0].name
+    tools.quantize_static(source, target, Reader(name, digits), quant_format=form, **more)
+    for rounding in ("staircase", STRAIGHT):
+        lin = onnxlin.Linearizer(target, rounding=rounding)
+        for x in digits:
+            m = lin(x, engine="compiled").verify()
+            np.testing.assert_array_equal(m.y, m.own_y)
+            other = lin(x, engine="reverse")
+            assert not m.W.any() or distance(m.W, other.W) < 1e-5
+            made = other.made_from("the test")
+            sized = made_anew(made.program, made.values)
+            assert (np.abs(m.b - other.b) <= 2 * of_biases(made.program, m.rows, sized)).all()
+    onnxlin.compile_model(target, tmp_path / "map.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "map.onnx")
+    found = session.run(None, {name: digits[3], "seeds": np.eye(10, dtype=np.float32)})[0]
+    assert found.argmax() == lin.run(digits[3])[lin.section.outputs[0]].argmax()
 
 
 def _shape(source: Path) -> tuple[int, ...]:

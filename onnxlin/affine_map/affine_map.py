@@ -15,6 +15,7 @@ from scipy.sparse.linalg import LinearOperator
 from onnxlin.affine_map import file, html, model, proof
 from onnxlin.affine_map.layer import Layer
 from onnxlin.affine_map.origin import Origin
+from onnxlin.affine_map.sides import fallen
 from onnxlin.affine_map.wide import by_rows
 from onnxlin.engines.job import Solution, total
 from onnxlin.engines.operator import linear_operator
@@ -49,7 +50,7 @@ class AffineMap:
     dtype : numpy.dtype
         Of W.
     notes : tuple of str
-        What was chosen for the caller: where the map starts and ends.
+        What was chosen for the caller; of a compiled map, once `bound` is known, fallen near ties.
     """
 
     def __init__(
@@ -66,16 +67,16 @@ class AffineMap:
         notes: Sequence[str] = (),
         rounding: str = "staircase",
         solution: Solution | None = None,
+        own: Callable[[], Mapping[str, Array]] | None = None,
         bound: Array | None = None,
     ) -> None:
-        self.inputs = dict(inputs)
-        self.outputs = dict(outputs)
+        self.inputs, self.outputs = dict(inputs), dict(outputs)
         self.rows = rows
         self.mode, self.rounding = mode, rounding
         self.engine, self.plan = engine, plan
         self.dtype = np.dtype(dtype)
         self.notes = tuple(notes)
-        self._origin, self._stored = origin, solution
+        self._origin, self._stored, self._own = origin, solution, own
         self._bounds = None if bound is None else np.stack([bound, bound])
 
     def __repr__(self) -> str:
@@ -91,6 +92,16 @@ class AffineMap:
     def y(self) -> Array:
         """F(x) as onnxruntime computed it, for the rows asked, ``(n_rows,)``, float64."""
         return self.rows.apply(flattened(self.outputs))
+
+    @cached_property
+    def own_outputs(self) -> Mapping[str, Array]:
+        """F(x) of the model's own run, without optimisers; `outputs` are a graph's if compiled."""
+        return self._own() if self._own else self.outputs
+
+    @cached_property
+    def own_y(self) -> Array:
+        """The same for the rows asked, ``(n_rows,)``: what `residual` and `verify` are against."""
+        return self.rows.apply(flattened(self.own_outputs)) if self._own else self.y
 
     def _repr_html_(self) -> str:
         known = self._stored is not None or "_solution" in vars(self)
@@ -148,7 +159,7 @@ class AffineMap:
     @property
     def residual(self) -> Array:
         """``|F(x) - (W x + b)| / scale`` against onnxruntime's F(x), float64, ``(n_rows,)``."""
-        return np.abs(self.y - (self.Wx + self.b)) / self.scale
+        return np.abs(self.own_y - (self.Wx + self.b)) / self.scale
 
     @property
     def composition_residual(self) -> Array:
@@ -171,6 +182,7 @@ class AffineMap:
     def _both_bounds(self) -> Array:
         if self._bounds is None:
             self._bounds = proof.bounds(self.made_from("bound"), self.scale, len(self.x))
+            self.notes += fallen(self.W, self.rows, self.made_from("bound")) if self._own else ()
         return self._bounds
 
     def verify(self, tol: float | None = None) -> AffineMap:

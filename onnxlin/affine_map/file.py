@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -39,16 +39,20 @@ def write(path: str | os.PathLike[str], m: Readable, bound: Array | None) -> Non
     arrays |= {"W": m.W, "b": m.b, "x": m.x, "y": m.y, "residual": m.residual}
     shares = list(m.bias_by_node.values())
     arrays["bias_by_node"] = np.stack(shares) if shares else np.zeros((0, len(m.rows)))
-    # Types that NumPy itself does not have would be read back as raw bytes.
-    parts = [
-        np.ravel(v if v.dtype.isbuiltin == 1 else v.astype(np.float32)) for v in m.outputs.values()
-    ]
-    arrays["output"] = np.concatenate(parts)
+    arrays["output"] = _packed(m.outputs)
+    if m.own_outputs is not m.outputs:
+        arrays["own_output"] = _packed(m.own_outputs)
     rows = m.rows
     arrays |= {"row_index": rows.index} if rows.matrix is None else {"row_matrix": rows.matrix}
     if bound is not None:
         arrays["bound"] = bound
     np.savez(path, **arrays)
+
+
+def _packed(tensors: Mapping[str, Array]) -> Array:
+    # Types that NumPy itself does not have would be read back as raw bytes.
+    wide = (v if v.dtype.isbuiltin == 1 else v.astype(np.float32) for v in tensors.values())
+    return np.concatenate([np.ravel(value) for value in wide])
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -65,6 +69,10 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"this onnxlin reads version {VERSION}. Save it again."
         )
     size = len(found["output"])
+    own = None
+    if "own_output" in found:
+        run = _unpack(found["own_output"], about["outputs"])
+        own = lambda: run
     return {
         "inputs": _unpack(found["x"], about["inputs"]),
         "outputs": _unpack(found["output"], about["outputs"]),
@@ -76,6 +84,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         "engine": about["engine"],
         "plan": about["plan"],
         "dtype": found["W"].dtype,
+        "own": own,
         "bound": found.get("bound"),
         "W": found["W"],
         "bias": dict(zip(about["bias_nodes"], found["bias_by_node"], strict=True)),

@@ -38,6 +38,7 @@ def bounds(origin: Origin, scale: Array, columns: int) -> Array:
 def verify(m: Readable, tol: float | None) -> None:
     """Raise ResidualError unless all three comparisons hold; see `AffineMap.verify`."""
     found = _worst(m, m.residual, m.bound if tol is None else tol, "onnxruntime")
+    found = found or _y_departs(m)
     if m.detached:
         departure = "unknown, since the map was loaded from a file"
     else:
@@ -48,6 +49,20 @@ def verify(m: Readable, tol: float | None) -> None:
         departure = first or "none, every node agrees with the run on its own"
     if found:
         raise ResidualError(f"{found} First node that departs: {departure}.")
+
+
+def _y_departs(m: Readable) -> str | None:
+    """Describe a y, from a graph of its own, that is not the model's; each rounds within bound."""
+    if m.own_y is m.y:
+        return None
+    bad = ~(np.abs(m.y - m.own_y) <= 2 * m.bound * m.scale)
+    if not bad.any():
+        return None
+    row = int(np.argmax(bad))
+    return (
+        f"Row {row}: the graph that W was made by has y = {m.y[row]:.9g}, the model's own run "
+        f"{m.own_y[row]:.9g}; rounding allows each of them {(m.bound * m.scale)[row]:.3g}."
+    )
 
 
 def _worst(m: Readable, residual: Array, allowed: Array | float, against: str) -> str | None:
@@ -61,6 +76,6 @@ def _worst(m: Readable, residual: Array, allowed: Array | float, against: str) -
     row = int(np.argmax(excess))
     ours = m.Wx[row] + m.b[row]
     return (
-        f"Row {row}: W x + b = {ours:.9g}, F(x) = {m.y[row]:.9g}; the residual "
+        f"Row {row}: W x + b = {ours:.9g}, F(x) = {m.own_y[row]:.9g}; the residual "
         f"{residual[row]:.3g} against {against} is past its bound {limits[row]:.3g}."
     )

@@ -86,6 +86,7 @@ def map_of(ready: Ready, found: Answer, seeds: Seeds, dtype: np.dtype[Any], why:
         plan=why,
         dtype=dtype,
         origin=origin,
+        own=lambda: ready.own(feeds),
         solution=found.solution,
         notes=section.notes,
     )

@@ -21,6 +21,7 @@ from onnxlin.program.builder import Builder, deciding
 from onnxlin.section import Section
 from onnxlin.section.feeds import Instance, completed, flattened, make_feeds
 from onnxlin.section.infinite import culprit
+from onnxlin.section.trace import Tracer
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,12 @@ class Ready:
     def trace(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Run the model once: every tensor that the section touches."""
         return self.builder.tracer(feeds)
+
+    def own(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Run the model once, without optimisers: what the section ends with."""
+        tracer = self.builder.tracer
+        assert isinstance(tracer, Tracer)
+        return tracer.ends(feeds)
 
     def ends(
         self, values: Mapping[str, Array], seeds: Seeds

@@ -98,11 +98,32 @@ def attach(options: SessionOptions, weights: Mapping[str, npt.NDArray[Any]]) -> 
 
 
 def opened(
-    model: onnx.ModelProto, options: SessionOptions, providers: Sequence[Any] = CPU
+    model: onnx.ModelProto,
+    options: SessionOptions,
+    providers: Sequence[Any] = CPU,
+    *,
+    rounds: bool = False,
 ) -> InferenceSession:
-    """Open a model; raises one of `MESSAGES`, or ValueError where protobuf cannot write it."""
+    """Open a model; raises one of `MESSAGES`, or ValueError where protobuf cannot write it.
+
+    Parameters
+    ----------
+    rounds : bool
+        Whether the model rounds to steps on the way, as quantised ones do. Then it runs as
+        `without_optimisers`, whatever the options say: a float that a fused kernel rounds another
+        way, or a product cut up among another number of threads, comes out a whole step apart where
+        it lies on the edge of one. Of the optimisers only the blocked layout of convolutions makes
+        such graphs faster, and it is among those that move their outputs.
+    """
     data = model.SerializeToString()
-    return onnxruntime.InferenceSession(data, options, providers=list(providers))
+    level, threads = options.graph_optimization_level, options.intra_op_num_threads
+    if rounds:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.intra_op_num_threads = 0
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=list(providers))
+    finally:  # options of the caller's are left as they were
+        options.graph_optimization_level, options.intra_op_num_threads = level, threads
 
 
 def run(session: InferenceSession, wanted: Sequence[str], feeds: Mapping[str, Any]) -> list[Any]:

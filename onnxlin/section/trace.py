@@ -58,6 +58,7 @@ class Tracer:
             if (node.name, output) not in self._extra
         }
         own = section.varying - set(graph.inputs)
+        self._ends = section.outputs
         self._wanted = sorted({*(section.touched & own), *self._extra.values()})
         _cut_down(model, graph, self._wanted)
         declared = {o.name: o for o in model.graph.output}
@@ -73,6 +74,12 @@ class Tracer:
         """Run at x: tensor name -> value, for every tensor that the section touches."""
         ran = run(self._session, self._wanted, feeds) if self._session else {}
         return {**self.fixed, **feeds, **ran}
+
+    def ends(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Run at x for what the section ends with alone: ``{output name: array}``."""
+        asked = [name for name in self._ends if name in self._wanted]
+        ran = run(self._session, asked, feeds) if self._session and asked else {}
+        return {name: {**self.fixed, **feeds, **ran}[name] for name in self._ends}
 
     def native_outputs(self, node: Node, values: Mapping[str, Any]) -> dict[str, Array]:
         """Return the further outputs of a node: captured by the run, or by one of its own."""

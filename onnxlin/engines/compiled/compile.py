@@ -90,6 +90,8 @@ class Compiled:
         Multiplications of one row at a node, on average.
     single : bool
         Whether the graph takes one row at a time.
+    rounds : bool
+        Whether the model rounds to steps on the way: what floats come out at before must not move.
     direction : {"adjoint", "tangent"}
     """
 
@@ -108,6 +110,7 @@ class Compiled:
     row_bytes: int
     work: float
     single: bool
+    rounds: bool
     direction: str = ADJOINT
 
     @property
@@ -189,6 +192,7 @@ def compile_section(
         row_bytes=row_bytes(program),
         work=program.nnz / max(len(program.steps), 1),
         single=single,
+        rounds=written.rounds,
         direction=direction,
     )
 
@@ -201,6 +205,7 @@ class _Written:
     program: LinearProgram
     ends: Mapping[str, Array]
     """Examples of what the model gives, and of what of the section's inputs it computes itself."""
+    rounds: bool
 
 
 def _written(graph: Emitter, section: Section, mode: str, feeds: Mapping[str, Array]) -> _Written:
@@ -214,7 +219,7 @@ def _written(graph: Emitter, section: Section, mode: str, feeds: Mapping[str, Ar
     values = tracer({name: Traced(graph, name, value) for name, value in feeds.items()})
     program = builder(values, graph.dtype)
     ends = {name: tracer.native(name) for name in (*section.outputs, *_computed(section))}
-    return _Written(values, program, ends)
+    return _Written(values, program, ends, tracer.rounds)
 
 
 def _computed(section: Section) -> tuple[str, ...]:

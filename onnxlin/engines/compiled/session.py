@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import onnx
 
 from onnxlin.engines.compiled.compile import Compiled
+from onnxlin.engines.compiled.dropped import drop_output
 from onnxlin.engines.job import Columns, Progress, Solution
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import MemoryBudgetError
@@ -70,8 +72,12 @@ class Runner:
         # An output that is an input is not asked for: some onnxruntimes answer with its memory.
         self._given = [name for name in ends if name in compiled.feeds]
         self._ends = [name for name in ends if name not in compiled.feeds]
-        self._wanted = [*self._ends, compiled.rows, compiled.shares]
+        self._wanted = [*self._ends, compiled.rows, *([compiled.shares] if compiled.nodes else [])]
         model = compiled.model
+        if not compiled.nodes:
+            # Of no biases there are no shares: some runtimes fail at tensors of no entries.
+            model = onnx.ModelProto.FromString(model.SerializeToString())
+            drop_output(model.graph, compiled.shares)
         if options is None or compiled.weight > MOST_INSIDE:
             options = options or _options(compiled)
             door.attach(options, compiled.weights)
@@ -79,7 +85,7 @@ class Runner:
             # Options of the caller's may serve other sessions as well: nothing is added to them.
             model = filled(model, compiled.weights)
         try:
-            self._session = door.opened(model, options)
+            self._session = door.opened(model, options, rounds=compiled.rounds)
         except (*door.MESSAGES, ValueError) as error:
             raise NotStaticError(
                 f"onnxruntime cannot open the compiled graph: {door.said(error)} (onnxruntime "
@@ -118,12 +124,15 @@ class Runner:
                 asked = np.zeros((1, asked.shape[1]), dtype)
             found = door.run(self._session, self._wanted, {**given, compiled.seeds: asked})
             values |= zip(self._ends, found, strict=False)
+            parts = found[len(self._ends) :]
+            if not compiled.nodes:
+                parts.append(np.zeros((len(asked), 0), dtype))
             if len(rows) == 1:
-                W, shares = (part[:total] for part in found[-2:])
+                W, shares = (part[:total] for part in parts)
             else:
                 if at.start == 0:
-                    W, shares = (np.empty((total, *part.shape[1:]), dtype) for part in found[-2:])
-                W[at], shares[at] = found[-2:]
+                    W, shares = (np.empty((total, *part.shape[1:]), dtype) for part in parts)
+                W[at], shares[at] = parts
             if progress is not None:
                 progress(at.stop, total)
         return Raw(W, shares, values)

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import onnx
 
+from onnxlin.engines.compiled.codes import Known, spell_out
 from onnxlin.graph import Array, Node, is_float
 from onnxlin.graph.sequences import element
 from onnxlin.graph.tensors import settled_shapes
 from onnxlin.load.newest import NEWEST_RUNNABLE, newest_node
 from onnxlin.lowering import Emitter, NotStaticError, Traced, example
 from onnxlin.operators.families import RANDOM, permutation, rounds_quotient_down
+from onnxlin.operators.quantisation import rounds
 from onnxlin.operators.schemas import output_position
 from onnxlin.operators.shapes import shaped_by_values, told, valued
 from onnxlin.section import Section
@@ -32,6 +34,11 @@ class GraphTracer:
     captures : {node name: output names of the schema}
     emitter : Emitter
         The graph; bodies of nodes are written into the same one.
+
+    Attributes
+    ----------
+    rounds : bool
+        Whether what was written rounds to steps what depends on x.
     """
 
     def __init__(self, section: Section, captures: Captures, emitter: Emitter) -> None:
@@ -42,6 +49,7 @@ class GraphTracer:
         self.fixed = self._tracer.fixed
         self._examples: dict[str, Any] = {}
         self._shaped: set[str] | None = None
+        self.rounds = False
 
     def __call__(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
         """Write the nodes; tensor name -> array where it is known before x, `Traced` where not."""
@@ -57,15 +65,41 @@ class GraphTracer:
         self._require_decided_shapes(varying)
         for name in known:
             self.emitter.keep(name, known[name])
+        stored = {**known, **fixed}
+        self.rounds = rounds(self.section.graph, self.section.graph.nodes, varying)
         for node in self.section.graph.nodes:
-            if not all(name in known or name in fixed for name in node.writes):
-                self.emitter.add(self._proto(node, {**known, **fixed}))
+            if not all(name in stored for name in node.writes):
+                self._write(node, stored)
         written = {
             name: self._written(name, value)
             for name, value in list(self._examples.items())
             if not isinstance(value, list) or name in varying
         }
         return {**self._examples, **written, **self.fixed, **known}
+
+    def _write(self, node: Node, stored: Mapping[str, Array]) -> None:
+        """Write a node, in newest form, or as arithmetic that no optimiser takes for a pair."""
+        constants = {**self.section.graph.initialisers, **stored}
+
+        def at_x(name: str) -> Array | None:
+            found = self._examples.get(name, constants.get(name))
+            return np.asarray(found) if isinstance(found, np.ndarray | np.generic) else None
+
+        if not spell_out(self.emitter, self.section.graph, node, Known(at_x, constants.get)):
+            self.emitter.add(self._unfolded(self._proto(node, stored), stored))
+
+    def _unfolded(self, proto: onnx.NodeProto, stored: Mapping[str, Array]) -> onnx.NodeProto:
+        """Let a node of a graph that rounds read as computed what the model computes.
+
+        onnxruntime packs weights that are constants, and sums products with them in another order
+        than with those that a node has made, as DequantizeLinear does. An optimiser folds the copy.
+        """
+        producer = self.section.graph.producer
+        for i, name in enumerate(proto.input):
+            made = name in stored and name in producer and producer[name].reads
+            if self.rounds and made and stored[name].ndim > 1:
+                proto.input[i] = self.emitter("Identity", name)
+        return proto
 
     def _written(self, name: str, value: Any) -> Any:
         """Return the array that stands for a tensor, or those that stand for a sequence's."""

@@ -119,6 +119,7 @@ class Ensemble:
             plan=f"{len(maps)} members, each on its own",
             dtype=first.dtype,
             origin=lambda: weighted_origin(self.weights, maps, shared, outputs),
+            own=lambda: self._added([m.own_outputs for m in maps]),
             notes=[f"{i}: {note}" for i, m in enumerate(maps) for note in m.notes],
             solution=self._solution(maps),
         )

@@ -24,10 +24,10 @@ def verified(maps: Iterator[AffineMap]) -> Iterator[AffineMap]:
     for m in maps:
         if floor is None:
             floor = least_charge(m)
-        gap = np.abs(m.y - (m.Wx + m.b))
+        gap = np.abs(m.own_y - (m.Wx + m.b))
         if not (gap <= floor * m.scale).all():
             rows = chosen(m, None)
-            require_equal("W x + b against F(x)", m.Wx + m.b, m.y, allowed(m, rows))
+            require_equal("W x + b against F(x)", m.Wx + m.b, m.own_y, allowed(m, rows))
         yield m
 
 

@@ -65,11 +65,12 @@ def report(
     whole("top", top)
     number("near", near)
     require_labels(m, labels)
+    verdict = rows(m, labels)  # first: it may add to the notes
     return {
         "format": "onnxlin.report",
         "version": VERSION,
         **about(m),
-        **rows(m, labels),
+        **verdict,
         "kinks": None if m.detached else kinks(m, near),
         "explained": [explained(m, i, top, labels) for i in range(len(m.rows))],
     }

@@ -147,16 +147,20 @@ def quantised(
     scaling = spread(node, s, shape, axis, block)
     scale = applied(scaling, wide(node, s))
     line = real.value / scale
+    # Kernels divide in float32, in which the largest number of a calibrated range is the last code;
+    # in float64 it may lie beyond, and its slope would be 0.
+    place = line.astype(np.float32).astype(np.float64)
     if node.has(z):
         offset = spread(node, z, shape, axis, block)
-        line = line + applied(offset, wide(node, z))
-    inside = (line >= low) & (line <= high)
+        zero = applied(offset, wide(node, z))
+        line, place = line + zero, place + zero
+    inside = (place >= low) & (place <= high)
     terms = {i: scaled(node, op, inside / scale) for i, op in real.terms.items()}
     if node.traced(z):
         terms[z] = scaled(node, offset, inside)
     if node.traced(s) and not node.frozen:
         terms[s] = scaled(node, scaling, np.where(inside, -real.value / scale**2, 0))
-    margin = lambda: nearest(line - low, line - high) * np.abs(scale)
+    margin = lambda: nearest(place - low, place - high) * np.abs(scale)
     return meet(node, terms, rounded(result, line), margin)
 
 

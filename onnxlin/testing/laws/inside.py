@@ -18,7 +18,7 @@ from onnxlin.errors import (
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
 from onnxlin.program import LinearProgram, Step
-from onnxlin.program.roundoff import runs
+from onnxlin.program.carried import carried
 from onnxlin.program.sweep import reach
 from onnxlin.readings.region import Region
 from onnxlin.readings.region.walls import Wall, stacked
@@ -173,16 +173,3 @@ def _crossing(
         f"{ran.ravel()[flat]:.9g} in the run, where rounding carries it {doubt.ravel()[flat]:.3g}"
     )
     return text, bool(excess.ravel()[flat] <= 0)
-
-
-def carried(program: LinearProgram, values: Mapping[str, Array]) -> dict[str, Array]:
-    """How far rounding may have carried every tensor of a run from what the pieces give exactly.
-
-    A running error bound: the error of each node on its own, and that of its inputs through
-    ``|A|`` (Higham, section 3.3).
-    """
-    errors = {name: np.zeros(shape) for name, shape in program.inputs.items()}
-    for ran in runs(program.steps, values):
-        step = ran.piece
-        errors[step.output] = ran.error + reach(step.terms, errors, step.shape)
-    return errors

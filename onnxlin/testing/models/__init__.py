@@ -14,6 +14,16 @@ from onnxlin.testing.models.table import MAKERS, maker
 
 from onnxlin.testing.models import makers  # isort: skip  # fills the table
 from onnxlin.testing.models.grown import GrownModel  # isort: skip
+from onnxlin.testing.models.quantised import quantised_models  # isort: skip
 from onnxlin.testing.models.strategy import onnx_models  # isort: skip
 
-__all__ = ["MAKERS", "Grow", "GrownModel", "maker", "makers", "onnx_models", "run"]
+__all__ = [
+    "MAKERS",
+    "Grow",
+    "GrownModel",
+    "maker",
+    "makers",
+    "onnx_models",
+    "quantised_models",
+    "run",
+]

@@ -9,6 +9,7 @@ from typing import Any
 import onnx
 
 from onnxlin.engines.compiled.compile import ADJOINT, NAMES, Compiled, compile_section
+from onnxlin.engines.compiled.dropped import drop_output
 from onnxlin.engines.compiled.export.about import Facts, describe
 from onnxlin.engines.compiled.export.example import Shapes, example_feeds
 from onnxlin.engines.compiled.export.files import save, sha256
@@ -143,8 +144,7 @@ def _finish(made: onnx.ModelProto, compiled: Compiled, rows: Any, shares: bool) 
     """Keep the outputs asked for, and store the seeds to take when none are given."""
     graph = made.graph
     if compiled.shares and not shares:
-        graph.output.remove(next(o for o in graph.output if o.name == compiled.shares))
-        graph.node.remove(next(n for n in graph.node if compiled.shares in n.output))
+        drop_output(graph, compiled.shares)
     if rows is not None:
         seeds = make_seeds(rows, compiled.n_rows).dense(slice(None), compiled.dtype)
         graph.initializer.append(onnx.numpy_helper.from_array(seeds, compiled.seeds))

@@ -66,7 +66,7 @@ class InstancesRunner:
         shares = found.shares.astype(np.float64)
         answers = []
         for i in range(_count(feeds)):
-            bias = Columns(nodes, shares[:, i])
+            bias = Columns(nodes, shares[:, i] if nodes else shares)
             values = {name: value[i : i + 1] for name, value in feeds.items()}
             values |= {name: self._one(name, value, i) for name, value in found.values.items()}
             answers.append(Answer(Solution(W[i], bias), values))
