@@ -21,10 +21,11 @@ from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array
 from onnxlin.program.roundoff import charges, charges_of_both, spread
 from onnxlin.program.underflow import underflow
+from onnxlin.program.witness import made_by_rounding
 
 # Sums of independent roundings are past 8 deviations with a probability below 2 exp(-32), 3e-14.
 SIGMAS = 8.0
-# Sweeps for so many rows cost no more than the draws of noise.
+# Sweeps for so many rows cost about as much as the draws of noise.
 FEW = 32
 # The likely bound is at most so many times the sure one.
 LARGER = SIGMAS * FACTOR
@@ -47,27 +48,45 @@ class Bounds:
     size: Array
     summing: Array
 
-    def of_run(self, error: Array) -> Array:
-        """Bound errors ``(n_rows,)`` against the run: its roundings and those of composing."""
-        return self._bound(0, error)
+    def of_run(self, error: Array, y: Array) -> Array:
+        """Bound errors ``(n_rows,)`` against the run: its roundings and those of composing.
+
+        Parameters
+        ----------
+        y : array (n_rows,)
+            F(x) that the errors are against. A compiled graph computes it by a run of its own.
+        """
+        found = self._bound(0, error)
+        open_ = (error <= found) & ~(found <= self.size)
+        return np.where(open_, np.minimum(found, self._measured(error, y)), found)
 
     def of_composing(self, error: Array) -> Array:
         """Bound errors ``(n_rows,)`` against the program's own forward pass in float64."""
         return self._bound(1, error)
 
+    def _measured(self, error: Array, y: Array) -> Array:
+        """Return what rounding made of this run, with a bound of composing; infinite if not all."""
+        program, values, job = self.origin.program, self.origin.values, self.origin.job
+        made = np.abs(job.seeds.apply(made_by_rounding(program, values)))
+        # What is measured is rounded in float64, twice, which is no more than composing is.
+        found = made + 3 * self._bound(1, np.zeros(len(error)))
+        apart = np.abs(y - job.seeds.apply(program.output(values)))
+        # Another run than the traced one is a witness where it is no further off than that.
+        found += np.minimum(apart, found)
+        return np.where(error <= found, found, np.inf)
+
     def _bound(self, kind: int, error: Array) -> Array:
-        if len(error) <= FEW:
+        few = len(error) <= FEW
+        likely = sure = np.full(len(error), np.inf)
+        if few:
             sure = self._sure_of_all[kind]
-            likely = np.full(len(error), np.inf)
-            if not (sure <= self.size).all():
-                likely = self._likely(kind)
-        else:
+        if not few or not (sure <= self.size).all():
             likely = self._likely(kind)
-            sure = np.full(len(error), np.inf)
-            # A larger one cannot be sure to decide either.
-            open_ = (error > likely) | ((likely > self.size) & (likely <= LARGER * self.size))
-            open_ |= ~np.isfinite(error)
-            rows = np.flatnonzero(open_)
+        if not few:
+            # Where the likely one is far too large the sure one cannot decide either.
+            rows = np.flatnonzero(
+                ~(error <= likely) | ((likely > self.size) & (likely <= LARGER * self.size))
+            )
             if rows.size:
                 sure[rows] = self._sure(rows)[kind]
         return np.where(error <= likely, np.minimum(likely, sure), sure) + self._beside

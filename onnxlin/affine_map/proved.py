@@ -14,7 +14,7 @@ from onnxlin.affine_map.verdict import Doubt, Verdict, judge, together
 from onnxlin.affine_map.wide import by_rows
 from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array
-from onnxlin.program.roundoff import first_departure, sizes, smallest, unit_roundoff
+from onnxlin.program.roundoff import first_departure, smallest, unit_roundoff
 
 # Where W x + b is nothing at all, the residual is relative to the size at which the absolute
 # rounding of float32's smallest numbers becomes a relative one.
@@ -73,8 +73,12 @@ class Proved(ABC):
     @cached_property
     def scale(self) -> Array:
         """``|W| |x| + sum of |bias contributions|``: what the residual is relative to."""
-        weights = by_rows(self.W, lambda W: np.abs(W) @ np.abs(self.x))
-        return weights + sum(np.abs(share) for share in self.bias_by_node.values()) + TINY
+        return self._added_up + TINY
+
+    @cached_property
+    def _added_up(self) -> Array:
+        found: Array = by_rows(self.W, lambda W: np.abs(W) @ np.abs(self.x))
+        return found + sum(np.abs(share) for share in self.bias_by_node.values())
 
     @property
     def error(self) -> Array:
@@ -107,7 +111,7 @@ class Proved(ABC):
         and the worst case does not, or where rows are many (docs/exactness.md).
         """
         if self._bound_of_run is None:
-            self._bound_of_run = self._bounds("bound").of_run(self.error)
+            self._bound_of_run = self._bounds("bound").of_run(self.error, self.y)
         return self._bound_of_run
 
     @property
@@ -128,26 +132,15 @@ class Proved(ABC):
         """Size of F that an error in each row is held against, in its units, ``(n_rows,)``.
 
         The largest ``|F|`` of the output tensor that the row belongs to; of a combination the
-        largest of what it combines, each times its factor. Where a tensor is 0 throughout, what
-        its last node adds up.
+        largest of what it combines, each times its factor. What is smaller than numbers that
+        underflow spoil counts as so large.
         """
-        parts = [
-            np.full(value.size, self._size_of(name, value)) for name, value in self.outputs.items()
-        ]
+        parts = [np.full(value.size, _size_of(value)) for value in self.outputs.values()]
         whole = np.concatenate(parts) if parts else np.zeros(0)
         if self.rows.matrix is None:
             return self.rows.apply(whole)
         found: Array = (np.abs(self.rows.matrix) * whole).max(axis=1, initial=0.0)
         return found
-
-    def _size_of(self, name: str, value: Array) -> float:
-        size = float(np.abs(value.astype(np.float64)).max(initial=0.0))
-        if not size and not self.detached:
-            origin = self.made_from("output_size")
-            last = next((s for s in reversed(origin.program.steps) if s.output == name), None)
-            size = 0.0 if last is None else float(sizes(last, origin.values).max(initial=0.0))
-        own = np.dtype(np.float64 if value.dtype == np.float64 else np.float32)
-        return max(size, smallest(own) / unit_roundoff(own))
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -176,6 +169,12 @@ class Proved(ABC):
     def _bounds(self, what: str) -> Bounds:
         if "_made_bounds" not in vars(self):
             # Summing W x over the columns is rounded in float64 as well.
-            summing = len(self.x) * float(np.finfo(np.float64).eps) * self.scale
+            summing = len(self.x) * float(np.finfo(np.float64).eps) * self._added_up
             self._made_bounds = Bounds(self.made_from(what), self.output_size, summing)
         return self._made_bounds
+
+
+def _size_of(value: Array) -> float:
+    own = np.dtype(np.float64 if value.dtype == np.float64 else np.float32)
+    size = float(np.abs(value.astype(np.float64)).max(initial=0.0))
+    return max(size, smallest(own) / unit_roundoff(own))

@@ -18,9 +18,9 @@ from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram, Step, slices
 from onnxlin.program.sweep import absolute, applied, forth
 
-# Of normal draws the mean square is below a ninth of the variance once in a thousand million times:
-# P(chi^2 of n < n / 9) <= (e^(8/9) / 9)^(n/2), which is 8e-10 for 32.
-DRAWS, FACTOR = 32, 3.0
+# Of 16 normal draws the mean square is below the 36th part of the variance once in a thousand
+# million times: P(chi^2 of n < n / t) <= (e^(1 - 1/t) / t)^(n/2), which is 9e-10.
+DRAWS, FACTOR = 16, 6.0
 # Where the largest deviation is put, so that the smallest stay normal numbers of float32.
 LARGEST = 1e30
 SEED = 0

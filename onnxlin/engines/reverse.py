@@ -18,7 +18,7 @@ from onnxlin.program.sweep import add_to, back
 # More rows at once make the products no faster, and fall out of the cache.
 MOST_ROWS = 8
 # Charges of so many entries are added up in the sweep's own precision, then in float64.
-AT_ONCE = 2**18
+AT_ONCE = 2**15
 
 
 def reverse(job: Job) -> Solution:
@@ -131,17 +131,20 @@ def _columns(errors: Sequence[Array], shape: Shape, dtype: np.dtype[Any]) -> Arr
 
 def _weighed_up(cotangent: Array, columns: Array) -> Array:
     """``|cotangent| @ columns``, rounded up: ``(K, *shape), (entries, n) -> (K, n)`` in float64."""
-    size = np.abs(cotangent).reshape(len(cotangent), len(columns))
-    found, unit = np.zeros((len(size), columns.shape[1])), float(np.finfo(columns.dtype).eps)
+    flat = cotangent.reshape(len(cotangent), len(columns))
+    found, unit = np.zeros((len(flat), columns.shape[1])), float(np.finfo(columns.dtype).eps)
+    # In one place for all parts: fresh memory would cost more than the products.
+    room = np.empty((len(flat), min(AT_ONCE, len(columns))), columns.dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, len(columns), AT_ONCE):
             part = slice(start, start + AT_ONCE)
-            added = (size[:, part] @ columns[part]).astype(np.float64)
+            size = np.abs(flat[:, part], out=room[:, : len(columns[part])])
+            added = (size @ columns[part]).astype(np.float64)
             found += added * (1 + len(columns[part]) * unit)
     if not np.isfinite(found).all():
         # 0 times infinity is 0: no row is charged for what it does not reach.
         for i in range(columns.shape[1]):
-            found[:, i] = dot(size, columns[:, i].astype(np.float64))
+            found[:, i] = dot(np.abs(flat), columns[:, i].astype(np.float64))
     return found
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from onnxlin.graph import is_float
-from onnxlin.primitives import Array
+from onnxlin.primitives import Array, Diagonal
 from onnxlin.program.linear_program import LinearProgram, Step
 from onnxlin.program.sweep import finite, reach
 from onnxlin.runtime.narrow import computes_wide
@@ -72,8 +72,20 @@ def times(factor: float, size: Array) -> Array:
 
 def sizes(step: Step, values: Mapping[str, Array]) -> Array:
     """``|A| |z| + |b|`` of a step at the run's tensors, in float64: ``step.shape``."""
-    total = reach(step.terms, values, step.shape, read=_size)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = reach(step.terms, values, step.shape, read=_narrow_size)
+        if total.dtype == np.float32:
+            # Sums of what is not negative, so the relative error of any order is known.
+            adds = sum(op.fan_in for _, op in step.terms) + 4
+            total = total.astype(np.float64) * (1 + gamma(adds, unit_roundoff(np.dtype("f4"))))
+            if not np.isfinite(total).all():  # above the largest number of float32, or uncountable
+                total = reach(step.terms, values, step.shape, read=_size)
     return total if step.bias_size is None else total + finite(step.bias_size)
+
+
+def _narrow_size(value: Array) -> Array:
+    """Sizes in the tensor's own precision, where NumPy has that."""
+    return np.abs(finite(value)) if value.dtype in (np.float32, np.float64) else _size(value)
 
 
 def _size(value: Array) -> Array:
@@ -100,7 +112,9 @@ def charges(
     if native:
         return charges_of_both(program, values)[0]
     return {
-        step.output: times(_composing(program, readers, step, gamma), sizes(step, values))
+        step.output: times(
+            _composing(program, readers, step, gamma), _formed(step, values, sizes(step, values))
+        )
         for readers in [_readers(program)]
         for step in program.steps
     }
@@ -118,11 +132,23 @@ def charges_of_both(
     """
     readers, whole, composed = _readers(program), dict[str, Array](), dict[str, Array]()
     for step, own in zip(program.steps, runs(program.steps, values, rate), strict=True):
-        size = own.size if own.piece is step else sizes(step, values)
+        size = _formed(step, values, own.size if own.piece is step else sizes(step, values))
         composed[step.output] = times(_composing(program, readers, step, rate), size)
         departs = curvature(step, own.piece, values)
         whole[step.output] = composed[step.output] + departs + own.error
     return whole, composed
+
+
+def _formed(step: Step, values: Mapping[str, Array], size: Array) -> Array:
+    """`sizes` of a step as composing rounds it: a curve's kernel may err by more than its value."""
+    entrywise = all(isinstance(op, Diagonal) for _, op in step.terms)
+    if not (entrywise and step.status in ("tangent", "frozen") and step.bias_size is not None):
+        return size
+    # The value is the bias and the linear part, and the bias was formed of the value and that.
+    linear = reach(step.terms, values, step.shape, read=_size)
+    bias = 0.0 if step.bias is None else np.abs(finite(step.bias))
+    found: Array = np.minimum(size, 3 * linear + bias)
+    return found
 
 
 def _composing(program: LinearProgram, readers: Mapping[str, int], step: Step, rate: Rate) -> float:
