@@ -3,6 +3,6 @@
 from onnxlin.affine_map.affine_map import AffineMap
 from onnxlin.affine_map.origin import Origin
 from onnxlin.affine_map.proved import TINY
-from onnxlin.affine_map.verdict import Doubt, Verdict
+from onnxlin.affine_map.verdict import Doubt, Verdict, together
 
-__all__ = ["TINY", "AffineMap", "Doubt", "Origin", "Verdict"]
+__all__ = ["TINY", "AffineMap", "Doubt", "Origin", "Verdict", "together"]

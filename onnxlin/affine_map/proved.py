@@ -14,7 +14,7 @@ from onnxlin.affine_map.verdict import Doubt, Verdict, judge, together
 from onnxlin.affine_map.wide import by_rows
 from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array
-from onnxlin.program.roundoff import first_departure, smallest, unit_roundoff
+from onnxlin.program.roundoff import first_departure, sizes, smallest, unit_roundoff
 
 # Where W x + b is nothing at all, the residual is relative to the size at which the absolute
 # rounding of float32's smallest numbers becomes a relative one.
@@ -133,10 +133,26 @@ class Proved(ABC):
 
         The largest ``|F|`` of the output tensor that the row belongs to; of a combination the
         largest of what it combines, each times its factor. What is smaller than numbers that
-        underflow spoil counts as so large.
+        underflow spoil counts as so large. Where a tensor is 0 throughout, and W x + b is 0 as
+        well to the last bit, its size is that of what its last node adds up: x - x.
         """
-        parts = [np.full(value.size, _size_of(value)) for value in self.outputs.values()]
-        whole = np.concatenate(parts) if parts else np.zeros(0)
+        found = self._of_outputs([_size_of(value) for value in self.outputs.values()])
+        alike = self.error <= TINY
+        zero = [name for name, value in self.outputs.items() if not value.any()]
+        if not (zero and alike.any()) or self.detached:
+            return found
+        origin = self.made_from("output_size")
+        last = {step.output: step for step in origin.program.steps if step.output in zero}
+        added = [
+            float(sizes(last[name], origin.values).max(initial=0.0)) if name in last else 0.0
+            for name in self.outputs
+        ]
+        return np.where(alike, np.maximum(found, self._of_outputs(added)), found)
+
+    def _of_outputs(self, each: list[float]) -> Array:
+        """Bring one number for every output tensor to the rows; of combinations the largest."""
+        counts = [value.size for value in self.outputs.values()]
+        whole = np.repeat(np.array(each, dtype=np.float64), counts)
         if self.rows.matrix is None:
             return self.rows.apply(whole)
         found: Array = (np.abs(self.rows.matrix) * whole).max(axis=1, initial=0.0)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from onnxlin import page
-from onnxlin.affine_map import AffineMap
+from onnxlin.affine_map import AffineMap, Verdict
 from onnxlin.cli import arguments, target
 from onnxlin.cli.explain import baseline, exports, files, text
 from onnxlin.cli.explain.page import About, write_page
@@ -20,7 +20,7 @@ from onnxlin.inputs import Given
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings.row import named, report, summary
 
-PAST_BOUND = 4
+CODES = {Verdict.PASS: 0, Verdict.FAIL: 4, Verdict.UNDECIDED: 6}
 
 
 def declare(commands: Any) -> None:
@@ -69,7 +69,8 @@ def run(options: Any, screen: Screen) -> int:
     chances, prediction = _prediction(y, labels, options.top)
     verdict = report.rows(m, labels)
     # A map that is not the model explains nothing.
-    chosen = _chosen(m, y, classes) if verdict["residual"]["pass"] else []
+    failed = verdict["residual"]["verdict"] == Verdict.FAIL
+    chosen = [] if failed else _chosen(m, y, classes)
     against = baseline.shown(m, chosen, lin, options)
     document = {
         **_head(options, lin, given, m, rows.note),
@@ -91,7 +92,7 @@ def run(options: Any, screen: Screen) -> int:
     document["seconds"] = round(time.perf_counter() - start, 3)
     screen.document(document)
     text.show(document, screen, options.top)
-    return 0 if document["residual"]["pass"] else PAST_BOUND
+    return CODES[document["residual"]["verdict"]]
 
 
 def _head(options: Any, lin: Linearizer, given: Given, m: AffineMap, note: str) -> dict[str, Any]:
