@@ -25,8 +25,9 @@ from onnxlin.program.witness import made_by_rounding
 
 # Sums of independent roundings are past 8 deviations with a probability below 2 exp(-32), 3e-14.
 SIGMAS = 8.0
-# Sweeps for so many rows cost about as much as the draws of noise.
-FEW = 32
+# Sweeps for so many rows cost about as much as the draws of noise; so many multiplications cost no
+# more than a second, and worst cases of small nets are smaller than likely ones of all.
+FEW, CHEAP = 32, 2**30
 # The likely bound is at most so many times the sure one.
 LARGER = SIGMAS * FACTOR
 
@@ -76,7 +77,7 @@ class Bounds:
         return np.where(error <= found, found, np.inf)
 
     def _bound(self, kind: int, error: Array) -> Array:
-        few = len(error) <= FEW
+        few = len(error) <= FEW or len(error) * self.origin.program.nnz <= CHEAP
         likely = sure = np.full(len(error), np.inf)
         if few:
             sure = self._sure_of_all[kind]
