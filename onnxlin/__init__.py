@@ -7,7 +7,7 @@ from onnxlin.lazy import MovedModules, lazily
 from onnxlin.version import __version__
 
 if TYPE_CHECKING:
-    from onnxlin.affine_map import AffineMap
+    from onnxlin.affine_map import AffineMap, Verdict
     from onnxlin.engines.compiled import check_model, compile_model
     from onnxlin.errors import (
         CompileError,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         RuleError,
         TensorNameError,
         TraceError,
+        UndecidedError,
         UnsupportedNodeError,
     )
     from onnxlin.linearizer import Linearizer, linearize
@@ -47,7 +48,9 @@ __all__ = [
     "RuleError",
     "TensorNameError",
     "TraceError",
+    "UndecidedError",
     "UnsupportedNodeError",
+    "Verdict",
     "__version__",
     "check_model",
     "compile_model",
@@ -59,6 +62,7 @@ _HOMES = {
     "RULES": "onnxlin.rules",
     "rule": "onnxlin.rules",
     "AffineMap": "onnxlin.affine_map",
+    "Verdict": "onnxlin.affine_map",
     "Linearizer": "onnxlin.linearizer",
     "check_model": "onnxlin.engines.compiled",
     "compile_model": "onnxlin.engines.compiled",

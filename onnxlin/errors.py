@@ -60,5 +60,9 @@ class ResidualError(OnnxlinError):
     """W x + b departs from F(x) by more than rounding allows."""
 
 
+class UndecidedError(ResidualError):
+    """W x + b agrees with F(x), but rounding may be as large as F(x): that proves nothing."""
+
+
 class DetachedError(OnnxlinError):
     """A map that was loaded from a file has no program to answer with."""

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.skipif(not ZOO, reason="ONNXLIN_ZOO names no folder of 
 ROWS = 3
 # Models that cannot be linearised as a whole, with the reason.
 NOT_LINEARISED: dict[str, str] = {}
-# Models whose W x + b loses digits in float64 as well, as their bounds say.
+# Models whose W x + b loses digits in float64 as well: their bounds decide nothing.
 LOSES_DIGITS = {
     "light_bvlc_alexnet": "all weights of a layer are equal, so softmax takes the difference of "
     "logits that are a hundred million million times their differences",
@@ -82,7 +82,11 @@ def test_zoo_model(path: Path) -> None:
     x, statuses = instance(model, seed=0), set()
     for mode, dtype in (("tangent", np.float64), ("frozen", np.float64)):
         m = linearised(model, x, mode, dtype)
-        m.verify()
+        if path.stem in LOSES_DIGITS and mode == "tangent":
+            with pytest.raises(onnxlin.UndecidedError):
+                m.verify()
+        else:
+            m.verify()
         assert (m.residual <= m.bound).all()
         assert (m.composition_residual <= m.composition_bound).all()
         if path.stem not in LOSES_DIGITS:

@@ -1,6 +1,8 @@
 """The answer: an `AffineMap`, its file, its model, its proof."""
 
-from onnxlin.affine_map.affine_map import TINY, AffineMap
+from onnxlin.affine_map.affine_map import AffineMap
 from onnxlin.affine_map.origin import Origin
+from onnxlin.affine_map.proved import TINY
+from onnxlin.affine_map.verdict import Doubt, Verdict, together
 
-__all__ = ["TINY", "AffineMap", "Origin"]
+__all__ = ["TINY", "AffineMap", "Doubt", "Origin", "Verdict", "together"]

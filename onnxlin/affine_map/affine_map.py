@@ -15,7 +15,7 @@ from scipy.sparse.linalg import LinearOperator
 from onnxlin.affine_map import file, html, model, proof
 from onnxlin.affine_map.layer import Layer
 from onnxlin.affine_map.origin import Origin
-from onnxlin.affine_map.sides import fallen
+from onnxlin.affine_map.proved import Proved
 from onnxlin.affine_map.wide import by_rows
 from onnxlin.engines.job import Solution, total
 from onnxlin.engines.operator import linear_operator
@@ -24,17 +24,12 @@ from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import DetachedError
 from onnxlin.primitives import Array, Shape
 from onnxlin.program import slices
-from onnxlin.program.roundoff import first_departure, smallest, unit_roundoff
 from onnxlin.section.feeds import flattened
 from onnxlin.section.numbers import flat
 from onnxlin.section.options import number
 
-# Where W x + b is nothing at all, the residual is relative to the size at which the absolute
-# rounding of float32's smallest numbers becomes a relative one.
-TINY = smallest(np.dtype(np.float32)) / unit_roundoff(np.dtype(np.float32))
 
-
-class AffineMap:
+class AffineMap(Proved):
     """The affine map that a model is at x: ``F(x) = W x + b`` for the rows asked.
 
     W, b and what follows from them are computed when they are first asked for, then kept.
@@ -76,8 +71,8 @@ class AffineMap:
         self.engine, self.plan = engine, plan
         self.dtype = np.dtype(dtype)
         self.notes = tuple(notes)
-        self._origin, self._stored, self._own = origin, solution, own
-        self._bounds = None if bound is None else np.stack([bound, bound])
+        self._origin, self._stored = origin, solution
+        super().__init__(bound, own)
 
     def __repr__(self) -> str:
         shape = f"{len(self.rows)} x {len(self.x)}"
@@ -93,19 +88,9 @@ class AffineMap:
         """F(x) as onnxruntime computed it, for the rows asked, ``(n_rows,)``, float64."""
         return self.rows.apply(flattened(self.outputs))
 
-    @cached_property
-    def own_outputs(self) -> Mapping[str, Array]:
-        """F(x) of the model's own run, without optimisers; `outputs` are a graph's if compiled."""
-        return self._own() if self._own else self.outputs
-
-    @cached_property
-    def own_y(self) -> Array:
-        """The same for the rows asked, ``(n_rows,)``: what `residual` and `verify` are against."""
-        return self.rows.apply(flattened(self.own_outputs)) if self._own else self.y
-
     def _repr_html_(self) -> str:
         known = self._stored is not None or "_solution" in vars(self)
-        return html.to_html(self, known=known, bounded=self._bounds is not None)
+        return html.to_html(self, known=known, bounded=self.known_bound is not None)
 
     # W, b and their parts
 
@@ -150,41 +135,6 @@ class AffineMap:
 
     # What proves it
 
-    @cached_property
-    def scale(self) -> Array:
-        """``|W| |x| + sum of |bias contributions|``: what the residual is relative to."""
-        weights = by_rows(self.W, lambda W: np.abs(W) @ np.abs(self.x))
-        return weights + sum(np.abs(share) for share in self.bias_by_node.values()) + TINY
-
-    @property
-    def residual(self) -> Array:
-        """``|F(x) - (W x + b)| / scale`` against onnxruntime's F(x), float64, ``(n_rows,)``."""
-        return np.abs(self.own_y - (self.Wx + self.b)) / self.scale
-
-    @property
-    def composition_residual(self) -> Array:
-        """The same against the program's own forward pass in float64: the composing alone."""
-        program = self.made_from("composition_residual").program
-        own = self.rows.apply(program.output(program.forward(self.x, program.outputs)))
-        return np.abs(own - (self.Wx + self.b)) / self.scale
-
-    @property
-    def bound(self) -> Array:
-        """What rounding alone may make of `residual`, derived in docs/exactness.md."""
-        return self._both_bounds[0] / self.scale
-
-    @property
-    def composition_bound(self) -> Array:
-        """What rounding alone may make of `composition_residual`."""
-        return self._both_bounds[1] / self.scale
-
-    @property
-    def _both_bounds(self) -> Array:
-        if self._bounds is None:
-            self._bounds = proof.bounds(self.made_from("bound"), self.scale, len(self.x))
-            self.notes += fallen(self.W, self.rows, self.made_from("bound")) if self._own else ()
-        return self._bounds
-
     def verify(self, tol: float | None = None) -> AffineMap:
         """Check the map against the run; return it if rounding explains every difference.
 
@@ -199,14 +149,12 @@ class AffineMap:
         ------
         ResidualError
             With the worst output, its numbers, and the first node that departs.
+        UndecidedError
+            Without ``tol``, where nothing departs, but the bound of some row exceeds the size of
+            F: a ResidualError that says which node is the reason.
         """
         proof.verify(self, None if tol is None else number("tol", tol))
         return self
-
-    def first_departure(self) -> str | None:
-        """Describe the first node whose piece misses its traced output; None if none does."""
-        origin = self.made_from("first_departure()")
-        return first_departure(origin.program, origin.values)
 
     # What it was made from
 
@@ -280,12 +228,11 @@ class AffineMap:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what `save` writes: W, b, the run's x and y. The program stays behind."""
         state = {name: getattr(self, name) for name in file.PICKLED}
-        return file.revived, (type(self), state, self._solution, self._bounds)
+        return file.revived, (type(self), state, self._solution, self.known_bound)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write W, b, x, y, residual and bias shares as ``.npz`` (docs/map_file.md)."""
-        bound = None if self._bounds is None else self._bounds[0]
-        file.write(path, self, bound)
+        file.write(path, self, self.known_bound)
 
     def to_onnx(self) -> onnx.ModelProto:
         """Return the map as a tiny ONNX model: one Gemm, which any runtime computes.

@@ -92,10 +92,9 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def revived(
-    kind: Callable[..., Any], state: dict[str, Any], solution: Solution, bounds: Array | None
+    kind: Callable[..., Any], state: dict[str, Any], solution: Solution, bound: Array | None
 ) -> Any:
     """Make a map again of what was pickled; like one from a file it has no program."""
-    bound = None if bounds is None else bounds[0]
     return kind(**state, solution=solution, bound=bound, origin=None)
 
 

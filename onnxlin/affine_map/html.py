@@ -10,6 +10,7 @@ import numpy as np
 
 from onnxlin.affine_map.colours import COLOURS, png, ramp
 from onnxlin.affine_map.protocol import Readable
+from onnxlin.affine_map.verdict import Verdict
 from onnxlin.errors import OnnxlinError
 from onnxlin.graph.picture import Geometry, guess_geometry
 
@@ -89,14 +90,16 @@ def _name(m: Readable, place: int) -> str:
 
 
 def _verdict(m: Readable, bounded: bool) -> str:
-    """PASS or FAIL where the bound is known; it takes a sweep of its own."""
+    """What the bound decides where it is known; it takes a sweep of its own."""
     worst = f"largest residual {m.residual.max():.1e}"
     if not bounded:
         return f"{worst}; <code>m.verify()</code> holds it against its bound"
-    passes = bool((m.residual <= m.bound).all())
-    word = "PASS" if passes else "FAIL"
-    relation = "within" if passes else "past"
-    return f"<b>{word}</b> {worst}, {relation} what rounding allows"
+    relation = {
+        Verdict.PASS: "within what rounding allows",
+        Verdict.FAIL: "past what rounding allows",
+        Verdict.UNDECIDED: "but rounding may be as large as F(x), so that proves nothing",
+    }
+    return f"<b>{m.verdict}</b> {worst}, {relation[m.verdict]}"
 
 
 def _heat_map(m: Readable, place: int, geometry: Geometry) -> str:

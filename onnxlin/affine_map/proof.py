@@ -4,35 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnxlin.affine_map.origin import Origin
 from onnxlin.affine_map.protocol import Readable
-from onnxlin.engines.reverse import charge
-from onnxlin.errors import ResidualError
+from onnxlin.affine_map.verdict import Verdict
+from onnxlin.errors import ResidualError, UndecidedError
 from onnxlin.primitives import Array
-from onnxlin.program.roundoff import charges, underflow
-
-
-def bounds(origin: Origin, scale: Array, columns: int) -> Array:
-    """What rounding alone may make of the two residuals, times the scale (docs/exactness.md).
-
-    Parameters
-    ----------
-    origin : Origin
-    scale : array (n_rows,)
-        See `AffineMap.scale`.
-    columns : int
-        Of W.
-
-    Returns
-    -------
-    array (2, n_rows)
-        Against onnxruntime, and against the program's own forward pass in float64.
-    """
-    kinds = [charges(origin.program, origin.values, native=native) for native in (True, False)]
-    # Summing W x over the columns is rounded in float64 as well.
-    last = columns * np.finfo(np.float64).eps * scale
-    last += underflow(origin.program, origin.values)
-    return charge(origin.job, *kinds) + last
 
 
 def verify(m: Readable, tol: float | None) -> None:
@@ -49,6 +24,24 @@ def verify(m: Readable, tol: float | None) -> None:
         departure = first or "none, every node agrees with the run on its own"
     if found:
         raise ResidualError(f"{found} First node that departs: {departure}.")
+    if tol is None and m.verdict is Verdict.UNDECIDED:
+        raise UndecidedError(undecided(m))
+
+
+def undecided(m: Readable) -> str:
+    """Say of which rows nothing is proved, and which node is the reason."""
+    rows = [i for i, verdict in enumerate(m.verdicts) if verdict is Verdict.UNDECIDED]
+    bounds = m.error_bound[rows]
+    row = rows[int(np.argmax(np.nan_to_num(bounds / m.output_size[rows], nan=np.inf)))]
+    because = None if m.detached else m.doubt(row)
+    return (
+        f"Not decided for {len(rows)} of {len(m.verdicts)} rows. Row {row}: W x + b = "
+        f"{m.Wx[row] + m.b[row]:.9g}, F(x) = {m.y[row]:.9g}, where rounding may make "
+        f"{m.error_bound[row]:.3g} and outputs are of size {m.output_size[row]:.3g}: that they "
+        "agree proves nothing."
+        + (f" {because}." if because else "")
+        + " Compose with dtype=numpy.float64, or end the map (outputs=) before that node."
+    )
 
 
 def _y_departs(m: Readable) -> str | None:
@@ -67,10 +60,11 @@ def _y_departs(m: Readable) -> str | None:
 
 def _worst(m: Readable, residual: Array, allowed: Array | float, against: str) -> str | None:
     """Describe the row that is furthest past its bound, if one is; NaN is past any bound."""
-    bad = ~(residual <= allowed)
+    limits = np.broadcast_to(allowed, residual.shape)
+    # A bound that nobody can tell refuses nothing.
+    bad = ~((residual <= limits) | (np.isnan(limits) & ~np.isnan(residual)))
     if not bad.any():
         return None
-    limits = np.broadcast_to(allowed, residual.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
         excess = np.where(bad, np.nan_to_num(residual / limits, nan=np.inf), -1.0)
     row = int(np.argmax(excess))

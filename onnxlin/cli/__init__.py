@@ -26,7 +26,7 @@ from onnxlin.cli.audit import audit as audit_command
 from onnxlin.cli.explain import explain as explain_command
 from onnxlin.cli.screen import Screen
 from onnxlin.cli.verify import verify as verify_command
-from onnxlin.errors import OnnxlinError, ResidualError
+from onnxlin.errors import OnnxlinError, ResidualError, UndecidedError
 from onnxlin.version import __version__
 
 # In the order of --help. Each declares its arguments and runs on what was asked.
@@ -44,7 +44,8 @@ COMMANDS = {
     "ops": ops,
 }
 
-FAILED, PAST_BOUND, INTERRUPTED = 1, 4, 130
+FAILED, INTERRUPTED = 1, 130
+CODES = ((UndecidedError, 6), (ResidualError, 4))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     except OnnxlinError as error:
         print(f"onnxlin: error: {error}", file=sys.stderr)
-        return PAST_BOUND if isinstance(error, ResidualError) else FAILED
+        return next((code for kind, code in CODES if isinstance(error, kind)), FAILED)
     return code
 
 

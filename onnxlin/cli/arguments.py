@@ -29,6 +29,7 @@ exit codes:
   3    check: nodes of the model stand in the way, or none lies between the ends
   4    a residual is past its bound, or (verify) a law does not hold
   5    compare: the two models are apart
+  6    not decided: rounding may be as large as F(x), so a residual within its bound proves nothing
   130  interrupted
 """
 

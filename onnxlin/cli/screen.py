@@ -48,11 +48,12 @@ class Screen:
         else:
             self.line(text)
 
-    def verdict(self, ok: bool, text: str) -> None:
-        """Print a line that begins with PASS or FAIL."""
-        word = "PASS" if ok else "FAIL"
+    def verdict(self, ok: bool | str, text: str) -> None:
+        """Print a line that begins with PASS, FAIL or another word, "not decided"."""
+        word = ok if isinstance(ok, str) else "PASS" if ok else "FAIL"
         if self._console:
-            style = "bold green" if ok else "bold red"
+            colours = {"PASS": "green", "FAIL": "red"}
+            style = f"bold {colours.get(word, 'yellow')}"
             self._console.print(word, style=style, end="", markup=False)
         elif not self.json:
             print(word, end="")
@@ -148,6 +149,10 @@ class Progress:
 
     def __enter__(self) -> Progress:
         return self
+
+    def next(self, what: str) -> None:
+        """Begin with other work, which is timed by itself."""
+        self.what, self._start = what, time.monotonic()
 
     def __exit__(self, *_: object) -> None:
         if self._shown:

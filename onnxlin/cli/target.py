@@ -206,10 +206,12 @@ def _indices(text: str, size: int) -> list[int]:
 
 
 def linearise(lin: Linearizer, feeds: Mapping[str, Array], rows: Array | None, options: Any) -> Any:
-    """Compute the map under a progress display; W is ready when this returns."""
+    """Compute the map under a progress display; W and its bound are ready when this returns."""
     with Progress("rows of W") as progress:
         m = lin(dict(feeds), rows, options.engine, options.dtype, progress=progress)
         m.W  # noqa: B018  # computed on first access, which is what takes time
+        progress.next("bounds of rows")
+        m.error_bound  # noqa: B018
     return m
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from onnxlin.engines.job import Job, Solution, dot
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import MemoryBudgetError
-from onnxlin.primitives import Array, LinearMap
+from onnxlin.primitives import Array, LinearMap, Shape
 from onnxlin.program import LinearProgram, Step, slices
 from onnxlin.program.sweep import add_to, back
 
 # More rows at once make the products no faster, and fall out of the cache.
 MOST_ROWS = 8
+# Charges of so many entries are added up in the sweep's own precision, then in float64.
+AT_ONCE = 2**15
 
 
 def reverse(job: Job) -> Solution:
@@ -100,15 +103,49 @@ def charge(job: Job, *errors: Mapping[str, Array]) -> Array:
     Returns
     -------
     array (len(errors), K)
+        Rounded up; infinite where nobody can tell.
     """
-    total = np.zeros((len(errors), len(job.seeds)))
+    program, total = job.program, np.zeros((len(errors), len(job.seeds)))
+    weights = {
+        step.output: _columns([error[step.output] for error in errors], step.shape, program.dtype)
+        for step in program.steps
+    }
     for rows in chunks(job):
-        for step, cotangent in sweep(job.program, job.seeds, rows, None):
-            size = np.abs(cotangent)
-            for i, error in enumerate(errors):
-                total[i, rows] += dot(size, error[step.output])
+        for step, cotangent in sweep(program, job.seeds, rows, None):
+            total[:, rows] += _weighed_up(cotangent, weights[step.output]).T
         job.report(min(rows.stop, len(job.seeds)), len(job.seeds))
-    return total
+    return np.nan_to_num(total, nan=np.inf, posinf=np.inf)
+
+
+def _columns(errors: Sequence[Array], shape: Shape, dtype: np.dtype[Any]) -> Array:
+    """Errors side by side, ``(entries, len(errors))``, in a sweep's dtype, not rounded down."""
+    columns, known = np.empty((prod(shape), len(errors)), dtype), np.finfo(dtype)
+    for i, error in enumerate(errors):
+        flat = np.broadcast_to(error, shape).ravel()
+        with np.errstate(over="ignore", under="ignore"):
+            columns[:, i] = flat * (1 + 2 * float(known.eps))
+        # What would be 0, or lose digits as a subnormal number, is replaced by a larger one.
+        np.maximum(columns[:, i], known.tiny, out=columns[:, i], where=flat != 0)
+    return columns
+
+
+def _weighed_up(cotangent: Array, columns: Array) -> Array:
+    """``|cotangent| @ columns``, rounded up: ``(K, *shape), (entries, n) -> (K, n)`` in float64."""
+    flat = cotangent.reshape(len(cotangent), len(columns))
+    found, unit = np.zeros((len(flat), columns.shape[1])), float(np.finfo(columns.dtype).eps)
+    # In one place for all parts: fresh memory would cost more than the products.
+    room = np.empty((len(flat), min(AT_ONCE, len(columns))), columns.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(columns), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            size = np.abs(flat[:, part], out=room[:, : len(columns[part])])
+            added = (size @ columns[part]).astype(np.float64)
+            found += added * (1 + len(columns[part]) * unit)
+    if not np.isfinite(found).all():
+        # 0 times infinity is 0: no row is charged for what it does not reach.
+        for i in range(columns.shape[1]):
+            found[:, i] = dot(np.abs(flat), columns[:, i].astype(np.float64))
+    return found
 
 
 def row_bytes(program: LinearProgram) -> int:

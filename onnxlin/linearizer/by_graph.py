@@ -8,7 +8,7 @@ import numpy as np
 
 from onnxlin.affine_map import AffineMap, Origin
 from onnxlin.engines.compiled import Answer, Runner
-from onnxlin.engines.job import Job
+from onnxlin.engines.job import Job, Progress
 from onnxlin.engines.seeds import Seeds, make_seeds
 from onnxlin.errors import MemoryBudgetError, OptionError, TraceError
 from onnxlin.linearizer.ask import Ask
@@ -51,14 +51,23 @@ def by_runner(ready: Ready, ask: Ask, runner: Runner) -> AffineMap | None:
         memory = ready.budget()
         found = runner(ask.feeds, seeds, memory, ask.progress)
         why = runner.why(len(seeds), memory)
-        return map_of(ready, found, seeds, runner.compiled.dtype, why)
+        dtype = runner.compiled.dtype
+        return map_of(ready, found, seeds, dtype, why, progress=ask.progress)
     except (TraceError, MemoryBudgetError):
         if ask.engine == "compiled":
             raise
         return None
 
 
-def map_of(ready: Ready, found: Answer, seeds: Seeds, dtype: np.dtype[Any], why: str) -> AffineMap:
+def map_of(
+    ready: Ready,
+    found: Answer,
+    seeds: Seeds,
+    dtype: np.dtype[Any],
+    why: str,
+    *,
+    progress: Progress | None = None,
+) -> AffineMap:
     """Make a map of what a compiled graph has found.
 
     Raises
@@ -74,7 +83,8 @@ def map_of(ready: Ready, found: Answer, seeds: Seeds, dtype: np.dtype[Any], why:
         # A graph has no program: it is built when the map is asked for more than W and b.
         values = ready.trace(feeds)
         program = ready.builder(values, dtype)
-        return ready.origin(feeds, values, program, Job(program, seeds, ready.budget()))
+        job = Job(program, seeds, ready.budget(), progress)
+        return ready.origin(feeds, values, program, job)
 
     return AffineMap(
         inputs=inputs,

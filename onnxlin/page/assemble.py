@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxlin.affine_map import AffineMap
+from onnxlin.affine_map import AffineMap, Verdict
 from onnxlin.affine_map.colours import COLOURS
 from onnxlin.graph import Array
 from onnxlin.page.nodes import nodes
@@ -84,7 +84,7 @@ def document(subject: Explained) -> dict[str, Any]:
     m = subject.m
     found = report.rows(m, subject.labels)
     places, zero = [], None
-    if found["residual"]["pass"]:
+    if found["residual"]["verdict"] != Verdict.FAIL:
         places, zero = shown(m, subject.asked), report.structure(m)
     found["rows"] = _rows(found["rows"], subject, places)
     described: dict[str, Any] = plain(

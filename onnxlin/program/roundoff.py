@@ -5,25 +5,32 @@ counts the roundings and ``gamma(k) = k u / (1 - k u)`` (Higham, Accuracy and St
 Algorithms, 2nd ed., section 3.1: any order of summation). Under one activation pattern everything
 after the node is affine, so the outputs are off by exactly ``sum over nodes of G d``, with G the
 map from that node to the outputs: the cotangents of the adjoint sweep.
+
+That is the worst case. What is likely is far less: roundings that are independent of each other, of
+mean 0, add up like the steps of a random walk, ``sqrt(k) u`` in place of ``k u`` (Higham and Mary,
+A new approach to probabilistic rounding error analysis, SIAM J. Sci. Comput. 41, 2019). `gamma` is
+the rate of the one, `spread` of the other; whoever asks for charges says which.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import repeat
 from typing import Any
 
 import numpy as np
 
 from onnxlin.graph import is_float
-from onnxlin.primitives import Array
+from onnxlin.primitives import Array, Diagonal
 from onnxlin.program.linear_program import LinearProgram, Step
 from onnxlin.program.sweep import finite, reach
 from onnxlin.runtime.narrow import computes_wide
 
 # Stands for an infinite error that is carried on.
 HUGE = 1e100
+
+Rate = Callable[[float, float], float]
+"""Relative error of so many roundings, each of at most a unit roundoff."""
 
 
 def unit_roundoff(dtype: np.dtype[Any]) -> float:
@@ -46,15 +53,39 @@ def _is_exact(dtype: np.dtype[Any]) -> bool:
     return not is_float(dtype)
 
 
-def gamma(count: int, unit: float) -> float:
-    """Relative error of ``count`` roundings; infinite once they could cancel everything."""
+def gamma(count: float, unit: float) -> float:
+    """Largest relative error of ``count`` roundings; infinite once they could cancel everything."""
     return count * unit / (1 - count * unit) if count * unit < 1 else float("inf")
+
+
+def spread(count: float, unit: float) -> float:
+    """Standard deviation, at most, of the relative error of ``count`` independent roundings."""
+    return float(np.sqrt(count)) * unit
+
+
+def times(factor: float, size: Array) -> Array:
+    """Multiply sizes by a factor that may be infinite; what has no size has no error."""
+    if np.isfinite(factor):
+        return factor * size
+    return np.where(size == 0, 0.0, np.inf)
 
 
 def sizes(step: Step, values: Mapping[str, Array]) -> Array:
     """``|A| |z| + |b|`` of a step at the run's tensors, in float64: ``step.shape``."""
-    total = reach(step.terms, values, step.shape, read=_size)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = reach(step.terms, values, step.shape, read=_narrow_size)
+        if total.dtype == np.float32:
+            # Sums of what is not negative, so the relative error of any order is known.
+            adds = sum(op.fan_in for _, op in step.terms) + 4
+            total = total.astype(np.float64) * (1 + gamma(adds, unit_roundoff(np.dtype("f4"))))
+            if not np.isfinite(total).all():  # above the largest number of float32, or uncountable
+                total = reach(step.terms, values, step.shape, read=_size)
     return total if step.bias_size is None else total + finite(step.bias_size)
+
+
+def _narrow_size(value: Array) -> Array:
+    """Sizes in the tensor's own precision, where NumPy has that."""
+    return np.abs(finite(value)) if value.dtype in (np.float32, np.float64) else _size(value)
 
 
 def _size(value: Array) -> Array:
@@ -78,18 +109,59 @@ def charges(
     -------
     {output name of the step: array of its shape, float64}
     """
-    readers = _readers(program)
-    composing = unit_roundoff(program.dtype)
-    found: dict[str, Array] = {}
-    ran = runs(program.steps, values) if native else repeat(None)
-    for step, own in zip(program.steps, ran, strict=False):
-        # Coefficients are rounded, rows are combined by the adjoint, columns by the map itself.
-        fan = max((max(op.fan_in, op.fan_out) for _, op in step.terms), default=1)
-        factor = gamma(2 * fan + 2 * step.roundings + readers.get(step.output, 0), composing)
-        found[step.output] = factor * sizes(step, values)
-        if own is not None:
-            found[step.output] += curvature(step, own.piece, values) + own.error
+    if native:
+        return charges_of_both(program, values)[0]
+    return {
+        step.output: times(
+            _composing(program, readers, step, gamma), _formed(step, values, sizes(step, values))
+        )
+        for readers in [_readers(program)]
+        for step in program.steps
+    }
+
+
+def charges_of_both(
+    program: LinearProgram, values: Mapping[str, Array], rate: Rate = gamma
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """`charges` with the runtime's roundings, and of composing alone, at the cost of the first.
+
+    Parameters
+    ----------
+    rate : `gamma` or `spread`
+        The largest error of each entry, or its standard deviation.
+    """
+    readers, whole, composed = _readers(program), dict[str, Array](), dict[str, Array]()
+    for step, own in zip(program.steps, runs(program.steps, values, rate), strict=True):
+        size = _formed(step, values, own.size if own.piece is step else sizes(step, values))
+        composed[step.output] = times(_composing(program, readers, step, rate), size)
+        departs = curvature(step, own.piece, values)
+        whole[step.output] = composed[step.output] + departs + own.error
+    return whole, composed
+
+
+def _formed(step: Step, values: Mapping[str, Array], size: Array) -> Array:
+    """`sizes` of a step as composing rounds it: a curve's kernel may err by more than its value."""
+    entrywise = all(isinstance(op, Diagonal) for _, op in step.terms)
+    if not (entrywise and step.status in ("tangent", "frozen") and step.bias_size is not None):
+        return size
+    # The value is the bias and the linear part, and the bias was formed of the value and that.
+    linear = reach(step.terms, values, step.shape, read=_size)
+    bias = 0.0 if step.bias is None else np.abs(finite(step.bias))
+    found: Array = np.minimum(size, 3 * linear + bias)
     return found
+
+
+def _composing(program: LinearProgram, readers: Mapping[str, int], step: Step, rate: Rate) -> float:
+    """Relative error that composing is charged with at a step."""
+    # Coefficients are rounded, rows are combined by the adjoint, columns by the map itself.
+    into = max((op.fan_in for _, op in step.terms), default=1)
+    out = max((op.fan_out for _, op in step.terms), default=1)
+    beside, unit = 2 * step.roundings + readers.get(step.output, 0), unit_roundoff(program.dtype)
+    if rate is gamma:
+        return gamma(2 * max(into, out) + beside, unit)
+    # What is rounded are the entries of a cotangent, and what stands here are those of the step's
+    # output: k products are at most sqrt(k) times the root of the sum of their squares.
+    return spread(out, unit) * float(np.sqrt(out)) + spread(into, unit) + beside * unit
 
 
 def as_run(step: Step) -> Step:
@@ -126,7 +198,7 @@ class Ran:
     error: Array
 
 
-def runs(steps: Iterable[Step], values: Mapping[str, Array]) -> Iterator[Ran]:
+def runs(steps: Iterable[Step], values: Mapping[str, Array], rate: Rate = gamma) -> Iterator[Ran]:
     """Every step of a program as the runtime ran it, in order.
 
     Each errs by itself, `local_error`. Results of bodies are off besides, by as much as they may be
@@ -137,7 +209,7 @@ def runs(steps: Iterable[Step], values: Mapping[str, Array]) -> Iterator[Ran]:
     inside: dict[str, Array] = {}
     for piece in map(as_run, steps):
         size = sizes(piece, values)
-        error = local_error(piece, values, size)
+        error = local_error(piece, values, size, rate)
         beside = np.zeros(())
         if piece.inner or piece.joins:
             known = [term for term in (*piece.terms, *piece.held) if term[0] in inside]
@@ -151,17 +223,7 @@ def runs(steps: Iterable[Step], values: Mapping[str, Array]) -> Iterator[Ran]:
         yield Ran(piece, size, error + beside)
 
 
-def underflow(program: LinearProgram, values: Mapping[str, Array]) -> float:
-    """What cotangents that fall below the smallest number of the map's dtype may bring."""
-    total = sum(
-        float(_size(values[name]).sum()) * op.fan_out
-        for step in program.steps
-        for name, op in step.terms
-    )
-    return smallest(program.dtype) * (total + len(program.steps))
-
-
-def local_error(step: Step, values: Mapping[str, Array], size: Array) -> Array:
+def local_error(step: Step, values: Mapping[str, Array], size: Array, rate: Rate = gamma) -> Array:
     """Largest error of the runtime's evaluation of one step, with `sizes` of it."""
     count, result = local_count(step), values[step.output]
     # A cast rounds to the coarser of the two types.
@@ -169,11 +231,11 @@ def local_error(step: Step, values: Mapping[str, Array], size: Array) -> Array:
     coarsest = max(kinds, key=unit_roundoff)
     once = np.dtype(np.float32)
     if unit_roundoff(coarsest) <= unit_roundoff(once) or not computes_wide(step.node, coarsest):
-        return gamma(count, unit_roundoff(coarsest)) * size + count * smallest(result.dtype)
+        return times(rate(count, unit_roundoff(coarsest)), size) + count * smallest(result.dtype)
     # The operands as the node had them may be their float32 forms, before the rounding to the
     # 16 bits that the run shows: the runtime leaves out a cast down and up again.
     ends = size + np.abs(result.astype(np.float64))
-    inside = gamma(count, unit_roundoff(once)) * size + count * smallest(once)
+    inside = times(rate(count, unit_roundoff(once)), size) + count * smallest(once)
     return inside + gamma(1, unit_roundoff(coarsest)) * ends + smallest(result.dtype)
 
 
@@ -205,7 +267,8 @@ def first_departure(program: LinearProgram, values: Mapping[str, Array]) -> str 
         # whole: infinities that no output shows are no rounding.
         gap = np.where(np.isfinite(native), np.abs(finite(native) - ours), 0.0)
         coefficients = gamma(2 * step.roundings + 2, unit_roundoff(program.dtype))
-        allowed = ran.error + coefficients * ran.size
+        # What nobody can tell allows everything: it proves nothing, and accuses nobody.
+        allowed = np.nan_to_num(ran.error + coefficients * ran.size, nan=np.inf, posinf=np.inf)
         # A NaN that the runtime made and masks later is no value to agree with.
         agrees = (gap <= allowed) | np.isnan(native)
         if not agrees.all():

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from onnxlin.graph import Node
-from onnxlin.operators.named import named
+from onnxlin.operators.shapes import valued
 from onnxlin.section.fold import ancestors
 from onnxlin.section.section import STAIRCASE, STRAIGHT, Section, make_section
 from onnxlin.section.starts import first_floats
-
-SIZES = named("Shape Size")
-"""What they make does not depend on the numbers at all."""
 
 
 def stops(section: Section) -> tuple[Node, ...]:
@@ -19,7 +16,7 @@ def stops(section: Section) -> tuple[Node, ...]:
     return tuple(
         node
         for node in graph.nodes
-        if node.op_type not in SIZES
+        if valued(node.op_type, node.reads)  # of a size nobody asks where its numbers are
         and not section.traced.isdisjoint(node.reads)
         and not wanted.isdisjoint(node.writes)
         and section.traced.isdisjoint(node.writes)

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from onnxlin.affine_map import Verdict
 from onnxlin.cli import arguments, target
 from onnxlin.cli.audit import text
 from onnxlin.cli.explain.baseline import start
@@ -24,9 +25,10 @@ from onnxlin.readings.audit.audit import Audit, audit
 from onnxlin.readings.judging.curves import STEPS
 from onnxlin.readings.judging.judge import BETTER, Judgement, judge
 from onnxlin.readings.question.question import Question, Reference
+from onnxlin.readings.row import report
 from onnxlin.section import MODES
 
-PAST_BOUND = 4
+PAST_BOUND, UNDECIDED = 4, 6
 NAMED = ("zero", "mean", "blur")
 THIS = "this map"
 
@@ -104,7 +106,7 @@ def run(options: Any, screen: Screen) -> int:
     picture = given.geometry if lin.section.inputs == (given.tensor,) else None
     q = Question(lin, dict(given.feeds), row, geometry=picture)
     document = _head(options, q, labels, given)
-    if not document["residual"]["pass"]:
+    if document["residual"]["verdict"] == Verdict.FAIL:
         # A map that is not the model judges nothing.
         screen.document(document)
         text.show_head(document, screen)
@@ -126,7 +128,7 @@ def run(options: Any, screen: Screen) -> int:
     document["seconds"] = round(time.perf_counter() - start, 3)
     screen.document(document)
     text.show(document, screen)
-    return 0
+    return 0 if document["residual"]["pass"] else UNDECIDED
 
 
 def read_given(path: str) -> Array | dict[str, Array]:
@@ -162,11 +164,7 @@ def _head(options: Any, q: Question, labels: target.Labels, given: Given) -> dic
         "F": q.y,
         "Wx": float(q.m.Wx[0]),
         "b": float(q.m.b[0]),
-        "residual": {
-            "residual": float(q.m.residual[0]),
-            "bound": float(q.m.bound[0]),
-            "pass": bool(q.m.residual[0] <= q.m.bound[0]),
-        },
+        "residual": report.rows(q.m, labels)["residual"],
     }
 
 

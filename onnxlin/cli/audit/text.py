@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from onnxlin.cli.explain.text import proof
 from onnxlin.cli.screen import Cell, Screen, percent
 
 Document = dict[str, Any]
@@ -37,12 +38,9 @@ def show_head(document: Document, screen: Screen) -> None:
         f"F(x)    {document['F']:.6g} = W x + b = {document['Wx']:.6g} + {document['b']:.6g}"
     )
     found = document["residual"]
-    relation = "within" if found["pass"] else "past"
-    screen.verdict(
-        found["pass"],
-        f"residual {found['residual']:.2e} is {relation} what rounding allows, "
-        f"{found['bound']:.2e}",
-    )
+    screen.verdict(found["verdict"], proof(found))
+    if found["because"]:
+        screen.line(f"        {found['because']}")
     if "assumed" in document:
         compared = document["compared"]
         screen.line(f"map     {document['map']}, {document['dtype']}, {document['assumed']}")

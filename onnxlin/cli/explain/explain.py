@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from onnxlin import page
-from onnxlin.affine_map import AffineMap
+from onnxlin.affine_map import AffineMap, Verdict
 from onnxlin.cli import arguments, target
 from onnxlin.cli.explain import baseline, exports, files, text
 from onnxlin.cli.explain.page import About, write_page
@@ -22,7 +22,7 @@ from onnxlin.readings.row import named, report, summary
 from onnxlin.readings.row.ended import ended
 from onnxlin.section.outputs import groups, logits_note
 
-PAST_BOUND = 4
+CODES = {Verdict.PASS: 0, Verdict.FAIL: 4, Verdict.UNDECIDED: 6}
 
 
 def declare(commands: Any) -> None:
@@ -71,7 +71,8 @@ def run(options: Any, screen: Screen) -> int:
     chances, prediction = _prediction(y, labels, groups(lin.section), options.top)
     verdict = report.rows(m, labels)
     # A map that is not the model explains nothing.
-    chosen = _chosen(m, y, classes) if verdict["residual"]["pass"] else []
+    failed = verdict["residual"]["verdict"] == Verdict.FAIL
+    chosen = [] if failed else _chosen(m, y, classes)
     against = baseline.shown(m, chosen, lin, given, options)
     nothing = ended(m, lin.section)
     document = {
@@ -95,7 +96,7 @@ def run(options: Any, screen: Screen) -> int:
     document["seconds"] = round(time.perf_counter() - start, 3)
     screen.document(document)
     text.show(document, screen, options.top)
-    return 0 if document["residual"]["pass"] else PAST_BOUND
+    return CODES[document["residual"]["verdict"]]
 
 
 def _head(options: Any, lin: Linearizer, given: Given, m: AffineMap, note: str) -> dict[str, Any]:

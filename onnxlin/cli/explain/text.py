@@ -96,7 +96,7 @@ def _rows(document: Document, screen: Screen, count: int) -> None:
     softmax = ["softmax"] * (document["prediction"]["probability_is"] == "softmax")
     columns = ["output", "F(x)", *softmax, "W x", "b", "% W x", "% b"]
     cells = [_cells(row, bool(softmax)) for row in kept]
-    screen.table([*columns, "residual", "bound", ""], cells)
+    screen.table([*columns, "off by", "at most", ""], cells)
 
 
 def _cells(row: Document, softmax: bool) -> list[Cell]:
@@ -109,9 +109,9 @@ def _cells(row: Document, softmax: bool) -> list[Cell]:
         row["b"],
         percent(row["Wx_share"]),
         percent(row["b_share"]),
-        f"{row['residual']:.1e}",
-        f"{row['bound']:.1e}",
-        "PASS" if row["pass"] else "FAIL",
+        _small(row["error"]),
+        _small(row["error_bound"]),
+        row["verdict"],
     ]
 
 
@@ -119,12 +119,9 @@ def _residual(document: Document, screen: Screen) -> None:
     found, kinks = document["residual"], document["kinks"]
     screen.line()
     if found["row"] is not None:
-        relation = "within" if found["pass"] else "past"
-        screen.verdict(
-            found["pass"],
-            f"residual {found['residual']:.2e} of output {found['row']} is {relation} what "
-            f"rounding allows, {found['bound']:.2e}",
-        )
+        screen.verdict(found["verdict"], proof(found, f" of output {found['row']}"))
+        if found["because"]:
+            screen.line(f"        {found['because']}")
     ties = kinks["ties"]
     at = "; ".join(f"{node} {count}" for node, count in list(kinks["ties_by_node"].items())[:5])
     screen.line(
@@ -133,6 +130,24 @@ def _residual(document: Document, screen: Screen) -> None:
         + f", {kinks['within_near']} within {kinks['near']:g}"
         + ("; there the map takes one side" if ties else "")
     )
+
+
+def proof(found: Document, whose: str = "") -> str:
+    """Say what the bound decides of a residual, both also in units of the output."""
+    relation = "past" if found["verdict"] == "FAIL" else "within"
+    text = (
+        f"residual {_small(found['residual'])}{whose} is {relation} what rounding allows, "
+        f"{_small(found['bound'])}; off by {_small(found['error'])}, at most "
+        f"{_small(found['error_bound'])}, where F is of size {_small(found['output_size'])}"
+    )
+    if found["verdict"] not in ("PASS", "FAIL"):
+        text += ": rounding may be as large as F, so this proves nothing"
+    return text
+
+
+def _small(value: float | None) -> str:
+    """Write a number of which the size is what counts; None stands for what is not finite."""
+    return "inf" if value is None else f"{value:.1e}"
 
 
 def _structure(found: Document | None, screen: Screen) -> None:

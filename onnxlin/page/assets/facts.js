@@ -11,11 +11,14 @@ function drawHead() {
     $("answer").replaceChildren("Strongest output: ", el("b", {}, labelOf(first)),
       `, F(x) = ${num(first.F)}${chance}`);
   }
-  const {pass, residual, bound, row} = DOC.residual;
+  const found = DOC.residual, failed = found.verdict === "FAIL";
   $("verdict").replaceChildren(
-    el("span", {class: pass ? "pass" : "fail"}, pass ? "PASS" : "FAIL"),
-    row === null ? " no rows" : ` F(x) = W x + b: residual ${bare(residual)} of output ${row} is `
-      + `${pass ? "within" : "past"} what rounding allows, ${bare(bound)}`);
+    el("span", {class: found.pass ? "pass" : "fail"}, found.verdict),
+    found.row === null ? " no rows" : ` F(x) = W x + b: residual ${bare(found.residual)} of output `
+      + `${found.row} is ${failed ? "past" : "within"} what rounding allows, ${bare(found.bound)}; `
+      + `off by ${bare(found.error)}, at most ${bare(found.error_bound)}`
+      + (found.pass || failed ? "" : ": as large as F may be, so this proves nothing. "
+        + (found.because || "")));
 }
 
 /** F(x) of every row as W x and b beside each other. */
@@ -46,13 +49,16 @@ function scroll(title, ...children) {
 /** Residual of every row against what rounding allows. */
 function drawResiduals(kept) {
   $("residual-lead").textContent = "|F(x) − (W x + b)| against onnxruntime's F(x), relative to the "
-    + "sizes that add up to it; the bound is what rounding alone can make of it, derived, not picked.";
+    + "sizes that add up to it; the bound is what rounding alone can make of it, derived, not picked. "
+    + "Off by, at most: the same in units of F.";
+  const heads = ["output", "residual", "bound", "off by", "at most", "verdict"];
   const line = (row) => el("tr", {}, el("th", {scope: "row"}, labelOf(row)),
     el("td", {class: "number"}, bare(row.residual)), el("td", {class: "number"}, bare(row.bound)),
-    el("td", {class: row.pass ? "pass-text" : "fail-text"}, row.pass ? "PASS" : "FAIL"));
+    el("td", {class: "number"}, bare(row.error)), el("td", {class: "number"}, bare(row.error_bound)),
+    el("td", {class: row.pass ? "pass-text" : "fail-text"}, row.verdict));
   $("residuals").replaceChildren(scroll("residual-title", el("table", {},
-    el("thead", {}, el("tr", {}, ...["output", "residual", "bound", "verdict"].map((head, i) =>
-      el("th", {scope: "col", class: i === 1 || i === 2 ? "number" : ""}, head)))),
+    el("thead", {}, el("tr", {}, ...heads.map((head, i) =>
+      el("th", {scope: "col", class: i > 0 && i < 5 ? "number" : ""}, head)))),
     el("tbody", {}, ...kept.map(line)))));
 }
 

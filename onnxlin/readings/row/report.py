@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from onnxlin.affine_map import AffineMap
+from onnxlin.affine_map import AffineMap, Verdict, together
 from onnxlin.errors import InputError
 from onnxlin.graph import Array
 from onnxlin.readings.bias.kinds import MEANING
@@ -119,16 +119,29 @@ def rows(m: AffineMap, labels: Labels | None = None) -> dict[str, Any]:
             "b_share": row.b_share,
             "residual": row.residual,
             "bound": row.bound,
+            "error": row.error,
+            "error_bound": row.error_bound,
             "pass": row.ok,
+            "verdict": str(row.verdict),
         }
         for row in summaries
     ]
     worst = summary.worst(summaries)
+    decided = together(row.verdict for row in summaries)
+    doubt = None
+    if decided is Verdict.UNDECIDED and worst is not None and not m.detached:
+        doubt = m.doubt(worst.position)
     verdict = {
-        "pass": all(row.ok for row in summaries),
+        "pass": decided is Verdict.PASS,
+        "verdict": str(decided),
+        "undecided": sum(row.verdict is Verdict.UNDECIDED for row in summaries),
+        "because": None if doubt is None else str(doubt),
         "row": None if worst is None else listed[worst.position]["label"],
         "residual": None if worst is None else worst.residual,
         "bound": None if worst is None else worst.bound,
+        "error": None if worst is None else worst.error,
+        "error_bound": None if worst is None else worst.error_bound,
+        "output_size": None if worst is None else float(m.output_size[worst.position]),
     }
     return {"rows": listed, "residual": verdict}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onnxlin.affine_map import AffineMap
+from onnxlin.affine_map import AffineMap, Verdict
 from onnxlin.graph import Array
 
 
@@ -35,6 +35,8 @@ class NodeShare:
 class RowSummary:
     """One row: ``y`` against ``Wx + b``.
 
+    ``residual`` and ``bound`` are relative to what adds up to the row, ``error`` and
+    ``error_bound`` the same in units of the outputs.
     ``Wx_share`` and ``b_share`` are fractions of ``Wx + b``; they add up to 1, one of them is
     negative where the two pull in opposite directions, and both are None where ``Wx + b`` is 0.
     """
@@ -47,18 +49,21 @@ class RowSummary:
     b_share: float | None
     residual: float
     bound: float
+    error: float
+    error_bound: float
+    verdict: Verdict
 
     @property
     def ok(self) -> bool:
-        """Whether rounding explains the residual."""
-        return self.residual <= self.bound
+        """Whether rounding explains the residual, and the bound is less than the size of F."""
+        return self.verdict is Verdict.PASS
 
 
 def summarise(m: AffineMap) -> list[RowSummary]:
     """Summarise every row of a map, in the order in which they were asked for."""
     Wx, b = m.Wx, m.b
-    columns = (m.y, Wx, b, *shares(Wx, b), m.residual, m.bound)
-    rows = zip(*(_listed(column) for column in columns), strict=True)
+    columns = (m.y, Wx, b, *shares(Wx, b), m.residual, m.bound, m.error, m.error_bound)
+    rows = zip(*(_listed(column) for column in columns), m.verdicts, strict=True)
     return [RowSummary(i, *row) for i, row in enumerate(rows)]
 
 
@@ -150,7 +155,14 @@ def probabilities(values: Array) -> tuple[str, Array]:
 
 
 def worst(rows: Sequence[RowSummary]) -> RowSummary | None:
-    """Return the row whose residual comes closest to its bound, or is furthest past it."""
-    return max(
-        rows, key=lambda row: row.residual / row.bound if row.bound else np.inf, default=None
-    )
+    """Return the row whose residual comes closest to its bound, or is furthest past it.
+
+    One that fails stands before one that is not decided, and that before all that pass.
+    """
+    order = {Verdict.FAIL: 2, Verdict.UNDECIDED: 1, Verdict.PASS: 0}
+    return max(rows, key=lambda row: (order[row.verdict], _ratio(row)), default=None)
+
+
+def _ratio(row: RowSummary) -> float:
+    residual, bound = (np.inf if v is None else v for v in (row.residual, row.bound))
+    return residual / bound if bound and np.isfinite(bound) else residual and np.inf

@@ -21,7 +21,8 @@ from onnxlin.engines.seeds import Seeds
 from onnxlin.graph import Array
 from onnxlin.primitives import Diagonal, LinearMap
 from onnxlin.program import LinearProgram, Step
-from onnxlin.program.roundoff import charges, sizes, underflow
+from onnxlin.program.roundoff import charges, sizes
+from onnxlin.program.underflow import underflow
 
 # Of a sweep that only charges: chunks of rows are cut to it.
 MEMORY = 2**29

@@ -14,7 +14,8 @@ from onnxlin.engines.reverse import charge
 from onnxlin.engines.seeds import Seeds
 from onnxlin.graph import Array
 from onnxlin.program import LinearProgram
-from onnxlin.program.roundoff import charges, underflow
+from onnxlin.program.roundoff import charges
+from onnxlin.program.underflow import underflow
 from onnxlin.testing.bounds.composing import MEMORY, at_nothing, of_directions
 from onnxlin.testing.bounds.departures import inconsistent
 from onnxlin.testing.laws.subject import Feeds, Subject

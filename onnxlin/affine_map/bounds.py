@@ -1,0 +1,151 @@
+"""What rounding may make of |F(x) - (W x + b)|, in units of the outputs (docs/exactness.md).
+
+Two bounds, and for each row the one that decides it. The sure one takes the worst case of every
+rounding, by sweeps over the rows. The likely one takes roundings as independent, by noise that is
+pushed through the program once for all rows. A row that keeps the likely one keeps the sure one, as
+it is larger: so the likely one may let pass what is within it, and never refuses anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from onnxlin.affine_map.origin import Origin
+from onnxlin.affine_map.verdict import Doubt
+from onnxlin.engines.noise import FACTOR, deviations_of_rows
+from onnxlin.engines.reverse import charge, sweep
+from onnxlin.engines.seeds import Seeds
+from onnxlin.primitives import Array
+from onnxlin.program.roundoff import charges, charges_of_both, spread
+from onnxlin.program.underflow import underflow
+from onnxlin.program.witness import made_by_rounding
+
+# Sums of independent roundings are past 8 deviations with a probability below 2 exp(-32), 3e-14.
+SIGMAS = 8.0
+# Sweeps for so many rows cost about as much as the draws of noise; so many multiplications cost no
+# more than a second, and worst cases of small nets are smaller than likely ones of all.
+FEW, CHEAP = 32, 2**30
+# The likely bound is at most so many times the sure one.
+LARGER = SIGMAS * FACTOR
+
+
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """What rounding may make of the two residuals of a map.
+
+    Parameters
+    ----------
+    origin : Origin
+    size : array (n_rows,)
+        Of F: a bound within it decides.
+    summing : array (n_rows,)
+        What adding up W x + b in float64 may bring.
+    """
+
+    origin: Origin
+    size: Array
+    summing: Array
+
+    def of_run(self, error: Array, y: Array) -> Array:
+        """Bound errors ``(n_rows,)`` against the run: its roundings and those of composing.
+
+        Parameters
+        ----------
+        y : array (n_rows,)
+            F(x) that the errors are against. A compiled graph computes it by a run of its own.
+        """
+        found = self._bound(0, error)
+        open_ = (error <= found) & ~(found <= self.size)
+        return np.where(open_, np.minimum(found, self._measured(error, y)), found)
+
+    def of_composing(self, error: Array) -> Array:
+        """Bound errors ``(n_rows,)`` against the program's own forward pass in float64."""
+        return self._bound(1, error)
+
+    def _measured(self, error: Array, y: Array) -> Array:
+        """Return what rounding made of this run, with a bound of composing; infinite if not all."""
+        program, values, job = self.origin.program, self.origin.values, self.origin.job
+        made = np.abs(job.seeds.apply(made_by_rounding(program, values)))
+        # What is measured is rounded in float64, twice, which is no more than composing is.
+        found = made + 3 * self._bound(1, np.zeros(len(error)))
+        apart = np.abs(y - job.seeds.apply(program.output(values)))
+        # Another run than the traced one is a witness where it is no further off than that.
+        found += np.minimum(apart, found)
+        return np.where(error <= found, found, np.inf)
+
+    def _bound(self, kind: int, error: Array) -> Array:
+        few = len(error) <= FEW or len(error) * self.origin.program.nnz <= CHEAP
+        likely = sure = np.full(len(error), np.inf)
+        if few:
+            sure = self._sure_of_all[kind]
+        if not few or not (sure <= self.size).all():
+            likely = self._likely(kind)
+        if not few:
+            # Where the likely one is far too large the sure one cannot decide either.
+            rows = np.flatnonzero(
+                ~(error <= likely) | ((likely > self.size) & (likely <= LARGER * self.size))
+            )
+            if rows.size:
+                sure[rows] = self._sure(rows)[kind]
+        return np.where(error <= likely, np.minimum(likely, sure), sure) + self._beside
+
+    @cached_property
+    def _beside(self) -> Array:
+        """What is added to either."""
+        smallest = float(self.size.min(initial=np.inf))
+        return self.summing + underflow(self.origin.program, self.origin.values, smallest)
+
+    @cached_property
+    def _sure_of_all(self) -> Array:
+        return self._sure(np.arange(len(self.size)))
+
+    def _sure(self, rows: Array) -> Array:
+        """Worst cases of some rows: (2, len(rows))."""
+        job = self.origin.job
+        seeds = job.seeds if len(rows) == len(job.seeds) else some_of(job.seeds, rows)
+        return charge(replace(job, seeds=seeds), *self._worst)
+
+    @cached_property
+    def _worst(self) -> tuple[dict[str, Array], dict[str, Array]]:
+        return charges_of_both(self.origin.program, self.origin.values)
+
+    @cached_property
+    def _deviations(self) -> tuple[dict[str, Array], dict[str, Array]]:
+        return charges_of_both(self.origin.program, self.origin.values, spread)
+
+    def _likely(self, kind: int) -> Array:
+        return SIGMAS * deviations_of_rows(self.origin.job, self._deviations[kind])
+
+
+def some_of(seeds: Seeds, rows: Array) -> Seeds:
+    """Return some of the rows asked."""
+    index, matrix = seeds.index, seeds.matrix
+    return Seeds(
+        seeds.size,
+        None if index is None else index[rows],
+        None if matrix is None else matrix[rows],
+    )
+
+
+def doubt(origin: Origin, row: int) -> Doubt | None:
+    """Name the node that brings in the largest part of the sure bound of a row; None if it is 0."""
+    seeds = some_of(origin.job.seeds, np.array([row]))
+    errors = charges(origin.program, origin.values, native=True)
+    parts: dict[tuple[str, str], float] = {}
+    for step, cotangent in sweep(origin.program, seeds, slice(0, 1), None):
+        error = np.broadcast_to(errors[step.output], step.shape).astype(np.float64)
+        size = np.abs(cotangent[0].astype(np.float64))
+        # 0 times infinity is 0 here; so is what nobody can tell infinite.
+        with np.errstate(invalid="ignore", over="ignore"):
+            part = np.where((size == 0) | (error == 0), 0.0, size * error).sum()
+        key = step.node.name, step.node.op_type
+        parts[key] = parts.get(key, 0.0) + float(np.nan_to_num(part, nan=np.inf, posinf=np.inf))
+    largest = max(parts, key=lambda key: parts[key], default=None)
+    if largest is None or not parts[largest]:
+        return None
+    whole = sum(parts.values())
+    share = parts[largest] / whole if np.isfinite(whole) else 1.0
+    return Doubt(*largest, share)

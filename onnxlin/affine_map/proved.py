@@ -1,0 +1,211 @@
+"""What proves a map: its residuals, what rounding may make of them, and what that decides."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+import numpy as np
+
+from onnxlin.affine_map.bounds import Bounds, doubt
+from onnxlin.affine_map.origin import Origin
+from onnxlin.affine_map.sides import fallen
+from onnxlin.affine_map.verdict import Doubt, Verdict, judge, together
+from onnxlin.affine_map.wide import by_rows
+from onnxlin.engines.seeds import Seeds
+from onnxlin.primitives import Array
+from onnxlin.program.roundoff import first_departure, sizes, smallest, unit_roundoff
+from onnxlin.section.feeds import flattened
+
+# Where W x + b is nothing at all, the residual is relative to the size at which the absolute
+# rounding of float32's smallest numbers becomes a relative one.
+TINY = smallest(np.dtype(np.float32)) / unit_roundoff(np.dtype(np.float32))
+
+
+class Proved(ABC):
+    """The part of an `onnxlin.AffineMap` that says how exactly it is the model at x."""
+
+    outputs: dict[str, Array]
+    rows: Seeds
+    notes: tuple[str, ...]
+
+    def __init__(self, bound: Array | None, own: Callable[[], Mapping[str, Array]] | None) -> None:
+        self._own = own
+        # Bounds against the run and of composing, in units of the outputs, once they are known.
+        self._bound_of_run = self._bound_of_composing = bound
+
+    @property
+    @abstractmethod
+    def x(self) -> Array:
+        """The inputs, flattened."""
+
+    @property
+    @abstractmethod
+    def y(self) -> Array:
+        """F(x), for the rows asked."""
+
+    @property
+    @abstractmethod
+    def W(self) -> Array:  # noqa: N802
+        """The matrix."""
+
+    @property
+    @abstractmethod
+    def b(self) -> Array:
+        """The bias."""
+
+    @property
+    @abstractmethod
+    def Wx(self) -> Array:  # noqa: N802
+        """W x in float64."""
+
+    @property
+    @abstractmethod
+    def bias_by_node(self) -> Mapping[str, Array]:
+        """Shares of b."""
+
+    @property
+    @abstractmethod
+    def detached(self) -> bool:
+        """Whether there is no program."""
+
+    @abstractmethod
+    def made_from(self, what: str) -> Origin:
+        """Return what the map was made from."""
+
+    @cached_property
+    def own_outputs(self) -> Mapping[str, Array]:
+        """F(x) of the model's own run, without optimisers; `outputs` are a graph's if compiled."""
+        return self._own() if self._own else self.outputs
+
+    @cached_property
+    def own_y(self) -> Array:
+        """The same for the rows asked, ``(n_rows,)``: what `residual` and `verify` are against."""
+        return self.rows.apply(flattened(self.own_outputs)) if self._own else self.y
+
+    @cached_property
+    def scale(self) -> Array:
+        """``|W| |x| + sum of |bias contributions|``: what the residual is relative to."""
+        return self._added_up + TINY
+
+    @cached_property
+    def _added_up(self) -> Array:
+        found: Array = by_rows(self.W, lambda W: np.abs(W) @ np.abs(self.x))
+        return found + sum(np.abs(share) for share in self.bias_by_node.values())
+
+    @property
+    def error(self) -> Array:
+        """``|F(x) - (W x + b)|`` against onnxruntime's F(x), in its units, ``(n_rows,)``."""
+        found: Array = np.abs(self.own_y - (self.Wx + self.b))
+        return found
+
+    @property
+    def residual(self) -> Array:
+        """``|F(x) - (W x + b)| / scale`` against onnxruntime's F(x), float64, ``(n_rows,)``."""
+        return self.error / self.scale
+
+    @property
+    def composition_residual(self) -> Array:
+        """The same against the program's own forward pass in float64: the composing alone."""
+        return self._composition_error / self.scale
+
+    @cached_property
+    def _composition_error(self) -> Array:
+        program = self.made_from("composition_residual").program
+        own = self.rows.apply(program.output(program.forward(self.x, program.outputs)))
+        found: Array = np.abs(own - (self.Wx + self.b))
+        return found
+
+    @property
+    def error_bound(self) -> Array:
+        """What rounding alone may make of `error`, in units of the outputs, ``(n_rows,)``.
+
+        The worst case of every rounding, or what is likely of independent ones where that decides
+        and the worst case does not, or where rows are many (docs/exactness.md).
+        """
+        if self._bound_of_run is None:
+            self._bound_of_run = self._bounds("bound").of_run(self.error, self.own_y)
+            self.notes += fallen(self.W, self.rows, self.made_from("bound")) if self._own else ()
+        return self._bound_of_run
+
+    @property
+    def bound(self) -> Array:
+        """`error_bound` relative to `scale`: what rounding alone may make of `residual`."""
+        return self.error_bound / self.scale
+
+    @property
+    def composition_bound(self) -> Array:
+        """What rounding alone may make of `composition_residual`."""
+        if self._bound_of_composing is None:
+            bounds = self._bounds("composition_bound")
+            self._bound_of_composing = bounds.of_composing(self._composition_error)
+        return self._bound_of_composing / self.scale
+
+    @cached_property
+    def output_size(self) -> Array:
+        """Size of F that an error in each row is held against, in its units, ``(n_rows,)``.
+
+        The largest ``|F|`` of the output tensor that the row belongs to; of a combination the
+        largest of what it combines, each times its factor. What is smaller than numbers that
+        underflow spoil counts as so large. Where a tensor is 0 throughout, and W x + b is 0 as
+        well to the last bit, its size is that of what its last node adds up: x - x.
+        """
+        found = self._of_outputs([_size_of(value) for value in self.outputs.values()])
+        alike = self.error <= TINY
+        zero = [name for name, value in self.outputs.items() if not value.any()]
+        if not (zero and alike.any()) or self.detached:
+            return found
+        origin = self.made_from("output_size")
+        last = {step.output: step for step in origin.program.steps if step.output in zero}
+        added = [
+            float(sizes(last[name], origin.values).max(initial=0.0)) if name in last else 0.0
+            for name in self.outputs
+        ]
+        return np.where(alike, np.maximum(found, self._of_outputs(added)), found)
+
+    def _of_outputs(self, each: list[float]) -> Array:
+        """Bring one number for every output tensor to the rows; of combinations the largest."""
+        counts = [value.size for value in self.outputs.values()]
+        whole = np.repeat(np.array(each, dtype=np.float64), counts)
+        if self.rows.matrix is None:
+            return self.rows.apply(whole)
+        found: Array = (np.abs(self.rows.matrix) * whole).max(axis=1, initial=0.0)
+        return found
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What is decided of every row: see `Verdict`."""
+        return tuple(judge(self.error, self.error_bound, self.output_size))
+
+    @property
+    def verdict(self) -> Verdict:
+        """What is decided of all rows: FAIL if one fails, PASS if every one passes."""
+        return together(self.verdicts)
+
+    def doubt(self, row: int) -> Doubt | None:
+        """Name the node whose roundings are the largest part of the bound of a row."""
+        return doubt(self.made_from("doubt()"), row)
+
+    def first_departure(self) -> str | None:
+        """Describe the first node whose piece misses its traced output; None if none does."""
+        origin = self.made_from("first_departure()")
+        return first_departure(origin.program, origin.values)
+
+    @property
+    def known_bound(self) -> Array | None:
+        """`error_bound` if it is there already: it takes work of its own."""
+        return self._bound_of_run
+
+    def _bounds(self, what: str) -> Bounds:
+        if "_made_bounds" not in vars(self):
+            # Summing W x over the columns is rounded in float64 as well.
+            summing = len(self.x) * float(np.finfo(np.float64).eps) * self._added_up
+            self._made_bounds = Bounds(self.made_from(what), self.output_size, summing)
+        return self._made_bounds
+
+
+def _size_of(value: Array) -> float:
+    own = np.dtype(np.float64 if value.dtype == np.float64 else np.float32)
+    size = float(np.abs(value.astype(np.float64)).max(initial=0.0))
+    return max(size, smallest(own) / unit_roundoff(own))
