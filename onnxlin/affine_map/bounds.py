@@ -15,7 +15,7 @@ import numpy as np
 
 from onnxlin.affine_map.origin import Origin
 from onnxlin.affine_map.verdict import Doubt
-from onnxlin.engines.noise import FACTOR, deviations_of_rows
+from onnxlin.engines.noise import FACTOR, deviations_by_sweeps, deviations_of_rows
 from onnxlin.engines.reverse import charge, sweep
 from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array
@@ -127,7 +127,10 @@ class Bounds:
         return charges_of_both(self.origin.program, self.origin.values, spread)
 
     def _likely(self, kind: int) -> Array:
-        return SIGMAS * deviations_of_rows(self.origin.job, self._deviations[kind])
+        job, deviations = self.origin.job, self._deviations[kind]
+        if is_cheap(self.origin, len(self.size)):
+            return SIGMAS * deviations_by_sweeps(job, deviations)
+        return SIGMAS * deviations_of_rows(job, deviations)
 
 
 def some_of(seeds: Seeds, rows: Array) -> Seeds:
