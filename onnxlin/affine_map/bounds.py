@@ -15,11 +15,11 @@ import numpy as np
 
 from onnxlin.affine_map.origin import Origin
 from onnxlin.affine_map.verdict import Doubt
-from onnxlin.engines.noise import FACTOR, deviations_of_rows
+from onnxlin.engines.noise import FACTOR, deviations_by_sweeps, deviations_of_rows
 from onnxlin.engines.reverse import charge, sweep
 from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array
-from onnxlin.program.roundoff import charges, charges_of_both, spread
+from onnxlin.program.roundoff import charges, charges_of_both, sizes, spread
 from onnxlin.program.underflow import underflow
 from onnxlin.program.witness import made_by_rounding
 
@@ -28,6 +28,11 @@ SIGMAS = 8.0
 # Sweeps for so many rows cost about as much as the draws of noise; so many multiplications cost no
 # more than a second, and worst cases of small nets are smaller than likely ones of all.
 FEW, CHEAP = 32, 2**30
+# A bound that leaves no digit of F is worth another look, if it decides or not.
+COARSE = 0.1
+# What was measured explains every difference by its nature: it decides only where it leaves two
+# digits of F.
+DIGITS = 0.01
 # The likely bound is at most so many times the sure one.
 LARGER = SIGMAS * FACTOR
 
@@ -41,12 +46,15 @@ class Bounds:
     origin : Origin
     size : array (n_rows,)
         Of F: a bound within it decides.
+    scale : array (n_rows,)
+        What the residual is relative to.
     summing : array (n_rows,)
         What adding up W x + b in float64 may bring.
     """
 
     origin: Origin
     size: Array
+    scale: Array
     summing: Array
 
     def of_run(self, error: Array, y: Array) -> Array:
@@ -58,7 +66,9 @@ class Bounds:
             F(x) that the errors are against. A compiled graph computes it by a run of its own.
         """
         found = self._bound(0, error)
-        open_ = (error <= found) & ~(found <= self.size)
+        open_ = (error <= found) & ~(found <= np.minimum(COARSE * self.size, self.scale))
+        if not open_.any():
+            return found
         return np.where(open_, np.minimum(found, self._measured(error, y)), found)
 
     def of_composing(self, error: Array) -> Array:
@@ -74,14 +84,14 @@ class Bounds:
         apart = np.abs(y - job.seeds.apply(program.output(values)))
         # Another run than the traced one is a witness where it is no further off than that.
         found += np.minimum(apart, found)
-        return np.where(error <= found, found, np.inf)
+        return np.where((error <= found) & (found <= DIGITS * self.size), found, np.inf)
 
     def _bound(self, kind: int, error: Array) -> Array:
-        few = len(error) <= FEW or len(error) * self.origin.program.nnz <= CHEAP
+        few = is_cheap(self.origin, len(error))
         likely = sure = np.full(len(error), np.inf)
         if few:
             sure = self._sure_of_all[kind]
-        if not few or not (sure <= self.size).all():
+        if not few or not (sure <= COARSE * self.size).all():
             likely = self._likely(kind)
         if not few:
             # Where the likely one is far too large the sure one cannot decide either.
@@ -117,7 +127,10 @@ class Bounds:
         return charges_of_both(self.origin.program, self.origin.values, spread)
 
     def _likely(self, kind: int) -> Array:
-        return SIGMAS * deviations_of_rows(self.origin.job, self._deviations[kind])
+        job, deviations = self.origin.job, self._deviations[kind]
+        if is_cheap(self.origin, len(self.size)):
+            return SIGMAS * deviations_by_sweeps(job, deviations)
+        return SIGMAS * deviations_of_rows(job, deviations)
 
 
 def some_of(seeds: Seeds, rows: Array) -> Seeds:
@@ -128,6 +141,29 @@ def some_of(seeds: Seeds, rows: Array) -> Seeds:
         None if index is None else index[rows],
         None if matrix is None else matrix[rows],
     )
+
+
+def cancelling(origin: Origin, rows: Array) -> Array:
+    """Size of all that adds up to some rows, ``sum over steps of |G| (|A| |z| + |b|)``.
+
+    Returns
+    -------
+    array (len(rows),)
+        0 where that would cost too many sweeps, or where it is not finite.
+    """
+    program = origin.program
+    if not is_cheap(origin, len(rows)):
+        return np.zeros(len(rows))
+    errors = {step.output: sizes(step, origin.values) for step in program.steps}
+    found = charge(
+        replace(origin.job, seeds=some_of(origin.job.seeds, rows), progress=None), errors
+    )
+    return np.where(np.isfinite(found[0]), found[0], 0.0)
+
+
+def is_cheap(origin: Origin, rows: int) -> bool:
+    """Whether sweeps for so many rows cost no more than noise does."""
+    return rows <= FEW or rows * origin.program.nnz <= CHEAP
 
 
 def doubt(origin: Origin, row: int) -> Doubt | None:

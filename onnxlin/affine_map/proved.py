@@ -5,22 +5,28 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from onnxlin.affine_map.bounds import Bounds, doubt
+from onnxlin.affine_map.bounds import Bounds, cancelling, doubt
 from onnxlin.affine_map.origin import Origin
 from onnxlin.affine_map.sides import fallen
 from onnxlin.affine_map.verdict import Doubt, Verdict, judge, together
 from onnxlin.affine_map.wide import by_rows
 from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array
-from onnxlin.program.roundoff import first_departure, sizes, smallest, unit_roundoff
+from onnxlin.program.roundoff import first_departure, smallest, unit_roundoff
 from onnxlin.section.feeds import flattened
 
 # Where W x + b is nothing at all, the residual is relative to the size at which the absolute
 # rounding of float32's smallest numbers becomes a relative one.
 TINY = smallest(np.dtype(np.float32)) / unit_roundoff(np.dtype(np.float32))
+
+# So near to 0 is 0, beside what cancels.
+DIGITS = 1e-12
+# A row that is small beside the others is proved in units of this part of the largest.
+PART = 0.1
 
 
 class Proved(ABC):
@@ -146,23 +152,29 @@ class Proved(ABC):
     def output_size(self) -> Array:
         """Size of F that an error in each row is held against, in its units, ``(n_rows,)``.
 
-        The largest ``|F|`` of the output tensor that the row belongs to; of a combination the
-        largest of what it combines, each times its factor. What is smaller than numbers that
-        underflow spoil counts as so large. Where a tensor is 0 throughout, and W x + b is 0 as
-        well to the last bit, its size is that of what its last node adds up: x - x.
+        ``|F|`` of the row, or a tenth of the largest in the output tensor that it belongs to where
+        that is more; of a combination a tenth of the largest that it combines, each times its
+        factor. What is smaller than numbers that underflow spoil counts as so large. Where a tensor
+        is 0 throughout, and W x + b is 0 as well to 12 digits of what cancels in it, as in x - x,
+        its size is that of what cancels.
         """
-        found = self._of_outputs([_size_of(value) for value in self.outputs.values()])
-        alike = self.error <= TINY
-        zero = [name for name, value in self.outputs.items() if not value.any()]
-        if not (zero and alike.any()) or self.detached:
+        found, zero = self._plain_size
+        if not zero.any() or self.detached:
             return found
-        origin = self.made_from("output_size")
-        last = {step.output: step for step in origin.program.steps if step.output in zero}
-        added = [
-            float(sizes(last[name], origin.values).max(initial=0.0)) if name in last else 0.0
-            for name in self.outputs
-        ]
-        return np.where(alike, np.maximum(found, self._of_outputs(added)), found)
+        # Only where the bound asks for it: it takes a sweep.
+        rows = np.flatnonzero(zero & ~(self.error_bound <= found))
+        cancels = cancelling(self.made_from("output_size"), rows) if rows.size else np.zeros(0)
+        alike = self.error[rows] <= DIGITS * cancels
+        whole = found.copy()
+        whole[rows] = np.where(alike, np.maximum(found[rows], cancels), found[rows])
+        return whole
+
+    @cached_property
+    def _plain_size(self) -> tuple[Array, Array]:
+        """Sizes by F alone, and of which rows the whole tensor is 0."""
+        largest = self._of_outputs([_size_of(value) for value in self.outputs.values()])
+        least = self._of_outputs([_least_size(value.dtype) for value in self.outputs.values()])
+        return np.maximum(np.maximum(np.abs(self.y), PART * largest), least), largest == 0
 
     def _of_outputs(self, each: list[float]) -> Array:
         """Bring one number for every output tensor to the rows; of combinations the largest."""
@@ -201,11 +213,15 @@ class Proved(ABC):
         if "_made_bounds" not in vars(self):
             # Summing W x over the columns is rounded in float64 as well.
             summing = len(self.x) * float(np.finfo(np.float64).eps) * self._added_up
-            self._made_bounds = Bounds(self.made_from(what), self.output_size, summing)
+            size = self._plain_size[0]
+            self._made_bounds = Bounds(self.made_from(what), size, self.scale, summing)
         return self._made_bounds
 
 
 def _size_of(value: Array) -> float:
-    own = np.dtype(np.float64 if value.dtype == np.float64 else np.float32)
-    size = float(np.abs(value.astype(np.float64)).max(initial=0.0))
-    return max(size, smallest(own) / unit_roundoff(own))
+    return float(np.abs(value.astype(np.float64)).max(initial=0.0))
+
+
+def _least_size(dtype: np.dtype[Any]) -> float:
+    own = np.dtype(np.float64 if dtype == np.float64 else np.float32)
+    return smallest(own) / unit_roundoff(own)

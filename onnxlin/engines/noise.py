@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from onnxlin.engines.job import Job
-from onnxlin.engines.reverse import MOST_ROWS, row_bytes
+from onnxlin.engines.reverse import MOST_ROWS, chunks, row_bytes, sweep
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram, Step, slices
 from onnxlin.program.sweep import absolute, applied, forth
@@ -55,6 +55,18 @@ def deviations_of_rows(job: Job, deviations: Mapping[str, Array]) -> Array:
     if not all(each.all() for each in known.values()):
         found[_reached_by(job, known)] = np.inf
     return np.nan_to_num(found, nan=np.inf, posinf=np.inf)
+
+
+def deviations_by_sweeps(job: Job, deviations: Mapping[str, Array]) -> Array:
+    """The same without draws, exactly, by a sweep for every row: ``(K,)``."""
+    found = np.zeros(len(job.seeds))
+    for rows in chunks(job):
+        for step, cotangent in sweep(job.program, job.seeds, rows, None):
+            size = np.abs(cotangent.astype(np.float64)).reshape(len(cotangent), -1)
+            deviation = np.broadcast_to(deviations[step.output], step.shape).reshape(-1)
+            with np.errstate(over="ignore", invalid="ignore"):
+                found[rows] += (np.where(size == 0, 0.0, size * deviation) ** 2).sum(axis=1)
+    return np.sqrt(np.nan_to_num(found, nan=np.inf, posinf=np.inf))
 
 
 def _chunks(job: Job) -> Iterator[range]:

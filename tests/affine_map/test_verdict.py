@@ -103,5 +103,7 @@ def test_a_wrong_map_fails_however_many_rows(
 def test_combinations_are_held_against_what_they_combine() -> None:
     text = "g (float[2] x) => (float[2] y) <float[2] c = {3, 5}> { y = Mul(x, c) }"
     m = linearize(model(text), np.array([1.0, 2.0]), rows=np.array([[2.0, -0.5], [0.0, 1.0]]))
-    assert m.output_size.tolist() == [20.0, 10.0]
+    # F is (3, 10): a tenth of the largest that a row combines, 2 * 10, is more than |6 - 5|.
+    assert m.output_size.tolist() == [2.0, 10.0]
+    assert linearize(model(text), np.array([1e-3, 2.0])).output_size.tolist() == [1.0, 10.0]
     assert m.verdict is PASS

@@ -10,7 +10,7 @@ import pytest
 
 from onnxlin import linearize
 from onnxlin.affine_map.bounds import SIGMAS
-from onnxlin.engines.noise import FACTOR, deviations_of_rows
+from onnxlin.engines.noise import FACTOR, deviations_by_sweeps, deviations_of_rows
 from onnxlin.engines.reverse import sweep
 from onnxlin.program.roundoff import charges_of_both, spread
 
@@ -25,9 +25,10 @@ def test_it_is_above_the_deviation_and_not_far_above(name: str) -> None:
     deviations, _ = charges_of_both(origin.program, origin.values, spread)
     squares = np.zeros(len(m.rows))
     for step, cotangent in sweep(origin.program, origin.job.seeds, slice(None), None):
-        squares += ((cotangent * deviations[step.output]).astype(np.float64) ** 2).reshape(
-            len(squares), -1
-        ).sum(axis=1)  # fmt: skip
+        parts = (cotangent * deviations[step.output]).astype(np.float64) ** 2
+        squares += parts.reshape(len(squares), -1).sum(axis=1)
+    swept = deviations_by_sweeps(origin.job, deviations)
+    np.testing.assert_allclose(swept**2, squares, rtol=1e-5)
     true, found = np.sqrt(squares), deviations_of_rows(origin.job, deviations)
     assert (found >= true).all()
     assert (found <= 2 * FACTOR * true).all()
