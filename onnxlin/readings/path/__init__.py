@@ -1,6 +1,7 @@
 """The model along a line: its exact pieces, class changes and Integrated Gradients."""
 
-from onnxlin.readings.path.along import Integrated, Path, walk
+from onnxlin.readings.path.along import walk
 from onnxlin.readings.path.changes import Change
+from onnxlin.readings.path.path import Integrated, Path
 
 __all__ = ["Change", "Integrated", "Path", "walk"]
