@@ -16,7 +16,7 @@ from onnxlin.linearizer import Linearizer
 from onnxlin.primitives import Array
 from onnxlin.program.roundoff import gamma, unit_roundoff
 from onnxlin.readings.path.batch import Batch
-from onnxlin.readings.path.between import Walk
+from onnxlin.readings.path.between import Walk, require_shape
 from onnxlin.readings.path.cell import Cell
 from onnxlin.readings.path.changes import changes_of
 from onnxlin.readings.path.ends import agree, at_end, jumps_left, unit_of
@@ -76,6 +76,8 @@ def walk(
         F at an end, or the sum of the attributions, misses the model's by more than rounding.
     """
     first, last = (lin(x, rows, dtype=np.float64) for x in (x0, x1))
+    for name, value in first.outputs.items():
+        require_shape(name, value.shape, last.outputs[name].shape)
     road = Walk(lin, x0, pieces)
     seeds = make_seeds(rows, sum(value.size for value in first.outputs.values()))
     row = _row(integrate, last)

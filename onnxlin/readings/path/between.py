@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from onnxlin.engines.memory import memory_budget
+from onnxlin.errors import RegionError
 from onnxlin.graph import Node
 from onnxlin.linearizer import Linearizer
-from onnxlin.primitives import Array
+from onnxlin.primitives import Array, Shape
 from onnxlin.program import LinearProgram, slices
 from onnxlin.program.sweep import Link, back
 from onnxlin.readings.path.asker import Asker
@@ -166,10 +167,12 @@ class Walk:
         parts = []
         for name in self.outputs:
             if name in cell.alive:
-                parts.append(cell.alive[name].reshape(n, -1))
+                value = cell.alive[name]
             else:
-                value = np.ravel(cell.held[name] if name in cell.held else self._fixed[name])
-                parts.append(np.broadcast_to(value, (n, value.size)))
+                value = np.asarray(cell.held[name] if name in cell.held else self._fixed[name])
+                value = np.broadcast_to(value, (n, *value.shape))
+            require_shape(name, self.outputs[name], value.shape[1:])
+            parts.append(value.reshape(n, -1))
         return np.concatenate(parts, axis=1).astype(np.float64)
 
     def outputs_of(self, batch: Batch | list[Cell]) -> tuple[Array, Array]:
@@ -238,6 +241,16 @@ def moving(section: Section) -> tuple[Node, ...]:
             found.append(node)
             wanted.update(node.reads)
     return tuple(reversed(found))
+
+
+def require_shape(name: str, first: Shape, other: Shape) -> None:
+    """Raise RegionError where an output has other rows elsewhere on the way."""
+    if first != other:
+        raise RegionError(
+            f"The output {name!r} has the shape {first} where the way begins and {other} further "
+            "on, so its rows are not the same ones. Choose outputs= of a shape that x does not "
+            "change, or inputs that are closer together."
+        )
 
 
 def flat_of(values: Mapping[str, Any], shapes: Mapping[str, Any]) -> Array:

@@ -20,7 +20,7 @@ import numpy as np
 from onnxlin.errors import RegionError
 from onnxlin.graph import Node
 from onnxlin.operators.pieces import CONTINUOUS
-from onnxlin.primitives import Array
+from onnxlin.primitives import Array, Shape
 from onnxlin.program import Step
 from onnxlin.program.sweep import applied, spent
 from onnxlin.readings.path.asker import Asker, Piece
@@ -31,6 +31,8 @@ from onnxlin.readings.path.runtime import Native, Rest
 from onnxlin.readings.path.tally import Tally
 
 ATTEMPTS = 6
+Key = tuple[str, tuple[tuple[str, Shape], ...]]
+
 # Parts of a cell that go on together at most, so that progress is seen.
 TOGETHER = 256
 
@@ -67,7 +69,7 @@ class Cutter:
         self.ruled = ruled
         self.memory = memory
         self.tally = tally
-        self._kept: dict[tuple[str, frozenset[str]], Piece] = {}
+        self._kept: dict[Key, Piece] = {}
         self._rests: dict[int, Rest] = {}
         self._outputs = tuple(outputs)
         made = {name for node in nodes for name in node.writes}
@@ -130,17 +132,16 @@ class Cutter:
         if all(reads.isdisjoint(cell.alive) for cell in cells):
             yield self._held(node, cells)
             return
-        plain = self._kept.get((node.name, reads.intersection(cells[0].alive)))
-        if plain is not None:
-            for cell in cells:
-                cell.pieces[node.name] = plain
-            apply(plain, cells)
-            yield from self._apart(cells)
+        keys = [_key(node, cell.alive, 1) for cell in cells]
+        if all(key in self._kept for key in keys):
+            for cell, key in zip(cells, keys, strict=True):
+                cell.pieces[node.name] = self._kept[key]
+            yield from self._apart(_applied_all(node, cells))
             return
         found: list[Cell] = []
         for cell in self._parts(node, cells, least, native):
             found.append(cell)
-            if len(found) >= TOGETHER and len(found) * _size(cell) > self.memory:
+            if len(found) >= TOGETHER or len(found) * _size(cell) > self.memory:
                 yield from self._apart(_applied_all(node, found))
                 found = []
         if found:
@@ -235,13 +236,19 @@ class Cutter:
 
     def kept(self, node: Node, point: Mapping[str, Array], held: Mapping[str, Any]) -> Piece:
         """Ask a node at a point; a piece that holds everywhere is asked for once."""
-        key = (node.name, frozenset(point))
+        key = _key(node, point, 0)
         if key in self._kept:
             return self._kept[key]
         piece = self.asker(node, point, held)
         if not piece.varies:
             self._kept[key] = piece
         return piece
+
+
+def _key(node: Node, values: Mapping[str, Array], stacked: int) -> Key:
+    """A node, and the shapes of what moves of its operands: behind a count these are not fixed."""
+    moving = (name for name in dict.fromkeys(node.reads) if name in values)
+    return node.name, tuple((name, values[name].shape[stacked:]) for name in moving)
 
 
 def _size(cell: Cell) -> int:
