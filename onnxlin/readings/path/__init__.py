@@ -3,5 +3,6 @@
 from onnxlin.readings.path.along import walk
 from onnxlin.readings.path.changes import Change
 from onnxlin.readings.path.path import Integrated, Path
+from onnxlin.readings.path.tally import PIECES
 
-__all__ = ["Change", "Integrated", "Path", "walk"]
+__all__ = ["PIECES", "Change", "Integrated", "Path", "walk"]

@@ -13,7 +13,6 @@ from onnxlin.primitives import Array
 from onnxlin.readings.path import Path, walk
 from onnxlin.readings.region import obstacles
 from onnxlin.testing import GrownModel, onnx_models
-from tests.graphs import EXACT
 from tests.small import model
 from tests.test_patterns import Counts
 
@@ -123,8 +122,9 @@ def test_pieces_between_pictures_across_jumps() -> None:
             counts.skipped += 1  # where Compress finds another number of entries, shapes clash
             return
         except RegionError as error:
-            assert "kink" not in str(error)
             counts.skipped += 1
+            if "has the shape" not in str(error):
+                raise
             return
         counts.used += 1
         assert_pieces_are_the_model(lin, x0, x1, path)
@@ -196,7 +196,7 @@ def ends_for(name: str, seed: int) -> tuple[Array, Array]:
     rng = np.random.default_rng(seed)
     whole = rng.integers(0, 256, (2, 1, 16)) * (rng.random((2, 1, 16)) < 0.8)
     whole[1] = np.where(rng.random((1, 16)) < 0.3, whole[0], whole[1])
-    kind = {"half": np.float16, "double": np.float64}.get(name.split()[0], np.float32)
+    kind = {"half": np.float16, "double": np.float64}.get(name.split(maxsplit=1)[0], np.float32)
     x0, x1 = (whole / 255).astype(kind)
     return x0, x1
 
