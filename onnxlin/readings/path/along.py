@@ -19,7 +19,7 @@ from onnxlin.readings.path.batch import Batch
 from onnxlin.readings.path.between import Walk, require_shape
 from onnxlin.readings.path.cell import Cell
 from onnxlin.readings.path.changes import changes_of
-from onnxlin.readings.path.ends import agree, at_end, jumps_left, unit_of
+from onnxlin.readings.path.ends import End
 from onnxlin.readings.path.path import Integrated, Path
 from onnxlin.readings.path.tally import PIECES
 from onnxlin.readings.region.walls import Unit
@@ -150,9 +150,10 @@ class _Found:
         """All of them in a row, between the maps at both ends."""
         left, right = np.concatenate(self.left), np.concatenate(self.right)
         t = np.array([*self.starts, 1.0])
+        begun = np.stack([left[0], right[0]]), np.stack([right[-1], left[-1]])
         ends = [
-            self._end(m, value, name, sign * self.move)
-            for m, value, name, sign in ((first, left[0], "x0", 1), (last, right[-1], "x1", -1))
+            End("x0", first, (t[0], t[1]), begun[0], self.move).value(self.road),
+            End("x1", last, (t[-1], t[-2]), begun[1], -self.move).value(self.road),
         ]
         at_ends = np.stack([value for value, _ in ends])
         path = Path(
@@ -168,13 +169,6 @@ class _Found:
         )
         return path if self.row is None else replace(path, integrated=self._integrated(path))
 
-    def _end(self, m: AffineMap, value: Array, name: str, move: Array) -> tuple[Array, Unit | None]:
-        """F at one end, and what jumps there."""
-        if agree(m, value):
-            return value, None
-        program = self.road.program_at(m.x)
-        return at_end(m, value, name, jumps_left(program, m.x, move, unit_of(m)))
-
     def _integrated(self, path: Path) -> Integrated:
         """Multiply with the move, and compare the sum with the difference of the outputs."""
         assert self.row is not None
@@ -185,7 +179,7 @@ class _Found:
         gap = abs(float(exact.sum()) + float(jumps.sum()) - total)
         sampled = {n: part * self.move for n, part in self.sampled.items()}
         bound = float(sum((m.bound * m.scale)[row] for m in path.ends))
-        # The sums over pieces and columns round as well, and so does each value that they are of.
+        # The sums over pieces and columns round as well, in float64.
         size = np.abs(path.left[:, row]).sum() + np.abs(path.right[:, row]).sum()
         size += np.abs(exact).sum() + np.abs(path.at_ends[:, row]).sum()
         bound += gamma(len(path) + len(exact) + 2, unit_roundoff(DOUBLE)) * float(size)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from onnxlin.affine_map import AffineMap
 from onnxlin.engines.memory import memory_budget
 from onnxlin.errors import RegionError
 from onnxlin.graph import Node
@@ -112,12 +113,21 @@ class Walk:
 
     def trace(self, flat: Array) -> Mapping[str, Any]:
         """Run the model at a flat input, rounded to its own numbers: all tensors."""
-        lin, feeds = self._cut()
+        lin, _ = self._cut()
+        return lin.decider.tracer(self._fed(flat))
+
+    def map_at(self, flat: Array, rows: Any) -> AffineMap:
+        """The map at a flat input, rounded to the model's own numbers."""
+        lin, _ = self._cut()
+        return lin(self._fed(flat), rows, dtype=np.float64)
+
+    def _fed(self, flat: Array) -> dict[str, Array]:
+        _, feeds = self._cut()
         cast = {
             name: flat[at].reshape(self.inputs[name]).astype(feeds[name].dtype)
             for name, at in slices(self.inputs)
         }
-        return lin.decider.tracer({**feeds, **cast})
+        return {**feeds, **cast}
 
     def _on(self, batch: Batch, start: int, runs: Native) -> Iterator[Batch | list[Cell]]:
         """Take a batch from one node on to the outputs."""
