@@ -117,13 +117,9 @@ class _Found:
     def take(self, batch: Batch | list[Cell]) -> float:
         """Add finished cells, which follow those before; return where they end."""
         ends, outputs = self.road.outputs_of(batch)
-        values = np.moveaxis(
-            self.seeds.apply(np.moveaxis(outputs, 2, 0).reshape(outputs.shape[2], -1)).reshape(
-                -1, *outputs.shape[:2]
-            ),
-            0,
-            2,
-        )
+        cells, _, columns = outputs.shape
+        rows = self.seeds.apply(np.moveaxis(outputs, 2, 0).reshape(columns, 2 * cells))
+        values = np.moveaxis(rows.reshape(len(rows), cells, 2), 0, 2)
         # A cell that was cut off may be kept from its far end.
         order = np.argsort(ends, axis=1)
         ends = np.take_along_axis(ends, order, axis=1)

@@ -46,7 +46,12 @@ def holds(node: Node, piece: Piece, cell: Cell, least: float) -> bool:
         return True
     beyond = beyond.max(axis=0)
     (over,) = np.nonzero(beyond > 0)
-    return not over.size or not (_depth(value[:, over], beyond[over], cell) > least).any()
+    # What does not move here was asked elsewhere: behind a jump it may be on the other side.
+    still = np.ptp(value[:, over], axis=0) == 0
+    size = float(np.abs(value[np.isfinite(value)]).max(initial=0.0))
+    if (beyond[over][still] > LEAST * size).any():
+        return False
+    return not (_depth(value[:, over], beyond[over], cell) > least).any()
 
 
 def _depth(value: Array, beyond: Array, cell: Cell) -> Array:

@@ -99,6 +99,16 @@ def test_a_difference_at_an_end_without_a_jump_is_an_error(monkeypatch: pytest.M
         walk(lin, x0, x1)
 
 
+def test_what_stands_still_behind_a_jump_is_asked_anew() -> None:
+    """x falls through 0, where Relu dies, and on to a step up to 0.5, where it lives again."""
+    text = """g (float[1,1] x) => (float[1,1] y) <float b = {-0.25}, float h = {0.5}> {
+        c = Greater(x, b)  w = Where(c, x, h)  r = Relu(w)  y = Add(r, h) }"""
+    path = walk(Linearizer(model(text)), np.float32([[0.5]]), np.float32([[-1]]))
+    np.testing.assert_allclose(path.t, [0, 1 / 3, 0.5, 1], atol=1e-12)
+    np.testing.assert_allclose(path.left[:, 0], [1, 0.5, 1], atol=1e-12)
+    np.testing.assert_allclose(path.right[:, 0], [0.5, 0.5, 1], atol=1e-12)
+
+
 # Planted bugs
 
 
