@@ -12,7 +12,7 @@ from onnxlin.cli import arguments, target
 from onnxlin.cli.screen import Progress, Screen
 from onnxlin.errors import RowsError
 from onnxlin.graph import Array
-from onnxlin.readings.path import Path, walk
+from onnxlin.readings.path import PIECES, Path, walk
 
 SHOWN = 20
 
@@ -29,6 +29,13 @@ def declare(commands: Any) -> None:
         dest="row",
         metavar="N|NAME",
         help="output whose Integrated Gradients are wanted (the largest at X1)",
+    )
+    command.add_argument(
+        "--pieces",
+        type=arguments.count,
+        default=PIECES,
+        metavar="N",
+        help=f"give up where there are more ({PIECES})",
     )
     command.add_argument("--out", metavar="PNG", help="where to draw (<x0>_<x1>.png)")
     command.add_argument("--no-files", action="store_true", help="print only")
@@ -57,6 +64,7 @@ def run(options: Any, screen: Screen) -> int:
             dict(last),
             rows=rows.rows,
             integrate=_row(options, labels, chosen, len(y)),
+            pieces=options.pieces,
             progress=progress,
         )
     document = {
@@ -95,6 +103,9 @@ def _document(path: Path, names: list[str]) -> dict[str, Any]:
         "shortest": float(np.diff(path.t).min()),
         "rows": names,
         "F": np.concatenate([path.left, path.right[-1:]]).tolist(),
+        "jumps": path.jumps.tolist(),
+        "F_at_ends": path.at_ends.tolist(),
+        "end_units": [None if unit is None else str(unit) for unit in path.end_units],
         "changes": [
             {"t": c.t, "before": names[c.before], "after": names[c.after]} for c in path.changes
         ],
@@ -104,6 +115,7 @@ def _document(path: Path, names: list[str]) -> dict[str, Any]:
             "row": names[found.row],
             "difference": found.total,
             "sum": float(found.attributions.sum()),
+            "jumps": found.jumps,
             "gap": found.gap,
             "bound": found.bound,
             "sampled_error": {str(n): found.error(n) for n in found.sampled},
@@ -137,12 +149,16 @@ def _show(document: Mapping[str, Any], screen: Screen) -> None:
     screen.heading(f"First breakpoints (of {len(document['breakpoints']):,})")
     pairs = zip(document["breakpoints"], document["units"], strict=True)
     screen.table(["t", "what changes"], [list(pair) for pair in pairs][:SHOWN])
+    for name, unit in zip(("x0", "x1"), document["end_units"], strict=True):
+        if unit is not None:
+            screen.line(f"{name} itself lies on a jump: {unit}")
     found = document["integrated"]
     if found is not None:
         screen.heading(f"Integrated Gradients of {found['row']}, exact")
         screen.line(
-            f"sum {found['sum']:.9g}, F(x1) - F(x0) = {found['difference']:.9g}, apart by "
-            f"{found['gap']:.1e} (rounding allows {found['bound']:.1e})"
+            f"sum {found['sum']:.9g}, jumps {found['jumps']:.9g}, F(x1) - F(x0) = "
+            f"{found['difference']:.9g}, apart by {found['gap']:.1e} "
+            f"(rounding allows {found['bound']:.1e})"
         )
         screen.table(
             ["sampled gradients", "relative error (l1)"],

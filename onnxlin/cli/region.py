@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from onnxlin.affine_map import AffineMap
-from onnxlin.cli import arguments, target
+from onnxlin.cli import arguments, region_text, target
 from onnxlin.cli.screen import Progress, Screen
 from onnxlin.graph import Array
 from onnxlin.inputs import Given
 from onnxlin.linearizer import Linearizer
-from onnxlin.readings.region import Radius, Region, drift, obstacles
+from onnxlin.readings.region import Found, Radius, Region, drift, find_change, obstacles
 
 NORMS = ("l2", "l1", "linf")
 SHARES = (1e-3, 1e-2, 1e-1)  # of |x|, at which drift is measured
@@ -21,7 +21,10 @@ SHARES = (1e-3, 1e-2, 1e-1)  # of |x|, at which drift is measured
 
 def declare(commands: Any) -> None:
     """Add the command and what may be asked of it."""
-    about = "Say how far the map of one input reaches, what ends it, and when the decision changes."
+    about = (
+        "Say how far the map of one input is proved to hold, what ends it, which decision that "
+        "certifies, and how far off a search finds another one."
+    )
     command = arguments.command(commands, "region", about)
     command.add_argument("model", help="an .onnx file")
     command.add_argument("input", help="a picture, .npy, .npz or .csv")
@@ -37,7 +40,15 @@ def declare(commands: Any) -> None:
         metavar="N",
         help="gradients to compute at most; beyond that a radius is a pair of bounds (20000)",
     )
-    command.add_argument("--seed", type=int, default=0, help="of the directions of drift (0)")
+    command.add_argument(
+        "--search",
+        type=arguments.count,
+        default=16,
+        metavar="N",
+        help="maps to compute at most, twice, in search of another decision (16)",
+    )
+    command.add_argument("--no-search", action="store_true", help="prove only, search for nothing")
+    command.add_argument("--seed", type=int, default=0, help="of random directions (0)")
     arguments.ends(command)
     arguments.how(command)
     arguments.pictures(command)
@@ -63,15 +74,21 @@ def run(options: Any, screen: Screen) -> int:
     if curved:
         document |= {"region": None, "obstacles": curved, "drift": _drift(lin, m, options)}
         screen.document(document)
-        _show_drift(document, screen)
+        region_text.show_drift(document, screen)
         return 0
     region = Region(m)
     document["region"] = _region(region, options)
-    document["decisions"] = _decisions(region, options, labels)
+    document["decisions"] = _decisions(region, document["region"], options, labels)
+    if not options.no_search:
+        for decision in document["decisions"]:
+            found = _found(lin, m, feeds, decision["norm"], options)
+            if found is not None:
+                row = _name(m, found.row, labels)
+                decision["found"] = {"distance": found.distance, "row": row}
     if options.to is not None:
         document["step"] = _step(lin, region, given, options)
     screen.document(document)
-    _show(document, screen)
+    region_text.show(document, screen)
     return 0
 
 
@@ -105,18 +122,39 @@ def _radius(region: Region, norm: str, sweeps: int, *, ties: bool = True) -> dic
     }
 
 
-def _decisions(region: Region, options: Any, labels: target.Labels) -> list[dict[str, Any]]:
-    """Return for each norm the nearest rival of the strongest row, and the certificate."""
+def _decisions(
+    region: Region, about: Mapping[str, Any], options: Any, labels: target.Labels
+) -> list[dict[str, Any]]:
+    """Return for each norm what is certified, and the nearest rival if W went on."""
     if len(region.map.rows) < 2:
         return []
     norms = [options.norm] if options.norm else NORMS
     found = []
-    for norm in norms:
+    for norm, radius in zip(norms, about["radius"], strict=True):
         nearest = region.decisions(norm)[0]
-        index = region.map.rows.index
-        name = labels[int(index[nearest.row])] if index is not None else f"row {nearest.row}"
-        found.append({"norm": norm, "rival": name, "distance": nearest.distance})
+        found.append({
+            "norm": norm,
+            "certified": min(nearest.distance, radius["lower"]),
+            "rival": _name(region.map, nearest.row, labels),
+            "distance": nearest.distance,
+            "found": None,
+        })  # fmt: skip
     return found
+
+
+def _name(m: AffineMap, row: int, labels: target.Labels) -> str:
+    index = m.rows.index
+    return labels[int(index[row])] if index is not None else f"row {row}"
+
+
+def _found(
+    lin: Linearizer, m: AffineMap, feeds: Mapping[str, Array], norm: str, options: Any
+) -> Found | None:
+    """Search for an input of another decision."""
+    rows = m.rows.index if m.rows.matrix is None else m.rows.matrix
+    how: dict[str, Any] = {"steps": options.search, "seed": options.seed}
+    with Progress(f"search ({norm})") as progress:
+        return find_change(lin, dict(feeds), rows, norm, progress=progress, **how)
 
 
 def _step(lin: Linearizer, region: Region, given: Given, options: Any) -> dict[str, Any]:
@@ -149,73 +187,3 @@ def _drift(lin: Linearizer, m: AffineMap, options: Any) -> list[dict[str, Any]]:
 def _shaped(m: AffineMap, x: Array) -> Mapping[str, Array]:
     """Cut a flat x into the model's inputs."""
     return {name: x[at].reshape(m.inputs[name].shape) for name, at in m.columns_of.items()}
-
-
-def _show(document: Mapping[str, Any], screen: Screen) -> None:
-    region = document["region"]
-    screen.line(f"{document['model']} at {document['input']}: {region['guards']:,} guards hold")
-    for note in document["input_notes"]:
-        screen.line(f"note: {note}")
-    screen.line(f"pattern key {region['key'][:16]}")
-    if region["beyond"]:
-        screen.line(f"{region['beyond']} guards are closer to x than float32 rounding")
-    screen.heading("Distance to the border of the region")
-    _radii(region["radius"], screen)
-    if region["ties"]:
-        screen.line(f"x lies on {region['ties']} ties, equal maxima of a window say. Beside them:")
-        _radii(region["radius_beside_ties"], screen)
-    if document["decisions"]:
-        screen.heading("Distance to another decision, if W went on")
-        both = zip(document["decisions"], region["radius"], strict=True)
-        screen.table(
-            ["norm", "rival", "distance", "certified"],
-            [
-                [d["norm"], d["rival"], d["distance"], min(d["distance"], r["lower"])]
-                for d, r in both
-            ],
-        )
-    screen.heading("Nearest to a kink, in units of the node's input")
-    screen.table(["room", "guard"], [[t["room"], t["unit"]] for t in region["near_ties"]])
-    if "step" in document:
-        step = document["step"]
-        screen.heading(f"On the way to {step['to']}")
-        screen.line(f"the pattern first changes after {step['share']:.6g} of the way:")
-        for unit in step["units"]:
-            screen.line(f"  {unit}")
-        if step["together"] > len(step["units"]):
-            screen.line(f"  and {step['together'] - len(step['units'])} more at once")
-    if document["rows_note"]:
-        screen.line(document["rows_note"])
-
-
-def _radii(radii: list[dict[str, Any]], screen: Screen) -> None:
-    screen.table(
-        ["norm", "radius", "", "what ends it", "gradients"],
-        [
-            [
-                r["norm"],
-                r["upper"] if r["exact"] else f"{r['lower']:.5g} to {r['upper']:.5g}",
-                "exact" if r["exact"] else "bounds",
-                r["unit"] or "nothing",
-                r["sweeps"],
-            ]
-            for r in radii
-        ],
-    )
-
-
-def _show_drift(document: Mapping[str, Any], screen: Screen) -> None:
-    curved = document["obstacles"]
-    screen.line(f"{document['model']} at {document['input']}: no linear region")
-    for note in document["input_notes"]:
-        screen.line(f"note: {note}")
-    screen.line(f"{len(curved)} nodes are smooth, or jump where nobody can tell:")
-    for reason in curved[:10]:
-        screen.line(f"  {reason}")
-    if len(curved) > 10:
-        screen.line(f"  and {len(curved) - 10} more")
-    screen.heading("How far the map moves instead, in random directions")
-    screen.table(
-        ["distance (l2)", "|W' - W| / |W|", "error of W x' + b", "rounding"],
-        [[d["distance"], d["W"], d["error"], d["rounding"]] for d in document["drift"]],
-    )

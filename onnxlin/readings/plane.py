@@ -16,6 +16,7 @@ from onnxlin.linearizer import Linearizer
 from onnxlin.primitives import Array
 from onnxlin.readings.path.between import Walk
 from onnxlin.readings.path.cell import Cell
+from onnxlin.readings.path.tally import PIECES
 from onnxlin.section.feeds import Instance
 
 # The corners of a patch, in order round it.
@@ -84,6 +85,7 @@ def partition(
     up: Instance,
     *,
     rows: Any = None,
+    pieces: int = PIECES,
     progress: Progress | None = None,
 ) -> Plane:
     """Cut the patch ``origin + u (right - origin) + v (up - origin)``, u and v in 0..1.
@@ -99,6 +101,8 @@ def partition(
         Three corners of the patch. Inputs that are not linearised are held as origin has them.
     rows : None, indices or combinations
         Which outputs to keep.
+    pieces : int
+        How many parts there may be.
     progress : callable, optional
         Called with (thousandths of the area done, 1000).
 
@@ -114,7 +118,7 @@ def partition(
     maps = [lin(x, rows=[0], dtype=np.float64) for x in (origin, right, up)]
     corners = np.stack([m.x for m in maps])
     _require_plane(corners)
-    road = Walk(lin, origin)
+    road = Walk(lin, origin, pieces)
     seeds = make_seeds(rows, sum(value.size for value in maps[0].outputs.values()))
     first, second, third = corners
     square = np.stack([first, second, second + third - first, third])

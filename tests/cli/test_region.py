@@ -28,7 +28,11 @@ def test_region_of_a_digit(run_json, digit, fixtures):
     assert beside["exact"]
     assert 0 < beside["upper"] < 1
     assert "window" in beside["unit"] or "unit" in beside["unit"]
-    assert found["decisions"][0]["rival"] == "9"
+    (decision,) = found["decisions"]
+    assert decision["rival"] == "9"
+    assert decision["certified"] == 0
+    assert decision["found"]["row"] == "9"
+    assert decision["found"]["distance"] > beside["upper"]
     assert found["step"]["share"] == 0
     assert len(region["near_ties"]) == 5
 
@@ -39,6 +43,24 @@ def test_region_in_words(run, relu):
     assert "2 guards hold" in out
     assert "unit [0,0] of Relu 'act'" in out
     assert "Distance to another decision" in out
+    assert out.index("Proved: the map") < out.index("found by a search")
+    assert "a nearer one may exist" in out
+    _, out, _ = run("region", *relu, "--no-search", "--norm", "l2")
+    assert "none" in out
+
+
+def test_a_certificate_of_nothing_says_so_first(run, digit):
+    """Behind the ties of a constant background nothing is proved, whatever W would go on to say."""
+    code, out, _ = run("region", *digit, "--norm", "linf")
+    assert code == 0
+    assert "Nothing is proved of x' beside x: x lies on 8" in out.splitlines()[1]
+    assert "so the certificate is 0" in out
+    assert "Proved:" not in out
+
+
+def test_one_row_has_no_decision(run, run_json, relu):
+    assert run_json("region", *relu, "--rows", "0")["decisions"] == []
+    assert "no decision to certify" in run("region", *relu, "--rows", "0")[1]
 
 
 def test_bounds_in_words(run, fixtures):

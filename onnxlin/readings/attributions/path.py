@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from onnxlin.engines.job import Progress
@@ -9,7 +11,7 @@ from onnxlin.graph import Array
 from onnxlin.program.roundoff import gamma
 from onnxlin.readings.attributions.gradients import AT_ONCE, Attribution, Sum
 from onnxlin.readings.checks import UNIT, allowed, chosen
-from onnxlin.readings.path import walk
+from onnxlin.readings.path import PIECES, walk
 from onnxlin.readings.question.question import Question, Reference, name_of
 from onnxlin.section.options import one_of, whole
 
@@ -17,7 +19,11 @@ RULES = ("left", "right", "midpoint", "trapezoid")
 
 
 def integrated_gradients(
-    q: Question, baseline: Reference = "zero", *, progress: Progress | None = None
+    q: Question,
+    baseline: Reference = "zero",
+    *,
+    pieces: int = PIECES,
+    progress: Progress | None = None,
 ) -> Attribution:
     """Integrated Gradients from a baseline x0, exact: a sum over all pieces of the way.
 
@@ -25,24 +31,28 @@ def integrated_gradients(
     ----------
     q : Question
     baseline : see `Question.reference`
+    pieces : int
+        How many there may be.
     progress : callable, optional
 
     Returns
     -------
     Attribution
-        Its sum is F(x) - F(x0), which is checked; less what a function that jumps jumps.
+        Its sum is F(x) - F(x0), which is checked; less what a function that jumps jumps, at the
+        ends, too.
 
     Raises
     ------
     RegionError
-        The model is smooth: see `sampled_gradients`.
+        The model is smooth, or has too many pieces on the way: see `sampled_gradients`.
     ResidualError
 
     Source: Sundararajan, Taly, Yan, Axiomatic Attribution, ICML 2017; exactly by Sotoudeh, Thakur,
     Computing Linear Restrictions of Neural Networks, NeurIPS 2019.
     """
     x0 = q.reference(baseline)
-    path = walk(q.lin, q.fed(x0), q.feeds, rows=q.rows, integrate=0, samples=(), progress=progress)
+    how: dict[str, Any] = {"samples": (), "pieces": pieces, "progress": progress}
+    path = walk(q.lin, q.fed(x0), q.feeds, rows=q.rows, integrate=0, **how)
     found = path.integrated
     assert found is not None
     jumps = float(path.jump[0])

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from onnxlin.affine_map import AffineMap
 from onnxlin.engines.job import Progress
@@ -15,92 +14,20 @@ from onnxlin.engines.seeds import Seeds, make_seeds
 from onnxlin.errors import OptionError, ResidualError, RowsError
 from onnxlin.linearizer import Linearizer
 from onnxlin.primitives import Array
+from onnxlin.program.roundoff import gamma, unit_roundoff
 from onnxlin.readings.path.batch import Batch
-from onnxlin.readings.path.between import Walk
+from onnxlin.readings.path.between import Walk, require_shape
 from onnxlin.readings.path.cell import Cell
-from onnxlin.readings.path.changes import Change, changes_of
+from onnxlin.readings.path.changes import changes_of
+from onnxlin.readings.path.ends import End
+from onnxlin.readings.path.path import Integrated, Path
+from onnxlin.readings.path.tally import PIECES
 from onnxlin.readings.region.walls import Unit
 from onnxlin.section.feeds import Instance
-from onnxlin.section.numbers import real
 from onnxlin.section.options import whole
 
 SAMPLES = (5, 10, 50, 300)
-
-
-@dataclass(frozen=True, eq=False)
-class Integrated:
-    """Integrated Gradients of one row, exact, and by sums over samples.
-
-    Parameters
-    ----------
-    row : int
-        Position among the rows of the path.
-    attributions : array (n_in,)
-        ``(x1 - x0) * integral of the gradient``: sum over pieces of gradient times length.
-    sampled : {number of samples: array (n_in,)}
-        What so many gradients at the middles of equal steps give.
-    total : float
-        ``F(x1) - F(x0)``.
-    gap, bound : float
-        ``|sum of attributions - total|``, less the jumps of the function, and what rounding allows.
-    """
-
-    row: int
-    attributions: Array
-    sampled: dict[int, Array]
-    total: float
-    gap: float
-    bound: float
-
-    def error(self, samples: int) -> float:
-        """``|sampled - exact| / |exact|``, in l1."""
-        size = float(np.abs(self.attributions).sum())
-        off = float(np.abs(self.sampled[samples] - self.attributions).sum())
-        return off / size if size else off
-
-
-@dataclass(frozen=True, eq=False)
-class Path:
-    """What a model is on the segment from x0 to x1: ``F(x0 + t (x1 - x0))`` for t in 0..1.
-
-    Parameters
-    ----------
-    t : array (pieces + 1,)
-        The ends of the pieces.
-    left, right : array (pieces, rows)
-        F at the beginning and at the end of each piece, between which it is affine. Where the
-        function jumps, the end of one piece differs from the beginning of the next.
-    units : tuple of Unit or None
-        What changes between two pieces: ``pieces - 1`` of them.
-    changes : tuple of Change
-    integrated : Integrated or None
-        None if no row was asked for.
-    ends : (AffineMap, AffineMap)
-        The maps at x0 and at x1, from runs of the model.
-    """
-
-    t: Array
-    left: Array
-    right: Array
-    units: tuple[Unit | None, ...]
-    changes: tuple[Change, ...]
-    integrated: Integrated | None
-    ends: tuple[AffineMap, AffineMap]
-
-    def __len__(self) -> int:
-        return len(self.left)
-
-    def __call__(self, t: npt.ArrayLike) -> Array:
-        """``(k,) -> (k, rows)``: F at parameters of the segment, affine between breakpoints."""
-        at = np.atleast_1d(real("t", t))
-        piece = np.clip(np.searchsorted(self.t, at, side="right") - 1, 0, len(self) - 1)
-        share = (at - self.t[piece]) / (self.t[piece + 1] - self.t[piece])
-        return self.left[piece] + share[:, None] * (self.right[piece] - self.left[piece])
-
-    @property
-    def jump(self) -> Array:
-        """Sum of the jumps between pieces, ``(rows,)``: 0 for a continuous model."""
-        return (self.left[1:] - self.right[:-1]).sum(axis=0)
+DOUBLE = np.dtype(np.float64)
 
 
 def walk(
@@ -111,13 +38,16 @@ def walk(
     rows: Any = None,
     integrate: int | str | None = "top",
     samples: Sequence[int] = SAMPLES,
+    pieces: int = PIECES,
     progress: Progress | None = None,
 ) -> Path:
     """Find every piece of a model on the segment between two inputs.
 
     The segment is cut node by node: all tensors are affine between the breakpoints found so far,
-    a node with kinks adds those where its guards are met, and so on to the outputs. Breakpoints
-    are exact up to float64 rounding; pieces shorter than 2^-40 of the segment are not told apart.
+    a node with kinks adds those where its guards are met, and so on to the outputs. Kinks are
+    exact up to float64 rounding; pieces shorter than 2^-40 of the segment are not told apart.
+    Jumps (roundings, comparisons, indices) that the model's own numbers cannot tell apart are one
+    breakpoint, and what no longer moves behind them is computed by the model's own nodes.
     Source: Sotoudeh, Thakur, "Computing Linear Restrictions of Neural Networks", NeurIPS 2019.
 
     Parameters
@@ -133,18 +63,23 @@ def walk(
         constant on a piece. "top" is the row that is largest at x1; None leaves them out.
     samples : sequence of int
         Numbers of sampled gradients to compare with.
+    pieces : int
+        How many there may be.
     progress : callable, optional
         Called with (thousandths of the segment done, 1000).
 
     Raises
     ------
     RegionError
-        Nodes are smooth, or opened into graphs of their own; all of the smooth ones are named.
+        Nodes are smooth, or opened into graphs of their own; all of the smooth ones are named. Or
+        there are more pieces than allowed.
     ResidualError
         F at an end, or the sum of the attributions, misses the model's by more than rounding.
     """
     first, last = (lin(x, rows, dtype=np.float64) for x in (x0, x1))
-    road = Walk(lin, x0)
+    for name, value in first.outputs.items():
+        require_shape(name, value.shape, last.outputs[name].shape)
+    road = Walk(lin, x0, pieces)
     seeds = make_seeds(rows, sum(value.size for value in first.outputs.values()))
     row = _row(integrate, last)
     if not isinstance(samples, Sequence):
@@ -155,9 +90,7 @@ def walk(
     for done in map(found.take, road.batches(first.x, last.x)):
         if progress is not None:
             progress(round(1000 * done), 1000)
-    path = found.path(first, last)
-    _check(path)
-    return path
+    return found.path(first, last)
 
 
 def _row(integrate: int | str | None, last: AffineMap) -> int | None:
@@ -189,13 +122,9 @@ class _Found:
     def take(self, batch: Batch | list[Cell]) -> float:
         """Add finished cells, which follow those before; return where they end."""
         ends, outputs = self.road.outputs_of(batch)
-        values = np.moveaxis(
-            self.seeds.apply(np.moveaxis(outputs, 2, 0).reshape(outputs.shape[2], -1)).reshape(
-                -1, *outputs.shape[:2]
-            ),
-            0,
-            2,
-        )
+        cells, _, columns = outputs.shape
+        rows = self.seeds.apply(np.moveaxis(outputs, 2, 0).reshape(columns, 2 * cells))
+        values = np.moveaxis(rows.reshape(len(rows), cells, 2), 0, 2)
         # A cell that was cut off may be kept from its far end.
         order = np.argsort(ends, axis=1)
         ends = np.take_along_axis(ends, order, axis=1)
@@ -222,28 +151,46 @@ class _Found:
         """All of them in a row, between the maps at both ends."""
         left, right = np.concatenate(self.left), np.concatenate(self.right)
         t = np.array([*self.starts, 1.0])
-        return Path(
+        begun = np.stack([left[0], right[0]]), np.stack([right[-1], left[-1]])
+        ends = [
+            End("x0", first, (t[0], t[1]), begun[0], self.move).value(self.road),
+            End("x1", last, (t[-1], t[-2]), begun[1], -self.move).value(self.road),
+        ]
+        at_ends = np.stack([value for value, _ in ends])
+        path = Path(
             t=t,
             left=left,
             right=right,
             units=tuple(self.units[1:]),
-            changes=tuple(changes_of(t, left, right)),
-            integrated=None if self.row is None else self._integrated(first, last, left, right),
+            changes=tuple(changes_of(t, left, right, at_ends)),
+            integrated=None,
             ends=(first, last),
+            at_ends=at_ends,
+            end_units=(ends[0][1], ends[1][1]),
         )
+        return path if self.row is None else replace(path, integrated=self._integrated(path))
 
-    def _integrated(
-        self, first: AffineMap, last: AffineMap, left: Array, right: Array
-    ) -> Integrated:
+    def _integrated(self, path: Path) -> Integrated:
         """Multiply with the move, and compare the sum with the difference of the outputs."""
         assert self.row is not None
         row, exact = self.row, self.exact * self.move
-        jumps = float((left[1:, row] - right[:-1, row]).sum())
+        first, last = path.ends
+        jumps = path.jumps[:, row]
         total = float(last.y[row] - first.y[row])
-        gap = abs(float(exact.sum()) + jumps - total)
+        gap = abs(float(exact.sum()) + float(jumps.sum()) - total)
         sampled = {n: part * self.move for n, part in self.sampled.items()}
-        bound = float(sum((m.bound * m.scale)[row] for m in (first, last)))
-        return Integrated(row, exact, sampled, total, gap, bound)
+        bound = float(sum((m.bound * m.scale)[row] for m in path.ends))
+        # The sums over pieces and columns round as well, in float64.
+        size = np.abs(path.left[:, row]).sum() + np.abs(path.right[:, row]).sum()
+        size += np.abs(exact).sum() + np.abs(path.at_ends[:, row]).sum()
+        bound += gamma(len(path) + len(exact) + 2, unit_roundoff(DOUBLE)) * float(size)
+        found = Integrated(row, exact, sampled, total, gap, bound, float(jumps.sum()))
+        if not gap <= bound:
+            raise ResidualError(
+                f"Integrated Gradients of row {row} miss F(x1) - F(x0) = {total:.9g}, less the "
+                f"jumps, by {gap:.2e}; rounding allows {bound:.2e}."
+            )
+        return found
 
 
 def _causes(batch: Batch | list[Cell], order: Array) -> list[Unit | None]:
@@ -251,22 +198,3 @@ def _causes(batch: Batch | list[Cell], order: Array) -> list[Unit | None]:
     if isinstance(batch, Batch):
         return list(batch.causes)
     return [cell.causes[int(o[0])] for cell, o in zip(batch, order, strict=True)]
-
-
-def _check(path: Path) -> None:
-    """Raise ResidualError unless the walk meets the model's own outputs at both ends."""
-    for m, value, name in zip(path.ends, (path.left[0], path.right[-1]), ("x0", "x1"), strict=True):
-        gap, bound = np.abs(value - m.y), m.bound * m.scale
-        if not (gap <= bound).all():
-            worst = int((gap - bound).argmax())
-            raise ResidualError(
-                f"The walk gives {value[worst]:.9g} for row {worst} at {name}, the model "
-                f"{m.y[worst]:.9g}: {gap[worst]:.2e} apart, where rounding allows "
-                f"{bound[worst]:.2e}. {name} may lie on a jump of the model."
-            )
-    found = path.integrated
-    if found is not None and not found.gap <= found.bound:
-        raise ResidualError(
-            f"Integrated Gradients of row {found.row} miss F(x1) - F(x0) = {found.total:.9g} by "
-            f"{found.gap:.2e}; rounding allows {found.bound:.2e}."
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +20,11 @@ from onnxlin.program import Bounds, Step
 from onnxlin.program.build import Build
 from onnxlin.program.builder import Builder
 from onnxlin.program.pieces import make_decision
+from onnxlin.program.roundoff import unit_roundoff
 from onnxlin.rules import Body, rule_of
 from onnxlin.runtime.opened import Session, run, session
 
-DOUBLE = np.dtype(np.float64)
+DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +73,7 @@ class Asker:
     def __init__(self, builder: Builder, fixed: Mapping[str, Any]) -> None:
         self.builder = builder
         self.fixed = fixed
-        self._kernels: dict[str, Kernel] = {}
+        self._kernels: dict[tuple[str, bool], Kernel] = {}
 
     def __call__(self, node: Node, alive: Mapping[str, Array], held: Mapping[str, Any]) -> Piece:
         """Ask at a point: ``alive`` are the tensors that move, ``held`` those that only jump."""
@@ -80,7 +82,7 @@ class Asker:
         if rule.status == "unrolled":
             raise opened(node)
         values = {**self.fixed, **held, **alive}
-        outputs = self.kernel(node)(values)
+        outputs = self.kernel(node, wide=True)(values)
         values.update(outputs)
         build = Build(values, DOUBLE, [], {}, set(alive))
         at_x = ask.at_x(node, build, outputs, own=False)
@@ -101,16 +103,23 @@ class Asker:
             reads,
         )
 
-    def kernel(self, node: Node) -> Kernel:
-        """Return the node alone, ready to run."""
-        if node.name not in self._kernels:
+    def kernel(self, node: Node, *, wide: bool = False) -> Kernel:
+        """Return the node alone, ready to run: in the model's own precision, or in double.
+
+        What only jumps counts as the runtime computed it, in its own precision.
+        """
+        if (node.name, wide) not in self._kernels:
             section = self.builder.section
             rule = rule_of(section.graph, node, section.rounding)
             captures = rule.captures if rule is not None else ()
-            # What has no piece counts as the runtime computed it, in its own precision.
-            kind = DOUBLE if node in section.nodes else _own_kind(node, section.graph)
-            self._kernels[node.name] = Kernel(node, captures, kind)
-        return self._kernels[node.name]
+            own = _own_kind(node, section.graph)
+            kinds = (DOUBLE, own) if wide else (own,)
+            self._kernels[node.name, wide] = Kernel(node, captures, kinds)
+        return self._kernels[node.name, wide]
+
+    def unit(self, node: Node) -> float:
+        """Unit roundoff of the floats that a node handles in its model."""
+        return unit_roundoff(_own_kind(node, self.builder.section.graph))
 
 
 def opened(node: Node) -> RegionError:
@@ -153,20 +162,19 @@ def _version(domain: str, op_type: str) -> int:
 class Kernel:
     """One node in its newest form, run by itself.
 
-    In float32 where the runtime has no kernel of the precision asked.
-
     Parameters
     ----------
     node : Node
     captures : names of further outputs of the schema
-    kind : dtype
-        Precision to run in.
+    kinds : dtypes
+        Precisions to run in: the first of them that there is a kernel of, else float32.
     """
 
-    def __init__(self, node: Node, captures: Sequence[str], kind: np.dtype[Any]) -> None:
+    def __init__(self, node: Node, captures: Sequence[str], kinds: Sequence[np.dtype[Any]]) -> None:
         if node.implicit:
             raise opened(node)
-        self.node, self.kind = node, kind
+        self.node = node
+        self.kinds = tuple(dict.fromkeys((*kinds, SINGLE)))
         outputs = list(node.outputs)
         self._names = {name: name for name in node.writes}
         for output in captures:
@@ -193,11 +201,10 @@ class Kernel:
         return {name: wide[tensor] for name, tensor in self._names.items()}
 
     def _open(self, feeds: Mapping[str, Array]) -> tuple[Session, np.dtype[Any]]:
-        try:
-            return session(self._model(feeds, self.kind)), self.kind
-        except ModelError:
-            single = np.dtype(np.float32)
-            return session(self._model(feeds, single)), single
+        for kind in self.kinds[:-1]:
+            with suppress(ModelError):
+                return session(self._model(feeds, kind)), kind
+        return session(self._model(feeds, self.kinds[-1])), self.kinds[-1]
 
     def _model(self, feeds: Mapping[str, Array], kind: np.dtype[Any]) -> onnx.ModelProto:
         helper = onnx.helper

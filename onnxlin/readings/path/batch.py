@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 
 from onnxlin.graph import Node
-from onnxlin.operators.pieces import POINTWISE, WINDOWED
+from onnxlin.operators.pieces import CONTINUOUS, POINTWISE, WINDOWED
 from onnxlin.primitives import Array, Diagonal, LinearMap, Select, Shape
 from onnxlin.program import Step
 from onnxlin.program.sweep import applied
@@ -183,7 +183,8 @@ def plain(batch: Batch, node: Node, piece: Piece) -> bool:
 
 def by_rows(node: Node, alive: dict[str, Array], fixed: dict[str, Array]) -> bool:
     """Whether a node works on each row of its first input by itself, all else constant."""
-    if node.domain or node.op_type not in POINTWISE | WINDOWED:
+    # What jumps is walked through cell by cell: see `march`.
+    if node.domain or node.op_type not in (POINTWISE | WINDOWED) & CONTINUOUS:
         return False
     first, *others = node.inputs
     if first not in alive or alive[first].ndim < 4 or any(name in alive for name in others):

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from onnxlin.affine_map import AffineMap
 from onnxlin.engines.memory import memory_budget
+from onnxlin.errors import RegionError
 from onnxlin.graph import Node
 from onnxlin.linearizer import Linearizer
-from onnxlin.primitives import Array
+from onnxlin.primitives import Array, Shape
 from onnxlin.program import LinearProgram, slices
 from onnxlin.program.sweep import Link, back
 from onnxlin.readings.path.asker import Asker
@@ -20,6 +22,9 @@ from onnxlin.readings.path.batch import Batch, by_rows, cells_of, plain, rowwise
 from onnxlin.readings.path.carve import LEAST
 from onnxlin.readings.path.cell import Cell
 from onnxlin.readings.path.cutter import Cutter
+from onnxlin.readings.path.runtime import Native, Runs
+from onnxlin.readings.path.tally import PIECES, Tally
+from onnxlin.readings.question.cut import cut
 from onnxlin.readings.region.walls import require_region
 from onnxlin.section import Section, moved
 from onnxlin.section.feeds import Instance
@@ -39,6 +44,8 @@ class Walk:
     lin : Linearizer
     x : instance
         Where the walk begins. Inputs that are not linearised are held as they are here.
+    pieces : int
+        How many there may be.
 
     Raises
     ------
@@ -46,9 +53,11 @@ class Walk:
         With all nodes that are smooth, or that nobody can tell the pieces of.
     """
 
-    def __init__(self, lin: Linearizer, x: Instance) -> None:
+    def __init__(self, lin: Linearizer, x: Instance, pieces: int = PIECES) -> None:
         builder = lin.decider
-        values = builder.tracer(lin.feeds(x))
+        self._lin, self._feeds = lin, lin.feeds(x)
+        self._begun: tuple[Linearizer, dict[str, Array]] | None = None
+        values = builder.tracer(self._feeds)
         self.program: LinearProgram = builder(values, np.dtype(np.float64))
         require_region(self.program)
         section = builder.section
@@ -63,11 +72,15 @@ class Walk:
         ruled = frozenset(node.name for node in section.nodes)
         budget = memory_budget(lin.memory) // SHARE
         self.nodes = nodes
+        self.builder = builder
+        self.tally = Tally(pieces)
         self._fixed = fixed
         self._ruled = ruled
         self._asker = Asker(builder, fixed)
         self._most = min(budget, BATCH)
-        self._cutter = Cutter(self._asker, nodes, ruled, section.outputs, self._most)
+        self._cutter = Cutter(
+            self._asker, nodes, ruled, section.outputs, memory=self._most, tally=self.tally
+        )
 
     @property
     def columns(self) -> int:
@@ -80,19 +93,50 @@ class Walk:
         Cells come in batches as long as every node on the way allows, else one by one.
         """
         ends = np.stack([first, last])
+        self.tally.restart()
         alive = {
             name: ends[:, where].reshape(1, 2, *self.inputs[name])
             for name, where in slices(self.inputs)
         }
-        yield from self._on(Batch(np.array([[0.0, 1.0]]), alive), 0)
+        runs = Runs(self.trace, first, last)
+        yield from self._on(Batch(np.array([[0.0, 1.0]]), alive), 0, runs)
 
-    def _on(self, batch: Batch, start: int) -> Iterator[Batch | list[Cell]]:
+    def program_at(self, flat: Array) -> LinearProgram:
+        """The program at another input, as the runtime decides there."""
+        lin, _ = self._cut()
+        return lin.decider(dict(self.trace(flat)), np.dtype(np.float64))
+
+    def _cut(self) -> tuple[Linearizer, dict[str, Array]]:
+        if self._begun is None:
+            self._begun = cut(self._lin, self._feeds)
+        return self._begun
+
+    def trace(self, flat: Array) -> Mapping[str, Any]:
+        """Run the model at a flat input, rounded to its own numbers: all tensors."""
+        lin, _ = self._cut()
+        return lin.decider.tracer(self._fed(flat))
+
+    def map_at(self, flat: Array, rows: Any) -> AffineMap:
+        """The map at a flat input, rounded to the model's own numbers."""
+        lin, _ = self._cut()
+        return lin(self._fed(flat), rows, dtype=np.float64)
+
+    def _fed(self, flat: Array) -> dict[str, Array]:
+        _, feeds = self._cut()
+        cast = {
+            name: flat[at].reshape(self.inputs[name]).astype(feeds[name].dtype)
+            for name, at in slices(self.inputs)
+        }
+        return {**feeds, **cast}
+
+    def _on(self, batch: Batch, start: int, runs: Native) -> Iterator[Batch | list[Cell]]:
         """Take a batch from one node on to the outputs."""
         for i in range(start, len(self.nodes)):
             taken = self._taken(batch, self.nodes[i])
             if taken is None:
-                yield from self._cutter.resume(cells_of(batch), i, LEAST)
+                yield from self._cutter.resume(cells_of(batch), i, LEAST, runs)
                 return
+            self.tally.add(len(taken[0]) - len(batch))
             batch, done = taken
             if done:
                 for name in self._cutter.done[i]:
@@ -100,10 +144,10 @@ class Walk:
             if len(batch) > 1 and len(batch) * batch.nbytes > self._most:
                 middle = len(batch) // 2
                 for half in (slice(0, middle), slice(middle, None)):
-                    yield from self._on(batch.taken(half), i + done)
+                    yield from self._on(batch.taken(half), i + done, runs)
                 return
             if not done:
-                yield from self._on(batch, i)
+                yield from self._on(batch, i, runs)
                 return
         yield batch
 
@@ -124,6 +168,7 @@ class Walk:
             for name, where in slices(self.inputs)
         }
         start = Cell(at, alive, {}, {}, (None,) * len(at))
+        self.tally.restart()
         return self._cutter(start)
 
     def outputs_at(self, cell: Cell) -> Array:
@@ -132,10 +177,12 @@ class Walk:
         parts = []
         for name in self.outputs:
             if name in cell.alive:
-                parts.append(cell.alive[name].reshape(n, -1))
+                value = cell.alive[name]
             else:
-                value = np.ravel(cell.held[name] if name in cell.held else self._fixed[name])
-                parts.append(np.broadcast_to(value, (n, value.size)))
+                value = np.asarray(cell.held[name] if name in cell.held else self._fixed[name])
+                value = np.broadcast_to(value, (n, *value.shape))
+            require_shape(name, self.outputs[name], value.shape[1:])
+            parts.append(value.reshape(n, -1))
         return np.concatenate(parts, axis=1).astype(np.float64)
 
     def outputs_of(self, batch: Batch | list[Cell]) -> tuple[Array, Array]:
@@ -204,6 +251,16 @@ def moving(section: Section) -> tuple[Node, ...]:
             found.append(node)
             wanted.update(node.reads)
     return tuple(reversed(found))
+
+
+def require_shape(name: str, first: Shape, other: Shape) -> None:
+    """Raise RegionError where an output has other rows elsewhere on the way."""
+    if first != other:
+        raise RegionError(
+            f"The output {name!r} has the shape {first} where the way begins and {other} further "
+            "on, so its rows are not the same ones. Choose outputs= of a shape that x does not "
+            "change, or inputs that are closer together."
+        )
 
 
 def flat_of(values: Mapping[str, Any], shapes: Mapping[str, Any]) -> Array:

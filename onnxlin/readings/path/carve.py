@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 
 from onnxlin.graph import Node
 from onnxlin.operators.pieces import CONTINUOUS
 from onnxlin.primitives import Array
+from onnxlin.program.sweep import reach
 from onnxlin.readings.path.asker import Piece
 from onnxlin.readings.path.cell import Cell
 from onnxlin.readings.region.walls import Unit
@@ -14,12 +18,14 @@ from onnxlin.readings.region.walls import Unit
 # A guard that would cut off less than this share of the whole is within the rounding of what it
 # looks at: float64 leaves 2^-52, and sums on the way take their part.
 LEAST = 2.0**-40
+# Roundings between a number and the edge that it is compared with: of x itself at a point of the
+# way, of a product or quotient, of a sum, and of the edge.
+ROUNDINGS = 4
 
 
-def _values(piece: Piece, cell: Cell) -> tuple[Array, Array, Array]:
-    """Guards at the vertices ``(n, guards)``, and their bounds ``(guards,)``."""
-    n = len(cell.at)
-    found = [b(cell.alive).reshape(n, -1) for b in piece.bounds]
+def values_of(piece: Piece, alive: Mapping[str, Array], n: int) -> tuple[Array, Array, Array]:
+    """Guards at n vertices ``(n, guards)``, and their bounds ``(guards,)``."""
+    found = [b(alive).reshape(n, -1) for b in piece.bounds]
     low, high = ([getattr(b, edge).ravel() for b in piece.bounds] for edge in ("low", "high"))
     if len(found) == 1:
         return found[0], low[0], high[0]
@@ -32,7 +38,7 @@ def holds(node: Node, piece: Piece, cell: Cell, least: float) -> bool:
         return False
     if not piece.bounds:
         return True
-    value, low, high = _values(piece, cell)
+    value, low, high = values_of(piece, cell.alive, len(cell.at))
     beyond = np.maximum(low - value, value - high)
     if node.op_type not in CONTINUOUS and (beyond == 0).all(axis=0).any():
         return False  # all over the cell on a jump: the rule must say which side that is on
@@ -40,7 +46,12 @@ def holds(node: Node, piece: Piece, cell: Cell, least: float) -> bool:
         return True
     beyond = beyond.max(axis=0)
     (over,) = np.nonzero(beyond > 0)
-    return not over.size or not (_depth(value[:, over], beyond[over], cell) > least).any()
+    # What does not move here was asked elsewhere: behind a jump it may be on the other side.
+    still = np.ptp(value[:, over], axis=0) == 0
+    size = float(np.abs(value[np.isfinite(value)]).max(initial=0.0))
+    if (beyond[over][still] > LEAST * size).any():
+        return False
+    return not (_depth(value[:, over], beyond[over], cell) > least).any()
 
 
 def _depth(value: Array, beyond: Array, cell: Cell) -> Array:
@@ -51,6 +62,23 @@ def _depth(value: Array, beyond: Array, cell: Cell) -> Array:
         depth = beyond * size / span
     # A guard that does not move over the cell holds as it does at the point asked.
     return np.where(span > 0, depth, 0.0)
+
+
+def softened(piece: Piece, cell: Cell, weights: Array, unit: float) -> Piece:
+    """Open the bounds that the point asked passes by no more than its numbers round.
+
+    ``unit`` is the unit roundoff of the precision that the node was asked in.
+    """
+    found = []
+    for bounds in piece.bounds:
+        value = np.tensordot(weights, bounds(cell.alive), 1)
+        sizes = {name: np.abs(cell.alive[name]).max(axis=0) for name, _ in bounds.terms}
+        near = ROUNDINGS * unit * reach(bounds.terms, sizes, bounds.shape)
+        below, above = ((bounds.low - value) > 0), ((value - bounds.high) > 0)
+        low = np.where(below & (bounds.low - value <= near), -np.inf, bounds.low)
+        high = np.where(above & (value - bounds.high <= near), np.inf, bounds.high)
+        found.append(replace(bounds, low=low, high=high))
+    return replace(piece, bounds=tuple(found))
 
 
 def carve(
@@ -65,7 +93,7 @@ def carve(
     """
     beyond: list[Cell] = []
     while piece.bounds:
-        value, low, high = _values(piece, cell)
+        value, low, high = values_of(piece, cell.alive, len(cell.at))
         over = np.maximum(low - value, value - high)
         (hit,) = np.nonzero(over.max(axis=0) > 0)
         hit = hit[_depth(value[:, hit], over[:, hit].max(axis=0), cell) > least]
@@ -76,7 +104,7 @@ def carve(
         passed = int(over[:, guard].argmax())
         up = value[passed, guard] > high[guard]
         signed = (high[guard] - value[:, guard]) if up else (value[:, guard] - low[guard])
-        cause = _unit(piece, guard, node)
+        cause = unit_of(piece, guard, node)
         inner, outer = _clip(signed)
         if len(inner) <= cell.at.shape[1]:
             return None
@@ -117,7 +145,7 @@ def _clip(signed: Array) -> tuple[Mix, Mix]:
     return sides
 
 
-def _unit(piece: Piece, guard: int, node: Node) -> Unit:
+def unit_of(piece: Piece, guard: int, node: Node) -> Unit:
     """Name a guard by its place among those of a piece."""
     for bounds in piece.bounds:
         size = int(np.prod(bounds.shape))

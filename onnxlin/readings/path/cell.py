@@ -58,6 +58,12 @@ class Cell:
         held = dict(self.held)  # what follows adds to it, for each part its own
         return replace(self, at=at(self.at), alive=alive, held=held, causes=causes)
 
+    def part(self, start: float, stop: float, causes: tuple[Unit | None, Unit | None]) -> Cell:
+        """From one share of a cell of a segment to another."""
+        ends = [(0, 0, 0.0) if s == 0 else (1, 1, 0.0) if s == 1 else (0, 1, s)
+                for s in (start, stop)]  # fmt: skip
+        return replace(self.mixed(ends, None), causes=causes)
+
     @property
     def key(self) -> tuple[bytes, ...]:
         """What tells the pieces of cells apart, byte for byte."""

@@ -18,12 +18,15 @@ class Change:
     after: int
 
 
-def changes_of(t: Array, left: Array, right: Array) -> list[Change]:
-    """Every t at which another row becomes the largest: the upper envelope on each piece."""
+def changes_of(t: Array, left: Array, right: Array, at_ends: Array) -> list[Change]:
+    """Every t at which another row becomes the largest: the upper envelope on each piece.
+
+    ``at_ends (2, rows)`` is F at both ends, from which it may jump at once.
+    """
     found: list[Change] = []
     if not left.shape[1]:
         return found
-    top = int(left[0].argmax())
+    top = int(at_ends[0].argmax())
     for i in range(len(left)):
         start, end = left[i], right[i]
         if start[top] < start.max():  # the function jumped
@@ -33,6 +36,8 @@ def changes_of(t: Array, left: Array, right: Array) -> list[Change]:
             at, after = _overtaken(start, end, top, at)
             found.append(Change(float(t[i] + at * (t[i + 1] - t[i])), top, after))
             top = after
+    if at_ends[1][top] < at_ends[1].max():  # it jumps where it arrives
+        found.append(Change(float(t[-1]), top, int(at_ends[1].argmax())))
     return found
 
 
