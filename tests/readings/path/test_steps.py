@@ -109,6 +109,17 @@ def test_what_stands_still_behind_a_jump_is_asked_anew() -> None:
     np.testing.assert_allclose(path.right[:, 0], [0.5, 0.5, 1], atol=1e-12)
 
 
+@pytest.mark.parametrize("first", [0.5, march.FIRST])
+def test_a_jump_at_the_point_asked(first: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two entries cross at one t, where the node happens to be asked, one up and one down."""
+    monkeypatch.setattr(march, "FIRST", first)
+    text = """g (float[1,2] x) => (float[1,2] y) <float b = {-0.25}> {
+        c = Greater(x, b)  y = Cast <to=1> (c) }"""
+    path = walk(Linearizer(model(text)), np.float32([[0, -0.5]]), np.float32([[-0.5, 0]]))
+    np.testing.assert_array_equal(path.t, [0, 0.5, 1])
+    np.testing.assert_array_equal(path.left, [[1, 0], [0, 1]])
+
+
 # Planted bugs
 
 
