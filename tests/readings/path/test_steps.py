@@ -75,6 +75,15 @@ def test_ends_on_a_jump_are_decided_to_the_side_of_the_path() -> None:
     assert [(c.t, c.before, c.after) for c in path.changes] == [(0, 0, 0), (1, 0, 1)][1:]
 
 
+def test_an_end_on_a_kink_before_a_jump() -> None:
+    """Relu at 0 does not move as the model has it there; the path leaves it, and Sign jumps."""
+    lin = Linearizer(model("g (float[1,1] x) => (float[1,1] y) { r = Relu(x)  y = Sign(r) }"))
+    path = walk(lin, np.float32([[0]]), np.float32([[1]]))
+    np.testing.assert_array_equal(path.jumps, [[1], [0]])
+    assert path.end_units[0] is not None
+    assert path.end_units[0].op_type == "Sign"
+
+
 def test_a_change_of_decision_at_the_beginning() -> None:
     lin = Linearizer(model(FLOOR))
     path = walk(lin, np.array([[1, 0.5]], np.float32), np.array([[0.5, 1.5]], np.float32))
