@@ -37,17 +37,25 @@ def jumps_left(program: LinearProgram, x: Array, move: Array, unit: float) -> li
     unit : float
         Unit roundoff of the model's numbers.
     """
-    walls = [w for w in make_walls(program, x) if w.decision.node.op_type not in CONTINUOUS]
+    walls = make_walls(program, x)
     found = rates(program, walls, move)
     reads = {name for wall in walls for name, _ in wall.bounds.terms}
     values = program.forward(x, reads)
     sizes = {name: np.abs(values[name]) for name in reads}
-    met = []
+    met: list[Unit] = []
+    beside: list[Unit] = []
+    bent = False
     for wall in walls:
         rate = wall.bounds(found)[0]
         near = ROUNDINGS * unit * reach(wall.bounds.terms, sizes, wall.bounds.shape)
-        met += [wall.unit(int(i)) for i in np.flatnonzero(_leaves(wall, rate, near))]
-    return met
+        leaves = _leaves(wall, rate, near)
+        if wall.decision.node.op_type in CONTINUOUS:
+            bent = bent or bool(leaves.any())
+            continue
+        met += [wall.unit(int(i)) for i in np.flatnonzero(leaves)]
+        beside += [wall.unit(int(i)) for i in np.flatnonzero(wall.room <= near)]
+    # Behind a kink that the path leaves as well, the slopes at x are not those of the path.
+    return met or (beside if bent else [])
 
 
 def _leaves(wall: Wall, rate: Array, near: Array) -> Array:

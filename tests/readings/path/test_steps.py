@@ -75,6 +75,15 @@ def test_ends_on_a_jump_are_decided_to_the_side_of_the_path() -> None:
     assert [(c.t, c.before, c.after) for c in path.changes] == [(0, 0, 0), (1, 0, 1)][1:]
 
 
+def test_an_end_on_a_kink_before_a_jump() -> None:
+    """Relu at 0 does not move as the model has it there; the path leaves it, and Sign jumps."""
+    lin = Linearizer(model("g (float[1,1] x) => (float[1,1] y) { r = Relu(x)  y = Sign(r) }"))
+    path = walk(lin, np.float32([[0]]), np.float32([[1]]))
+    np.testing.assert_array_equal(path.jumps, [[1], [0]])
+    assert path.end_units[0] is not None
+    assert path.end_units[0].op_type == "Sign"
+
+
 def test_a_change_of_decision_at_the_beginning() -> None:
     lin = Linearizer(model(FLOOR))
     path = walk(lin, np.array([[1, 0.5]], np.float32), np.array([[0.5, 1.5]], np.float32))
@@ -107,6 +116,17 @@ def test_what_stands_still_behind_a_jump_is_asked_anew() -> None:
     np.testing.assert_allclose(path.t, [0, 1 / 3, 0.5, 1], atol=1e-12)
     np.testing.assert_allclose(path.left[:, 0], [1, 0.5, 1], atol=1e-12)
     np.testing.assert_allclose(path.right[:, 0], [0.5, 0.5, 1], atol=1e-12)
+
+
+@pytest.mark.parametrize("first", [0.5, march.FIRST])
+def test_a_jump_at_the_point_asked(first: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two entries cross at one t, where the node happens to be asked, one up and one down."""
+    monkeypatch.setattr(march, "FIRST", first)
+    text = """g (float[1,2] x) => (float[1,2] y) <float b = {-0.25}> {
+        c = Greater(x, b)  y = Cast <to=1> (c) }"""
+    path = walk(Linearizer(model(text)), np.float32([[0, -0.5]]), np.float32([[-0.5, 0]]))
+    np.testing.assert_array_equal(path.t, [0, 0.5, 1])
+    np.testing.assert_array_equal(path.left, [[1, 0], [0, 1]])
 
 
 # Planted bugs

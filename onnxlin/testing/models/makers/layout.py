@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+import onnx
+
 from onnxlin.testing.models.grow import Grow
 from onnxlin.testing.models.shapes import Shape
 from onnxlin.testing.models.table import maker
@@ -154,8 +156,12 @@ def gather(g: Grow, op_type: str) -> None:
     axis = g.axis(g.shape(x))
     n = g.shape(x)[axis]
     count = g.choice((), (1,), (3,), (2, 2))
-    index = g.rng.integers(-n, n, count)
-    g.add(op_type, [x, g.ints(index)], **({"axis": axis} if g.flag() or axis else {}))
+    index = g.ints(g.rng.integers(-n, n, count))
+    if g.choice(False, False, True):
+        # Positions that x decides, as in an embedding whose tokens are held as floats.
+        cut = g.add("Clip", [g.pick(0, 2), g.floats(-n), g.floats(n - 1)])
+        (index,) = g.add_all("Cast", [cut], to=onnx.TensorProto.INT64)
+    g.add(op_type, [x, index], **({"axis": axis} if g.flag() or axis else {}))
 
 
 @maker("DepthToSpace")
