@@ -20,6 +20,7 @@ from onnxlin import AffineMap, Linearizer, OnnxlinError
 from onnxlin.graph import Array
 from onnxlin.rules import RULES
 from onnxlin.testing.bounds.differences import KinkError, assert_tangent
+from tests.agree import assert_same_map
 from tests.engines.compiled.elsewhere import plain
 
 # Cases with a larger W are checked on some of its rows.
@@ -189,12 +190,10 @@ def assert_compiles(case: Any, x: dict[str, Array], inputs: tuple[str, ...]) -> 
     except (onnxlin.OptionError, onnxlin.TraceError) as error:
         return next(key for key, text in NO_GRAPH.items() if text in str(error))
     other = lin(x, rows, engine="reverse")
-    relative = m.composition_bound + other.composition_bound
-    # A small row may be the difference of large ones: coefficients are rounded before that.
-    gap = np.abs(m.W - other.W)
-    text = f"{case.name}, inputs {inputs}: compiled"
-    assert (gap <= relative.max(initial=0) * np.abs(other.W).max(initial=0)).all(), text
-    assert (np.abs(m.b - other.b) <= relative * other.scale).all(), text
+    try:
+        assert_same_map(other, m, anew=True)
+    except AssertionError as error:
+        raise AssertionError(f"{case.name}, inputs {inputs}: compiled: {error}") from error
     return "compiled"
 
 

@@ -32,7 +32,9 @@ def undecided(m: Readable) -> str:
     """Say of which rows nothing is proved, and which node is the reason."""
     rows = [i for i, verdict in enumerate(m.verdicts) if verdict is Verdict.UNDECIDED]
     bounds = m.error_bound[rows]
-    row = rows[int(np.argmax(np.nan_to_num(bounds / m.output_size[rows], nan=np.inf)))]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        past = np.nan_to_num(bounds / m.output_size[rows], nan=np.inf)
+    row = rows[int(np.argmax(past))]
     because = None if m.detached else m.doubt(row)
     return (
         f"Not decided for {len(rows)} of {len(m.verdicts)} rows. Row {row}: W x + b = "

@@ -12,9 +12,9 @@ def show(document: Mapping[str, Any], screen: Screen) -> None:
     """What is proved first, what is found next, and then what it rests on."""
     region = document["region"]
     screen.line(f"{document['model']} at {document['input']}: {region['guards']:,} guards hold")
+    _certified(document, screen)
     for note in document["input_notes"]:
         screen.line(f"note: {note}")
-    _certified(document, screen)
     screen.line(f"pattern key {region['key'][:16]}")
     if region["beyond"]:
         screen.line(f"{region['beyond']} guards are closer to x than float32 rounding")

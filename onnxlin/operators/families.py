@@ -55,11 +55,12 @@ KEEPS_FINITE = (
     | NOT_NEGATIVE
     | named(
         """
-        Add Atan AveragePool BatchNormalization Celu Clip Concat Cos CumSum Dropout Einsum Elu Erf
-        Gelu GlobalAveragePool GlobalMaxPool GroupNormalization HardSwish InstanceNormalization LRN
-        LayerNormalization LeakyRelu LogSoftmax Max MaxPool Mean MeanVarianceNormalization Min Mish
-        Mul Neg PRelu Pad RMSNormalization ReduceMax ReduceMean ReduceMin ReduceSum Resize Selu
-        Shrink Sign Sin Softsign Sub Sum Swish Tanh ThresholdedRelu Where
+        Add Asinh Atan AveragePool BatchNormalization Celu Clip Concat Cos CumSum Dropout Einsum
+        Elu Erf Gelu GlobalAveragePool GlobalMaxPool GroupNormalization HardSwish
+        InstanceNormalization LRN LayerNormalization LeakyRelu LogSoftmax Max MaxPool Mean
+        MeanVarianceNormalization Min Mish Mul Neg PRelu Pad RMSNormalization ReduceMax ReduceMean
+        ReduceMin ReduceSum Resize Selu Shrink Sign Sin Softsign Sub Sum Swish Tanh
+        ThresholdedRelu Where
         """
     )
 )

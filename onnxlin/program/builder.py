@@ -105,7 +105,7 @@ class Builder:
         if self._departs(at_x, steps, build):
             steps = [replace(step, twin=self._twin(rule, step, build)) for step in steps]
         # What is kept from one x to the next is steps alone, without where they hold.
-        return steps, at_x.looked or decision is not None
+        return steps, at_x.looked or at_x.anew or decision is not None
 
     def _asked(self, node: Node, rule: Rule, build: Build) -> tuple[NodeAtX, Pieces | Body]:
         """Ask a rule; for a body it is shown integers as such, since the body will read them."""

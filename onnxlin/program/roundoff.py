@@ -142,7 +142,8 @@ def charges_of_both(
 def _formed(step: Step, values: Mapping[str, Array], size: Array) -> Array:
     """`sizes` of a step as composing rounds it: a curve's kernel may err by more than its value."""
     entrywise = all(isinstance(op, Diagonal) for _, op in step.terms)
-    if not (entrywise and step.status in ("tangent", "frozen") and step.bias_size is not None):
+    # A gate is formed of nothing else: compiled graphs have kernels of their own for some.
+    if not (entrywise and step.status == "tangent" and step.bias_size is not None):
         return size
     # The value is the bias and the linear part, and the bias was formed of the value and that.
     linear = reach(step.terms, values, step.shape, read=_size)

@@ -59,7 +59,8 @@ class NodeAtX:
     for is an error, so a rule cannot overlook one. Reads of tensors that change with x are
     recorded too: pieces of rules that look at none are kept from one x to the next.
 
-    ``own`` says whether some operand's `value` is another one than `native`.
+    ``anew`` says that a rule must be asked at every x although its piece does not depend on this,
+    ``own`` whether some operand's `value` is another one than `native`.
     """
 
     node: Node
@@ -73,6 +74,7 @@ class NodeAtX:
     own: bool = True
     asked: set[str] = field(default_factory=set)
     looked: bool = False
+    anew: bool = False
 
     @property
     def op_type(self) -> str:
@@ -103,6 +105,13 @@ class NodeAtX:
     def result(self, i: int = 0) -> Array:
         """Output ``i`` as onnxruntime computed it."""
         self.looked = True
+        result = self.results[i]
+        assert result is not None, f"{self.op_type} has no output {i}"
+        return result
+
+    def at_most(self, i: int = 0) -> Array:
+        """Output ``i``, to see how large it is; the piece does not depend on it unless it says."""
+        self.anew = True
         result = self.results[i]
         assert result is not None, f"{self.op_type} has no output {i}"
         return result

@@ -96,7 +96,7 @@ def contest(z: Array, rivals: Array, winner: Array, sign: int = 1, what: str = "
         Flat positions; a winner among its own rivals does not count.
     """
     first = np.broadcast_to(winner[..., None], rivals.shape)
-    seen = np.append(z.ravel(), 0)[rivals]
+    seen = np.append(z.ravel().astype(np.float64), 0)[rivals]
     # -inf stands for places outside of the input: it can overtake nobody.
     real = (rivals >= 0) & (first >= 0) & (rivals != first) & np.isfinite(seen)
     return Guard(

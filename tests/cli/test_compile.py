@@ -85,7 +85,7 @@ def test_notes_are_shown(run, fixtures) -> None:
         (["MODEL", "-o", "MODEL"], "is the model itself. Give --out another name"),
         (["MODEL", "-o", "out.onnx", "--direction", "tangent", "--shares"], "takes tangents"),
         (["MODEL", "-o", "out.onnx", "--shape", "z=1"], "names ['z'], which are no inputs"),
-        (["JUMP", "-o", "out.onnx"], "cannot be compiled: values decide the shape of what If"),
+        (["JUMP", "-o", "out.onnx"], "cannot be compiled: values decide which branch If"),
     ],
 )
 def test_what_cannot_be_compiled_is_exit_code_1(run, digit, jump, arguments, words) -> None:
@@ -134,7 +134,7 @@ def test_check_says_whether_a_model_compiles(run, run_json, digit, jump, open_sh
     assert "compiles: yes (onnxlin compile, --engine compiled)" in run("check", digit[0])[1]
     found = run_json("check", jump)
     assert found["compiles"] is False
-    assert "compiles: no, values decide the shape of what If makes" in run("check", jump)[1]
+    assert "compiles: no, values decide which branch If" in run("check", jump)[1]
     assert run_json("check", open_shape)["compiles"]
     assert run_json("check", digit[0], "--compiling", "no")["compiles"] is None
     assert "compiles: not tried" in run("check", digit[0], "--compiling", "no")[1]

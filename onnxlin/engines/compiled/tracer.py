@@ -13,7 +13,7 @@ from onnxlin.graph import Array, Node, is_float
 from onnxlin.graph.sequences import element
 from onnxlin.graph.tensors import settled_shapes
 from onnxlin.load.newest import NEWEST_RUNNABLE, newest_node
-from onnxlin.lowering import Emitter, NotStaticError, Traced, example
+from onnxlin.lowering import Emitter, Fact, NotStaticError, Traced, example
 from onnxlin.operators.families import RANDOM, permutation, rounds_quotient_down
 from onnxlin.operators.quantisation import rounds
 from onnxlin.operators.schemas import output_position
@@ -138,6 +138,8 @@ class GraphTracer:
             self.emitter.keep(name, value)
         elif value.name != name:
             self.emitter.add(onnx.helper.make_node("Identity", [value.name], [name]))
+        elif name not in self.section.inputs:
+            self.emitter.facts[name] = Fact.NONE  # a mask that is fed may hold infinities
 
     def _known(self, feeds: Mapping[str, Any]) -> tuple[dict[str, Array], set[str]]:
         """Tensors that follow from shapes, and from what is fixed, alone; and those that do not."""

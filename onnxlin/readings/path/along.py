@@ -46,8 +46,8 @@ def walk(
     The segment is cut node by node: all tensors are affine between the breakpoints found so far,
     a node with kinks adds those where its guards are met, and so on to the outputs. Kinks are
     exact up to float64 rounding; pieces shorter than 2^-40 of the segment are not told apart.
-    Jumps (roundings, comparisons, indices) that the model's own numbers cannot tell apart are one
-    breakpoint, and what no longer moves behind them is computed by the model's own nodes.
+    Jumps that the model's own numbers cannot tell apart are one breakpoint, and what no longer
+    moves behind them is computed by the model's own nodes.
     Source: Sotoudeh, Thakur, "Computing Linear Restrictions of Neural Networks", NeurIPS 2019.
 
     Parameters
@@ -71,8 +71,7 @@ def walk(
     Raises
     ------
     RegionError
-        Nodes are smooth, or opened into graphs of their own; all of the smooth ones are named. Or
-        there are more pieces than allowed.
+        Nodes are smooth (all are named) or opened into graphs, or there are too many pieces.
     ResidualError
         F at an end, or the sum of the attributions, misses the model's by more than rounding.
     """

@@ -66,11 +66,13 @@ def _total(node: NodeAtX, signs: Sequence[int]) -> Affine:
 
 def _seen(node: NodeAtX, i: int) -> Array | None:
     """Which entries of a sum change with input ``i``; None if all do."""
+    if not node.traced(i):
+        return None
     others = [j for j in range(len(node.operands)) if j != i]
     fixed = all(node.operand(j).fixed for j in others)
     # What is the same for every x is looked at first: of most sums nothing else need be.
-    large = [node.native(j) for j in others] if fixed else [node.result()]
-    if not node.traced(i) or not any(may_swallow(total, node.precision) for total in large):
+    large = [node.native(j) for j in others] if fixed else [node.at_most()]
+    if not any(may_swallow(total, node.precision) for total in large):
         return None
     lost = swallows(node.result(), node.native(i), node.precision)
     return None if isinstance(lost, np.ndarray) and not lost.any() else ~lost

@@ -86,7 +86,8 @@ def _formed(step: Step, values: Mapping[str, Array]) -> Step:
     if step.status not in ("tangent", "frozen"):
         return step
     terms = tuple((name, _slope(op, values[name])) for name, op in step.terms)
-    return replace(step, terms=terms, bias_size=sizes(step, values))
+    # No curve any more: of one the charges count what its coefficients are, not what formed them.
+    return replace(step, status="exact", terms=terms, bias_size=sizes(step, values))
 
 
 def _slope(op: LinearMap, z: Array) -> LinearMap:
