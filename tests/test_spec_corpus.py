@@ -35,12 +35,13 @@ EXPECTED: dict[tuple[str, str], dict[str, dict[str, int]]] = {
         "a": {
             "constant": 1,
             "constant+": 1,
-            "departs": 10,
+            "departs+": 4,
+            "departs": 6,
             "input": 5,
             "no float": 50,
             "obstacle": 25,
-            "reproduced": 210,
-            "reproduced+": 1,
+            "reproduced": 206,
+            "reproduced+": 5,
             "runtime": 5,
         },
         "bc": {
@@ -86,7 +87,7 @@ EXPECTED: dict[tuple[str, str], dict[str, dict[str, int]]] = {
             "obstacle": 23,
             "reproduced": 231,
             "reproduced+": 7,
-            "runtime": 9,
+            "runtime": 12,
         },
         "stuvwxyz": {
             "constant+": 1,
@@ -94,9 +95,9 @@ EXPECTED: dict[tuple[str, str], dict[str, dict[str, int]]] = {
             "no float": 93,
             "obstacle": 2,
             "refused": 6,
-            "reproduced": 208,
-            "reproduced+": 13,
-            "runtime": 6,
+            "reproduced": 207,
+            "reproduced+": 14,
+            "runtime": 12,
         },
     },
 }

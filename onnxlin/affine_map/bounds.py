@@ -50,12 +50,15 @@ class Bounds:
         What the residual is relative to.
     summing : array (n_rows,)
         What adding up W x + b in float64 may bring.
+    anew : bool
+        Whether a compiled graph has made the map, by kernels of its own.
     """
 
     origin: Origin
     size: Array
     scale: Array
     summing: Array
+    anew: bool
 
     def of_run(self, error: Array, y: Array) -> Array:
         """Bound errors ``(n_rows,)`` against the run: its roundings and those of composing.
@@ -120,11 +123,12 @@ class Bounds:
 
     @cached_property
     def _worst(self) -> tuple[dict[str, Array], dict[str, Array]]:
-        return charges_of_both(self.origin.program, self.origin.values)
+        return charges_of_both(self.origin.program, self.origin.values, anew=self.anew)
 
     @cached_property
     def _deviations(self) -> tuple[dict[str, Array], dict[str, Array]]:
-        return charges_of_both(self.origin.program, self.origin.values, spread)
+        program, values = self.origin.program, self.origin.values
+        return charges_of_both(program, values, spread, anew=self.anew)
 
     def _likely(self, kind: int) -> Array:
         job, deviations = self.origin.job, self._deviations[kind]

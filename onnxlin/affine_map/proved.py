@@ -214,7 +214,9 @@ class Proved(ABC):
             # Summing W x over the columns is rounded in float64 as well.
             summing = len(self.x) * float(np.finfo(np.float64).eps) * self._added_up
             size = self._plain_size[0]
-            self._made_bounds = Bounds(self.made_from(what), size, self.scale, summing)
+            self._made_bounds = Bounds(
+                self.made_from(what), size, self.scale, summing, anew=self._own is not None
+            )
         return self._made_bounds
 
 

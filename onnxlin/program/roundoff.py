@@ -112,16 +112,14 @@ def charges(
     if native:
         return charges_of_both(program, values)[0]
     return {
-        step.output: times(
-            _composing(program, readers, step, gamma), _formed(step, values, sizes(step, values))
-        )
+        step.output: times(_composing(program, readers, step, gamma), sizes(step, values))
         for readers in [_readers(program)]
         for step in program.steps
     }
 
 
 def charges_of_both(
-    program: LinearProgram, values: Mapping[str, Array], rate: Rate = gamma
+    program: LinearProgram, values: Mapping[str, Array], rate: Rate = gamma, *, anew: bool = True
 ) -> tuple[dict[str, Array], dict[str, Array]]:
     """`charges` with the runtime's roundings, and of composing alone, at the cost of the first.
 
@@ -129,10 +127,14 @@ def charges_of_both(
     ----------
     rate : `gamma` or `spread`
         The largest error of each entry, or its standard deviation.
+    anew : bool
+        Whether the map is of coefficients that kernels of another kind have made, as those of a
+        compiled graph are; else they are those of the program.
     """
     readers, whole, composed = _readers(program), dict[str, Array](), dict[str, Array]()
     for step, own in zip(program.steps, runs(program.steps, values, rate), strict=True):
-        size = _formed(step, values, own.size if own.piece is step else sizes(step, values))
+        size = own.size if own.piece is step else sizes(step, values)
+        size = size if anew else _formed(step, values, size)
         composed[step.output] = times(_composing(program, readers, step, rate), size)
         departs = curvature(step, own.piece, values)
         whole[step.output] = composed[step.output] + departs + own.error
@@ -142,8 +144,7 @@ def charges_of_both(
 def _formed(step: Step, values: Mapping[str, Array], size: Array) -> Array:
     """`sizes` of a step as composing rounds it: a curve's kernel may err by more than its value."""
     entrywise = all(isinstance(op, Diagonal) for _, op in step.terms)
-    # A gate is formed of nothing else: compiled graphs have kernels of their own for some.
-    if not (entrywise and step.status == "tangent" and step.bias_size is not None):
+    if not (entrywise and step.status in ("tangent", "frozen") and step.bias_size is not None):
         return size
     # The value is the bias and the linear part, and the bias was formed of the value and that.
     linear = reach(step.terms, values, step.shape, read=_size)

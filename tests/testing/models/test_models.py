@@ -19,7 +19,7 @@ from onnxlin.testing.models.makers import moves, windows
 from onnxlin.testing.models.strategy import NEWEST, OLDEST
 from tests.installed import require_opset
 
-searching = settings(max_examples=300, derandomize=True, database=None, deadline=None)
+searching = settings(max_examples=1000, derandomize=True, database=None, deadline=None)
 
 
 @given(onnx_models())
