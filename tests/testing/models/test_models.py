@@ -19,7 +19,7 @@ from onnxlin.testing.models.makers import moves, windows
 from onnxlin.testing.models.strategy import NEWEST, OLDEST
 from tests.installed import require_opset
 
-searching = settings(max_examples=1000, derandomize=True, database=None, deadline=None)
+searching = settings(max_examples=300, derandomize=True, database=None, deadline=None)
 
 
 @given(onnx_models())
@@ -122,7 +122,8 @@ def test_pools_where_the_runtime_counts_what_overhangs(monkeypatch: pytest.Monke
 
 
 def test_it_shrinks_to_one_node() -> None:
-    found = find(onnx_models(), lambda g: any(n.op_type == "Relu" for n in g.model.graph.node),
+    few = onnx_models(["Softmax", "Add", "Relu", "MatMul", "Gather"])
+    found = find(few, lambda g: any(n.op_type == "Relu" for n in g.model.graph.node),
                  settings=searching)  # fmt: skip
     assert [node.op_type for node in found.model.graph.node] == ["Relu"]
     found = find(
