@@ -23,7 +23,6 @@ from onnxlin.runtime import session as door
 from onnxlin.runtime.session import opened, without_optimisers
 from onnxlin.testing import GrownModel, onnx_models
 from onnxlin.testing.models import quantised_models
-from tests.installed import require
 from tests.proofs import instance
 from tests.small import model
 from tests.test_fixtures import ODD, TRAINED, named
@@ -107,8 +106,6 @@ def test_no_quantised_graph(grown: GrownModel, rounding: str) -> None:
 
 @pytest.mark.parametrize("path", [*TRAINED, *ODD], ids=named)
 def test_no_fixture(path: Path) -> None:
-    require(path)
-    lin = Linearizer(path)
     lin = Linearizer(path)
     stored = path.with_suffix(".npz")
     x = lin.feeds(dict(np.load(stored)) if path in ODD else instance(onnx.load(path), seed=3))
