@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnx.parser
@@ -12,6 +15,12 @@ HEAD = '<ir_version: 8, opset_import: ["": {opset}, "com.example": 1]>\n'
 def model(text: str, opset: int = 18) -> onnx.ModelProto:
     """Parse ``g (inputs) => (outputs) <initialisers> { nodes }``."""
     return onnx.parser.parse_model(HEAD.format(opset=opset) + text)
+
+
+def zoo(folder: str) -> list[Path]:
+    """Models of a folder; every n-th with ONNXLIN_ZOO_EVERY=n. None of no folder."""
+    every = int(os.environ.get("ONNXLIN_ZOO_EVERY", "1"))
+    return sorted(Path(folder).rglob("*.onnx"))[::every] if folder else []
 
 
 def mlp() -> onnx.ModelProto:

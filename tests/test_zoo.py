@@ -15,9 +15,10 @@ from onnxlin import AffineMap, Linearizer
 from tests.agree import assert_same_rows
 from tests.engines.compiled.elsewhere import plain
 from tests.proofs import COMPOSITION, assert_all_listed, instance
+from tests.small import zoo
 
 ZOO = os.environ.get("ONNXLIN_ZOO", "")
-MODELS = sorted(Path(ZOO).rglob("*.onnx")) if ZOO else []
+MODELS = zoo(ZOO)
 # What takes seconds a model is held on all of them in the long profile, else on the light ones.
 SLOW = ("light_densenet121", "light_bvlc_alexnet", "open-nsfw")
 LIGHT = [

@@ -23,9 +23,10 @@ from onnxlin.readings import (
 )
 from onnxlin.readings.checks import allowed, chosen
 from tests.proofs import instance
+from tests.small import zoo
 
 ZOO = os.environ.get("ONNXLIN_ZOO", "")
-MODELS = sorted(Path(ZOO).rglob("*.onnx")) if ZOO else []
+MODELS = zoo(ZOO)
 pytestmark = pytest.mark.skipif(not ZOO, reason="ONNXLIN_ZOO names no folder of models")
 # Multiplications of a sweep. Beyond it the many sweeps here take a minute, and the larger nets hold
 # no operator that the others do not.

@@ -21,9 +21,10 @@ from onnxlin.readings import (
     stability,
 )
 from tests.proofs import instance
+from tests.small import zoo
 
 ZOO = os.environ.get("ONNXLIN_ZOO", "")
-MODELS = sorted(Path(ZOO).rglob("*.onnx")) if ZOO else []
+MODELS = zoo(ZOO)
 pytestmark = pytest.mark.skipif(not ZOO, reason="ONNXLIN_ZOO names no folder of models")
 # Multiplications of a sweep, beyond which some hundred runs and sweeps take a minute.
 MOST = 2 * 10**7
