@@ -188,7 +188,9 @@ class Proved(ABC):
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
         """What is decided of every row: see `Verdict`."""
-        return tuple(judge(self.error, self.error_bound, self.output_size))
+        # Numbers that underflow spoil are nothing in the map's precision, of whatever size F is.
+        nothing = smallest(self.W.dtype) / unit_roundoff(self.W.dtype)
+        return tuple(judge(self.error, self.error_bound, np.maximum(self.output_size, nothing)))
 
     @property
     def verdict(self) -> Verdict:
