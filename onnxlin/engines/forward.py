@@ -42,7 +42,7 @@ def forward(job: Job) -> Solution:
 
 def push(program: LinearProgram, x: Array) -> Array:
     """Apply the whole map without its bias: ``(k, columns) -> (k, rows)``."""
-    return _outputs(program, tangents(program, x, program.outputs), len(x))
+    return program.gathered(tangents(program, x, program.outputs), len(x))
 
 
 def tangents(
@@ -92,18 +92,7 @@ def _sweep(program: LinearProgram, nodes: list[str], columns: slice) -> Array:
             value[own] += step.bias
         return value
 
-    return _outputs(program, forth(program.steps, values, make, program.outputs), k)
-
-
-def _outputs(program: LinearProgram, values: Mapping[str, Array], k: int) -> Array:
-    """Concatenate the outputs; those that do not depend on the inputs have no tangent."""
-    zero = np.zeros((k, 1), program.dtype)
-    parts = (
-        np.broadcast_to(values.get(name, zero).reshape(k, -1) if prod(shape) else zero[:, :0],
-                        (k, prod(shape)))
-        for name, shape in program.outputs.items()
-    )  # fmt: skip
-    return np.concatenate(list(parts), axis=1)
+    return program.gathered(forth(program.steps, values, make, program.outputs), k)
 
 
 def _chunks(job: Job, total: int) -> Iterator[slice]:

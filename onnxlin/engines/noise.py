@@ -15,7 +15,7 @@ import numpy as np
 from onnxlin.engines.job import Job
 from onnxlin.engines.reverse import MOST_ROWS, chunks, row_bytes, sweep
 from onnxlin.primitives import Array
-from onnxlin.program import LinearProgram, Step, slices
+from onnxlin.program import LinearProgram, Step
 from onnxlin.program.sweep import absolute, applied, forth
 
 # Of 16 normal draws the mean square is below the 36th part of the variance once in a thousand
@@ -103,11 +103,7 @@ def _pushed(
     }
     with np.errstate(over="ignore", invalid="ignore"):
         values = forth(program.steps, start, noisy, program.outputs)
-    whole = np.zeros((count, program.rows))
-    for name, at in slices(program.outputs):
-        if name in values:
-            whole[:, at] = values[name].reshape(count, at.stop - at.start)
-    yield from whole
+    yield from program.gathered(values, count)
 
 
 def _reached_by(job: Job, known: Mapping[str, Array]) -> Array:
@@ -120,9 +116,6 @@ def _reached_by(job: Job, known: Mapping[str, Array]) -> Array:
 
     start = {name: np.zeros((1, *shape)) for name, shape in program.inputs.items()}
     values = forth(program.steps, start, marked, program.outputs)
-    whole = np.zeros(program.rows)
-    for name, at in slices(program.outputs):
-        if name in values:
-            whole[at] = values[name].reshape(-1)
+    whole = program.gathered(values)[0]
     rows: Array = job.seeds.apply(whole) if job.seeds.matrix is None else np.ones(len(job.seeds))
     return rows != 0

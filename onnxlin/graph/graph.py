@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -142,6 +142,14 @@ class Graph:
     def tensors(self) -> frozenset[str]:
         """Names of all tensors."""
         return frozenset({*self.inputs, *self.initialisers, *self.producer})
+
+    def moved_by(self, sources: Iterable[str]) -> set[str]:
+        """Tensors of any type that may change when the sources do, themselves included."""
+        reached = set(sources)
+        for node in self.nodes:
+            if not reached.isdisjoint(node.reads):
+                reached.update(node.writes)
+        return reached
 
     def may_be_float(self, tensor: str) -> bool:
         """Whether the tensor is float, or of a type that inference could not tell."""

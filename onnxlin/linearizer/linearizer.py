@@ -25,6 +25,7 @@ from onnxlin.program.builder import Builder
 from onnxlin.program.check import require_rules
 from onnxlin.runtime.session import SessionOptions
 from onnxlin.section import STAIRCASE, Section, make_section, require_mode, require_rounding
+from onnxlin.section.ends import listed
 from onnxlin.section.feeds import Instance, instances, named_beside
 from onnxlin.section.trace import Tracer
 
@@ -74,7 +75,7 @@ class Linearizer:
         if memory is not None:
             memory_budget(memory)
         keep_freed_arrays()
-        inputs = [inputs] if isinstance(inputs, str) else inputs and list(inputs)
+        inputs = listed(inputs)
         graph = load(model, inputs or ())
         section = make_section(graph, inputs, outputs, rounding)
         self._ready = _ready(section, mode, memory, session_options)

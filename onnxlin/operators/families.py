@@ -71,9 +71,6 @@ KEEPS_SIGN = COPIES | named(
 )
 """Of operands that are not negative they make such numbers."""
 
-MASKED = named("Softmax LogSoftmax ReduceLogSumExp ReduceLogSum")
-"""A mask puts entries of their inputs at -inf, which have no weight; 0 * inf is no number."""
-
 
 def looks_up(op_type: str) -> bool:
     """Whether an operator reads a table at positions: Gather and its kin, embeddings."""

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from onnxlin.graph import Graph, Node
 from onnxlin.operators.families import LAYOUT
 from onnxlin.operators.named import named
+from onnxlin.operators.squashing import ONE_GROUP
 
 # With a constant, or nothing, beside the mask.
 CARRIES = LAYOUT | named("Add Div Expand Gather Mul Neg Not Slice Sub Tile")
 DECIDES = named("And Equal Greater GreaterOrEqual Less LessOrEqual Not Or Where")
-NORMALISES = named("Softmax LogSoftmax")
 WORD = "mask"
 
 
@@ -24,7 +24,7 @@ def is_mask(graph: Graph, name: str) -> bool:
 
 
 def _only_masks(graph: Graph, name: str) -> bool:
-    readers, moving = _readers(graph), _moving(graph)
+    readers, moving = _readers(graph), graph.moved_by(graph.inputs)
     waiting, seen, masks = [name], {name}, False
     while waiting:
         tensor = waiting.pop()
@@ -63,7 +63,7 @@ def _enters_softmax(readers: dict[str, list[Node]], node: Node) -> bool:
         return False
     names: Sequence[str] = node.writes
     while len(names) == 1 and (after := readers.get(names[0])):
-        if all(n.op_type in NORMALISES for n in after):
+        if all(n.op_type in ONE_GROUP for n in after):
             return True
         if len(after) != 1 or after[0].op_type not in LAYOUT:
             return False
@@ -74,12 +74,3 @@ def _enters_softmax(readers: dict[str, list[Node]], node: Node) -> bool:
 def _alone(node: Node, seen: set[str], moving: set[str]) -> bool:
     """Whether all that a node reads beside the mask is constant."""
     return all(name in seen or name not in moving for name in node.reads)
-
-
-def _moving(graph: Graph) -> set[str]:
-    """Tensors that depend on any input."""
-    moving = {*graph.inputs}
-    for node in graph.nodes:
-        if moving.intersection(node.reads):
-            moving.update(node.writes)
-    return moving

@@ -187,6 +187,21 @@ class LinearProgram:
         parts = [np.ravel(values[name]) for name in self.outputs]
         return np.concatenate([part.astype(np.float64) for part in parts])
 
+    def gathered(self, values: Mapping[str, Array], k: int = 1) -> Array:
+        """Concatenate what has arrived at the outputs, ``(k, rows)``; 0 where nothing has.
+
+        Parameters
+        ----------
+        values : {tensor: array (k, *its shape)}
+            Outputs that do not depend on what was sent may be left out.
+        """
+        kinds = [value.dtype for value in values.values()]
+        found = np.zeros((k, self.rows), np.result_type(*kinds) if kinds else self.dtype)
+        for name, at in slices(self.outputs):
+            if name in values:
+                found[:, at] = values[name].reshape(len(values[name]), at.stop - at.start)
+        return found
+
     def pattern_key(self) -> str:
         """Name the activation pattern: equal keys, equal pieces, hence equal W and b."""
         digest = hashlib.sha256()

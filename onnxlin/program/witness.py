@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from onnxlin.primitives import Array
-from onnxlin.program.linear_program import LinearProgram, Step, slices
+from onnxlin.program.linear_program import LinearProgram, Step
 from onnxlin.program.roundoff import curvature, runs
 from onnxlin.program.sweep import applied, finite, forth
 
@@ -43,8 +43,5 @@ def made_by_rounding(program: LinearProgram, values: Mapping[str, Array]) -> Arr
     start = {name: np.zeros((1, *shape)) for name, shape in program.inputs.items()}
     with np.errstate(over="ignore", invalid="ignore"):
         errors = forth(program.steps, start, erring, program.outputs)
-    found = np.zeros(program.rows)
-    for name, at in slices(program.outputs):
-        if name in errors:
-            found[at] = errors[name].reshape(-1)
+    found: Array = program.gathered(errors)[0]
     return found

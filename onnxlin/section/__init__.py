@@ -7,7 +7,6 @@ from onnxlin.section.section import (
     STRAIGHT,
     Section,
     make_section,
-    moved,
     require_mode,
     require_rounding,
 )
@@ -19,7 +18,6 @@ __all__ = [
     "STRAIGHT",
     "Section",
     "make_section",
-    "moved",
     "require_mode",
     "require_rounding",
 ]

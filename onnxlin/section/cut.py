@@ -10,7 +10,6 @@ import onnx
 from onnxlin.graph import Array, Graph
 from onnxlin.graph.tensors import array_info
 from onnxlin.runtime.opened import run, session
-from onnxlin.section.section import moved
 
 BESIDE = "/made beside what is fed"
 
@@ -49,7 +48,7 @@ def begun_at(
 
     What lies before them, and beside them, is held as it is at the x that ``feeds`` are.
     """
-    reached = moved(graph, inputs) - set(inputs)
+    reached = graph.moved_by(inputs) - set(inputs)
     kept = [node for node in graph.nodes if any(name in reached for name in node.writes)]
     reads = {name for node in kept for name in node.reads} - reached
     values = _values(graph, feeds, reads | set(inputs))

@@ -127,11 +127,16 @@ def _before_squashing(graph: Graph, outputs: tuple[str, ...]) -> End:
     return End(tuple(dict.fromkeys(names)), f'outputs="logits" {what}: {", ".join(names)}')
 
 
+def listed(names: Iterable[str] | str | None) -> list[str] | None:
+    """Read names of tensors: one, several, or None for those chosen unasked."""
+    return [names] if isinstance(names, str) else None if names is None else list(names)
+
+
 def _named(
     graph: Graph, names: Iterable[str] | str, what: str, integers: frozenset[str]
 ) -> tuple[str, ...]:
     """Check names of tensors."""
-    chosen = [names] if isinstance(names, str) else list(dict.fromkeys(names))
+    chosen = list(dict.fromkeys(listed(names) or ()))
     if not chosen:
         raise TensorNameError(f"{what}=[] names no tensor; leave it out to take the model's own.")
     unknown = [name for name in chosen if name not in graph.tensors]

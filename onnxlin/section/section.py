@@ -123,7 +123,7 @@ def make_section(
     # A sequence has no map, whatever it holds.
     numbers = frozenset(name for name in carriers if graph.elem_types[name])
     last = last_end(graph, outputs, graph.tensors if body else numbers)
-    reached = moved(graph, first.names) if deciding else traced
+    reached = graph.moved_by(first.names) if deciding else traced
     wanted = _upstream(graph, first.names, last.names, reached, carriers)
     made = (wanted & reached) - set(first.names)
     return Section(
@@ -163,15 +163,6 @@ def _upstream(
     return frozenset(wanted)
 
 
-def moved(graph: Graph, sources: Sequence[str]) -> set[str]:
-    """Tensors of any type that may change when the sources do."""
-    reached = set(sources)
-    for node in graph.nodes:
-        if any(name in reached for name in node.reads):
-            reached.update(node.writes)
-    return reached
-
-
 def _downstream(
     graph: Graph, sources: Sequence[str], straight: bool
 ) -> tuple[frozenset[str], frozenset[str]]:
@@ -195,8 +186,4 @@ def _downstream(
 def _varying(graph: Graph) -> frozenset[str]:
     """Tensors that depend on any input, or are drawn at random."""
     random = [o for node in graph.nodes if node.op_type in RANDOM for o in node.writes]
-    reached = {*graph.inputs, *random}
-    for node in graph.nodes:
-        if any(name in reached for name in node.reads):
-            reached.update(node.writes)
-    return frozenset(reached)
+    return frozenset(graph.moved_by([*graph.inputs, *random]))

@@ -50,10 +50,7 @@ def first_floats(graph: Graph, inputs: Collection[str], beside: Collection[str] 
 
 def last_floats(graph: Graph, outputs: Collection[str]) -> tuple[str, ...]:
     """Find the last float tensors, functions of the inputs, on every way to some outputs."""
-    moving = set(graph.inputs)
-    for node in graph.nodes:
-        if moving.intersection(node.reads):
-            moving.update(node.writes)
+    moving = graph.moved_by(graph.inputs)
     wanted, found = set(outputs), list[str]()
     for node in reversed(graph.nodes):
         if wanted.isdisjoint(node.writes):

@@ -156,29 +156,6 @@ TABLES = {
         families.KEEPS_FINITE | families.KEEPS_SIGN | families.NOT_NEGATIVE | families.TRUTHS,
         dict.fromkeys((*NAMES, *FLAT), "counts as unsure, which is always safe"),
     ),
-    "families.MASKED": Table(
-        families.MASKED,
-        {
-            "moves": "its bias is none that a tangent leaves",
-            "weighs": "its bias is none that a tangent leaves",
-            "bends": "its bias is none that a tangent leaves",
-            "picks": "its bias is none that a tangent leaves",
-            "constant": "no slope",
-            "random": "no slope",
-            "curves": "at infinity its slope, or its value, is no number",
-            "multiplies": "at infinity its value is infinite, or no number",
-            **BODIES,
-        },
-        {
-            "GlobalLpPool GroupNormalization InstanceNormalization LRN LayerNormalization": (
-                "at infinity its value is no number"
-            ),
-            "LpNormalization LpPool MeanVarianceNormalization RMSNormalization ReduceL2": (
-                "at infinity its value is infinite, or no number"
-            ),
-            "ReduceSumSquare": "at infinity its value is infinite",
-        },
-    ),
     "families.SQUASHING": Table(
         families.SQUASHING,
         dict.fromkeys((*NAMES, *FLAT), "makes no probabilities of logits"),

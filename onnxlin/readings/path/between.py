@@ -26,7 +26,7 @@ from onnxlin.readings.path.runtime import Native, Runs
 from onnxlin.readings.path.tally import PIECES, Tally
 from onnxlin.readings.question.cut import cut
 from onnxlin.readings.region.walls import require_region
-from onnxlin.section import Section, moved
+from onnxlin.section import Section
 from onnxlin.section.feeds import Instance
 from onnxlin.section.fold import fold
 
@@ -242,7 +242,7 @@ def _back(node: Node, cells: Sequence[Cell], waiting: dict[str, Array]) -> None:
 
 def moving(section: Section) -> tuple[Node, ...]:
     """Nodes with rules, and those that hold values between them and the outputs, in order."""
-    reached = moved(section.graph, section.inputs) - set(section.inputs)
+    reached = section.graph.moved_by(section.inputs) - set(section.inputs)
     kept = {node.name for node in section.nodes}
     wanted = {name for node in section.nodes for name in node.reads} | set(section.outputs)
     found = []

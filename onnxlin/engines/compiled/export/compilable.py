@@ -11,6 +11,7 @@ from onnxlin.errors import CompileError, InputError, ModelError, OnnxlinError, T
 from onnxlin.load import Model, load
 from onnxlin.program.check import Report, report
 from onnxlin.section import MODES, STAIRCASE, Section, make_section, require_rounding
+from onnxlin.section.ends import listed
 from onnxlin.section.trace import Tracer
 
 Verdict = tuple[bool | None, str | None]
@@ -45,7 +46,7 @@ def check_model(
         its weights take more than 1 GiB.
     """
     require_rounding(rounding)
-    inputs = [inputs] if isinstance(inputs, str) else inputs and list(inputs)
+    inputs = listed(inputs)
     section = make_section(load(model, inputs or ()), inputs, outputs, rounding)
     found = report(section)
     found = replace(found, refused=_refused(section) if found.ok else None)

@@ -21,6 +21,7 @@ from onnxlin.lowering import NotStaticError
 from onnxlin.program.check import require_rules
 from onnxlin.runtime.opened import session
 from onnxlin.section import STAIRCASE, Section, make_section, require_mode, require_rounding
+from onnxlin.section.ends import listed
 from onnxlin.section.feeds import Instance
 
 Names = Iterable[str] | str | None
@@ -92,7 +93,7 @@ def _section(
     model: Model, inputs: Names, outputs: Names, rounding: str, x: Instance | None
 ) -> Section:
     """What is compiled; initialisers that x gives are inputs of the graph."""
-    inputs = [inputs] if isinstance(inputs, str) else inputs and list(inputs)
+    inputs = listed(inputs)
     given = list(x) if isinstance(x, Mapping) else []
     section = make_section(load(model, [*(inputs or ()), *given]), inputs, outputs, rounding)
     require_rules(section)
