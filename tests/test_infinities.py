@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -28,10 +30,15 @@ PLANTS = [
 FEW = PLANTS if os.environ.get("HYPOTHESIS_PROFILE") == "long" else PLANTS[::7]
 
 
-def assert_unchanged(proto: onnx.ModelProto, planted: onnx.ModelProto, x: dict) -> None:
+def assert_unchanged(
+    proto: onnx.ModelProto,
+    planted: onnx.ModelProto,
+    x: dict[str, Any],
+    engines: Sequence[str] = ENGINES,
+) -> None:
     """W, b and y are those of the model without the plants, by every engine in both readings."""
     for mode in MODES:
-        for engine in ENGINES:
+        for engine in engines:
             how = {"mode": mode, "engine": engine, "dtype": np.float32}
             try:
                 m = onnxlin.linearize(proto, x, **how)
@@ -63,3 +70,21 @@ def test_random_graphs_keep_their_maps(grown: GrownModel, data: st.DataObject) -
     bad, guard = data.draw(st.sampled_from(PLANTS))
     planted = plant(grown.model, tensor, (INFINITE | NO_NUMBER)[bad], (GUARDS | LIMITS)[guard])
     assert_unchanged(grown.model, planted, grown.x)
+
+
+def unweighed(value: Any) -> Any:
+    """In the place of `weighable`: infinities as they are."""
+    return value
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_infinities_that_weigh_something_are_seen(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A planted bug: the policy is left out where pieces are made."""
+    proto = model(NET)
+    planted = plant(proto, "h", INFINITE["1 / 0"], GUARDS["not taken"])
+    monkeypatch.setattr("onnxlin.program.pieces.weighable", unweighed)
+    with pytest.raises((AssertionError, onnxlin.ResidualError)):
+        assert_unchanged(proto, planted, {"x": X}, [engine])

@@ -7,6 +7,8 @@ import os
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import onnxlin
 from onnxlin.section import MODES
@@ -120,3 +122,39 @@ def test_a_narrow_model_may_be_masked() -> None:
     m = onnxlin.linearize(proto, np.array([[0.5, 1], [2, -1]], np.float16))
     np.testing.assert_allclose(m.Wx + m.b, m.y, atol=0.02)
     unrefused(m)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_mask_that_keeps_its_slope_is_seen(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A planted bug: no sum swallows anything, and a row that is masked throughout cancels."""
+    for module in ("onnxlin.program.still", "onnxlin.rules.products.arithmetic"):
+        monkeypatch.setattr(f"{module}.may_swallow", lambda total, eps: False)
+    x = {"x": X, "k": KEEP}
+    m = onnxlin.linearize(masked("added", "Softmax", LOWEST, KEEP), x, engine=engine, inputs="x")
+    assert not np.allclose(m.Wx + m.b, m.y, atol=1)
+
+
+@settings(max_examples=max(settings().max_examples // 3, 1))
+@given(st.data())
+def test_any_mask(data: st.DataObject) -> None:
+    """Rows of any pattern, scores of any ordinary size, forms and numbers as they come."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    keep = rng.random((4, 3)) < data.draw(st.sampled_from([0.2, 0.5, 0.8]))
+    mask, softmax = (
+        data.draw(st.sampled_from(list(MASKS))),
+        data.draw(st.sampled_from(list(SOFTMAX))),
+    )
+    low = data.draw(st.sampled_from([-1e9, -1e30]))
+    scores = (rng.normal(size=(4, 3)) * data.draw(st.sampled_from([0.1, 1.0, 8.0]))).astype(
+        np.float32
+    )
+    x = {"x": scores, "k": keep}
+    proto, plain = masked(mask, softmax, low, keep), masked("added", "Softmax", -200.0, keep)
+    expected = onnxlin.linearize(plain, x, inputs="x", dtype=np.float64)
+    seen = np.repeat(keep.any(axis=1), 2)
+    for engine in ENGINES:
+        m = onnxlin.linearize(proto, x, engine=engine, inputs="x")
+        m.verify()
+        np.testing.assert_allclose(m.Wx + m.b, m.y, atol=1e-5 * (1 + np.abs(m.y).max()))
+        np.testing.assert_allclose(m.W[seen], expected.W[seen], atol=2e-5)
+        np.testing.assert_array_equal(m.W[~seen], 0)

@@ -196,7 +196,8 @@ class Linearizer:
 
         if at_once is None:
             return one_by_one(apart, one)
-        return stacks(self._ready, apart, at_once, rows=rows, dtype=dtype, one=one)
+        ready = self.serving(apart[0])._ready
+        return stacks(ready, apart, at_once, rows=rows, dtype=dtype, one=one)
 
     @property
     def decider(self) -> Builder:

@@ -96,3 +96,11 @@ def test_compiled_and_checked() -> None:
 def test_the_laws_hold_there() -> None:
     assert_linearizes(product(), {"x": X, "w": OTHER})
     assert_linearizes(product(), {"x": X, "w": OTHER}, inputs=["x", "w"])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_many_instances_give_them_too(engine: str) -> None:
+    stacks = {"x": np.stack([X] * 8), "w": np.stack([W, OTHER] * 4)}
+    maps = list(Linearizer(product()).map(stacks, engine=engine))
+    for m, w in zip(maps, stacks["w"], strict=True):
+        np.testing.assert_array_equal(m.W, slopes(w))

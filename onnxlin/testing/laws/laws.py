@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from onnxlin.affine_map import AffineMap
+from onnxlin.affine_map import AffineMap, Verdict
+from onnxlin.affine_map.proof import undecided
 from onnxlin.errors import OptionError
 from onnxlin.readings.region.walls import CURVED, curved_steps
 from onnxlin.section import MODES
@@ -24,7 +25,8 @@ __all__ = ["LAWS", "Law", "LawError", "NotApplicable", "Subject", "named"]
 def at_x(subject: Subject, feeds: Feeds, mode: str) -> None:
     """``F(x) = W x + b`` against onnxruntime, within what rounding explains, node by node.
 
-    F(x) is that of the model's own run, and so is a y that a compiled graph has found.
+    F(x) is that of the model's own run, and so is a y that a compiled graph has found. Where
+    rounding may be as large as F, that they agree says nothing.
     """
     m = subject.map(feeds, mode)
     found = worst(m.Wx + m.b, m.own_y, m.bound * m.scale)
@@ -33,6 +35,8 @@ def at_x(subject: Subject, feeds: Feeds, mode: str) -> None:
     if found or departs:
         found = found or "every row is within its bound, but a node is not"
         raise LawError("at-x", mode, "W x + b = F(x) as onnxruntime computes it", found, departs)
+    if m.verdict is Verdict.UNDECIDED:
+        raise NotApplicable(undecided(m))
 
 
 def in_float64(subject: Subject, feeds: Feeds, mode: str) -> None:

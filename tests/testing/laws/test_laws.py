@@ -87,6 +87,13 @@ def test_smooth_nodes_that_x_does_not_reach_round_in_each_reading() -> None:
             assert ("Sigmoid 'gate' and 1 more" in why) is (law.name == "readings"), why
 
 
+def test_that_what_rounding_may_hide_agrees_says_nothing() -> None:
+    text = "g (float[2] x) => (float[2] y) <float[1] c = {8e6}> { s = Add(x, c)  y = Sub(s, c) }"
+    subject = Subject(model(text))
+    why = said(*named("at-x"), subject, subject.feeds(np.ones(2)), "tangent")
+    assert "Not decided for 2 of 2 rows" in why
+
+
 def test_the_tangent_of_a_smooth_net_is_its_slope() -> None:
     subject = smooth()
     feeds = subject.feeds(np.array([[1.0, -2.0], [0.5, 3.0]]))

@@ -31,6 +31,8 @@ def branch(g: Grow, op_type: str) -> None:
 
 @maker("Loop")
 def loop(g: Grow, op_type: str) -> None:
+    """One that carries a tensor, from no trip to three, and may hand on what it was at each."""
+    scans = g.flag()
     x = g.tame(g.pick())
     tag, shape, half = len(g.nodes), g.shape(x), g.floats(0.5)
     make = [
@@ -38,17 +40,17 @@ def loop(g: Grow, op_type: str) -> None:
         node("Add", [f"h{tag}", x], [f"s{tag}"]),
         node(g.choice("Relu", "Sigmoid"), [f"s{tag}"], [f"w{tag}"]),
         node("Identity", [f"go{tag}"], [f"on{tag}"]),
-        node("Identity", [f"w{tag}"], [f"y{tag}"]),
+        *([node("Identity", [f"w{tag}"], [f"y{tag}"])] if scans else []),
     ]
     given = [info(f"i{tag}", INT64, []), info(f"go{tag}", BOOL, []), info(f"v{tag}", FLOAT, shape)]
     made = [
         info(f"on{tag}", BOOL, []),
         info(f"w{tag}", FLOAT, shape),
-        info(f"y{tag}", FLOAT, shape),
+        *([info(f"y{tag}", FLOAT, shape)] if scans else []),
     ]
     body = onnx.helper.make_graph(make, "body", given, made)
-    inputs = [g.ints(g.integer(1, 3)), g.constant(np.asarray(True)), x]
-    g.add(op_type, inputs, 2, body=body, outer=[half, x])
+    inputs = [g.ints(g.integer(0, 3)), g.constant(np.asarray(True)), x]
+    g.add(op_type, inputs, 1 + scans, body=body, outer=[half, x])
 
 
 @maker("Scan")
