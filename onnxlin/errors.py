@@ -12,6 +12,18 @@ class ModelError(OnnxlinError):
     """The model cannot be read, or is not a valid ONNX model."""
 
 
+class LimitError(ModelError):
+    """A model or a file asks for more than `onnxlin.limits` lets it."""
+
+
+class SandboxError(OnnxlinError):
+    """What ran in a child process crashed, hung, or passed its limits of memory and time."""
+
+
+class FileError(OnnxlinError):
+    """A file cannot be written, or holds something else than it should."""
+
+
 class InputError(OnnxlinError):
     """The instance x does not fit the model: name, shape, dtype or values."""
 
