@@ -1,4 +1,4 @@
-"""Tensors matched by what they hold, where one node of B does what several of A do.
+"""Tensors matched by what they hold, where one node of a model does what several of the other do.
 
 A quantised convolution that cuts off at its zero point is a convolution and a ReLU: it has the name
 of the one and the numbers of the other.
@@ -19,38 +19,55 @@ CLEARLY = 0.5  # of the difference that the tensor of the same name has
 
 
 def by_values(names: Match, a: Side, b: Side) -> Match:
-    """Match a tensor of B with what follows its namesake in A, where it clearly holds that.
+    """Match a tensor of either with what follows its namesake in the other that clearly holds that.
 
-    Only where B has nothing else for what follows, and nothing but that reads the namesake.
+    Only where the one has nothing else for what follows, and nothing but that reads the namesake.
     """
+    tensors = {name: chain[-1] for name, chain in names.tensors.items()}
+    forth = _moved(tensors, a, b)
+    here = {forth.get(name, name): other for name, other in tensors.items()}
+    back = _moved({other: name for name, other in here.items()}, b, a)
+    if not forth and not back:
+        return names
+    found = {
+        forth.get(name, name): (*chain[:-1], back.get(chain[-1], chain[-1]))
+        for name, chain in names.tensors.items()
+    }
+    ends = {*a.section.inputs, *a.section.outputs}
+    order = [n for node in a.section.nodes for n in node.writes]
+    place = {name: i for i, name in enumerate(order)}
+    listed = sorted(found, key=lambda name: place.get(name, -1 if name in ends else len(order)))
+    return replace(names, tensors={name: found[name] for name in listed})
+
+
+def _moved(tensors: dict[str, str], a: Side, b: Side) -> dict[str, str]:
+    """For tensors of A that stand before what B holds under their names: what holds that in A."""
     ends = {*a.section.inputs, *a.section.outputs}
     readers = dict[str, list[Node]]()
     for node in a.section.nodes:
         for name in node.reads:
             readers.setdefault(name, []).append(node)
-    moved = {}
-    for name, chain in names.tensors.items():
-        if name in ends:
-            continue
-        found = _nearest(name, chain[-1], names, (a, b), readers)
-        if found != name:
-            moved[name] = found
-    tensors = {moved.get(name, name): chain for name, chain in names.tensors.items()}
-    order = [n for node in a.section.nodes for n in node.writes]
-    place = {name: i for i, name in enumerate(order)}
-    listed = sorted(tensors, key=lambda name: place.get(name, -1 if name in ends else len(order)))
-    return replace(names, tensors={name: tensors[name] for name in listed}) if moved else names
+    near = {
+        name: _nearest(name, other, tensors, (a, b), readers)
+        for name, other in tensors.items()
+        if name not in ends
+    }
+    return {name: found for name, found in near.items() if found != name}
 
 
 def _nearest(
-    name: str, other: str, names: Match, sides: tuple[Side, Side], readers: dict[str, list[Node]]
+    name: str,
+    other: str,
+    tensors: dict[str, str],
+    sides: tuple[Side, Side],
+    readers: dict[str, list[Node]],
 ) -> str:
     """Which of a tensor and those that follow it a tensor of B holds."""
     own = _gap(name, other, sides)
     best, least, at = name, own, name
     for _ in range(FUSED):
         after = readers.get(at, [])
-        if len(after) != 1 or len(after[0].writes) != 1 or after[0].writes[0] in names.tensors:
+        if len(after) != 1 or len(after[0].writes) != 1 or after[0].writes[0] in tensors:
             break
         at = after[0].writes[0]
         gap = _gap(at, other, sides)

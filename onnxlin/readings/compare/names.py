@@ -68,9 +68,12 @@ def match(a: Section, b: Section, ends: Mapping[str, str]) -> Match:
     """
     ours = _tensors(a)
     back = {theirs: own for own, theirs in ends.items()}
-    known = set(ours) - set(ends)
+    theirs = _tensors(b)
+    known = {name: name for name in ours if name not in ends}
+    # Where A alone is quantised, its last form of a tensor stands for it: the decoded numbers.
+    known |= {bare(name): name for name in known if name not in theirs}
     found: dict[str, list[str]] = {}
-    for name in _tensors(b):
+    for name in theirs:
         own = _partner(name, known, back)
         if own is not None:
             found.setdefault(own, []).append(name)
@@ -86,14 +89,9 @@ def match(a: Section, b: Section, ends: Mapping[str, str]) -> Match:
     )
 
 
-def _partner(name: str, known: set[str], back: Mapping[str, str]) -> str | None:
+def _partner(name: str, known: Mapping[str, str], back: Mapping[str, str]) -> str | None:
     """Tensor of A that a tensor of B stands for."""
-    for spelt in (name, bare(name)):
-        if spelt in back:
-            return back[spelt]
-        if spelt in known:
-            return spelt
-    return None
+    return next((t[n] for n in (name, bare(name)) for t in (back, known) if n in t), None)
 
 
 def _tensors(section: Section) -> list[str]:
@@ -108,7 +106,8 @@ def _nodes(
     """Match nodes by their names, then those that are left by what they make."""
     names = {NODE_SUFFIXES.sub("", node.name): node.name for node in theirs}
     names |= {node.name: node.name for node in theirs}
-    found = {node.name: names[node.name] for node in ours if node.name in names}
+    spelt = ((node.name, n) for node in ours for n in (NODE_SUFFIXES.sub("", node.name), node.name))
+    found = {name: names[n] for name, n in spelt if n in names}
     maker = {output: node.name for node in theirs for output in node.writes}
     taken = set(found.values())
     for node in ours:

@@ -151,3 +151,16 @@ def test_a_node_that_does_the_work_of_two_is_matched_with_the_second(
     assert conv.a == ("r" if after else "c")
     assert conv.relative < 0.05
     assert all(one.relative < 0.05 for one in c.tensors)
+
+
+@pytest.mark.parametrize("form", ["QDQ", "QOperator"])
+def test_it_is_the_same_which_of_the_two_is_quantised(
+    quantised: dict[str, Path], x: Array, form: str
+) -> None:
+    forth = compare(quantised["float"], quantised[form], x)
+    back = compare(quantised[form], quantised["float"], x)
+    inner = {(t.a, t.b) for t in forth.tensors[1:-1]}
+    assert inner == {(t.b, t.a) for t in back.tensors[1:-1]}
+    # Each activation, though a quantised node does its ReLU as well.
+    assert sum("Relu" in name for name, _ in inner) == 4
+    assert all(t.relative < 0.05 for t in back.tensors)
