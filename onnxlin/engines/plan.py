@@ -6,6 +6,7 @@ from onnxlin.engines import explicit, reverse
 from onnxlin.engines.explicit import estimate
 from onnxlin.engines.forward import forward
 from onnxlin.engines.job import Engine
+from onnxlin.engines.live import live
 from onnxlin.program import LinearProgram
 from onnxlin.section.options import one_of
 
@@ -13,8 +14,9 @@ ENGINES: dict[str, Engine] = {
     "explicit": explicit.explicit,
     "reverse": reverse.reverse,
     "forward": forward,
+    "live": live,
 }
-"""Engines by name that interpret a program; "live" will stand here."""
+"""Engines by name that interpret a program."""
 
 NAMES = (*ENGINES, "compiled")
 """Every engine; `onnxlin.engines.compiled` has no program to interpret, it has become a graph."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from onnxlin.affine_map import AffineMap
 from onnxlin.engines.explicit import estimate
-from onnxlin.engines.plan import A_NODE, A_PRODUCT, A_STEP
+from onnxlin.engines.plan import A_NODE, A_PRODUCT, A_STEP, seconds
 from onnxlin.errors import MemoryBudgetError, OptionError
 from onnxlin.graph import Array
 from onnxlin.program import LinearProgram
@@ -24,6 +24,9 @@ COMPILING = 10.0
 # Of each sort of directions.
 COLUMNS = 2
 
+OTHERS = ("explicit", "forward", "live")
+"""Engines that interpret the program as ``reverse`` does."""
+
 
 def engines(subject: Subject, feeds: Feeds, mode: str) -> None:
     """W and b of ``reverse`` and of each engine that is affordable, within composing twice.
@@ -36,7 +39,7 @@ def engines(subject: Subject, feeds: Feeds, mode: str) -> None:
     """
     m = subject.map(feeds, mode, np.float64, "reverse")
     program = m.made_from("the law").program
-    others = [name for name in ("explicit", "forward") if _affordable(name, program, len(m.rows))]
+    others = [name for name in OTHERS if _affordable(name, program, len(m.rows))]
     for name in others:
         _assert_same(m, subject.map(feeds, mode, np.float64, name), mode, program)
     compiled = _compiled(subject, feeds, mode, len(program.steps))
@@ -54,6 +57,8 @@ def _affordable(engine: str, program: LinearProgram, rows: int) -> bool:
     if engine == "explicit":
         small = estimate(program, rows) <= EXPLICIT_BYTES
         return small and program.nnz <= EXPLICIT_ENTRIES
+    if engine == "live":
+        return sum(seconds(program, rows)) <= SECONDS
     columns = program.columns + len(program.steps)
     sweeps = -(-columns // 64)
     return A_PRODUCT * columns * program.nnz + A_STEP * sweeps * len(program.steps) <= SECONDS

@@ -151,7 +151,7 @@ def test_a_wrong_lowering(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["engines"].node.startswith("Tanh at node 'bend', output 't': on its own, ")
 
 
-@pytest.mark.parametrize("engine", ["explicit", "forward"])
+@pytest.mark.parametrize("engine", ["explicit", "forward", "live"])
 def test_a_wrong_engine(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     true = plan.ENGINES[engine]
 

@@ -1,0 +1,5 @@
+"""The live engine: rows of W from those entries alone that any row can see, all rows at once."""
+
+from onnxlin.engines.live.live import live
+
+__all__ = ["live"]

@@ -1,0 +1,78 @@
+"""``C += A B`` in place, on parts of larger arrays, without holding Python's lock.
+
+NumPy's product cannot add to what is there, and SciPy's wrappers of BLAS copy and hold the lock.
+The pointers that SciPy hands to Cython do neither; where these are not as expected, NumPy's product
+is added.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from onnxlin.primitives import Array
+
+_SIGNATURE = b"void (char *, char *, int *, int *, int *, "
+
+
+@cache
+def _pointer(kind: str) -> Any:
+    """BLAS's product of matrices of a kind, "s" or "d"; None where it cannot be had."""
+    try:
+        from scipy.linalg import cython_blas  # noqa: PLC0415  # only for those who sweep live
+
+        table: dict[str, Any] = dict(cython_blas.__pyx_capi__)
+        capsule = table[f"{kind}gemm"]
+        api = ctypes.pythonapi
+        api.PyCapsule_GetName.restype = ctypes.c_char_p
+        api.PyCapsule_GetName.argtypes = [ctypes.py_object]
+        api.PyCapsule_GetPointer.restype = ctypes.c_void_p
+        api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+        name = api.PyCapsule_GetName(capsule)
+        if not name.startswith(_SIGNATURE):
+            return None
+        # No lock is held in a call of a plain C function.
+        make = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)
+        return make(api.PyCapsule_GetPointer(capsule, name))
+    except (ImportError, AttributeError, KeyError):
+        return None
+
+
+class Product:
+    """Adds products of matrices to parts of one array; one for each thread.
+
+    Parameters
+    ----------
+    dtype : float32 or float64
+    """
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.itemsize = dtype.itemsize
+        self._gemm = _pointer({4: "s", 8: "d"}[dtype.itemsize])
+        number = ctypes.c_float if dtype.itemsize == 4 else ctypes.c_double
+        self._ints = [ctypes.c_int() for _ in range(6)]
+        self._one, self._chars = number(1), [ctypes.c_char(c) for c in (b"N", b"T")]
+        at = ctypes.addressof
+        self._m, self._n, self._k, self._lda, self._ldb, self._ldc = map(at, self._ints)
+        self._plain, self._turned = map(at, self._chars)
+        self._unit = at(self._one)
+
+    def __call__(self, a: Array, b: Array, c: Array, *, turned: bool = False) -> None:
+        """``c += a @ b``, or ``a.T @ b`` if turned; lines of all three are contiguous."""
+        if self._gemm is None:
+            c += (a.T if turned else a) @ b
+            return
+        # In BLAS's order of columns: c' += b' a'.
+        m, n, k, lda, ldb, ldc = self._ints
+        m.value, n.value, k.value = c.shape[1], c.shape[0], b.shape[0]
+        size = self.itemsize
+        lda.value, ldb.value = b.strides[0] // size, a.strides[0] // size
+        ldc.value = c.strides[0] // size
+        self._gemm(
+            self._plain, self._turned if turned else self._plain, self._m, self._n, self._k,
+            self._unit, b.ctypes.data, self._lda, a.ctypes.data, self._ldb,
+            self._unit, c.ctypes.data, self._ldc,
+        )  # fmt: skip

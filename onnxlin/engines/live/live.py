@@ -1,0 +1,159 @@
+"""All rows of W at once, through live entries alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from onnxlin.engines.job import Job, Solution
+from onnxlin.engines.live.links import Link, links
+from onnxlin.engines.live.liveness import live_entries
+from onnxlin.engines.live.places import Places
+from onnxlin.engines.live.pulls import Moved, Pull, pull
+from onnxlin.engines.reverse import constant_shares, refuse
+from onnxlin.engines.seeds import Seeds
+from onnxlin.primitives import Array, Conv, LinearMap
+from onnxlin.program import LinearProgram, slices
+from onnxlin.program.sweep import add_to
+
+# Lines whose bias is weighed at once in float64.
+AT_ONCE = 2**11
+
+
+def live(job: Job) -> Solution:
+    """Sweep blocks of rows back through the live entries of every tensor.
+
+    Raises
+    ------
+    MemoryBudgetError
+        W and a sweep of one row do not fit the budget.
+    """
+    program, seeds = job.program, job.seeds
+    plan = Plan(program, seeds)
+    size = program.dtype.itemsize
+    left = job.memory - len(seeds) * program.columns * size
+    block = min(left // max(plan.row_entries * size, 1), len(seeds))
+    if len(seeds) and block < 1:
+        refuse(job)
+    # Lines of cotangents are columns of W: it is kept that way round, and handed on as a view.
+    turned = np.zeros((program.columns, len(seeds)), program.dtype)
+    bias: dict[str, Array] = {}
+    for start in range(0, len(seeds), max(block, 1)):
+        rows = slice(start, min(start + block, len(seeds)))
+        shares = plan.sweep(rows, turned[:, rows])
+        for name, share in (shares | constant_shares(program, seeds, rows)).items():
+            bias.setdefault(name, np.zeros(len(seeds)))[rows] += share
+        job.report(rows.stop, len(seeds))
+    return Solution(turned.T, bias)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is the same for all rows: the live entries, and how cotangents go between them.
+
+    Parameters
+    ----------
+    program : LinearProgram
+    seeds : Seeds
+    """
+
+    program: LinearProgram
+    seeds: Seeds
+
+    @cached_property
+    def chain(self) -> list[Link]:
+        """The program's maps, one by one."""
+        return links(self.program)
+
+    @cached_property
+    def places(self) -> dict[str, Places]:
+        """Where the live entries of each tensor that has any are kept."""
+        taken = self.seeds.taken
+        seeded = {
+            name: taken[at].reshape(self.program.outputs[name])
+            for name, at in slices(self.program.outputs)
+        }
+        marks = live_entries(self.chain, self.program.inputs, seeded)
+        ranks = {len(op.in_shape) for link in self.chain for _, op in link.terms if _windowed(op)}
+        return {
+            name: Places.of(mark, pixels=mark.ndim in ranks)
+            for name, mark in marks.items()
+            if mark.any()
+        }
+
+    @cached_property
+    def pulls(self) -> list[tuple[Link, list[tuple[str, Pull]]]]:
+        """Last link first: where its cotangents go."""
+        places, found = self.places, []
+        for link in reversed(self.chain):
+            if link.output in places:
+                source = places[link.output]
+                terms = [
+                    (name, pull(op, source, places[name], self.program.dtype))
+                    for name, op in link.terms
+                    if name in places
+                ]
+                found.append((link, terms))
+        return found
+
+    @cached_property
+    def row_entries(self) -> int:
+        """Numbers that one row of a sweep holds at its widest."""
+        held = {n: len(self.places[n]) for n in self.program.outputs if n in self.places}
+        widest = sum(held.values())
+        for link, terms in self.pulls:
+            own, inside = held.pop(link.output, 0), 0
+            for name, _ in terms:
+                held[name] = len(self.places[name])
+                # What was gathered, before it is added.
+                inside = max(inside, held[name])
+            widest = max(widest, own + sum(held.values()) + inside)
+        return widest
+
+    def sweep(self, rows: slice, out: Array) -> dict[str, Array]:
+        """Sweep some rows; put W', ``(columns, k)``, into ``out`` and return shares of b."""
+        dtype, places = self.program.dtype, self.places
+        dense, waiting = self.seeds.dense(rows, dtype), dict[str, Array]()
+        for name, at in slices(self.program.outputs):
+            if name in places:
+                waiting[name] = np.ascontiguousarray(dense[:, at].T[places[name].flat])
+        shares: dict[str, Array] = {}
+        for link, terms in self.pulls:
+            arrived = waiting.pop(link.output, None)
+            if arrived is None:
+                continue
+            if link.bias is not None:
+                flat = np.broadcast_to(link.bias, link.shape).reshape(-1)[places[link.output].flat]
+                add_to(shares, link.node, _weighed(flat, arrived))
+            for i, (name, step) in enumerate(terms):
+                if name not in waiting and i == len(terms) - 1 and _hands_on(step):
+                    waiting[name] = arrived
+                    continue
+                if name not in waiting:
+                    waiting[name] = np.zeros((len(places[name]), arrived.shape[1]), dtype)
+                step(arrived, waiting[name])
+        for name, at in slices(self.program.inputs):
+            if name in waiting:
+                out[at][places[name].flat] = waiting[name]
+        return shares
+
+
+def _hands_on(step: Pull) -> bool:
+    """Whether the cotangents of the output are those of the input, line by line."""
+    return isinstance(step, Moved) and step.same and step.scale is None
+
+
+def _windowed(op: LinearMap) -> bool:
+    return isinstance(getattr(op, "base", op), Conv)
+
+
+def _weighed(bias: Array, G: Array) -> Array:
+    """``bias @ G`` in float64; lines whose bias is 0 are left out."""
+    found = np.zeros(G.shape[1])
+    (some,) = np.nonzero(bias)
+    for start in range(0, len(some), AT_ONCE):
+        part = some[start : start + AT_ONCE]
+        found += bias[part].astype(np.float64) @ G[part].astype(np.float64)
+    return found

@@ -1,0 +1,102 @@
+"""Which entries of each tensor a row of W can see, and an input can move.
+
+An entry is *live* if a path of nonzero coefficients leads from it to an output that is asked for,
+and one from an input, or from a bias, to it. A ReLU unit that is off, an entry that loses its
+pooling window and a saturated gate are dead, at every row alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from onnxlin.engines.live.links import Link
+from onnxlin.primitives import Array, Conv, Diagonal, LinearMap, MatMul, Reshape, Shape
+
+# Entries of a matrix from which on it is taken for full: looking at each costs more than it saves.
+LARGE = 2**22
+
+
+def live_entries(
+    chain: Sequence[Link], inputs: Mapping[str, Shape], seeded: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Mark the live entries of every tensor.
+
+    Parameters
+    ----------
+    chain : sequence of Link
+        In order.
+    inputs : {input: shape}
+    seeded : {output: bool array of its shape}
+        Outputs that some row takes.
+
+    Returns
+    -------
+    {tensor: bool array of its shape}
+        A superset of the entries whose cotangents are needed and not 0.
+    """
+    needed = {name: np.ones(shape, bool) for name, shape in inputs.items()}
+    for link in chain:
+        marks = [reached(op, needed[name]) for name, op in link.terms if name in needed]
+        if link.bias is not None:
+            marks.append(np.broadcast_to(link.bias != 0, link.shape))
+        needed[link.output] = np.logical_or.reduce(marks) if marks else np.zeros(link.shape, bool)
+    seen = {name: mask.copy() for name, mask in seeded.items()}
+    for link in reversed(chain):
+        if link.output not in seen:
+            continue
+        seen[link.output] = seen[link.output] & needed[link.output]
+        for name, op in link.terms:
+            if name in needed:
+                mark = reached_back(op, seen[link.output])
+                seen[name] = seen[name] | mark if name in seen else mark
+    return {name: mask & needed[name] for name, mask in seen.items() if name in needed}
+
+
+def reached(op: LinearMap, live: Array) -> Array:
+    """Mark outputs that depend on some live input."""
+    if live.all() and isinstance(op, Reshape | Conv):
+        return np.ones(op.out_shape, bool)
+    return _marked(op, live, back=False)
+
+
+def reached_back(op: LinearMap, live: Array) -> Array:
+    """Mark inputs that some live output depends on."""
+    return _marked(op, live, back=True)
+
+
+def _marked(op: LinearMap, live: Array, *, back: bool) -> Array:
+    shape = op.in_shape if back else op.out_shape
+    if not live.any():
+        return np.zeros(shape, bool)
+    if isinstance(op, Reshape):
+        return live.reshape(shape)
+    if isinstance(op, Diagonal):
+        return live & np.broadcast_to(op.scale != 0, shape)
+    if isinstance(op, Conv):
+        return _windows(op, live, back=back)
+    if isinstance(op, MatMul) and op.matrix.size > LARGE and op.matrix.ndim == 2:
+        axis = -2 if op.left else -1
+        return np.broadcast_to(live.any(axis=axis, keepdims=True), shape)
+    sized = live.astype(np.float32)[None]
+    size = op.absolute()
+    with np.errstate(under="ignore"):
+        found: Array = size.rmatvec(sized) if back else size.matvec(sized)
+    hit: Array = found[0] > 0
+    return hit
+
+
+def _windows(op: Conv, live: Array, *, back: bool) -> Array:
+    """Every channel of a group at once: the same window over any of them."""
+    g, (n, *_) = op.group, op.in_shape
+    ones = np.ones((g, 1, *op.weight.shape[2:]), np.float32)
+    space_in, space_out = op.in_shape[2:], op.out_shape[2:]
+    plain = Conv((n, g, *space_in), (n, g, *space_out), ones, op.strides, op.dilations,
+                 op.begin, op.end, g)  # fmt: skip
+    shape, space = (op.in_shape, space_out) if back else (op.out_shape, space_in)
+    some = np.asarray(live.reshape(n, g, -1, *space).any(axis=2), np.float32)
+    found: Array = (plain.rmatvec if back else plain.matvec)(some[None])
+    hit = found[0] > 0
+    wide = np.broadcast_to(hit[:, :, None], (n, g, shape[1] // g, *shape[2:]))
+    return wide.reshape(shape)
