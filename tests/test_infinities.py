@@ -42,7 +42,7 @@ def assert_unchanged(
             how = {"mode": mode, "engine": engine, "dtype": np.float32}
             try:
                 m = onnxlin.linearize(proto, x, **how)
-            except onnxlin.CompileError:
+            except (onnxlin.CompileError, onnxlin.OptionError):  # no graph of this one
                 continue
             n = onnxlin.linearize(planted, x, **how)
             n.verify()
