@@ -3,6 +3,20 @@
 A message says what was asked, what was found and what to do next.
 """
 
+FOREIGN = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,
+)
+"""What Python, NumPy, protobuf and onnx raise on numbers, shapes and attributes that do not fit.
+
+Caught at few places, where a node of a model is read: there it becomes an error that names it.
+"""
+
 
 class OnnxlinError(Exception):
     """Base of every error raised on purpose."""

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import onnx
+from onnx.checker import ValidationError
+from onnx.defs import SchemaError
+from onnx.shape_inference import InferenceError
 
+from onnxlin.errors import FOREIGN, RuleError
 from onnxlin.graph import Node
+from onnxlin.lowering import NotStaticError
 from onnxlin.primitives import Array
 from onnxlin.program.build import Build
 from onnxlin.program.linear_program import Step
@@ -79,11 +86,24 @@ class Ask:
         return NodeAtX(*at)
 
     def answer(self, rule: Rule, at_x: NodeAtX) -> Pieces | Body:
-        """Ask: a piece for each output, or a graph of simpler nodes in the place of the node."""
+        """Ask: a piece for each output, or a graph of simpler nodes in the place of the node.
+
+        Raises
+        ------
+        RuleError
+            The rule failed: the node's attributes or tensors are not what its operator may have,
+            or the rule is wrong.
+        """
+        shapes = [None if o is None else o.shape for o in at_x.operands]
         # In a branch that is not taken anything may be divided by 0.
-        with np.errstate(all="ignore"):
+        with _told(at_x.node, f"Its inputs are of shapes {shapes}"), np.errstate(all="ignore"):
             answer = rule.function(at_x)
         return [answer] if isinstance(answer, Affine) else answer
+
+    def made(self, node: Node, body: Body) -> onnx.ModelProto:
+        """Write the graph that a rule has put in the place of a node; raises as `answer` does."""
+        with _told(node, "It is written as simpler nodes"):
+            return body.make()
 
     def steps(self, rule: Rule, at_x: NodeAtX, pieces: Pieces, build: Build) -> list[Step]:
         """Turn the pieces of a node into steps, one for each output that somebody may read.
@@ -148,6 +168,24 @@ class Ask:
     def _constant(self, name: str, value: Array, dtype: np.dtype[Any]) -> Compute:
         """A tensor that is the same for every x: brought to the precision of the map once."""
         return lambda: self._cast.setdefault((name, dtype), value.astype(dtype, copy=False))
+
+
+@contextmanager
+def _told(node: Node, what: str) -> Iterator[None]:
+    """Let what a rule raises, on a node that is none or of its own fault, name the node."""
+    try:
+        yield
+    except NotStaticError:
+        raise  # some of them are an AttributeError, too
+    except (*FOREIGN, SchemaError, ValidationError, InferenceError) as error:
+        given = {name: node.attributes[name] for name in sorted(node.given)}
+        kind = type(error).__name__
+        raise RuleError(
+            f"The rule of {node.op_type} failed at node {node.name!r}: {kind}: {error}. {what}, "
+            f"its attributes {str(given)[:300]}. Either the node is none that its operator allows, "
+            "or the rule is wrong: if onnx.checker finds nothing, please report it. Other inputs= "
+            "or outputs= leave the node out."
+        ) from error
 
 
 def _composed(name: str, build: Build) -> Compute:

@@ -181,7 +181,9 @@ class Builder:
         shapes = tuple((build.values[o].shape, build.values[o].dtype) for o in feeds.values())
         key = (node.name, body.key, alive, wanted, shapes)
         if key not in self._bodies:
-            model = with_constants(body.make(), {n: build.values[o] for n, o in fixed.items()})
+            model = with_constants(
+                self.ask.made(node, body), {n: build.values[o] for n, o in fixed.items()}
+            )
             graph = load(prefixed(model, prefix))
             inputs, outputs = ([prefix + name for name in names] for names in (alive, wanted))
             like = self.section

@@ -11,7 +11,7 @@ from typing import Any
 
 import onnx
 
-from onnxlin.errors import ModelError
+from onnxlin.errors import LimitError, ModelError
 from onnxlin.graph import Array
 from onnxlin.graph.weights import beside
 from onnxlin.runtime import session as door
@@ -48,6 +48,8 @@ def session(model: onnx.ModelProto, constants: Mapping[str, Array] | None = None
         what = cure(str(error), model)
         text = f"onnxruntime cannot load the model: {door.said(error)}. {what}".rstrip()
         raise ModelError(text) from error
+    except MemoryError as error:
+        raise LimitError("The model does not fit into the memory there is.") from error
     return Session(opened, crossing, weights)
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 from onnxruntime import InferenceSession, SessionOptions
+from onnxruntime.capi import onnxruntime_pybind11_state as state
 from onnxruntime.capi.onnxruntime_pybind11_state import (
     Fail,
     InvalidArgument,
@@ -20,7 +21,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 )
 from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
 
-from onnxlin.errors import TraceError
+from onnxlin.errors import LimitError, TraceError
 
 __all__ = [
     "CPU",
@@ -42,6 +43,8 @@ __all__ = [
 
 CPU = ("CPUExecutionProvider",)
 
+_RARE = ("EPFail", "EngineError", "ModelLoadCanceled", "NoModel", "NoSuchFile", "NotFound")
+
 MESSAGES = (
     Fail,
     InvalidArgument,
@@ -50,6 +53,7 @@ MESSAGES = (
     NoKernel,
     RuntimeException,
     RuntimeError,
+    *(getattr(state, name) for name in _RARE if hasattr(state, name)),
 )
 """What onnxruntime raises."""
 
@@ -133,6 +137,8 @@ def run(session: InferenceSession, wanted: Sequence[str], feeds: Mapping[str, An
     ------
     TraceError
         A node cannot be run on these feeds.
+    LimitError
+        It asks for more memory than there is.
     """
     # The runtime takes arrays of rank 0, but none of NumPy's scalars.
     given = {n: np.asarray(v) if isinstance(v, np.generic) else v for n, v in feeds.items()}
@@ -140,6 +146,10 @@ def run(session: InferenceSession, wanted: Sequence[str], feeds: Mapping[str, An
         return session.run(wanted, given)
     except MESSAGES as error:
         raise TraceError(f"onnxruntime cannot run the model at this x: {said(error)}") from error
+    except MemoryError as error:
+        raise LimitError(
+            "onnxruntime ran out of memory at this x. Give a smaller x, or more memory."
+        ) from error
 
 
 def said(error: Exception) -> str:
