@@ -59,12 +59,12 @@ CASES: dict[str, Case] = {
     "a folder": (
         lambda: linearize(Path(__file__).parent, V),
         onnxlin.ModelError,
-        "tests' is not a readable ONNX model",
+        "tests' is a folder, no ONNX model",
     ),
     "no ONNX bytes": (
         lambda: linearize(b"\xff\xff\xff", V),
         onnxlin.ModelError,
-        "the bytes given are not an ONNX model",
+        "The bytes given are not a readable ONNX model",
     ),
     "no model": (
         lambda: linearize(3, V),  # type: ignore[arg-type]
@@ -78,9 +78,21 @@ CASES: dict[str, Case] = {
     ),
     "cycle": (at(CYCLE, V), onnxlin.ModelError, "form a cycle.*'one', 'two'"),
     "not loadable": (
-        lambda: linearize(model("g (float[2] x) => (float[3] y) { y = Relu(x, x) }"), V),
+        lambda: linearize(
+            model("g (float[2] x) => (y) <int64[2] i = {1, 2}> { y = Add(x, i) }"), V
+        ),
         onnxlin.ModelError,
-        "onnxruntime cannot load the model: .*Relu",
+        "onnxruntime cannot load the model: .*Add",
+    ),
+    "no such node": (
+        lambda: linearize(model("g (float[2] x) => (float[2] y) { [n] y = Relu(x, x) }"), V),
+        onnxlin.ModelError,
+        r"Node 'n' \(Relu\) has 2 inputs, but takes 1",
+    ),
+    "too large": (
+        lambda: onnxlin.compile_model(model(f"g (float[{2**40}] x) => (y) {{ y = Relu(x) }}")),
+        onnxlin.LimitError,
+        r"Input 'x' is of shape .*limits\.raised\(entries=",
     ),
     # The instance
     "wrong shape": (

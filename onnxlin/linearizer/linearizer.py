@@ -20,7 +20,7 @@ from onnxlin.linearizer.by_graph import by_graph
 from onnxlin.linearizer.by_program import by_program
 from onnxlin.linearizer.many import one_by_one, stacks, together
 from onnxlin.linearizer.ready import Ready
-from onnxlin.load import Model, load
+from onnxlin.load import Model, Path, load, read
 from onnxlin.program.builder import Builder
 from onnxlin.program.check import require_rules
 from onnxlin.runtime.session import SessionOptions
@@ -53,6 +53,9 @@ class Linearizer:
         Bytes, or text such as "4GiB"; by default half of what is free when a map is computed.
     session_options : onnxruntime.SessionOptions, optional
         Threads and the like of the compiled engine's sessions; by default onnxruntime's own.
+    base_dir : path, optional
+        The folder of the files that hold a model's weights beside it; by default that of its path.
+        For a model given as bytes or as a proto, none is read without it.
 
     Raises
     ------
@@ -69,6 +72,7 @@ class Linearizer:
         rounding: str = STAIRCASE,
         memory: int | str | None = None,
         session_options: SessionOptions | None = None,
+        base_dir: Path | None = None,
     ) -> None:
         require_mode(mode)
         require_rounding(rounding)
@@ -76,6 +80,8 @@ class Linearizer:
             memory_budget(memory)
         keep_freed_arrays()
         inputs = listed(inputs)
+        if base_dir is not None:
+            model = read(model, base_dir)  # the files are read once, and it is whole from here on
         graph = load(model, inputs or ())
         section = make_section(graph, inputs, outputs, rounding)
         self._ready = _ready(section, mode, memory, session_options)
@@ -230,6 +236,7 @@ def linearize(
     dtype: npt.DTypeLike | None = None,
     memory: int | str | None = None,
     progress: Progress | None = None,
+    base_dir: Path | None = None,
 ) -> AffineMap:
     """Return the affine map F(x) = W x + b that a model is at x.
 
@@ -237,6 +244,12 @@ def linearize(
     `Linearizer` once.
     """
     ready = Linearizer(
-        model, inputs=inputs, outputs=outputs, mode=mode, rounding=rounding, memory=memory
+        model,
+        inputs=inputs,
+        outputs=outputs,
+        mode=mode,
+        rounding=rounding,
+        memory=memory,
+        base_dir=base_dir,
     )
     return ready(x, rows, engine, dtype, progress=progress)

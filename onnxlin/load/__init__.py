@@ -3,6 +3,6 @@
 from onnxlin.load.functions import opened
 from onnxlin.load.load import load
 from onnxlin.load.newest import NEWEST_RUNNABLE, newest_node
-from onnxlin.load.read import Model, read
+from onnxlin.load.read import Model, Path, read
 
-__all__ = ["NEWEST_RUNNABLE", "Model", "load", "newest_node", "opened", "read"]
+__all__ = ["NEWEST_RUNNABLE", "Model", "Path", "load", "newest_node", "opened", "read"]

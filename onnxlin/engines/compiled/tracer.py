@@ -11,7 +11,7 @@ import onnx
 from onnxlin.engines.compiled.codes import Known, spell_out
 from onnxlin.graph import Array, Node, is_float
 from onnxlin.graph.sequences import element
-from onnxlin.graph.tensors import settled_shapes
+from onnxlin.graph.shaped import settled_shapes
 from onnxlin.load.newest import NEWEST_RUNNABLE, newest_node
 from onnxlin.lowering import Emitter, Fact, NotStaticError, Traced, example
 from onnxlin.operators.families import RANDOM, permutation, rounds_quotient_down
@@ -164,7 +164,7 @@ class GraphTracer:
         """Whether the branches of an If make the same shapes at every x of the example's shapes."""
         if self._shaped is None:
             feeds = {n: v for n, v in self._examples.items() if isinstance(v, np.ndarray)}
-            self._shaped = settled_shapes(self.section.graph.model, feeds)
+            self._shaped = set(settled_shapes(self.section.graph.model, feeds))
         return self._shaped.issuperset(node.writes)
 
     def _proto(self, node: Node, stored: Collection[str]) -> onnx.NodeProto:

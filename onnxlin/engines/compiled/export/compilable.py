@@ -7,11 +7,19 @@ from dataclasses import replace
 
 from onnxlin.engines.compiled.export.example import opened_shapes
 from onnxlin.engines.compiled.export.export import compiled_at
-from onnxlin.errors import CompileError, InputError, ModelError, OnnxlinError, TraceError
-from onnxlin.load import Model, load
+from onnxlin.errors import (
+    CompileError,
+    InputError,
+    LimitError,
+    ModelError,
+    OnnxlinError,
+    TraceError,
+)
+from onnxlin.load import Model, Path, load
 from onnxlin.program.check import Report, report
 from onnxlin.section import MODES, STAIRCASE, Section, make_section, require_rounding
 from onnxlin.section.ends import listed
+from onnxlin.section.feeds import unfeedable
 from onnxlin.section.trace import Tracer
 
 Verdict = tuple[bool | None, str | None]
@@ -31,6 +39,7 @@ def check_model(
     outputs: Iterable[str] | str | None = None,
     rounding: str = STAIRCASE,
     compiles: bool | None = None,
+    base_dir: Path | None = None,
 ) -> Report:
     """Report the status of every node, and whether the model compiles.
 
@@ -44,10 +53,13 @@ def check_model(
     compiles : bool, optional
         Whether to try to compile, which runs the model once on made-up numbers; by default unless
         its weights take more than 1 GiB.
+    base_dir : path, optional
+        The folder of the files that hold the model's weights beside it; see `Linearizer`.
     """
     require_rounding(rounding)
     inputs = listed(inputs)
-    section = make_section(load(model, inputs or ()), inputs, outputs, rounding)
+    graph = load(model, inputs or (), base_dir)
+    section = make_section(graph, inputs, outputs, rounding)
     found = report(section)
     found = replace(found, refused=_refused(section) if found.ok else None)
     compiled, why = _verdict(section, found, compiles)
@@ -55,7 +67,10 @@ def check_model(
 
 
 def _refused(section: Section) -> str | None:
-    """What onnxruntime says of the nodes that the map needs, where it does not load them."""
+    """Say why no instance can be fed, or what onnxruntime says of the nodes that the map needs."""
+    unfed = unfeedable(section.graph.inputs)
+    if unfed:
+        return unfed
     if sum(array.nbytes for array in section.graph.initialisers.values()) > LARGEST:
         return None  # opening it takes as long as a run of smaller ones
     try:
@@ -90,7 +105,7 @@ def _trial(section: Section, mode: str) -> Verdict:
             compiled_at(section, mode, shapes=shapes)
         except CompileError as error:
             return False, str(error.__cause__)
-        except (InputError, TraceError) as error:
+        except (InputError, LimitError, TraceError) as error:
             trouble = str(error)
             if not shapes:
                 break

@@ -15,8 +15,9 @@ from onnxlin.engines.compiled.export.example import Shapes, example_feeds
 from onnxlin.engines.compiled.export.files import save, sha256
 from onnxlin.engines.seeds import make_seeds
 from onnxlin.errors import CompileError, ModelError, OptionError, TraceError
+from onnxlin.graph import Graph
 from onnxlin.graph.weights import filled
-from onnxlin.load import Model, load
+from onnxlin.load import Model, Path, load
 from onnxlin.lowering import NotStaticError
 from onnxlin.program.check import require_rules
 from onnxlin.runtime.opened import session
@@ -42,6 +43,7 @@ def compile_model(
     direction: str = ADJOINT,
     shares: bool = False,
     external_data: bool | None = None,
+    base_dir: Path | None = None,
 ) -> onnx.ModelProto:
     """Write the affine map at any x as one ONNX model, which any ONNX runtime runs.
 
@@ -55,7 +57,7 @@ def compile_model(
     model : path, bytes or onnx.ModelProto
     path : path, optional
         Where to save it.
-    inputs, outputs, mode, rounding
+    inputs, outputs, mode, rounding, base_dir
         As for `Linearizer`.
     rows : indices or combinations, optional
         Seeds that the graph takes when none are given.
@@ -67,8 +69,7 @@ def compile_model(
     shares : bool
         A further output ``shares`` (K, nodes): what each node brings in to ``seeds_b``.
     external_data : bool, optional
-        Whether the weights lie in a file beside ``path``; by default where one file cannot hold
-        them.
+        Whether the weights lie in a file beside ``path``; by default where one file is too small.
 
     Raises
     ------
@@ -79,7 +80,8 @@ def compile_model(
     require_mode(mode)
     require_rounding(rounding)
     _require_direction(direction, shares, rows)
-    section = _section(model, inputs, outputs, rounding, x)
+    inputs = listed(inputs)
+    section = _section(load(model, _given(inputs, x), base_dir), inputs, outputs, rounding)
     compiled = compiled_at(section, mode, x, shapes, direction)
     made = filled(compiled.model, compiled.weights)
     _finish(made, compiled, rows, shares)
@@ -89,13 +91,13 @@ def compile_model(
     return made
 
 
-def _section(
-    model: Model, inputs: Names, outputs: Names, rounding: str, x: Instance | None
-) -> Section:
-    """What is compiled; initialisers that x gives are inputs of the graph."""
-    inputs = listed(inputs)
-    given = list(x) if isinstance(x, Mapping) else []
-    section = make_section(load(model, [*(inputs or ()), *given]), inputs, outputs, rounding)
+def _given(inputs: list[str] | None, x: Instance | None) -> list[str]:
+    """Name what is no constant: initialisers that x gives are inputs of the graph."""
+    return [*(inputs or ()), *(x if isinstance(x, Mapping) else ())]
+
+
+def _section(graph: Graph, inputs: Names, outputs: Names, rounding: str) -> Section:
+    section = make_section(graph, inputs, outputs, rounding)
     require_rules(section)
     return section
 
