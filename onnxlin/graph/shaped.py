@@ -32,6 +32,9 @@ HIDDEN = "onnxlin.hidden"
 _DANGEROUS = frozenset({"EyeLike", "GatherND", "RegexFullMatch"})
 _INT32 = 2**31
 
+# Entries of what is huge: a vector, which may be of shapes, and any other tensor.
+_VECTOR, _TENSOR = 2**24, 2**28
+
 LONGEST = 2**16
 """Length up to which axes are known, where it is not known which of them are shapes."""
 
@@ -159,7 +162,7 @@ def _guard(
 
 
 def _huge(tensors: Iterable[onnx.TensorProto], names: Iterable[str]) -> set[str]:
-    """Vectors that make a tensor of more than 2^24 entries of a node that takes them as its shape.
+    """Vectors that make a huge tensor of a node that takes them as its shape.
 
     A Slice has such bounds; whatever else reads them is not shown to inference, which would write
     down a number for every entry of a vector of that length.
@@ -172,7 +175,11 @@ def _huge(tensors: Iterable[onnx.TensorProto], names: Iterable[str]) -> set[str]
         and tensor.dims[0] <= 64
         and not is_beside(tensor)
     )
-    return {name for name, array in few if prod(max(abs(int(n)), 1) for n in array) > 2**24}
+    return {
+        name
+        for name, array in few
+        if prod(max(abs(int(n)), 1) for n in array) > (_VECTOR if len(array) == 1 else _TENSOR)
+    }
 
 
 def _fill(info: onnx.ValueInfoProto, types: Types) -> bool:

@@ -94,15 +94,14 @@ class Ask:
             The rule failed: the node's attributes or tensors are not what its operator may have,
             or the rule is wrong.
         """
-        shapes = [None if o is None else o.shape for o in at_x.operands]
         # In a branch that is not taken anything may be divided by 0.
-        with _told(at_x.node, f"Its inputs are of shapes {shapes}"), np.errstate(all="ignore"):
+        with _told(at_x.node, at_x), np.errstate(all="ignore"):
             answer = rule.function(at_x)
         return [answer] if isinstance(answer, Affine) else answer
 
     def made(self, node: Node, body: Body) -> onnx.ModelProto:
         """Write the graph that a rule has put in the place of a node; raises as `answer` does."""
-        with _told(node, "It is written as simpler nodes"):
+        with _told(node):
             return body.make()
 
     def steps(self, rule: Rule, at_x: NodeAtX, pieces: Pieces, build: Build) -> list[Step]:
@@ -171,7 +170,7 @@ class Ask:
 
 
 @contextmanager
-def _told(node: Node, what: str) -> Iterator[None]:
+def _told(node: Node, at_x: NodeAtX | None = None) -> Iterator[None]:
     """Let what a rule raises, on a node that is none or of its own fault, name the node."""
     try:
         yield
@@ -180,11 +179,14 @@ def _told(node: Node, what: str) -> Iterator[None]:
     except (*FOREIGN, SchemaError, ValidationError, InferenceError) as error:
         given = {name: node.attributes[name] for name in sorted(node.given)}
         kind = type(error).__name__
+        operands = at_x.operands if at_x is not None else ()
+        # A sequence has no shape.
+        shapes = [None if o is None else getattr(o.native, "shape", None) for o in operands]
         raise RuleError(
-            f"The rule of {node.op_type} failed at node {node.name!r}: {kind}: {error}. {what}, "
-            f"its attributes {str(given)[:300]}. Either the node is none that its operator allows, "
-            "or the rule is wrong: if onnx.checker finds nothing, please report it. Other inputs= "
-            "or outputs= leave the node out."
+            f"The rule of {node.op_type} failed at node {node.name!r}: {kind}: {error}. Its inputs "
+            f"are of shapes {shapes}, its attributes {str(given)[:300]}. Either the node is none "
+            "that its operator allows, or the rule is wrong: if onnx.checker finds nothing, please "
+            "report it. Other inputs= or outputs= leave the node out."
         ) from error
 
 
