@@ -17,7 +17,15 @@ FILES = sorted(ROOT.rglob("*.py"))
 BARE, DOCUMENTED = 50, 60  # lines of a function, without and with its docstring
 LONGEST_FILE, FULLEST_FOLDER, ROOMS = 300, 20, 18
 # What lies beside the rooms.
-DOORS = {"__init__.py", "__main__.py", "version.py", "lazy.py", "errors.py", "py.typed"}
+DOORS = {
+    "__init__.py",
+    "__main__.py",
+    "version.py",
+    "lazy.py",
+    "errors.py",
+    "limits.py",
+    "py.typed",
+}
 
 # Private names of objects that are not ours, with the reason.
 FOREIGN = {

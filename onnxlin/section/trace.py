@@ -50,6 +50,7 @@ class Tracer:
         graph = section.graph
         model = onnx.ModelProto()
         model.CopyFrom(graph.model)
+        self._captures = captures
         self._extra = _add_outputs(model, section.nodes, captures)
         self._later = {
             (node.name, output): LoneNode(node, output)
@@ -83,10 +84,11 @@ class Tracer:
 
     def native_outputs(self, node: Node, values: Mapping[str, Any]) -> dict[str, Array]:
         """Return the further outputs of a node: captured by the run, or by one of its own."""
-        found = {o: values[t] for (name, o), t in self._extra.items() if name == node.name}
-        for (name, output), alone in self._later.items():
-            if name == node.name:
-                found[output] = alone(values)
+        found = {}
+        for output in self._captures.get(node.name, ()):
+            key = node.name, output
+            alone = self._later.get(key)
+            found[output] = values[self._extra[key]] if alone is None else alone(values)
         return found
 
     def expanded(self, pairs: Sequence[tuple[str, str]]) -> None:
