@@ -1,4 +1,4 @@
-"""What stands before the names of a body's tensors: short, however deep bodies lie in each other."""
+"""What stands before the names of a body's tensors: short, however deep bodies lie."""
 
 from __future__ import annotations
 

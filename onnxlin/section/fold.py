@@ -8,6 +8,7 @@ import onnx
 
 from onnxlin.graph import Array, Graph
 from onnxlin.runtime.opened import run, session
+from onnxlin.section.cost import hold_constants
 
 
 def fold(graph: Graph, names: Iterable[str]) -> dict[str, Array]:
@@ -30,6 +31,7 @@ def fold(graph: Graph, names: Iterable[str]) -> dict[str, Array]:
         t for t in graph.model.graph.sparse_initializer if t.values.name in kept
     )
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
+    hold_constants(model.graph.node, graph.initialisers)
     return known | run(session(model, graph.initialisers), wanted, {})
 
 
