@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any
 
 from onnxlin.engines.plan import NAMES
 from onnxlin.inputs.preprocessing import CHOICES
+from onnxlin.limits import Limits
 from onnxlin.section import MODES, ROUNDINGS
+
+LIMITS = tuple(field.name for field in fields(Limits))
 
 PICTURE = """\
 Pictures (.png, .jpg, ...) become pixels of 0 to 255, RGB, then (pixel * scale - mean) / std. The
@@ -50,6 +54,14 @@ def command(commands: Any, name: str, description: str) -> argparse.ArgumentPars
     """Add a command to the parsers of all."""
     made: argparse.ArgumentParser = parser(commands.add_parser, name, description, help=description)
     made.add_argument("--json", action="store_true", help="print one JSON document, nothing else")
+    made.add_argument(
+        "--limit",
+        type=limit,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"let the files ask for more: {', '.join(LIMITS)}; may be repeated",
+    )
     return made
 
 
@@ -103,6 +115,27 @@ def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no positive whole number")
     return int(text)
+
+
+def seconds(text: str) -> float:
+    """Read a time above 0."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return found
+
+
+def limit(text: str) -> tuple[str, int]:
+    """Read ``nodes=5000000``."""
+    name, _, number = text.partition("=")
+    if name not in LIMITS:
+        raise argparse.ArgumentTypeError(f"{text!r}: the limits are {', '.join(LIMITS)}")
+    if not number.replace("_", "").isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no {name}=NUMBER, a whole one from 0 on")
+    return name, int(number)
 
 
 def shape(text: str) -> tuple[str, tuple[int, ...]]:

@@ -33,8 +33,10 @@ def infer_types(proto: onnx.ModelProto) -> tuple[dict[str, int], dict[str, int]]
     return elem_types, ranks
 
 
-def settled_shapes(proto: onnx.ModelProto, feeds: Mapping[str, Array]) -> set[str]:
-    """Tensors whose whole shape follows from the shapes of what is fed, whatever its values.
+def settled_shapes(
+    proto: onnx.ModelProto, feeds: Mapping[str, Array]
+) -> dict[str, tuple[int, ...]]:
+    """Shapes of tensors of which the whole follows from those of what is fed, whatever its values.
 
     Of an If that is so where both branches make the same shape. What the file itself declares of
     tensors is left aside: it states what its author expects.
@@ -51,11 +53,11 @@ def settled_shapes(proto: onnx.ModelProto, feeds: Mapping[str, Array]) -> set[st
     try:
         found = onnx.shape_inference.infer_shapes(bare, data_prop=True).graph
     except (onnx.shape_inference.InferenceError, ValueError):
-        return set()
+        return {}
     ends = (*found.value_info, *found.output, *found.input)
     tensors = ((info.name, info.type.tensor_type) for info in ends)
     return {
-        name
+        name: tuple(d.dim_value for d in tensor.shape.dim)
         for name, tensor in tensors
         if tensor.HasField("shape") and all(d.HasField("dim_value") for d in tensor.shape.dim)
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from math import ceil, prod
 from typing import Any
@@ -133,8 +134,8 @@ def sizes_after(nodes: Iterable[onnx.NodeProto], sizes: MutableMapping[str, int]
     """
     for node in nodes:
         own = [sizes.get(name, 1) for name in node.input]
-        inner = [dict[str, int](sizes) for _ in subgraphs(node)]
-        for graph, inside in zip(subgraphs(node), inner, strict=True):
+        for graph in subgraphs(node):
+            inside = ChainMap[str, int]({}, sizes)
             sizes_after(graph.node, inside)
             own += [inside.get(output.name, 1) for output in graph.output]
         joins = node.op_type in ("Concat", "SequenceInsert", "SequenceConstruct")

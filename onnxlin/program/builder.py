@@ -24,6 +24,7 @@ from onnxlin.program.pieces import alias, make_decision, make_step
 from onnxlin.program.prefixes import Prefixes
 from onnxlin.program.sweep import spent
 from onnxlin.rules import Body, NodeAtX, Rule, rule_of
+from onnxlin.runtime.deadline import require_time
 from onnxlin.section import Section, make_section
 from onnxlin.section.trace import Captures, OpenTracer
 
@@ -77,6 +78,7 @@ class Builder:
     def extend(self, build: Build) -> None:
         """Append the steps of this section to a program in the making."""
         for whole, done in zip(self.section.nodes, self._spent, strict=True):
+            require_time()
             node = flattened(whole, build.values, build.whole)
             touched = [build.values[name] for name in node.reads + node.writes]
             alive = tuple(name in build.alive for name in node.reads)

@@ -45,3 +45,12 @@ def ancestors(graph: Graph, wanted: Iterable[str]) -> set[str]:
             kept.add(name)
             needed += reads.get(name, ())
     return kept
+
+
+def cut_down(model: onnx.ModelProto, graph: Graph, wanted: Iterable[str]) -> None:
+    """Drop nodes that nothing wanted needs: the runtime need not even be able to load them."""
+    kept = ancestors(graph, wanted)
+    nodes = [n for n in model.graph.node if any(o in kept for o in n.output)]
+    nodes = [onnx.NodeProto.FromString(n.SerializeToString()) for n in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)

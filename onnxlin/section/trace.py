@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 import onnx
 
-from onnxlin.graph import Array, Graph, Node
+from onnxlin.graph import Array, Node
 from onnxlin.operators.schemas import output_position
 from onnxlin.runtime.opened import run, session
 from onnxlin.section.cost import hold_constants
-from onnxlin.section.fold import ancestors, fold
+from onnxlin.section.fold import cut_down, fold
 from onnxlin.section.lone_node import LoneNode
 from onnxlin.section.section import Section
 
@@ -122,12 +122,3 @@ def _add_outputs(
             proto.output[i] = proto.output[i] or f"{node.outputs[0]}/{output}"
             extra[node.name, output] = proto.output[i]
     return extra
-
-
-def cut_down(model: onnx.ModelProto, graph: Graph, wanted: Iterable[str]) -> None:
-    """Drop nodes that nothing wanted needs: the runtime need not even be able to load them."""
-    kept = ancestors(graph, wanted)
-    nodes = [n for n in model.graph.node if any(o in kept for o in n.output)]
-    nodes = [onnx.NodeProto.FromString(n.SerializeToString()) for n in nodes]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)

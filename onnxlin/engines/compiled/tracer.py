@@ -164,7 +164,7 @@ class GraphTracer:
         """Whether the branches of an If make the same shapes at every x of the example's shapes."""
         if self._shaped is None:
             feeds = {n: v for n, v in self._examples.items() if isinstance(v, np.ndarray)}
-            self._shaped = settled_shapes(self.section.graph.model, feeds)
+            self._shaped = set(settled_shapes(self.section.graph.model, feeds))
         return self._shaped.issuperset(node.writes)
 
     def _proto(self, node: Node, stored: Collection[str]) -> onnx.NodeProto:
