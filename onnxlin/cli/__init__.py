@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has printed its help or what is wrong
         return stop.code if isinstance(stop.code, int) else 2
     try:
-        with quiet(), limits.raised(**dict(options.limit)):
+        with quiet(), limits.raised(**arguments.raised(options)):
             code = COMMANDS[options.command].run(options, Screen(json=options.json))
         sys.stdout.flush()
     except BrokenPipeError:

@@ -50,19 +50,31 @@ def parser(make: Callable[..., Any], name: str, description: str, **more: Any) -
     )
 
 
-def command(commands: Any, name: str, description: str) -> argparse.ArgumentParser:
-    """Add a command to the parsers of all."""
+def command(
+    commands: Any, name: str, description: str, *, instances: bool = False
+) -> argparse.ArgumentParser:
+    """Add a command to the parsers of all.
+
+    ``instances`` lets ``--limit N`` say how many instances are taken, as it does beside limits.
+    """
     made: argparse.ArgumentParser = parser(commands.add_parser, name, description, help=description)
     made.add_argument("--json", action="store_true", help="print one JSON document, nothing else")
     made.add_argument(
         "--limit",
-        type=limit,
+        dest="limits",
+        type=limit_or_count if instances else limit,
         action="append",
         default=[],
-        metavar="NAME=VALUE",
-        help=f"let the files ask for more: {', '.join(LIMITS)}; may be repeated",
+        metavar="N|NAME=VALUE" if instances else "NAME=VALUE",
+        help=("the first N instances (all); or " if instances else "")
+        + f"let the files ask for more or less: {', '.join(LIMITS)}; may be repeated",
     )
     return made
+
+
+def raised(options: Any) -> dict[str, int]:
+    """Limits that the command line sets."""
+    return {name: value for name, value in options.limits if name}
 
 
 def ends(command: argparse.ArgumentParser) -> None:
@@ -136,6 +148,11 @@ def limit(text: str) -> tuple[str, int]:
     if not number.replace("_", "").isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no {name}=NUMBER, a whole one from 0 on")
     return name, int(number)
+
+
+def limit_or_count(text: str) -> tuple[str, int]:
+    """Read ``nodes=5000000``, or a bare number of instances, which has no name."""
+    return limit(text) if "=" in text else ("", count(text))
 
 
 def shape(text: str) -> tuple[str, tuple[int, ...]]:

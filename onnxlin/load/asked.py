@@ -19,9 +19,6 @@ from onnxlin.graph.weights import MOST_INSIDE
 Called = tuple[str, str]
 """Domain and name of a function."""
 
-# Counts double with every level of calls; beyond this they say no more.
-ENDLESS = 2**63
-
 
 @dataclass(frozen=True)
 class Size:
@@ -64,7 +61,7 @@ def hold_asked(model: onnx.ModelProto) -> Size:
     own = _counted(model.graph.node, functions)
     found = _opened(own, _sizes(functions))
     limits.hold("nesting", found.depth, f"The model nests {found.depth} levels deep")
-    what = f"{found.nodes:,}" if found.nodes < ENDLESS else "more than 2^63"
+    what = f"{found.nodes:,}" if found.nodes < limits.ENDLESS else "more than 2^63"
     opened = " with its functions opened" if functions else ""
     limits.hold("nodes", found.nodes, f"The model comes to {what} nodes{opened}")
     if functions and found.size > MOST_INSIDE:
@@ -110,7 +107,7 @@ def _opened(own: _Nodes, sizes: Mapping[Called, Size]) -> Size:
         nodes += sizes[called].nodes
         size += sizes[called].size
         depth = max(depth, at + 1 + sizes[called].depth)
-    return Size(min(nodes, ENDLESS), min(size, ENDLESS), depth)
+    return Size(min(nodes, limits.ENDLESS), min(size, limits.ENDLESS), depth)
 
 
 def _counted(

@@ -12,6 +12,7 @@ import onnx
 
 from onnxlin.graph import Array
 from onnxlin.graph.subgraphs import subgraphs
+from onnxlin.limits import ENDLESS
 
 Values = Sequence[Array | None]
 """Of the operands of a node; None for those that are left out."""
@@ -117,7 +118,7 @@ def told(node: onnx.NodeProto) -> tuple[str, ...] | None:
 def entries(node: onnx.NodeProto, values: Values, sizes: Sequence[int]) -> int:
     """Entries that a node makes, or fewer; ``sizes`` are those of its operands."""
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    return GROWS[node.op_type][1](values, sizes, attributes)
+    return min(GROWS[node.op_type][1](values, sizes, attributes), ENDLESS)
 
 
 def held(node: onnx.NodeProto) -> onnx.AttributeProto | None:

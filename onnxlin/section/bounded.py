@@ -50,7 +50,7 @@ def _sizes(model: onnx.ModelProto, feeds: Known, constants: Known) -> dict[str, 
     """Entries of the tensors of a model, held to the limit."""
     sizes = {name: value.size for name, value in {**constants, **feeds}.items()}
     for name, shape in settled_shapes(model, feeds).items():
-        sizes[name] = prod(shape)
+        sizes[name] = min(prod(shape), limits.ENDLESS)
         what = f"Tensor {name!r} is of shape {list(shape)}: {sizes[name]:,} entries"
         limits.hold("entries", sizes[name], what)
     sizes_after(model.graph.node, sizes)

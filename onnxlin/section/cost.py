@@ -82,7 +82,8 @@ class Asker:
     def rounds(self, known: Known) -> int:
         """How often a loop goes round at least, by the trip counts that are known."""
         counts = (self._value(name, known) for name in (*self.times, *self.told))
-        return prod(max(int(n.item()), 0) for n in counts if n is not None and n.size == 1)
+        known_counts = (max(int(n.item()), 0) for n in counts if n is not None and n.size == 1)
+        return min(prod(known_counts), limits.ENDLESS)
 
     def _value(self, name: str, known: Known) -> Array | None:
         return known.get(name, self.constants.get(name))
@@ -126,8 +127,8 @@ def grown(loop: Asker, known: Known, sizes: Mapping[str, int]) -> int:
         totals.append(max(state, default=1))
     rounds, (first, second, third) = loop.rounds(known), np.diff(totals).tolist()
     if third > second > first >= 0:  # it doubles, say: nobody need count how often
-        return totals[-1] * 2 ** min(rounds, 64)
-    return int(totals[0] + max(third, 0) * rounds)
+        return limits.ENDLESS if rounds > 64 else totals[-1] * 2**rounds
+    return min(int(totals[0] + max(third, 0) * rounds), limits.ENDLESS)
 
 
 def _walk(
