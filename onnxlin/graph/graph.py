@@ -138,7 +138,7 @@ class Graph:
         made = {name: node for node in self.nodes for name in node.writes}
         object.__setattr__(self, "producer", made)
 
-    @property
+    @cached_property
     def tensors(self) -> frozenset[str]:
         """Names of all tensors."""
         return frozenset({*self.inputs, *self.initialisers, *self.producer})

@@ -27,7 +27,7 @@ class Size:
     Parameters
     ----------
     nodes : int
-        Those in subgraphs among them.
+        Those in subgraphs among them; the calls are none any more.
     size : int
         Bytes of their protos.
     depth : int
@@ -130,7 +130,7 @@ def _counted(
             for graph in subgraphs(node):
                 _hold_names(_ends(graph))
                 waiting.append((graph.node, depth + 1))
-    return _Nodes(Size(count, size, deepest), tuple(calls))
+    return _Nodes(Size(count - len(calls), size, deepest), tuple(calls))
 
 
 def _ends(graph: onnx.GraphProto) -> Iterator[str]:
