@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -41,7 +43,7 @@ def chain(n: int, *op_types: str, named: bool = True) -> onnx.ModelProto:
     return whole(
         [
             helper.make_node(kinds[k % len(kinds)], [a], [b], f"n{k}" if named else "")
-            for k, (a, b) in enumerate(zip(ends[:-1], ends[1:], strict=True))
+            for k, (a, b) in enumerate(pairwise(ends))
         ]
     )
 

@@ -135,7 +135,7 @@ def test_names_in_nested_bodies_do_not_double(named: bool) -> None:
 
 
 def test_bodies_of_like_names_are_kept_apart() -> None:
-    """Nested nodes of one name, and two bodies beside each other that have the same names inside."""
+    """Nested nodes that all have one name: what is inside of each has another."""
     m = onnxlin.linearize(nets.nested(4, named=True), X)
     assert m.W.tolist() == [[1, 0], [0, 0]]
     m.verify()
