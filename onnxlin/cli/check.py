@@ -42,7 +42,7 @@ def declare(commands: Any) -> None:
         choices=("auto", "yes", "no"),
         default="auto",
         help="try whether the model compiles, which runs it once on made-up numbers (auto: unless "
-        "its weights take more than 1 GiB)",
+        "its weights take more than 1 GiB or it has more than 5,000 nodes)",
     )
     command.add_argument(
         "--time",
