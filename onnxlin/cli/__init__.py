@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 
+from onnxlin import limits
 from onnxlin.cli import (
     arguments,
     check,
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has printed its help or what is wrong
         return stop.code if isinstance(stop.code, int) else 2
     try:
-        with quiet():
+        with quiet(), limits.raised(**arguments.raised(options)):
             code = COMMANDS[options.command].run(options, Screen(json=options.json))
         sys.stdout.flush()
     except BrokenPipeError:

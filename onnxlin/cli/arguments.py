@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any
 
 from onnxlin.engines.plan import NAMES
 from onnxlin.inputs.preprocessing import CHOICES
+from onnxlin.limits import Limits
 from onnxlin.section import MODES, ROUNDINGS
+
+LIMITS = tuple(field.name for field in fields(Limits))
 
 PICTURE = """\
 Pictures (.png, .jpg, ...) become pixels of 0 to 255, RGB, then (pixel * scale - mean) / std. The
@@ -46,11 +50,31 @@ def parser(make: Callable[..., Any], name: str, description: str, **more: Any) -
     )
 
 
-def command(commands: Any, name: str, description: str) -> argparse.ArgumentParser:
-    """Add a command to the parsers of all."""
+def command(
+    commands: Any, name: str, description: str, *, instances: bool = False
+) -> argparse.ArgumentParser:
+    """Add a command to the parsers of all.
+
+    ``instances`` lets ``--limit N`` say how many instances are taken, as it does beside limits.
+    """
     made: argparse.ArgumentParser = parser(commands.add_parser, name, description, help=description)
     made.add_argument("--json", action="store_true", help="print one JSON document, nothing else")
+    made.add_argument(
+        "--limit",
+        dest="limits",
+        type=limit_or_count if instances else limit,
+        action="append",
+        default=[],
+        metavar="N|NAME=VALUE" if instances else "NAME=VALUE",
+        help=("the first N instances (all); or " if instances else "")
+        + f"let the files ask for more or less: {', '.join(LIMITS)}; may be repeated",
+    )
     return made
+
+
+def raised(options: Any) -> dict[str, int]:
+    """Limits that the command line sets."""
+    return {name: value for name, value in options.limits if name}
 
 
 def ends(command: argparse.ArgumentParser) -> None:
@@ -103,6 +127,32 @@ def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no positive whole number")
     return int(text)
+
+
+def seconds(text: str) -> float:
+    """Read a time above 0."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return found
+
+
+def limit(text: str) -> tuple[str, int]:
+    """Read ``nodes=5000000``."""
+    name, _, number = text.partition("=")
+    if name not in LIMITS:
+        raise argparse.ArgumentTypeError(f"{text!r}: the limits are {', '.join(LIMITS)}")
+    if not number.replace("_", "").isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no {name}=NUMBER, a whole one from 0 on")
+    return name, int(number)
+
+
+def limit_or_count(text: str) -> tuple[str, int]:
+    """Read ``nodes=5000000``, or a bare number of instances, which has no name."""
+    return limit(text) if "=" in text else ("", count(text))
 
 
 def shape(text: str) -> tuple[str, tuple[int, ...]]:

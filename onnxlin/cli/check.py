@@ -42,7 +42,13 @@ def declare(commands: Any) -> None:
         choices=("auto", "yes", "no"),
         default="auto",
         help="try whether the model compiles, which runs it once on made-up numbers (auto: unless "
-        "its weights take more than 1 GiB)",
+        "its weights take more than 1 GiB or it has more than 5,000 nodes)",
+    )
+    command.add_argument(
+        "--time",
+        type=arguments.seconds,
+        metavar="SECONDS",
+        help="answer after so long with what is known by then; what was left out is said",
     )
     arguments.ends(command)
 
@@ -55,6 +61,7 @@ def run(options: Any, screen: Screen) -> int:
         outputs=options.outputs,
         rounding=options.rounding,
         compiles={"auto": None, "yes": True, "no": False}[options.compiling],
+        time=options.time,
     )
     fixes = _fixes(options, report)
     document = report.as_dict()
@@ -101,6 +108,8 @@ def _show(model: str, report: Report, fixes: dict[str, str], screen: Screen) -> 
         screen.verdict(False, report.refused)
     for note in report.notes:
         screen.line(f"note: {note}")
+    for what in report.not_run:
+        screen.line(f"not run: {what}")
     screen.heading(f"{len(report.nodes)} nodes")
     rows: list[list[Cell]] = [
         [_operator(node), node.opset, node.status, node.name] for node in report.nodes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -62,12 +62,12 @@ class Node:
     source: onnx.NodeProto
     implicit: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def reads(self) -> tuple[str, ...]:
         """Every tensor that this node needs."""
         return tuple(name for name in self.inputs if name) + self.implicit
 
-    @property
+    @cached_property
     def writes(self) -> tuple[str, ...]:
         """Every tensor that this node makes."""
         return tuple(name for name in self.outputs if name)
@@ -138,7 +138,7 @@ class Graph:
         made = {name: node for node in self.nodes for name in node.writes}
         object.__setattr__(self, "producer", made)
 
-    @property
+    @cached_property
     def tensors(self) -> frozenset[str]:
         """Names of all tensors."""
         return frozenset({*self.inputs, *self.initialisers, *self.producer})

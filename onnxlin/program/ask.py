@@ -40,6 +40,7 @@ class Ask:
         self.mode = mode
         self._cast: dict[tuple[str, np.dtype[Any]], Array] = {}
         self._nodes = {node.name: node for node in section.nodes}
+        self._live = section.live - set(section.inputs)
 
     def rule(self, node: Node) -> Rule:
         """Return the rule of a node, which must have one."""
@@ -124,8 +125,7 @@ class Ask:
 
     def wanted(self, node: Node, build: Build) -> list[int]:
         """Positions of the float outputs that lie on a path to the section's outputs."""
-        live = self.section.live - set(self.section.inputs)
-        made = [(i, o) for i, o in enumerate(node.outputs) if build.whole.get(o, o) in live]
+        made = [(i, o) for i, o in enumerate(node.outputs) if build.whole.get(o, o) in self._live]
         return [i for i, o in made if self.is_number(o, build)]
 
     def is_fixed(self, name: str, build: Build) -> bool:

@@ -38,7 +38,8 @@ class Report:
     ``empty`` says so where no node lies between the inputs and the outputs: the map is the
     identity, or W is 0 at every x. ``refused`` is what onnxruntime says where it does not load the
     model. ``compiles`` tells whether `compile_model` takes it, and None where that is not known;
-    then, and where it does not, ``not_compiled_because`` says why.
+    then, and where it does not, ``not_compiled_because`` says why. ``not_run`` says what of the
+    model was not tried out, as what that costs is not known before, or as time was over.
     """
 
     inputs: tuple[str, ...]
@@ -49,6 +50,7 @@ class Report:
     not_compiled_because: str | None = None
     empty: str | None = None
     refused: str | None = None
+    not_run: tuple[str, ...] = ()
 
     @property
     def obstacles(self) -> tuple[NodeReport, ...]:

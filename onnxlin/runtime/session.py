@@ -22,6 +22,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
 
 from onnxlin.errors import LimitError, TraceError
+from onnxlin.runtime.deadline import watched
 
 __all__ = [
     "CPU",
@@ -138,12 +139,13 @@ def run(session: InferenceSession, wanted: Sequence[str], feeds: Mapping[str, An
     TraceError
         A node cannot be run on these feeds.
     LimitError
-        It asks for more memory than there is.
+        It asks for more memory than there is, or the time of `onnxlin.runtime.deadline` is over.
     """
     # The runtime takes arrays of rank 0, but none of NumPy's scalars.
     given = {n: np.asarray(v) if isinstance(v, np.generic) else v for n, v in feeds.items()}
     try:
-        return session.run(wanted, given)
+        with watched() as options:
+            return session.run(wanted, given, options)
     except MESSAGES as error:
         raise TraceError(f"onnxruntime cannot run the model at this x: {said(error)}") from error
     except MemoryError as error:

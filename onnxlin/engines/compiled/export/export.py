@@ -14,7 +14,7 @@ from onnxlin.engines.compiled.export.about import Facts, describe
 from onnxlin.engines.compiled.export.example import Shapes, example_feeds
 from onnxlin.engines.compiled.export.files import save, sha256
 from onnxlin.engines.seeds import make_seeds
-from onnxlin.errors import CompileError, ModelError, OptionError, TraceError
+from onnxlin.errors import CompileError, LimitError, ModelError, OptionError, TraceError
 from onnxlin.graph import Graph
 from onnxlin.graph.weights import filled
 from onnxlin.load import Model, Path, load
@@ -75,7 +75,8 @@ def compile_model(
     ------
     CompileError
         A rule decides from values at x, or needs what has no form in a graph.
-    ModelError, TensorNameError, MissingRuleError, InputError, RowsError, OptionError, TraceError
+    ModelError, LimitError, TensorNameError, MissingRuleError, InputError, RowsError, OptionError
+    TraceError
     """
     require_mode(mode)
     require_rounding(rounding)
@@ -113,12 +114,14 @@ def compiled_at(
 
     Raises
     ------
-    CompileError
+    CompileError, LimitError
     """
     feeds = example_feeds(section, x, shapes)
     try:
         compiled = compile_section(section, mode, feeds, direction=direction)
         session(compiled.model, compiled.weights)
+    except LimitError:
+        raise
     except (NotStaticError, ModelError) as error:
         raise CompileError(
             f"This model cannot be compiled: {error}. Linearise it at one x after another with "
