@@ -3,9 +3,15 @@
 A message says what was asked, what was found and what to do next.
 """
 
+from onnxlin.texts import shown_lines
+
 
 class OnnxlinError(Exception):
     """Base of every error raised on purpose."""
+
+    def __str__(self) -> str:
+        # A message names tensors and nodes of strangers' models, and is printed anywhere.
+        return shown_lines(super().__str__())
 
 
 class ModelError(OnnxlinError):
@@ -18,10 +24,6 @@ class LimitError(ModelError):
 
 class SandboxError(OnnxlinError):
     """What ran in a child process crashed, hung, or passed its limits of memory and time."""
-
-
-class FileError(OnnxlinError):
-    """A file cannot be written, or holds something else than it should."""
 
 
 class InputError(OnnxlinError):
@@ -38,6 +40,10 @@ class RowsError(OnnxlinError):
 
 class OptionError(OnnxlinError):
     """An option (mode, engine, dtype, memory) has a value that onnxlin does not know."""
+
+
+class FileError(OptionError):
+    """A file cannot be written, or holds something else than it should."""
 
 
 class MissingRuleError(OnnxlinError):

@@ -24,7 +24,7 @@ Columns of a table with a header are matched by name: with the model's metadata 
 EXIT_CODES = """\
 exit codes:
   0    done
-  1    the model, the input or an option cannot be used; stderr says why
+  1    the model, the input or an option cannot be used, or a file not written; stderr says why
   2    the command line itself is wrong
   3    check: nodes of the model stand in the way, or none lies between the ends
   4    a residual is past its bound, or (verify) a law does not hold

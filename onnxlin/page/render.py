@@ -8,7 +8,8 @@ import os
 from importlib.resources import files
 from typing import Any
 
-from onnxlin.errors import OptionError
+from onnxlin.files import folder_of
+from onnxlin.files import write as write_file
 
 SCRIPTS = (
     "base.js",
@@ -50,20 +51,12 @@ def write(path: str | os.PathLike[str], document: dict[str, Any]) -> None:
 
     Raises
     ------
-    OptionError
+    FileError
         The file cannot be written.
     """
-    try:
-        folder = os.path.dirname(os.fspath(path))
-        if folder:
-            os.makedirs(folder, exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(render(document))
-    except OSError as error:
-        raise OptionError(
-            f"Cannot write {os.fspath(path)!r}: {error.strerror or error}. Give --html another "
-            "name."
-        ) from error
+    another = "Give --html another name."
+    folder_of(path, another)
+    write_file(path, render(document).encode(), another)
 
 
 def _asset(name: str) -> str:

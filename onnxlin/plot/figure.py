@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from onnxlin.errors import OnnxlinError, OptionError
+from onnxlin.errors import OnnxlinError
+from onnxlin.files import writing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +39,5 @@ def finish(fig: Figure, title: str, path: Path) -> None:
     """Set the title and write the PNG."""
     # File and class names may hold dollar signs, which are formulas to matplotlib.
     fig.suptitle(title, fontsize=11, color=INK, parse_math=False)
-    try:
-        fig.savefig(path, format="png")
-    except OSError as error:
-        raise OptionError(f"Cannot write {os.fspath(path)!r}: {error.strerror}.") from error
+    with writing(path, "Give the picture another name.") as stream:
+        fig.savefig(stream, format="png")

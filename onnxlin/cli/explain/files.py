@@ -14,6 +14,7 @@ import numpy as np
 from onnxlin import plot
 from onnxlin.affine_map import AffineMap
 from onnxlin.errors import OptionError
+from onnxlin.files import folder_of
 from onnxlin.graph import Array
 from onnxlin.page import Part
 from onnxlin.readings.row.parts import seen
@@ -41,23 +42,17 @@ def write(
     archive = Path(f"{prefix}.npz")
     _protect(archive, options.input)
     written = []
-    try:
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        for item in explained:
-            path = Path(f"{prefix}.{_slug(item)}.png")
-            _protect(path, options.input)
-            title = _title(item, m, options)
-            what = "W x" if item["baseline"] is None else "W (x - x0)"
-            drawing = Drawing(title, path, options.smooth, what)
-            _draw(m, values[item["position"]], parts, drawing)
-            item["picture"] = str(path)
-            written.append(str(path))
-        m.save(archive)
-    except OSError as error:
-        raise OptionError(
-            f"Cannot write {error.filename or str(archive)!r}: {error.strerror or error}. "
-            "Give another --out, or --no-files."
-        ) from error
+    folder_of(archive, "Give another --out, or --no-files.")
+    for item in explained:
+        path = Path(f"{prefix}.{_slug(item)}.png")
+        _protect(path, options.input)
+        title = _title(item, m, options)
+        what = "W x" if item["baseline"] is None else "W (x - x0)"
+        drawing = Drawing(title, path, options.smooth, what)
+        _draw(m, values[item["position"]], parts, drawing)
+        item["picture"] = str(path)
+        written.append(str(path))
+    m.save(archive)
     return [*written, str(archive)]
 
 
