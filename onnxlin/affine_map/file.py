@@ -53,8 +53,9 @@ def write(path: File, m: Readable, bound: Array | None) -> None:
     arrays |= {"row_index": rows.index} if rows.matrix is None else {"row_matrix": rows.matrix}
     if bound is not None:
         arrays["bound"] = bound
-    arrays[stored.CHECKSUM] = np.array(stored.checksum(arrays))
-    archives.write(_written_at(path), arrays)
+    # First: damage to an archive's directory may hide what comes after.
+    summed = {stored.CHECKSUM: np.array(stored.checksum(arrays))}
+    archives.write(_written_at(path), summed | arrays)
 
 
 def _packed(tensors: Mapping[str, Array]) -> Array:

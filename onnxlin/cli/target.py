@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from onnxlin import archives
 from onnxlin.cli.screen import Progress
-from onnxlin.errors import ModelError, OptionError, RowsError
+from onnxlin.errors import FileError, ModelError, OptionError, RowsError
 from onnxlin.graph import Array
 from onnxlin.inputs import Columns, Given, Preprocessing, read_input
 from onnxlin.linearizer import Linearizer
@@ -180,9 +181,10 @@ def choose_rows(text: str | None, classes: Sequence[int], y: Array, columns: int
 
 def _matrix(path: str) -> Array:
     try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
+        found: Array = archives.read_one(path)
+    except FileError as error:
         raise RowsError(f"--rows {path!r} is not a readable .npy file: {error}.") from error
+    return found
 
 
 def _indices(text: str, size: int) -> list[int]:
