@@ -27,6 +27,7 @@ from onnxlin.program import slices
 from onnxlin.section.feeds import flattened
 from onnxlin.section.numbers import flat
 from onnxlin.section.options import number
+from onnxlin.texts import shown
 
 
 class AffineMap(Proved):
@@ -76,7 +77,8 @@ class AffineMap(Proved):
 
     def __repr__(self) -> str:
         shape = f"{len(self.rows)} x {len(self.x)}"
-        return f"<AffineMap {list(self.inputs)} -> {list(self.outputs)}, W {shape} {self.dtype}>"
+        ends = shown(f"{list(self.inputs)} -> {list(self.outputs)}")
+        return f"<AffineMap {ends}, W {shape} {self.dtype}>"
 
     @cached_property
     def x(self) -> Array:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from onnxlin.engines.plan import NAMES
 from onnxlin.inputs.preprocessing import CHOICES
 from onnxlin.section import MODES, ROUNDINGS
+from onnxlin.texts import shown, typed
 
 PICTURE = """\
 Pictures (.png, .jpg, ...) become pixels of 0 to 255, RGB, then (pixel * scale - mean) / std. The
@@ -32,6 +33,14 @@ exit codes:
   6    not decided: rounding may be as large as F(x), so a residual within its bound proves nothing
   130  interrupted
 """
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that shows what it was given, and does not print it as it is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end."""
+        super().error(shown(message))
 
 
 def parser(make: Callable[..., Any], name: str, description: str, **more: Any) -> Any:
@@ -60,6 +69,7 @@ def ends(command: argparse.ArgumentParser) -> None:
         ends.add_argument(
             f"--{name}",
             metavar="NAME",
+            type=typed,
             action="append",
             help=f"take this tensor among the {name}; may be repeated (its float {name})"
             + ('; "logits" ends before a softmax' if name == "outputs" else ""),
@@ -114,7 +124,7 @@ def shape(text: str) -> tuple[str, tuple[int, ...]]:
         shape = (-1,)
     if not name or min(shape, default=0) < 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no NAME=1,3,224,224")
-    return name, shape
+    return typed(name), shape
 
 
 def fraction(text: str) -> float:

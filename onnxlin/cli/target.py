@@ -18,6 +18,7 @@ from onnxlin.graph import Array
 from onnxlin.inputs import Columns, Given, Preprocessing, read_input
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings.row.summary import top
+from onnxlin.texts import shown, typed
 
 MANY_OUTPUTS = 1000
 LARGE_MAP = 2**24  # entries of W
@@ -135,9 +136,13 @@ class Labels:
                 raise RowsError(f"{what} {text}: the map has {size} outputs, 0 to {size - 1}.")
             return index % size
         lowered = [name.lower() for name in self.classes]
-        if text.lower() in lowered:
-            return lowered.index(text.lower())
-        known = ", ".join(self.classes[:20]) or "none: the model's metadata names no classes"
+        for asked in (text.lower(), typed(text).lower()):
+            if asked in lowered:
+                return lowered.index(asked)
+        known = (
+            ", ".join(map(shown, self.classes[:20]))
+            or "none: the model's metadata names no classes"
+        )
         raise OptionError(f"{what} {text!r} is no index and no class name. Known: {known}.")
 
 

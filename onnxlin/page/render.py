@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import os
 from importlib.resources import files
@@ -10,6 +9,7 @@ from typing import Any
 
 from onnxlin.files import folder_of
 from onnxlin.files import write as write_file
+from onnxlin.texts import in_html
 
 SCRIPTS = (
     "base.js",
@@ -28,7 +28,7 @@ def render(document: dict[str, Any]) -> str:
     """Write a document as HTML: style, script and data stand in the text itself."""
     title = f"{document['model']} on {document['source']}"
     parts = {
-        "title": html.escape(title),
+        "title": in_html(title),
         "style": _asset("page.css"),
         "data": embedded(document),
         "script": "\n".join(_asset(name) for name in SCRIPTS),

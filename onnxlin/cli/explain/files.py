@@ -18,6 +18,7 @@ from onnxlin.files import folder_of
 from onnxlin.graph import Array
 from onnxlin.page import Part
 from onnxlin.readings.row.parts import seen
+from onnxlin.texts import shown
 
 
 @dataclass(frozen=True)
@@ -79,16 +80,17 @@ def _slug(item: dict[str, Any]) -> str:
 def _title(item: dict[str, Any], m: AffineMap, options: Any) -> str:
     i = item["position"]
     stem, model = Path(options.input).name, Path(options.model).name
+    label = shown(item["label"])
     against = item["baseline"]
     if against is not None:
         rest = against["map_at_baseline"]
         return (
-            f"{model} on {stem} against {Path(options.baseline).name}: output {item['label']}\n"
+            f"{model} on {stem} against {Path(options.baseline).name}: output {label}\n"
             f"F(x) = {m.y[i]:#.4g} = W (x - x0) + (W x0 + b) = {against['difference']:#.4g} "
             f"{'-' if rest < 0 else '+'} {abs(rest):#.4g}"
         )
     return (
-        f"{model} on {stem}: output {item['label']}\n"
+        f"{model} on {stem}: output {label}\n"
         f"F(x) = {m.y[i]:#.4g} = W x + b = {m.Wx[i]:#.4g} {'-' if m.b[i] < 0 else '+'} "
         f"{abs(m.b[i]):#.4g}"
     )

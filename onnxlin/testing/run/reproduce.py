@@ -17,7 +17,7 @@ from onnxlin.testing.laws.subject import Feeds
 SCRIPT = """\
 import numpy, onnxlin.testing
 x = {x}
-onnxlin.testing.assert_linearizes({model!r}, x{options})
+onnxlin.testing.assert_linearizes({model!a}, x{options})
 """
 
 
@@ -64,7 +64,7 @@ def reproducer(
         given = model if isinstance(model, bytes) else model.SerializeToString()
         files.write(path, given, what_to_do)
         written.append(path)
-    keywords = "".join(f", {name}={value!r}" for name, value in options.items())
+    keywords = "".join(f", {name}={value!a}" for name, value in options.items())
     text = SCRIPT.format(x=x, model=str(path), options=keywords)
     files.write(written[1], text.encode(), what_to_do)
     return [str(name) for name in written]
@@ -74,10 +74,10 @@ def _named(feeds: Feeds, archive: str) -> tuple[dict[str, Array], str]:
     """Name the arrays in the archive, and say how the script makes the feeds of them."""
     values = [storable(value) for value in feeds.values()]
     if not any("\0" in name or name.endswith(".npy") for name in feeds):
-        return dict(zip(feeds, values, strict=True)), f"dict(numpy.load({archive!r}))"
+        return dict(zip(feeds, values, strict=True)), f"dict(numpy.load({archive!a}))"
     # Names that zip cuts short, or that NumPy takes for others.
     names = [f"x{i}" for i in range(len(values))]
-    x = f"dict(zip({list(feeds)!r}, numpy.load({archive!r}).values()))"
+    x = f"dict(zip({list(feeds)!a}, numpy.load({archive!a}).values()))"
     return dict(zip(names, values, strict=True)), x
 
 
