@@ -79,7 +79,7 @@ def _slug(item: dict[str, Any]) -> str:
 
 def _title(item: dict[str, Any], m: AffineMap, options: Any) -> str:
     i = item["position"]
-    stem, model = Path(options.input).name, Path(options.model).name
+    stem, model = shown(Path(options.input).name), shown(Path(options.model).name)
     label = shown(item["label"])
     against = item["baseline"]
     if against is not None:
