@@ -23,6 +23,7 @@ UNCHECKED = (
     "the file has no checksum, as an older onnxlin wrote it: its numbers fit each other, but may "
     "not be those that were saved"
 )
+AT_ONCE = 2**24  # bytes that are summed at once
 UNIT = float(np.finfo(np.float64).eps)
 FLOATS = ("float16", "float32", "float64")
 NEEDED = ("about", "W", "b", "x", "y", "residual", "bias_by_node", "output")
@@ -49,10 +50,14 @@ def checksum(arrays: Mapping[str, Any]) -> str:
     found = hashlib.sha256()
     for name in sorted(set(arrays) - {CHECKSUM}):
         # In one order of bytes and of axes: a file may be copied by a machine that has others.
-        array = np.ascontiguousarray(arrays[name])
-        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        found.update(f"{name} {array.dtype.str} {np.shape(arrays[name])}\n".encode())
-        found.update(array.reshape(-1).view(np.uint8).data if array.nbytes else b"")
+        array = np.asarray(arrays[name])
+        kind = array.dtype.newbyteorder("<")
+        found.update(f"{name} {kind.str} {array.shape}\n".encode())
+        rows = np.atleast_1d(array)
+        step = max(AT_ONCE * len(rows) // max(array.nbytes, 1), 1)
+        for start in range(0, len(rows) if array.nbytes else 0, step):
+            part = np.ascontiguousarray(rows[start : start + step], kind)
+            found.update(part.reshape(-1).view(np.uint8).data)
     return found.hexdigest()
 
 

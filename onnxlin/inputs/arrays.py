@@ -18,7 +18,7 @@ def read_npy(file: Path) -> Array:
     try:
         found: Array = archives.read_one(file)
     except FileError as error:
-        if zipfile.is_zipfile(file):
+        if file.is_file() and zipfile.is_zipfile(file):
             raise InputError(f"{str(file)!r} holds several arrays; call it .npz.") from error
         raise InputError(f"{str(file)!r} is not a readable .npy file: {error}.") from error
     return found
