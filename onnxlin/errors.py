@@ -3,6 +3,8 @@
 A message says what was asked, what was found and what to do next.
 """
 
+from onnxlin.texts import shown_lines
+
 FOREIGN = (
     ValueError,
     TypeError,
@@ -21,6 +23,10 @@ Caught at few places, where a node of a model is read: there it becomes an error
 class OnnxlinError(Exception):
     """Base of every error raised on purpose."""
 
+    def __str__(self) -> str:
+        # A message names tensors and nodes of strangers' models, and is printed anywhere.
+        return shown_lines(super().__str__())
+
 
 class ModelError(OnnxlinError):
     """The model cannot be read, or is not a valid ONNX model."""
@@ -32,10 +38,6 @@ class LimitError(ModelError):
 
 class SandboxError(OnnxlinError):
     """What ran in a child process crashed, hung, or passed its limits of memory and time."""
-
-
-class FileError(OnnxlinError):
-    """A file cannot be written, or holds something else than it should."""
 
 
 class InputError(OnnxlinError):
@@ -52,6 +54,10 @@ class RowsError(OnnxlinError):
 
 class OptionError(OnnxlinError):
     """An option (mode, engine, dtype, memory) has a value that onnxlin does not know."""
+
+
+class FileError(OptionError):
+    """A file cannot be written, or holds something else than it should."""
 
 
 class MissingRuleError(OnnxlinError):

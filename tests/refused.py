@@ -276,4 +276,10 @@ CASES: dict[str, Case] = {
         onnxlin.RegionError,
         r"(?s)no linear region around x.*1 nodes are curved.*Tanh 't' is smooth.*drift says how",
     ),
+    # Files
+    "no folder to save in": (
+        lambda: linearize(mlp(), X).save("no/such/folder/map"),
+        onnxlin.FileError,
+        r"Cannot write 'no/such/folder/map\.npz': No such file or directory\. Give another name",
+    ),
 }

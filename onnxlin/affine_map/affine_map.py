@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -22,11 +21,13 @@ from onnxlin.engines.operator import linear_operator
 from onnxlin.engines.plan import ENGINES
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import DetachedError
+from onnxlin.files import File
 from onnxlin.primitives import Array, Shape
 from onnxlin.program import slices
 from onnxlin.section.feeds import flattened
 from onnxlin.section.numbers import flat
 from onnxlin.section.options import number
+from onnxlin.texts import shown
 
 
 class AffineMap(Proved):
@@ -76,7 +77,8 @@ class AffineMap(Proved):
 
     def __repr__(self) -> str:
         shape = f"{len(self.rows)} x {len(self.x)}"
-        return f"<AffineMap {list(self.inputs)} -> {list(self.outputs)}, W {shape} {self.dtype}>"
+        ends = shown(f"{list(self.inputs)} -> {list(self.outputs)}")
+        return f"<AffineMap {ends}, W {shape} {self.dtype}>"
 
     @cached_property
     def x(self) -> Array:
@@ -230,8 +232,19 @@ class AffineMap(Proved):
         state = {name: getattr(self, name) for name in file.PICKLED}
         return file.revived, (type(self), state, self._solution, self.known_bound)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write W, b, x, y, residual and bias shares as ``.npz`` (docs/map_file.md)."""
+    def save(self, path: File) -> None:
+        """Write W, b, x, y, residual and bias shares as ``.npz`` (docs/map_file.md).
+
+        Parameters
+        ----------
+        path : path, or an open binary file
+            ``.npz`` is put behind a name that does not end so.
+
+        Raises
+        ------
+        FileError
+            It cannot be written; what was there before is there still.
+        """
         file.write(path, self, self.known_bound)
 
     def to_onnx(self) -> onnx.ModelProto:
@@ -244,8 +257,23 @@ class AffineMap(Proved):
         return model.to_model(self)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> AffineMap:
-        """Read what `save` wrote: everything that follows from W and b, without the program."""
+    def load(cls, path: File) -> AffineMap:
+        """Read what `save` wrote: everything that follows from W and b, without the program.
+
+        Parameters
+        ----------
+        path : path, or an open binary file
+            As it was given to `save`. Nothing in the file is run, or believed unseen: it holds no
+            pickle, its parts must fit each other, and its checksum its numbers. A file of an older
+            onnxlin has none; a note of the map says so.
+
+        Raises
+        ------
+        ModelError
+            It is no saved map, or is damaged.
+        LimitError
+            It unpacks to more than `onnxlin.limits` lets it; a ModelError.
+        """
         found = file.read(path)
         solution = Solution(found.pop("W"), found.pop("bias"))
         return cls(**found, solution=solution, origin=None)

@@ -25,7 +25,7 @@ from onnxlin.cli import (
 # Under other names: these are packages of this one, and stay its attributes.
 from onnxlin.cli.audit import audit as audit_command
 from onnxlin.cli.explain import explain as explain_command
-from onnxlin.cli.screen import Screen
+from onnxlin.cli.screen import Screen, say
 from onnxlin.cli.verify import verify as verify_command
 from onnxlin.errors import OnnxlinError, ResidualError, UndecidedError
 from onnxlin.version import __version__
@@ -69,24 +69,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         _forget_stdout()
         return 0
     except KeyboardInterrupt:
-        print("onnxlin: interrupted", file=sys.stderr)
+        say("onnxlin: interrupted", to_errors=True)
         return INTERRUPTED
     except MemoryError as error:
-        print(
+        say(
             f"onnxlin: error: out of memory ({error}). Ask for fewer --rows, or give --memory.",
-            file=sys.stderr,
+            to_errors=True,
         )
         return FAILED
     except OnnxlinError as error:
-        print(f"onnxlin: error: {error}", file=sys.stderr)
-        return next((code for kind, code in CODES if isinstance(error, kind)), FAILED)
+        return _told(error)
     return code
+
+
+def _told(error: OnnxlinError) -> int:
+    """Say what is wrong; return the exit code."""
+    if isinstance(error.__cause__, BrokenPipeError):
+        return 0  # a pipe to write into, whose reader has gone
+    say(f"onnxlin: error: {error}", to_errors=True)
+    return next((code for kind, code in CODES if isinstance(error, kind)), FAILED)
 
 
 def parser() -> argparse.ArgumentParser:
     """Build the parser of all commands."""
     about = "The exact affine map F(x) = W x + b that an ONNX model is at one input."
-    top: argparse.ArgumentParser = arguments.parser(argparse.ArgumentParser, "onnxlin", about)
+    top: argparse.ArgumentParser = arguments.parser(arguments.Parser, "onnxlin", about)
     top.add_argument("--version", action="version", version=f"onnxlin {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in COMMANDS.values():

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, NoReturn
 
 from onnxlin.engines.plan import NAMES
 from onnxlin.inputs.preprocessing import CHOICES
 from onnxlin.limits import Limits
 from onnxlin.section import MODES, ROUNDINGS
+from onnxlin.texts import shown, typed
 
 LIMITS = tuple(field.name for field in fields(Limits))
 
@@ -28,7 +29,7 @@ Columns of a table with a header are matched by name: with the model's metadata 
 EXIT_CODES = """\
 exit codes:
   0    done
-  1    the model, the input or an option cannot be used; stderr says why
+  1    the model, the input or an option cannot be used, or a file not written; stderr says why
   2    the command line itself is wrong
   3    check: nodes of the model stand in the way, or none lies between the ends
   4    a residual is past its bound, or (verify) a law does not hold
@@ -36,6 +37,14 @@ exit codes:
   6    not decided: rounding may be as large as F(x), so a residual within its bound proves nothing
   130  interrupted
 """
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that shows what it was given, and does not print it as it is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end."""
+        super().error(shown(message))
 
 
 def parser(make: Callable[..., Any], name: str, description: str, **more: Any) -> Any:
@@ -84,6 +93,7 @@ def ends(command: argparse.ArgumentParser) -> None:
         ends.add_argument(
             f"--{name}",
             metavar="NAME",
+            type=typed,
             action="append",
             help=f"take this tensor among the {name}; may be repeated (its float {name})"
             + ('; "logits" ends before a softmax' if name == "outputs" else ""),
@@ -164,7 +174,7 @@ def shape(text: str) -> tuple[str, tuple[int, ...]]:
         shape = (-1,)
     if not name or min(shape, default=0) < 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no NAME=1,3,224,224")
-    return name, shape
+    return typed(name), shape
 
 
 def fraction(text: str) -> float:

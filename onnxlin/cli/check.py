@@ -105,7 +105,10 @@ def _fix(section: Section, found: NodeReport, node: Node) -> str:
 def _show(model: str, report: Report, fixes: dict[str, str], screen: Screen) -> None:
     screen.line(f"{model}: {', '.join(report.inputs)} -> {', '.join(report.outputs)}")
     if report.refused:
-        screen.verdict(False, report.refused)
+        first, *more = report.refused.split("\n")
+        screen.verdict(False, first)
+        for line in more:
+            screen.line(line)
     for note in report.notes:
         screen.line(f"note: {note}")
     for what in report.not_run:
@@ -132,7 +135,7 @@ def _show(model: str, report: Report, fixes: dict[str, str], screen: Screen) -> 
         return
     if report.ok:
         screen.verdict(True, "every node can be linearised")
-        screen.line(_compiles(report))
+        screen.lines(_compiles(report))
         return
     count = len(report.obstacles)
     screen.verdict(False, f"{count} node{'s stand' if count > 1 else ' stands'} in the way:")

@@ -12,7 +12,8 @@ from onnxlin import plot
 from onnxlin.cli import arguments, target
 from onnxlin.cli.screen import Progress, Screen, percent
 from onnxlin.engines.plan import NAMES
-from onnxlin.errors import InputError, OptionError
+from onnxlin.errors import InputError
+from onnxlin.files import folder_of
 from onnxlin.graph import Array
 from onnxlin.inputs import Instances, read_instances, read_labels
 from onnxlin.linearizer import Linearizer
@@ -139,12 +140,7 @@ def _draw(found: Evaluation, document: dict[str, Any], options: Any) -> str:
     margins = {"all": found.margin, "W x": found.margins["W x"]}
     margins["b"] = found.margin - margins["W x"]
     what = f"{Path(options.model).name} on {len(found):,} instances of {_named(options.data)}"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OptionError(
-            f"Cannot write {str(path)!r}: {error.strerror}. Give another --out, or --no-files."
-        ) from error
+    folder_of(path, "Give another --out, or --no-files.")
     plot.evaluation(
         document["accuracy"],
         margins,

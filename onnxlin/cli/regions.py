@@ -168,8 +168,9 @@ def _show(document: dict[str, Any], screen: Screen) -> None:
     _table("Largest regions", document["groups"], screen)
     merged = document["merged"]
     if merged is not None:
+        screen.line()
         screen.line(
-            f"\nmerged to {merged['groups']:,} groups, off F by {merged['error']:.3g} "
+            f"merged to {merged['groups']:,} groups, off F by {merged['error']:.3g} "
             "(root mean square)"
         )
         _show_scores(merged["scores"], screen)

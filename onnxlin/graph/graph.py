@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from onnxlin.texts import shown
+
 Array = npt.NDArray[Any]
 
 FLOAT_TYPES = frozenset(
@@ -93,7 +95,7 @@ class TensorType:
     def __str__(self) -> str:
         if not self.elem_type:
             return "no tensor"  # a sequence, map or optional
-        shape = "" if self.shape is None else "x".join(str(n or "?") for n in self.shape)
+        shape = "" if self.shape is None else "x".join(shown(str(n or "?")) for n in self.shape)
         kind = "text" if self.elem_type == onnx.TensorProto.STRING else self.dtype
         return f"{kind}[{shape}]"
 

@@ -11,6 +11,7 @@ from onnxlin.graph import Node
 from onnxlin.rules import RULES, rule_of
 from onnxlin.section import Section
 from onnxlin.section.stops import goes_straight_through, starts_behind, stops
+from onnxlin.texts import shown
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,12 @@ def _empty(section: Section) -> str | None:
         return None
     own = [name for name in section.outputs if name in section.inputs]
     if own:
-        return f"{', '.join(own)} is both an input and an output, so the map is the identity"
+        listed = ", ".join(map(shown, own))
+        return f"{listed} is both an input and an output, so the map is the identity"
     ends = stops(section)
     where = "no path of floats leads from the inputs to the outputs"
     if ends:
-        listed = ", ".join(f"{node.op_type} {node.name!r}" for node in ends[:3])
+        listed = ", ".join(f"{shown(node.op_type)} {node.name!r}" for node in ends[:3])
         where = f"dependence ends at {listed}"
     way = ', rounding="straight-through" goes on' if goes_straight_through(section) else ""
     behind = starts_behind(section, ends)
@@ -124,7 +126,7 @@ def _node_report(section: Section, node: Node, inside: bool, needed: bool) -> No
 
 
 def _qualified(node: Node) -> str:
-    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+    return shown(f"{node.domain}.{node.op_type}" if node.domain else node.op_type)
 
 
 def require_rules(section: Section) -> None:
@@ -133,7 +135,7 @@ def require_rules(section: Section) -> None:
     if not obstacles:
         return
     rows = [
-        f"  {node.op_type} (opset {node.opset}) at node {node.name!r}: {node.obstacle}"
+        f"  {shown(node.op_type)} (opset {node.opset}) at node {node.name!r}: {node.obstacle}"
         for node in obstacles
     ]
     raise MissingRuleError(
