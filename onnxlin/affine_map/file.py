@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from onnxlin.affine_map.protocol import Readable
-from onnxlin.engines.job import Solution
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import ModelError
 from onnxlin.primitives import Array
 
 VERSION = 1
-PICKLED = ("inputs", "outputs", "rows", "mode", "rounding", "engine", "plan", "dtype", "notes")
 
 
 def write(path: str | os.PathLike[str], m: Readable, bound: Array | None) -> None:
@@ -89,13 +87,6 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         "W": found["W"],
         "bias": dict(zip(about["bias_nodes"], found["bias_by_node"], strict=True)),
     }
-
-
-def revived(
-    kind: Callable[..., Any], state: dict[str, Any], solution: Solution, bound: Array | None
-) -> Any:
-    """Make a map again of what was pickled; like one from a file it has no program."""
-    return kind(**state, solution=solution, bound=bound, origin=None)
 
 
 def _unpack(flat: Array, shapes: dict[str, list[int]]) -> dict[str, Array]:

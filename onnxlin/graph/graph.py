@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
 
@@ -138,6 +138,16 @@ class Graph:
         made = {name: node for node in self.nodes for name in node.writes}
         object.__setattr__(self, "producer", made)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle every message once: nodes whose source lies in the model say where."""
+        places = {id(proto): i for i, proto in enumerate(self.model.graph.node)}
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        own["nodes"] = [
+            {**vars(n), "given": sorted(n.given), "source": places.get(id(n.source), n.source)}
+            for n in self.nodes
+        ]
+        return revived, (own,)
+
     @property
     def tensors(self) -> frozenset[str]:
         """Names of all tensors."""
@@ -159,3 +169,16 @@ class Graph:
         """Whether this is a float tensor, or a sequence or optional, which may hold some."""
         kind = self.elem_types.get(name, onnx.TensorProto.FLOAT)
         return kind == onnx.TensorProto.UNDEFINED or kind in FLOAT_TYPES
+
+
+def revived(own: dict[str, Any]) -> Graph:
+    """Make a graph again that has been pickled."""
+    protos = own["model"].graph.node
+    nodes = []
+    for node in own["nodes"]:
+        source = node["source"]
+        source = protos[source] if isinstance(source, int) else source
+        nodes.append(Node(**{**node, "given": frozenset(node["given"]), "source": source}))
+    for array in own["initialisers"].values():
+        array.flags.writeable = False  # which does not travel
+    return Graph(**{**own, "nodes": tuple(nodes)})
