@@ -13,6 +13,7 @@ import numpy as np
 from onnxlin.affine_map.protocol import Readable
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import ModelError
+from onnxlin.graph.regular import require_regular
 from onnxlin.primitives import Array
 
 VERSION = 1
@@ -55,6 +56,7 @@ def _packed(tensors: Mapping[str, Array]) -> Array:
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a map: the arguments of `AffineMap`, with ``W`` and ``bias`` apart."""
+    require_regular(path, "map", ModelError)
     try:
         with np.load(path, allow_pickle=False) as file:
             found = dict(file)

@@ -14,6 +14,7 @@ import numpy as np
 from onnxlin.cli.screen import Progress
 from onnxlin.errors import ModelError, OptionError, RowsError
 from onnxlin.graph import Array
+from onnxlin.graph.regular import require_regular
 from onnxlin.inputs import Columns, Given, Preprocessing, read_input
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings.row.summary import top
@@ -179,6 +180,7 @@ def choose_rows(text: str | None, classes: Sequence[int], y: Array, columns: int
 
 
 def _matrix(path: str) -> Array:
+    require_regular(path, "matrix of --rows", RowsError)
     try:
         return np.asarray(np.load(path, allow_pickle=False))
     except (OSError, ValueError, EOFError) as error:

@@ -10,10 +10,12 @@ import numpy as np
 
 from onnxlin.errors import InputError
 from onnxlin.graph import Array, TensorType
+from onnxlin.graph.regular import require_regular
 
 
 def read_npy(file: Path) -> Array:
     """Read one array."""
+    require_regular(file, "array", InputError)
     try:
         found = np.load(file, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
@@ -34,6 +36,7 @@ def read_npz(file: Path, inputs: Mapping[str, TensorType]) -> dict[str, Array]:
 
 def read_archive(file: Path) -> dict[str, Array]:
     """Read named arrays as they are."""
+    require_regular(file, "archive", InputError)
     try:
         with np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}

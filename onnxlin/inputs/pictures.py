@@ -10,6 +10,7 @@ import numpy as np
 from onnxlin.errors import InputError, OnnxlinError
 from onnxlin.graph import Array
 from onnxlin.graph.picture import Geometry
+from onnxlin.graph.regular import require_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,6 +27,7 @@ def open_picture(file: Path) -> tuple[Image, tuple[str, ...]]:
             f'Reading {file.name} needs Pillow: pip install "onnxlin[cli]". Arrays (.npy, .npz, '
             ".csv) need nothing more."
         ) from error
+    require_regular(file, "picture", InputError)
     try:
         with Image.open(file) as opened:
             image = ImageOps.exif_transpose(opened)

@@ -8,6 +8,7 @@ import google.protobuf.message
 import onnx
 
 from onnxlin.errors import ModelError
+from onnxlin.graph.regular import require_regular
 
 Model = str | os.PathLike[str] | bytes | onnx.ModelProto
 
@@ -31,6 +32,7 @@ def read(model: Model) -> onnx.ModelProto:
 def _read_file(path: str) -> onnx.ModelProto:
     if not os.path.exists(path):
         raise ModelError(f"No such model file: {path!r}.")
+    require_regular(path, "model", ModelError)
     try:
         return onnx.load(path)
     except (google.protobuf.message.DecodeError, ValueError, OSError, TypeError) as error:
