@@ -143,8 +143,13 @@ class Graph:
         places = {id(proto): i for i, proto in enumerate(self.model.graph.node)}
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
         own["nodes"] = [
-            {**vars(n), "given": sorted(n.given), "source": places.get(id(n.source), n.source)}
-            for n in self.nodes
+            {
+                **vars(node),
+                "attributes": {n: _placed(node.source, n, v) for n, v in node.attributes.items()},
+                "given": sorted(node.given),
+                "source": places.get(id(node.source), node.source),
+            }
+            for node in self.nodes
         ]
         return revived, (own,)
 
@@ -171,14 +176,37 @@ class Graph:
         return kind == onnx.TensorProto.UNDEFINED or kind in FLOAT_TYPES
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where a message lies that is the value of an attribute: field ``part`` of the i-th."""
+
+    i: int
+    part: str
+
+
+def _placed(source: onnx.NodeProto, name: str, value: Any) -> Any:
+    """Say where the value of an attribute lies in the node's source; itself where it does not."""
+    if isinstance(value, onnx.TensorProto | onnx.GraphProto):
+        for i, attribute in enumerate(source.attribute):
+            part = "t" if attribute.HasField("t") else "g"
+            if attribute.name == name and getattr(attribute, part) is value:
+                return _Place(i, part)
+    return value
+
+
 def revived(own: dict[str, Any]) -> Graph:
     """Make a graph again that has been pickled."""
     protos = own["model"].graph.node
     nodes = []
-    for node in own["nodes"]:
-        source = node["source"]
+    for parts in own["nodes"]:
+        source = parts["source"]
         source = protos[source] if isinstance(source, int) else source
-        nodes.append(Node(**{**node, "given": frozenset(node["given"]), "source": source}))
+        attributes = {
+            name: getattr(source.attribute[v.i], v.part) if isinstance(v, _Place) else v
+            for name, v in parts["attributes"].items()
+        }
+        given = frozenset(parts["given"])
+        nodes.append(Node(**{**parts, "attributes": attributes, "given": given, "source": source}))
     for array in own["initialisers"].values():
         array.flags.writeable = False  # which does not travel
     return Graph(**{**own, "nodes": tuple(nodes)})

@@ -151,6 +151,17 @@ def test_weights_travel_once() -> None:
     assert len(pickle.dumps(at)) < 2 * weights + 60_000
 
 
+def test_weights_in_nodes_travel_once() -> None:
+    proto = wide()
+    stored = proto.graph.initializer.pop(0)
+    proto.graph.node.insert(0, onnx.helper.make_node("Constant", [], ["A"], value=stored))
+    at, x = Linearizer(proto), np.ones((1, 300), np.float32)
+    weights = sum(len(t.raw_data) for t in (stored, *proto.graph.initializer))
+    sent = pickle.dumps(at)
+    assert len(sent) < weights + 20_000
+    np.testing.assert_array_equal(pickle.loads(sent)(x, rows=[0]).W, at(x, rows=[0]).W)
+
+
 def test_a_compiled_graph_that_stands_is_not_compiled_again(monkeypatch) -> None:
     at = Linearizer(mlp())
     m = at(X, engine="compiled")
