@@ -151,6 +151,11 @@ class Graph:
             }
             for node in self.nodes
         ]
+        inside = {t.name: t for t in self.model.graph.initializer if not t.external_data}
+        own["initialisers"] = {
+            name: None if name in inside and _holds(inside[name], array) else array
+            for name, array in self.initialisers.items()
+        }
         return revived, (own,)
 
     @property
@@ -194,6 +199,13 @@ def _placed(source: onnx.NodeProto, name: str, value: Any) -> Any:
     return value
 
 
+def _holds(tensor: onnx.TensorProto, array: Array) -> bool:
+    """Whether a small weight lies in the model as it is here."""
+    found = onnx.numpy_helper.to_array(tensor)
+    like = (found.dtype, found.shape) == (array.dtype, array.shape)
+    return like and not array.dtype.hasobject and found.tobytes() == array.tobytes()
+
+
 def revived(own: dict[str, Any]) -> Graph:
     """Make a graph again that has been pickled."""
     protos = own["model"].graph.node
@@ -207,6 +219,11 @@ def revived(own: dict[str, Any]) -> Graph:
         }
         given = frozenset(parts["given"])
         nodes.append(Node(**{**parts, "attributes": attributes, "given": given, "source": source}))
-    for array in own["initialisers"].values():
+    inside = {t.name: t for t in own["model"].graph.initializer}
+    arrays = {
+        name: onnx.numpy_helper.to_array(inside[name]) if array is None else array
+        for name, array in own["initialisers"].items()
+    }
+    for array in arrays.values():
         array.flags.writeable = False  # which does not travel
-    return Graph(**{**own, "nodes": tuple(nodes)})
+    return Graph(**{**own, "nodes": tuple(nodes), "initialisers": arrays})

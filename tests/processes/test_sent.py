@@ -151,6 +151,15 @@ def test_weights_travel_once() -> None:
     assert len(pickle.dumps(at)) < 2 * weights + 60_000
 
 
+def test_small_weights_travel_once() -> None:
+    at = Linearizer(wide(100))
+    weights = sum(array.nbytes for array in at.graph.initialisers.values())
+    assert all(array.nbytes < LARGE for array in at.graph.initialisers.values())
+    sent = pickle.dumps(at)
+    assert len(sent) < weights + 20_000
+    assert_alike(dict(at.graph.initialisers), dict(pickle.loads(sent).graph.initialisers))
+
+
 def test_weights_in_nodes_travel_once() -> None:
     proto = wide()
     stored = proto.graph.initializer.pop(0)
