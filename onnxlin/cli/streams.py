@@ -86,14 +86,31 @@ def watched() -> Iterator[None]:
                 "Standard output is closed: there is nowhere to print to. For no output, send it "
                 f"to {os.devnull}."
             )
-        for stream in before:
-            if isinstance(stream, io.TextIOWrapper):
-                # Names of files and nodes hold what the terminal's encoding may not have.
-                stream.reconfigure(errors="backslashreplace")
         sys.stdout = Out(before[0])
-        yield
+        with contextlib.ExitStack() as left:
+            for stream in before:
+                left.enter_context(_any_letter(stream))
+            yield
     finally:
         sys.stdout, sys.stderr = before
+
+
+@contextlib.contextmanager
+def _any_letter(stream: Any) -> Iterator[None]:
+    """Let a stream escape what its encoding lacks: names of files and nodes hold anything."""
+    before = stream.errors if isinstance(stream, io.TextIOWrapper) else None
+    _set_errors(stream, before and "backslashreplace")
+    try:
+        yield
+    finally:
+        _set_errors(stream, before)
+
+
+def _set_errors(stream: Any, errors: str | None) -> None:
+    # Doing so flushes the stream: what comes of that is told by whoever flushes it next.
+    if errors is not None:
+        with contextlib.suppress(OSError, ValueError):
+            stream.reconfigure(errors=errors)
 
 
 def fill() -> None:
