@@ -18,8 +18,10 @@ import pytest
 import onnxlin
 from onnxlin import AffineMap, Linearizer, OnnxlinError, readings, testing
 from onnxlin.graph.weights import LARGE
+from onnxlin.lowering import NotStaticError
 from onnxlin.runtime.options import apart, together
 from onnxlin.runtime.session import for_compiled
+from tests.agree import assert_same_rows
 from tests.processes.alike import assert_alike
 from tests.processes.results import MAKERS, X1, fresh, lin
 from tests.small import X, mlp, model
@@ -182,6 +184,27 @@ def test_a_compiled_graph_that_stands_is_not_compiled_again(monkeypatch) -> None
     again = arrived(X)
     assert again.engine == "compiled"
     np.testing.assert_array_equal(again.W, m.W)
+
+
+def test_a_graph_that_cannot_be_opened_on_arrival_is_done_without(monkeypatch) -> None:
+    at = Linearizer(mlp())
+    W = at(X, engine="compiled").W
+    arrived = pickle.loads(pickle.dumps(at))
+
+    def refuse(*_) -> None:
+        raise NotStaticError("an older onnxruntime")
+
+    monkeypatch.setattr("onnxlin.engines.compiled.sessions.Runner", refuse_type(refuse))
+    m = arrived(X)
+    assert m.engine != "compiled"
+    assert_same_rows(m, W)
+    with pytest.raises(onnxlin.OptionError, match="an older onnxruntime"):
+        arrived(X, engine="compiled")
+
+
+def refuse_type(refuse: Callable[..., None]) -> type:
+    """A class, as it is asked for by `isinstance`, that nobody can make."""
+    return type("Runner", (), {"__init__": lambda self, *a: refuse(*a)})
 
 
 def test_a_session_is_opened_when_it_is_needed(monkeypatch) -> None:
