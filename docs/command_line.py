@@ -29,6 +29,12 @@ the names themselves.
 
 Every file is written beside its name and then renamed, so a command that is stopped leaves the
 older file whole; pipes and devices such as `/dev/stdout` are written to directly.
+
+Ctrl-C and SIGTERM end a command with one line on stderr, at any moment from its first import on,
+and within two seconds where it is inside of onnxruntime. What stdout does not take (it is closed,
+its disk is full) is an error; a reader who stops reading, such as `head`, is none. Models and
+inputs are files: pipes, devices and `/dev/stdin` fed by a pipe are refused. Commands turn
+onnxruntime's telemetry off (`ORT_DISABLE_TELEMETRY`, unless it is set).
 """
 
 

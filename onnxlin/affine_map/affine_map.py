@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy, deepcopy
 from functools import cached_property
 from typing import Any
 
@@ -17,7 +18,7 @@ from onnxlin.affine_map.origin import Origin
 from onnxlin.affine_map.proved import Proved
 from onnxlin.affine_map.wide import by_rows
 from onnxlin.engines.job import Solution, total
-from onnxlin.engines.operator import linear_operator
+from onnxlin.engines.operator import MapOperator
 from onnxlin.engines.plan import ENGINES
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import DetachedError
@@ -73,7 +74,10 @@ class AffineMap(Proved):
         self.dtype = np.dtype(dtype)
         self.notes = tuple(notes)
         self._origin, self._stored = origin, solution
+        self._anew = origin.anew if isinstance(origin, Origin) else origin
         super().__init__(bound, own)
+        if self._anew is not None:
+            self._bound_of_composing = None  # which follows from the program
 
     def __repr__(self) -> str:
         shape = f"{len(self.rows)} x {len(self.x)}"
@@ -133,7 +137,7 @@ class AffineMap(Proved):
 
     def operator(self) -> LinearOperator:
         """W as a `scipy.sparse.linalg.LinearOperator`, without forming it."""
-        return linear_operator(self.made_from("operator()").program, self.rows)
+        return MapOperator(self.made_from("operator()").program, self.rows)
 
     # What proves it
 
@@ -162,7 +166,7 @@ class AffineMap(Proved):
 
     @property
     def detached(self) -> bool:
-        """Whether the map was loaded from a file and has no program."""
+        """Whether the map has no program: it was loaded from a file, or made without."""
         return self._origin is None
 
     def made_from(self, what: str) -> Origin:
@@ -228,9 +232,37 @@ class AffineMap(Proved):
     # Files
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle what `save` writes: W, b, the run's x and y. The program stays behind."""
-        state = {name: getattr(self, name) for name in file.PICKLED}
-        return file.revived, (type(self), state, self._solution, self.known_bound)
+        """Pickle the map with W computed, and the model behind it, to make the program anew from.
+
+        In another process the program is built when somebody asks for it: the model is opened
+        and run there. Without what it takes to do so: `without_program`.
+        """
+        return _revived, (type(self), self._parts() | {"origin": self._anew})
+
+    def without_program(self) -> AffineMap:
+        """Return the map as its file would hold it: W, b, x, F(x), and its bound if it is known.
+
+        It is small to send to another process, where the whole map takes its model along.
+        """
+        return type(self)(**self._parts() | {"own": self.own_run(now=True)}, origin=None)
+
+    def _parts(self) -> dict[str, Any]:
+        """What the map is made of, but for what its program is made of."""
+        found = {name: getattr(self, name) for name in _GIVEN}
+        own = self.own_run(now=self._anew is None)
+        return found | {"solution": self._solution, "bound": self.known_bound, "own": own}
+
+    def __copy__(self) -> AffineMap:
+        made = object.__new__(type(self))
+        vars(made).update(vars(self))
+        return made
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> AffineMap:
+        """Copy W, b and all other arrays; what they are made from is shared: nobody changes it."""
+        made = copy(self)
+        own = {name: value for name, value in vars(self).items() if name not in _SHARED}
+        vars(made).update(deepcopy(own, memo))
+        return made
 
     def save(self, path: File) -> None:
         """Write W, b, x, y, residual and bias shares as ``.npz`` (docs/map_file.md).
@@ -277,3 +309,12 @@ class AffineMap(Proved):
         found = file.read(path)
         solution = Solution(found.pop("W"), found.pop("bias"))
         return cls(**found, solution=solution, origin=None)
+
+
+_GIVEN = ("inputs", "outputs", "rows", "mode", "rounding", "engine", "plan", "dtype", "notes")
+_SHARED = frozenset({"_origin", "_anew", "_own", "_made_bounds", "layers"})
+
+
+def _revived(kind: type[AffineMap], parts: Mapping[str, Any]) -> AffineMap:
+    """Make a map again that has been pickled."""
+    return kind(**parts)

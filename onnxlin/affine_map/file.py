@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,12 @@ import numpy as np
 from onnxlin import archives
 from onnxlin.affine_map import stored
 from onnxlin.affine_map.protocol import Readable
-from onnxlin.engines.job import Solution
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import FileError, ModelError
 from onnxlin.files import File, described, is_written_directly
 from onnxlin.primitives import Array
 
 ENDING = ".npz"
-PICKLED = ("inputs", "outputs", "rows", "mode", "rounding", "engine", "plan", "dtype", "notes")
 
 
 def write(path: File, m: Readable, bound: Array | None) -> None:
@@ -115,13 +113,6 @@ def _stored_at(path: File) -> File:
     if there is path or os.path.exists(os.fspath(there)):  # type: ignore[arg-type]
         return there
     return path
-
-
-def revived(
-    kind: Callable[..., Any], state: dict[str, Any], solution: Solution, bound: Array | None
-) -> Any:
-    """Make a map again of what was pickled; like one from a file it has no program."""
-    return kind(**state, solution=solution, bound=bound, origin=None)
 
 
 def _unpack(flat: Array, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:

@@ -28,14 +28,15 @@ Columns of a table with a header are matched by name: with the model's metadata 
 
 EXIT_CODES = """\
 exit codes:
-  0    done
-  1    the model, the input or an option cannot be used, or a file not written; stderr says why
+  0    done, or whoever reads the output has had enough of it
+  1    the model, the input or an option cannot be used, or nothing written; stderr says why
   2    the command line itself is wrong
   3    check: nodes of the model stand in the way, or none lies between the ends
   4    a residual is past its bound, or (verify) a law does not hold
   5    compare: the two models are apart
   6    not decided: rounding may be as large as F(x), so a residual within its bound proves nothing
-  130  interrupted
+  130  interrupted (Ctrl-C)
+  143  terminated (SIGTERM)
 """
 
 

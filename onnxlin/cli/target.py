@@ -15,6 +15,7 @@ from onnxlin import archives
 from onnxlin.cli.screen import Progress
 from onnxlin.errors import FileError, ModelError, OptionError, RowsError
 from onnxlin.graph import Array
+from onnxlin.graph.regular import require_regular
 from onnxlin.inputs import Columns, Given, Preprocessing, read_input
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings.row.summary import top
@@ -185,6 +186,7 @@ def choose_rows(text: str | None, classes: Sequence[int], y: Array, columns: int
 
 
 def _matrix(path: str) -> Array:
+    require_regular(path, "matrix of --rows", RowsError)
     try:
         found: Array = archives.read_one(path)
     except FileError as error:

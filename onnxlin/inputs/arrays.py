@@ -11,10 +11,12 @@ import numpy as np
 from onnxlin import archives
 from onnxlin.errors import FileError, InputError
 from onnxlin.graph import Array, TensorType
+from onnxlin.graph.regular import require_regular
 
 
 def read_npy(file: Path) -> Array:
     """Read one array."""
+    require_regular(file, "array", InputError)
     try:
         found: Array = archives.read_one(file)
     except FileError as error:
@@ -34,6 +36,7 @@ def read_npz(file: Path, inputs: Mapping[str, TensorType]) -> dict[str, Array]:
 
 def read_archive(file: Path) -> dict[str, Array]:
     """Read named arrays as they are."""
+    require_regular(file, "archive", InputError)
     try:
         return archives.read(file)
     except FileError as error:

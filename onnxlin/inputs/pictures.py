@@ -14,6 +14,7 @@ from onnxlin import limits
 from onnxlin.errors import InputError, OnnxlinError
 from onnxlin.graph import Array
 from onnxlin.graph.picture import Geometry
+from onnxlin.graph.regular import require_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,6 +32,7 @@ def open_picture(file: Path) -> tuple[Image, tuple[str, ...]]:
             f'Reading {file.name} needs Pillow: pip install "onnxlin[cli]". Arrays (.npy, .npz, '
             ".csv) need nothing more."
         ) from error
+    require_regular(file, "picture", InputError)
     try:
         with _own_limit(), Image.open(file) as opened:
             count = opened.width * opened.height  # as the header says: nothing is unpacked yet

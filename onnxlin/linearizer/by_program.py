@@ -38,7 +38,7 @@ def by_program(ready: Ready, ask: Ask) -> AffineMap:
         inputs=inputs,
         outputs=outputs,
         rows=seeds,
-        mode=ready.builder.mode,
+        mode=ready.mode,
         rounding=ready.section.rounding,
         engine=engine,
         plan=why,

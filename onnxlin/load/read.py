@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 
 import onnx
 import onnx.parser
@@ -13,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from onnxlin import limits
 from onnxlin.errors import LimitError, ModelError
+from onnxlin.graph.regular import require_regular
 from onnxlin.load.external import filled, first_external
 
 Path = str | os.PathLike[str]
@@ -59,12 +59,10 @@ def read(model: Model, base_dir: Path | None = None) -> onnx.ModelProto:
 
 
 def _read_file(path: str, base_dir: Path | None) -> tuple[onnx.ModelProto, Path]:
+    require_regular(path, "model", ModelError)
     try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
-            raise ModelError(f"{path!r} is {kind}, no ONNX model. Give the path of a model's file.")
-        limits.hold("file_bytes", status.st_size, f"{path!r} takes {status.st_size:,} bytes")
+        size = os.stat(path).st_size
+        limits.hold("file_bytes", size, f"{path!r} takes {size:,} bytes")
         with open(path, "rb") as file:
             data = file.read()
     except FileNotFoundError as error:

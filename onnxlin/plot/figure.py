@@ -33,6 +33,10 @@ def new_figure(width: float, height: float) -> Figure:
         raise OnnxlinError(
             'Drawing needs matplotlib: pip install "onnxlin[cli]", or say --no-files.'
         ) from error
+    except (ValueError, OSError) as error:  # what it reads as it begins: MPLBACKEND, its folders
+        raise OnnxlinError(
+            f"matplotlib cannot be used: {error} Mend that, or say --no-files."
+        ) from error
     margins = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
     fig = Figure(figsize=(width, height), dpi=150, layout=margins, facecolor="white")
     FigureCanvasAgg(fig)

@@ -23,7 +23,7 @@ from onnxlin.runtime.refusal import cure
 class Session:
     """A model that onnxruntime has opened, how its tensors cross, and the weights it reads."""
 
-    runtime: door.InferenceSession
+    runtime: door.ForkSafe
     crossing: Crossing
     weights: Mapping[str, Array]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,14 @@ from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKern
 
 from onnxlin.errors import LimitError, TraceError
 from onnxlin.runtime.deadline import watched
+from onnxlin.runtime.forked import ForkSafe
 
 __all__ = [
     "CPU",
     "MESSAGES",
     "VERSION",
     "Fail",
+    "ForkSafe",
     "InferenceSession",
     "InvalidArgument",
     "NoKernel",
@@ -36,6 +38,7 @@ __all__ = [
     "SessionOptions",
     "attach",
     "for_compiled",
+    "fresh_options",
     "opened",
     "run",
     "said",
@@ -87,8 +90,13 @@ def for_compiled(*, threads: int = 0) -> SessionOptions:
     return _quiet(threads)
 
 
+def fresh_options() -> SessionOptions:
+    """Options as onnxruntime has them."""
+    return onnxruntime.SessionOptions()
+
+
 def _quiet(threads: int) -> SessionOptions:
-    options = onnxruntime.SessionOptions()
+    options = fresh_options()
     # What goes wrong is raised; a second copy on stderr would only be in the way.
     options.log_severity_level = 4
     options.intra_op_num_threads = threads
@@ -103,16 +111,19 @@ def attach(options: SessionOptions, weights: Mapping[str, npt.NDArray[Any]]) -> 
 
 
 def opened(
-    model: onnx.ModelProto,
+    model: onnx.ModelProto | Callable[[], onnx.ModelProto],
     options: SessionOptions,
     providers: Sequence[Any] = CPU,
     *,
     rounds: bool = False,
-) -> InferenceSession:
+) -> ForkSafe:
     """Open a model; raises one of `MESSAGES`, or ValueError where protobuf cannot write it.
 
     Parameters
     ----------
+    model : onnx.ModelProto, or what makes it
+        Its bytes are kept: a forked child opens them again. What makes it is called again instead,
+        for models with large weights inside.
     rounds : bool
         Whether the model rounds to steps on the way, as quantised ones do. Then it runs as
         `without_optimisers`, whatever the options say: a float that a fused kernel rounds another
@@ -120,7 +131,18 @@ def opened(
         it lies on the edge of one. Of the optimisers only the blocked layout of convolutions makes
         such graphs faster, and it is among those that move their outputs.
     """
-    data = model.SerializeToString()
+    kept = None if callable(model) else model.SerializeToString()
+
+    def reopened() -> InferenceSession:
+        data = model().SerializeToString() if callable(model) else kept
+        return _opened(data, options, providers, rounds=rounds)
+
+    return ForkSafe(reopened)
+
+
+def _opened(
+    data: Any, options: SessionOptions, providers: Sequence[Any], *, rounds: bool
+) -> InferenceSession:
     level, threads = options.graph_optimization_level, options.intra_op_num_threads
     if rounds:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -131,7 +153,7 @@ def opened(
         options.graph_optimization_level, options.intra_op_num_threads = level, threads
 
 
-def run(session: InferenceSession, wanted: Sequence[str], feeds: Mapping[str, Any]) -> list[Any]:
+def run(session: ForkSafe, wanted: Sequence[str], feeds: Mapping[str, Any]) -> list[Any]:
     """Run once.
 
     Raises

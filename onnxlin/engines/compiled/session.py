@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ class Runner:
         self._given = [name for name in ends if name in compiled.feeds]
         self._ends = [name for name in ends if name not in compiled.feeds]
         self._wanted = [*self._ends, compiled.rows, *([compiled.shares] if compiled.nodes else [])]
-        model = compiled.model
+        model: Any = compiled.model
         if not compiled.nodes:
             # Of no biases there are no shares: some runtimes fail at tensors of no entries.
             model = onnx.ModelProto.FromString(model.SerializeToString())
@@ -83,7 +84,7 @@ class Runner:
             door.attach(options, compiled.weights)
         else:
             # Options of the caller's may serve other sessions as well: nothing is added to them.
-            model = filled(model, compiled.weights)
+            model = partial(filled, model, compiled.weights)
         try:
             self._session = door.opened(model, options, rounds=compiled.rounds)
         except (*door.MESSAGES, ValueError) as error:

@@ -168,7 +168,7 @@ class LawItem(pytest.Item):
         folder = self.config.getoption("--onnxlin-reproducers")
         if folder is not None:
             return Path(self.config.invocation_params.dir, folder, name)
-        cache = self.config.cache
+        cache = getattr(self.config, "cache", None)  # -p no:cacheprovider leaves none
         return (Path(tempfile.mkdtemp()) if cache is None else cache.mkdir("onnxlin")) / name
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
