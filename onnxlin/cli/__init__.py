@@ -26,7 +26,7 @@ from onnxlin.cli.audit import audit as audit_command
 from onnxlin.cli.explain import explain as explain_command
 from onnxlin.cli.screen import Screen
 from onnxlin.cli.verify import verify as verify_command
-from onnxlin.errors import OnnxlinError, ResidualError, UndecidedError
+from onnxlin.errors import OnnxlinError, ResidualError, SandboxError, UndecidedError
 from onnxlin.version import __version__
 
 # In the order of --help. Each declares its arguments and runs on what was asked.
@@ -45,7 +45,7 @@ COMMANDS = {
 }
 
 FAILED, INTERRUPTED = 1, 130
-CODES = ((UndecidedError, 6), (ResidualError, 4))
+CODES = ((UndecidedError, 6), (ResidualError, 4), (SandboxError, 7))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -25,6 +25,7 @@ from onnxlin.load.newest import (
 from onnxlin.load.normalise import Context, Draft, normalise
 from onnxlin.load.read import Model, read
 from onnxlin.operators.schemas import default_values
+from onnxlin.runtime.sandbox import reached
 from onnxlin.runtime.types import runtime_types
 
 
@@ -48,7 +49,9 @@ def load(model: Model, given: Iterable[str] = ()) -> Graph:
     optional, defaults = _released(light.graph, weights, set(given))
     proto = _prepared(light)
     opsets = {o.domain: o.version for o in proto.opset_import}
+    reached("typing")
     elem_types, ranks = infer_types(proto)
+    reached("working")
     stored = weights | _stored(proto.graph)
     context = Context(dict(stored), ranks, elem_types)
     newest = [

@@ -8,12 +8,14 @@ import google.protobuf.message
 import onnx
 
 from onnxlin.errors import ModelError
+from onnxlin.runtime.sandbox import reached
 
 Model = str | os.PathLike[str] | bytes | onnx.ModelProto
 
 
 def read(model: Model) -> onnx.ModelProto:
     """Read a path or bytes into a `ModelProto`; hand a `ModelProto` through."""
+    reached("reading")
     if isinstance(model, onnx.ModelProto):
         proto = model
     elif isinstance(model, bytes):

@@ -21,6 +21,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
 
 from onnxlin.errors import TraceError
+from onnxlin.runtime.sandbox import reached
 
 __all__ = [
     "CPU",
@@ -115,6 +116,7 @@ def opened(
         it lies on the edge of one. Of the optimisers only the blocked layout of convolutions makes
         such graphs faster, and it is among those that move their outputs.
     """
+    reached("loading")
     data = model.SerializeToString()
     level, threads = options.graph_optimization_level, options.intra_op_num_threads
     if rounds:
@@ -123,6 +125,7 @@ def opened(
     try:
         return onnxruntime.InferenceSession(data, options, providers=list(providers))
     finally:  # options of the caller's are left as they were
+        reached("working")
         options.graph_optimization_level, options.intra_op_num_threads = level, threads
 
 
@@ -134,12 +137,15 @@ def run(session: InferenceSession, wanted: Sequence[str], feeds: Mapping[str, An
     TraceError
         A node cannot be run on these feeds.
     """
+    reached("running")
     # The runtime takes arrays of rank 0, but none of NumPy's scalars.
     given = {n: np.asarray(v) if isinstance(v, np.generic) else v for n, v in feeds.items()}
     try:
         return session.run(wanted, given)
     except MESSAGES as error:
         raise TraceError(f"onnxruntime cannot run the model at this x: {said(error)}") from error
+    finally:
+        reached("working")
 
 
 def said(error: Exception) -> str:

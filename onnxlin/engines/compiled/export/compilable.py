@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from onnxlin.engines.compiled.export.example import opened_shapes
 from onnxlin.engines.compiled.export.export import compiled_at
 from onnxlin.errors import CompileError, InputError, ModelError, OnnxlinError, TraceError
 from onnxlin.load import Model, load
 from onnxlin.program.check import Report, report
+from onnxlin.runtime.sandbox import Sandbox, asked, boxed
 from onnxlin.section import MODES, STAIRCASE, Section, make_section, require_rounding
 from onnxlin.section.ends import listed
 from onnxlin.section.trace import Tracer
@@ -31,6 +33,7 @@ def check_model(
     outputs: Iterable[str] | str | None = None,
     rounding: str = STAIRCASE,
     compiles: bool | None = None,
+    sandbox: bool | Sandbox | None = None,
 ) -> Report:
     """Report the status of every node, and whether the model compiles.
 
@@ -44,14 +47,33 @@ def check_model(
     compiles : bool, optional
         Whether to try to compile, which runs the model once on made-up numbers; by default unless
         its weights take more than 1 GiB.
+    sandbox : bool or onnxlin.Sandbox, optional
+        For models that are not trusted: do all this in a process of its own, with limits of memory
+        and time. Rules that were registered in this process are not known there.
+
+    Raises
+    ------
+    SandboxError
+        The code of onnx or onnxruntime crashed on the model, hung, or ran out of memory.
+    ModelError, TensorNameError, OptionError
     """
     require_rounding(rounding)
     inputs = listed(inputs)
+    if (box := Sandbox.of(sandbox)) is not None:
+        asks = {"inputs": inputs, "outputs": listed(outputs), "rounding": rounding}
+        found, _ = boxed(f"{__name__}:checked", {**asks, "compiles": compiles}, model, box)
+        return Report.from_dict(found)
     section = make_section(load(model, inputs or ()), inputs, outputs, rounding)
     found = report(section)
     found = replace(found, refused=_refused(section) if found.ok else None)
     compiled, why = _verdict(section, found, compiles)
     return replace(found, compiles=compiled, not_compiled_because=why)
+
+
+def checked(arguments: dict[str, Any], blobs: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+    """Do what `check_model` has a child do."""
+    model, _ = asked(arguments, blobs)
+    return check_model(model, **arguments).as_dict(), []
 
 
 def _refused(section: Section) -> str | None:
