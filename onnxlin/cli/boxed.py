@@ -15,8 +15,17 @@ from onnxlin.runtime.sandbox.boxed import MODULES
 MEMORY = "4GiB"
 
 
-def declare(command: argparse.ArgumentParser, time: float, *, memory: bool = False) -> None:
-    """Add what may be asked of a sandbox; ``memory`` where the command has no such option yet."""
+GRACE = 5
+"""Seconds more for a command that ends by itself when its time is over, and says what it has."""
+
+
+def declare(
+    command: argparse.ArgumentParser, time: float, *, memory: bool = False, timed: bool = True
+) -> None:
+    """Add what may be asked of a sandbox.
+
+    ``memory`` where the command has no such option yet, ``timed`` where it has no ``--time`` yet.
+    """
     group = command.add_argument_group("a model that is not trusted")
     group.add_argument(
         "--sandbox",
@@ -24,12 +33,14 @@ def declare(command: argparse.ArgumentParser, time: float, *, memory: bool = Fal
         help=f"work in a process of its own, held to --memory ({MEMORY}) and --time: a crash, a "
         "hang or endless memory of onnxruntime's is a report and exit code 7",
     )
-    group.add_argument(
-        "--time",
-        type=arguments.count,
-        metavar="SECONDS",
-        help=f"after which the sandboxed process is ended ({time:g})",
-    )
+    command.set_defaults(grace=0 if timed else GRACE)
+    if timed:
+        group.add_argument(
+            "--time",
+            type=arguments.count,
+            metavar="SECONDS",
+            help=f"after which the sandboxed process is ended ({time:g})",
+        )
     if memory:
         group.add_argument("--memory", help=f"what the sandboxed process may take ({MEMORY})")
 
@@ -53,7 +64,7 @@ def answered(options: Any, screen: Screen, answer: str, time: float) -> dict[str
     """
     if not options.sandbox:
         return _function(answer)(options)
-    sandbox = Sandbox(options.memory or MEMORY, options.time or time)
+    sandbox = Sandbox(options.memory or MEMORY, (options.time or time) + options.grace)
     # What a map may use leaves room for the model and its run.
     asks = {**vars(options), "memory": sandbox.bytes // 2}
     try:

@@ -46,7 +46,7 @@ class Broken:
     def as_json(self) -> dict[str, Any]:
         """Return what a regression case holds."""
         packed = io.BytesIO()
-        np.savez(packed, allow_pickle=False, **self.x)
+        np.savez_compressed(packed, allow_pickle=False, **self.x)
         return {
             "kind": self.kind,
             "ending": self.ending,

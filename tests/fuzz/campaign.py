@@ -13,10 +13,10 @@ from typing import Any
 
 from onnxlin.runtime.sandbox import Sandbox
 from tests.fuzz import broken as making
-from tests.fuzz import samples, subjects
+from tests.fuzz import cases, samples, subjects
 from tests.fuzz.pool import Worker, again
 from tests.fuzz.shrink import shrink
-from tests.fuzz.verdicts import FAULTS, counted
+from tests.fuzz.verdicts import FAULTS, NATIVE, counted
 
 SANDBOX = Sandbox(memory="1GiB", time=30)
 SAVED = 20.0
@@ -96,7 +96,7 @@ class Campaign:
             samples.lay(self.subjects)
         self.path = folder / "statistics.json"
         self.done = Statistics.load(self.path, seed)
-        self._lock = threading.Lock()
+        self._lock, self._stopping = threading.Lock(), threading.Event()
         self._saved = time.monotonic()
 
     def run(
@@ -109,14 +109,19 @@ class Campaign:
         ]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
-        self.done.save(self.path)
+        try:
+            for thread in threads:
+                thread.join()
+        finally:  # Ctrl-C: each worker ends with the input that it has
+            self._stopping.set()
+            for thread in threads:
+                thread.join()
+            self.done.save(self.path)
         return self.done
 
     def _work(self, end: float, last: int, shrinking: bool) -> None:
         with Worker(self.subjects, SANDBOX) as worker:
-            while time.monotonic() < end:
+            while time.monotonic() < end and not self._stopping.is_set():
                 with self._lock:
                     index = self.done.next
                     if index >= last:
@@ -134,7 +139,7 @@ class Campaign:
             done.seconds += found["seconds"]
             for verdict in found["verdicts"]:
                 done.entries[f"{verdict['entry']} {verdict['verdict']}"] += 1
-                if verdict["verdict"] in FAULTS:
+                if verdict["verdict"] in (*FAULTS, NATIVE):
                     if not done.faults[verdict["key"]]:
                         new.append(verdict)
                     done.faults[verdict["key"]] += 1
@@ -154,9 +159,7 @@ class Campaign:
         if names and shrinking:
             found = shrink(found, lambda one: verdict["key"] in again(worker, one, names))
         by = {"seed": self.done.seed, "index": index, "text": verdict["text"]}
-        held = {**found.as_json(), "entries": names, "key": verdict["key"], "found": by}
-        name = "".join(c if c.isalnum() else "_" for c in verdict["key"])[:120]
-        (self.folder / "found" / f"{name}.json").write_text(json.dumps(held, indent=1))
+        cases.write(self.folder / "found", found, names, verdict["key"], **by)
 
 
 def _entries(kind: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from onnxlin.errors import SandboxError
 from onnxlin.runtime.sandbox import Child, Sandbox
 from tests.fuzz.broken import Broken
-from tests.fuzz.verdicts import of_end
+from tests.fuzz.verdicts import FAULTS, NATIVE, of_end
 from tests.fuzz.worker import MODULES
 
 INPUTS_A_LIFE = 2_000
@@ -34,6 +34,9 @@ class Worker:
         self._child: Child | None = None
         self._tried = 0
 
+    modules = (*MODULES, "tests.fuzz.worker")
+    """What each child imports before its limits hold."""
+
     def attempt(self, **asked: Any) -> dict[str, Any]:
         """Try an input, ``seed=`` and ``index=`` or ``broken=``; a death is a verdict as well."""
         child = self._living()
@@ -55,7 +58,7 @@ class Worker:
             self._child = None
         if self._child is None:
             self._tried = 0
-            self._child = Child(self.sandbox, (*MODULES, "tests.fuzz.worker"))
+            self._child = Child(self.sandbox, self.modules)
         return self._child
 
     def close(self) -> None:
@@ -74,9 +77,7 @@ class Worker:
 
 def keys(found: dict[str, Any]) -> set[str]:
     """Kinds of faults among the verdicts of an input."""
-    from tests.fuzz.verdicts import FAULTS
-
-    return {v["key"] for v in found["verdicts"] if v["verdict"] in FAULTS}
+    return {v["key"] for v in found["verdicts"] if v["verdict"] in (*FAULTS, NATIVE)}
 
 
 def again(worker: Worker, broken: Broken, entries: list[str]) -> set[str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError, Message
 
@@ -28,7 +29,7 @@ def shrink(broken: Broken, fails: Fails, *, seconds: float = 15.0, calls: int = 
         except (DecodeError, ValueError):
             return _cut(search)
         _thin(search, proto)
-        return search.best
+        return _lighter(search)
     return _cut(search)
 
 
@@ -113,6 +114,19 @@ def _clear(message: Any, path: tuple[Step, ...]) -> bool:
         return False
     del held[i]
     return True
+
+
+def _lighter(search: _Search) -> Broken:
+    """Leave out arrays of x that do not matter, or their numbers."""
+    for name in list(search.best.x):
+        left = {n: v for n, v in search.best.x.items() if n != name}
+        zeros = {**search.best.x, name: np.zeros_like(search.best.x[name])}
+        for x in (left, zeros):
+            candidate = replace(search.best, x=x)
+            if not search.spent and search.fails(candidate):
+                search.best = candidate
+                break
+    return search.best
 
 
 def _cut(search: _Search) -> Broken:

@@ -16,7 +16,11 @@ from onnxlin.errors import (
 )
 
 RIGHT, REFUSED, UNDECIDED = "right", "refused", "undecided"
+CAUGHT = "caught"
+"""`verify` says that the map is wrong, of a model that is not valid: what it is for."""
 FOREIGN, WRONG, HANG, CRASH, MEMORY = "foreign", "wrong", "hang", "crash", "memory"
+NATIVE = "native"
+"""onnx or onnxruntime crashed or hung, and the sandbox has said so; nobody else can."""
 FAULTS = (FOREIGN, WRONG, HANG, CRASH, MEMORY)
 
 
@@ -61,7 +65,10 @@ def of_end(entry: str, error: SandboxError) -> Verdict:
     where = f"{error.place or error.stage}"
     where = re.sub(r":\d+, in ", ":", where)
     kind = {"time": HANG, "memory": MEMORY}.get(error.limit or "", CRASH)
-    return Verdict(entry, kind, f"{kind} {error.signal or ''} at {where}", str(error))
+    key = f"{kind} {error.signal or ''} at {where}"
+    if error.stage in ("reading", "typing", "loading", "running"):
+        return Verdict(entry, NATIVE, f"{NATIVE} {key}", str(error))
+    return Verdict(entry, kind, key, str(error))
 
 
 def innermost(error: BaseException) -> str:
@@ -86,7 +93,7 @@ def _traced(error: BaseException) -> str:
 
 def counted(verdicts: list[dict[str, Any]]) -> str:
     """Return the name under which an input is counted."""
-    worst = next((v for v in verdicts if v["verdict"] in FAULTS), None)
+    worst = next((v for v in verdicts if v["verdict"] in (*FAULTS, NATIVE)), None)
     if worst is not None:
         return str(worst["verdict"])
     refused = next((v for v in verdicts if v["verdict"] == REFUSED), None)

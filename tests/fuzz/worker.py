@@ -7,11 +7,16 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import onnx
+from google.protobuf.message import DecodeError
+
 from onnxlin import limits
+from onnxlin.errors import ResidualError
+from onnxlin.testing import LawError
 from tests.fuzz import broken as making
 from tests.fuzz import entries
 from tests.fuzz.broken import Broken
-from tests.fuzz.verdicts import RIGHT, Verdict, of_error
+from tests.fuzz.verdicts import CAUGHT, RIGHT, WRONG, Verdict, of_error
 
 Answer = tuple[dict[str, Any], list[bytes]]
 
@@ -57,7 +62,24 @@ def judged(broken: Broken, entry: str, work: Path) -> Verdict:
             warnings.simplefilter("ignore")
             entries.hold(broken, entry, work)
     except (Exception, SystemExit) as error:  # the point of it: whatever comes is judged
-        return of_error(entry, error)
+        found = of_error(entry, error)
+        told = isinstance(error, ResidualError | LawError)
+        if found.verdict == WRONG and told and not is_valid(broken):
+            return Verdict(entry, CAUGHT, type(error).__name__)
+        return found
     finally:
         entries.clean(work)
     return Verdict(entry, RIGHT)
+
+
+def is_valid(broken: Broken) -> bool:
+    """Whether a model is what the specification allows, as far as onnx's own checker knows."""
+    if broken.kind != "model":
+        return True
+    try:
+        onnx.checker.check_model(onnx.ModelProto.FromString(broken.data), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, DecodeError):
+        return False
+    except (ValueError, TypeError, RuntimeError):  # it can't even be told
+        return False
+    return True
