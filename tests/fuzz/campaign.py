@@ -16,7 +16,7 @@ from tests.fuzz import broken as making
 from tests.fuzz import cases, samples, subjects
 from tests.fuzz.pool import Worker, again
 from tests.fuzz.shrink import shrink
-from tests.fuzz.verdicts import FAULTS, NATIVE, counted
+from tests.fuzz.verdicts import FAULTS, HANG, NATIVE, counted
 
 SANDBOX = Sandbox(memory="1GiB", time=30)
 SAVED = 20.0
@@ -154,12 +154,19 @@ class Campaign:
         names = [verdict["entry"]]
         if verdict["entry"] not in _entries(found.kind):  # the worker died: which one was it?
             names = next(
-                ([n] for n in _chosen(found) if verdict["key"] in again(worker, found, [n])), []
+                ([n] for n in _chosen(found) if same(verdict["key"], again(worker, found, [n]))), []
             )
         if names and shrinking:
-            found = shrink(found, lambda one: verdict["key"] in again(worker, one, names))
+            found = shrink(found, lambda one: same(verdict["key"], again(worker, one, names)))
         by = {"seed": self.done.seed, "index": index, "text": verdict["text"]}
         cases.write(self.folder / "found", found, names, verdict["key"], **by)
+
+
+def same(key: str, found: set[str]) -> bool:
+    """Whether a kind of fault is among those found; a hang is seldom met at the same place."""
+    if HANG in key.split():
+        return any(HANG in other.split() for other in found)
+    return key in found
 
 
 def _entries(kind: str) -> list[str]:

@@ -17,7 +17,7 @@ from onnxlin.errors import (
 
 RIGHT, REFUSED, UNDECIDED = "right", "refused", "undecided"
 CAUGHT = "caught"
-"""`verify` says that the map is wrong, of a model that is not valid: what it is for."""
+"""`verify` says so: the model is not valid, or its numbers pass what floats can hold."""
 FOREIGN, WRONG, HANG, CRASH, MEMORY = "foreign", "wrong", "hang", "crash", "memory"
 NATIVE = "native"
 """onnx or onnxruntime crashed or hung, and the sandbox has said so; nobody else can."""
@@ -50,6 +50,8 @@ def of_error(entry: str, error: BaseException) -> Verdict:
     kind = type(error).__name__
     if isinstance(error, UndecidedError):
         return Verdict(entry, UNDECIDED, kind)
+    if isinstance(error, ResidualError) and re.search(r"\b(nan|inf)\b", str(error)):
+        return Verdict(entry, CAUGHT, kind)
     # A rule that does not fit its node, or a map that is wrong, is no fault of the model's.
     if isinstance(error, WrongError | ResidualError | RuleError) or kind == "LawError":
         return Verdict(entry, WRONG, f"{WRONG} {kind} {_node(str(error))}", _traced(error))
