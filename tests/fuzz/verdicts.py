@@ -17,7 +17,7 @@ from onnxlin.errors import (
 
 RIGHT, REFUSED, UNDECIDED = "right", "refused", "undecided"
 CAUGHT = "caught"
-"""`verify` says so: the model is not valid, or its numbers pass what floats can hold."""
+"""onnxlin says itself that a map is wrong: of a model that is not valid, or past floats' range."""
 FOREIGN, WRONG, HANG, CRASH, MEMORY = "foreign", "wrong", "hang", "crash", "memory"
 NATIVE = "native"
 """onnx or onnxruntime crashed or hung, and the sandbox has said so; nobody else can."""

@@ -11,7 +11,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from onnxlin import limits
-from onnxlin.errors import ResidualError
+from onnxlin.errors import ResidualError, RuleError
 from onnxlin.testing import LawError
 from tests.fuzz import broken as making
 from tests.fuzz import entries
@@ -63,7 +63,7 @@ def judged(broken: Broken, entry: str, work: Path) -> Verdict:
             entries.hold(broken, entry, work)
     except (Exception, SystemExit) as error:  # the point of it: whatever comes is judged
         found = of_error(entry, error)
-        told = isinstance(error, ResidualError | LawError)
+        told = isinstance(error, ResidualError | RuleError | LawError)
         if found.verdict == WRONG and told and not is_valid(broken):
             return Verdict(entry, CAUGHT, type(error).__name__)
         return found

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from onnxlin import OptionError, Sandbox, SandboxError, errors, limits
-from onnxlin.runtime.sandbox import Child
+from onnxlin.runtime.sandbox import Child, ended
 from onnxlin.runtime.sandbox import parent as parents
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
@@ -206,3 +206,31 @@ def test_what_an_argument_may_be():
     assert (own.bytes, Sandbox().bytes) == (2**20, 4 * 2**30)
     with pytest.raises(OptionError, match="sandbox='yes'; expected True"):
         Sandbox.of("yes")
+
+
+DUMP = """Fatal Python error: Segmentation fault
+
+Thread 0x1 (most recent call first):
+  File "/lib/onnxlin/cli/bar.py", line 3 in wait
+
+Current thread 0x2 (most recent call first):
+  File "/lib/onnx/shape_inference.py", line 46 in infer_shapes
+  File "/lib/onnxlin/graph/tensors.py", line 17 in infer_types
+  File "/lib/onnxlin/runtime/sandbox/child.py", line 7 in main
+"""
+
+
+def test_the_stage_and_the_place_are_read_off_the_last_words():
+    box = Sandbox()
+    error = ended.crashed(-11, f"noise\n{DUMP}", "working", box)
+    assert (error.stage, error.signal) == ("typing", "SIGSEGV")
+    assert error.place == "onnxlin/graph/tensors.py:17, in infer_types"
+    assert "Its last words: noise" in str(error)
+    # A thread of native code's has no lines of its own: the others say where it began.
+    error = ended.crashed(-6, DUMP.split('  File "/lib/onnx/', maxsplit=1)[0], "running", box)
+    assert (error.stage, error.place) == ("running", "onnxlin/cli/bar.py:3, in wait")
+    assert ended.crashed(-9, "", "running", box).limit == "memory"  # the system's own killer
+    assert ended.crashed(-6, "std::bad_alloc", "running", box).limit == "memory"
+    assert ended.crashed(-24, DUMP, "running", box).limit == "time"
+    assert ended.crashed(-77, "\x1b[31m", "running", box).signal == "signal 77"
+    assert "\x1b" not in str(ended.crashed(3, "\x1b[31mred", "running", box))
