@@ -140,7 +140,7 @@ def test_bytes_are_broken_in_every_way():
 def test_planted_faults_have_their_verdicts(folder, monkeypatch):
     monkeypatch.setattr(Worker, "modules", (*Worker.modules, "tests.fuzz.planted"))
     found = {}
-    with Worker(folder / "subjects", Sandbox(memory="512MiB", time=5)) as worker:
+    with Worker(folder / "subjects", Sandbox(memory="512MiB", time=3)) as worker:
         for name in ("right", "refused", "foreign", "wrong", "crash", "right", "hang", "memory"):
             one = worker.attempt(broken=planted(name).as_json(), entries=["check"])["verdicts"]
             found[name] = (one[0]["verdict"], one[0]["key"])
@@ -182,16 +182,21 @@ def test_shrinking_keeps_what_matters():
     assert shrink(needle, lambda one: b"needle" in one.data).data == b"needle"
 
 
+def pending():
+    """Cases under repair on other branches when they were written. To be emptied, not added to."""
+    listed = cases.FOLDER / "PENDING"
+    return set(listed.read_text().split()) if listed.exists() else set()
+
+
 def test_what_was_found_stays_mended(folder):
-    paths = sorted(cases.FOLDER.glob("*.json"))
+    paths = [path for path in sorted(cases.FOLDER.glob("*.json")) if path.name not in pending()]
     assert paths
     failed = {}
     with Worker(folder / "subjects", SANDBOX) as worker:
         for path in paths:
-            broken, entries, key = cases.read(path)
-            if not any(known in key for known in KNOWN):
-                faults = {key for key in again(worker, broken, entries) if is_new(key)}
-                failed |= {path.name: faults} if faults else {}
+            broken, entries, _ = cases.read(path)
+            faults = {key for key in again(worker, broken, entries) if not key.startswith(NATIVE)}
+            failed |= {path.name: faults} if faults else {}
     assert not failed
 
 

@@ -43,7 +43,7 @@ def main() -> None:
 
 def _confined(ask: dict[str, Any]) -> None:
     """Take limits on; the modules come first, as they are not what the limits are for."""
-    confine.die_with(ask["parent"])
+    confine.die_with_parent()
     confine.leave_no_core()
     faulthandler.enable(file=2)
     if hasattr(faulthandler, "register"):  # not on Windows

@@ -24,14 +24,14 @@ THREAD = 80 * 2**20
 """Addresses that one thread reserves, mostly untouched: a stack, and an arena of the allocator."""
 
 
-def die_with(parent: int) -> None:
-    """Be killed when the parent ends, however it ends."""
+def die_with_parent() -> None:
+    """Be killed when the parent ends, however it ends.
+
+    One that has ended by now has closed the pipe of calls, which ends this process as well.
+    """
     told = sys.platform == "linux" and _prctl(PR_SET_PDEATHSIG, SIGKILL)
-    if os.name == "posix":
-        if os.getppid() != parent:  # it has gone already
-            os._exit(1)
-        if not told:
-            threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    if not told and os.name == "posix":
+        threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
 
 
 def _watch(parent: int) -> None:

@@ -52,6 +52,8 @@ def crashed(code: int | None, said: str, stage: str, sandbox: Sandbox) -> Sandbo
     if OUT_OF_MEMORY.search(said) or name == "SIGKILL":
         return exhausted(f"{name or f'exit code {code}'}, {where}", stage, place(said), sandbox)
     how = f"was ended by {name}" if name else f"ended with exit code {code}"
+    if code is None:
+        how = "answered with what is no answer"
     last = _last(said)
     text = f"The sandboxed process {how}, {where}. {ADVICE}"
     text += f" Its last words: {last}" if last else ""

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 
 Frame = tuple[dict[str, Any], list[bytes]]
 
-LARGEST_HEAD = 2**28
-"""Bytes of JSON that are read from the other side at most."""
+LARGEST_HEAD, LARGEST_BLOB = 2**28, 2**40
+"""Bytes of JSON, and of one blob, that are read from the other side at most."""
 
 
 def send(stream: BinaryIO, head: dict[str, Any], blobs: Sequence[bytes | memoryview] = ()) -> None:
@@ -32,7 +32,10 @@ def receive(stream: BinaryIO) -> Frame | None:
         return None
     try:
         head = json.loads(stream.read(size))
-        blobs = [stream.read(int(n)) for n in head.pop("blobs")]
+        sizes = [int(n) for n in head.pop("blobs")]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return head, blobs
+    if not all(0 <= n <= LARGEST_BLOB for n in sizes):
+        return None
+    blobs = [stream.read(n) for n in sizes]
+    return (head, blobs) if [len(blob) for blob in blobs] == sizes else None

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from onnxlin import errors, limits
 from onnxlin.errors import OnnxlinError, SandboxError
 from onnxlin.runtime.sandbox import ended, frames
+from onnxlin.runtime.sandbox.stages import STAGES
 from onnxlin.runtime.sandbox.value import Sandbox
 
 # -P: what lies in the working directory is not imported, as little as by the `onnxlin` command.
@@ -27,7 +28,7 @@ KEPT = 2**16
 """Bytes of what a child prints that are kept: the last ones."""
 START = 120.0
 """Seconds that an interpreter may take to start; no model has been touched by then."""
-DYING = 5.0
+DYING = 2.0
 """Seconds for a child that has closed its pipe to end."""
 
 
@@ -55,9 +56,8 @@ class Child:
         self._process = _started()
         for read in (self._hear, self._listen):
             threading.Thread(target=read, daemon=True).start()
-        ask = {"parent": os.getpid(), "modules": list(modules), "memory": sandbox.bytes}
         try:
-            self._tell(ask)
+            self._tell({"modules": list(modules), "memory": sandbox.bytes})
             self._next(time.monotonic() + START)
         except BaseException:
             self.close()
@@ -152,7 +152,8 @@ class Child:
                 raise self._died()
             if "stage" not in found[0]:
                 return found
-            self.stage = str(found[0]["stage"])
+            stage = found[0]["stage"]
+            self.stage = stage if stage in STAGES else self.stage
 
     def _hear(self) -> None:
         """Hand on what the child answers, in a thread, as a pipe has no clock."""

@@ -95,3 +95,13 @@ def refuse(asks, blobs):
 def running(asks, blobs):
     reached("running")
     os.abort()
+
+
+def babble(asks, blobs):
+    """As memory that is overwritten might: onto the pipe of answers."""
+    for fd in range(3, 20):
+        try:
+            os.write(fd, b"\0\0\0\0\0\0\0\x05[1,2]")
+        except OSError:
+            continue
+    time.sleep(3600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import signal
@@ -13,7 +14,7 @@ import time
 import pytest
 
 from onnxlin import OptionError, Sandbox, SandboxError, errors, limits
-from onnxlin.runtime.sandbox import Child, ended
+from onnxlin.runtime.sandbox import Child, confine, ended, frames
 from onnxlin.runtime.sandbox import parent as parents
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
@@ -234,3 +235,36 @@ def test_the_stage_and_the_place_are_read_off_the_last_words():
     assert ended.crashed(-24, DUMP, "running", box).limit == "time"
     assert ended.crashed(-77, "\x1b[31m", "running", box).signal == "signal 77"
     assert "\x1b" not in str(ended.crashed(3, "\x1b[31mred", "running", box))
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"", b"\0" * 8, b"\xff" * 8,
+        b"\0" * 7 + b"\x02{}", b"\0" * 7 + b"\x02[]", b"\0" * 7 + b"\x09{}",
+        b"\0" * 7 + b"\x0e" + b'{"blobs":[-1]}', b"\0" * 7 + b"\x0d" + b'{"blobs":[5]}',
+        (10**5).to_bytes(8, "big") + b"[" * 10**5,
+    ],
+)  # fmt: skip
+def test_what_is_no_frame_is_the_end(sent):
+    assert frames.receive(io.BytesIO(sent)) is None
+
+
+def test_an_answer_that_is_no_frame_is_a_death():
+    error = caught("babble")
+    assert "answered with what is no answer" in str(error)
+
+
+def test_without_prctl_a_thread_watches_the_parent(monkeypatch):
+    parents, ended = iter([7, 7, 1]), []
+    monkeypatch.setattr(confine, "_prctl", lambda *_: False)
+    monkeypatch.setattr(confine.os, "getppid", lambda: next(parents, 1))
+    monkeypatch.setattr(confine.time, "sleep", lambda _: None)
+    monkeypatch.setattr(confine.os, "_exit", ended.append)
+    before = threading.active_count()
+    confine.die_with_parent()
+    for _ in range(1000):
+        if ended and threading.active_count() <= before:
+            break
+        threading.Event().wait(0.01)
+    assert ended == [1]
