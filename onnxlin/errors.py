@@ -37,7 +37,32 @@ class LimitError(ModelError):
 
 
 class SandboxError(OnnxlinError):
-    """What ran in a child process crashed, hung, or passed its limits of memory and time."""
+    """What ran in a child process crashed, hung, or passed its limits of memory and time.
+
+    Parameters
+    ----------
+    text : str
+    stage : str, optional
+        How far it was: a key of `onnxlin.runtime.sandbox.stages.STAGES`.
+    signal : str, optional
+        What ended it, such as "SIGSEGV", or "exit 3".
+    limit : {"memory", "time"}, optional
+        What it passed.
+    place : str, optional
+        The line of onnxlin's that was at work, if that is known.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        stage: str | None = None,
+        signal: str | None = None,
+        limit: str | None = None,
+        place: str | None = None,
+    ) -> None:
+        super().__init__(text)
+        self.stage, self.signal, self.limit, self.place = stage, signal, limit, place
 
 
 class InputError(OnnxlinError):

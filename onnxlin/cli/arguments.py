@@ -35,6 +35,7 @@ exit codes:
   4    a residual is past its bound, or (verify) a law does not hold
   5    compare: the two models are apart
   6    not decided: rounding may be as large as F(x), so a residual within its bound proves nothing
+  7    --sandbox: the process crashed, took too long or ran out of memory; stderr says where
   130  interrupted (Ctrl-C)
   143  terminated (SIGTERM)
 """

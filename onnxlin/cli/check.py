@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from onnxlin.cli import arguments
+from onnxlin.cli import arguments, boxed
 from onnxlin.cli.screen import Cell, Screen
 from onnxlin.engines.compiled import check_model
 from onnxlin.graph import Node
@@ -15,6 +15,8 @@ from onnxlin.runtime.installed import knows
 from onnxlin.section import Section, make_section
 
 OBSTACLES = 3
+TIME = 60
+"""Seconds in a sandbox, unless others are asked for."""
 
 MODES = {
     "exact": ("its affine piece", "its affine piece"),
@@ -51,10 +53,23 @@ def declare(commands: Any) -> None:
         help="answer after so long with what is known by then; what was left out is said",
     )
     arguments.ends(command)
+    boxed.declare(command, TIME, memory=True, timed=False)
 
 
 def run(options: Any, screen: Screen) -> int:
     """Check a model and return the exit code."""
+    found = boxed.answered(options, screen, f"{__name__}:answer", TIME)
+    report, fixes = Report.from_dict(found["report"]), found["fixes"]
+    document = report.as_dict()
+    for node in document["nodes"]:
+        node["fix"] = fixes.get(node["name"])
+    screen.document({"model": options.model, **document})
+    _show(options.model, report, fixes, screen)
+    return 0 if report.ok and not report.empty else OBSTACLES
+
+
+def answer(options: Any) -> dict[str, Any]:
+    """Check a model, here or in a sandbox: the report, and what helps with each obstacle."""
     report = check_model(
         options.model,
         inputs=options.inputs,
@@ -63,13 +78,7 @@ def run(options: Any, screen: Screen) -> int:
         compiles={"auto": None, "yes": True, "no": False}[options.compiling],
         time=options.time,
     )
-    fixes = _fixes(options, report)
-    document = report.as_dict()
-    for node in document["nodes"]:
-        node["fix"] = fixes.get(node["name"])
-    screen.document({"model": options.model, **document})
-    _show(options.model, report, fixes, screen)
-    return 0 if report.ok and not report.empty else OBSTACLES
+    return {"report": report.as_dict(), "fixes": _fixes(options, report)}
 
 
 def _fixes(options: Any, report: Report) -> dict[str, str]:

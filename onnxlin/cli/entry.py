@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from onnxlin.cli import stop, streams
-from onnxlin.errors import FileError, OnnxlinError, ResidualError, UndecidedError
+from onnxlin.errors import FileError, OnnxlinError, ResidualError, SandboxError, UndecidedError
 
 FAILED = 1
-CODES = ((UndecidedError, 6), (ResidualError, 4))
+CODES = ((UndecidedError, 6), (ResidualError, 4), (SandboxError, 7))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

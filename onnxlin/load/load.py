@@ -30,6 +30,7 @@ from onnxlin.load.read import Model, Path, read
 from onnxlin.load.schema import require_schemas
 from onnxlin.load.valid import require_valid
 from onnxlin.operators.schemas import default_values
+from onnxlin.runtime.sandbox import reached
 from onnxlin.runtime.types import runtime_types
 
 
@@ -63,7 +64,9 @@ def load(model: Model, given: Iterable[str] = (), base_dir: Path | None = None) 
     proto = _prepared(light)
     opsets = {o.domain: o.version for o in proto.opset_import}
     require_schemas(proto.graph.node, opsets)
+    reached("typing")
     elem_types = element_types(proto)
+    reached("working")
     stored = weights | _stored(proto.graph)
     names = {name for node in proto.graph.node for name in node.output}
     context = Context(dict(stored), Ranks(proto), elem_types, names)

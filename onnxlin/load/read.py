@@ -14,6 +14,7 @@ from onnxlin import limits
 from onnxlin.errors import LimitError, ModelError
 from onnxlin.graph.regular import require_regular
 from onnxlin.load.external import filled, first_external
+from onnxlin.runtime.sandbox import reached
 
 Path = str | os.PathLike[str]
 Model = Path | bytes | onnx.ModelProto
@@ -42,6 +43,7 @@ def read(model: Model, base_dir: Path | None = None) -> onnx.ModelProto:
     ------
     ModelError, LimitError
     """
+    reached("reading")
     if isinstance(model, onnx.ModelProto):
         proto = model
     elif isinstance(model, bytes | bytearray | memoryview):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from onnxlin.errors import MissingRuleError
@@ -71,6 +71,14 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Return plain data, ready for JSON."""
         return {**asdict(self), "ok": self.ok, "histogram": self.histogram}
+
+    @staticmethod
+    def from_dict(found: dict[str, Any]) -> Report:
+        """Make a report of such data again, as it comes from another process."""
+        own: dict[str, Any] = {field.name: found[field.name] for field in fields(Report)}
+        nodes = tuple(NodeReport(**node) for node in own.pop("nodes"))
+        own |= {name: tuple(value) for name, value in own.items() if isinstance(value, list)}
+        return Report(**own, nodes=nodes)
 
 
 def report(section: Section) -> Report:

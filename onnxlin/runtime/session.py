@@ -24,6 +24,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKern
 from onnxlin.errors import LimitError, TraceError
 from onnxlin.runtime.deadline import watched
 from onnxlin.runtime.forked import ForkSafe
+from onnxlin.runtime.sandbox import reached
 
 __all__ = [
     "CPU",
@@ -143,6 +144,7 @@ def opened(
 def _opened(
     data: Any, options: SessionOptions, providers: Sequence[Any], *, rounds: bool
 ) -> InferenceSession:
+    reached("loading")
     level, threads = options.graph_optimization_level, options.intra_op_num_threads
     if rounds:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -150,6 +152,7 @@ def _opened(
     try:
         return onnxruntime.InferenceSession(data, options, providers=list(providers))
     finally:  # options of the caller's are left as they were
+        reached("working")
         options.graph_optimization_level, options.intra_op_num_threads = level, threads
 
 
@@ -163,6 +166,7 @@ def run(session: ForkSafe, wanted: Sequence[str], feeds: Mapping[str, Any]) -> l
     LimitError
         It asks for more memory than there is, or the time of `onnxlin.runtime.deadline` is over.
     """
+    reached("running")
     # The runtime takes arrays of rank 0, but none of NumPy's scalars.
     given = {n: np.asarray(v) if isinstance(v, np.generic) else v for n, v in feeds.items()}
     try:
@@ -174,6 +178,8 @@ def run(session: ForkSafe, wanted: Sequence[str], feeds: Mapping[str, Any]) -> l
         raise LimitError(
             "onnxruntime ran out of memory at this x. Give a smaller x, or more memory."
         ) from error
+    finally:
+        reached("working")
 
 
 def said(error: Exception) -> str:

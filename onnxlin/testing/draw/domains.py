@@ -85,6 +85,8 @@ def _floats(graph: Graph, kind: TensorType, uses: Uses, name: str) -> Domain:
 
 
 def _whole(graph: Graph, kind: TensorType, uses: Uses, name: str) -> Domain:
+    if kind.dtype.kind not in "iub":  # floats of 8 bits, integers of 4: NumPy has none of them
+        raise OptionError(f"Input {name!r} ({kind}) is of a type that cannot be drawn. {INSTEAD}")
     if "mask" in name.lower():
         return Domain(kind, 0, 2)
     if compared := _compared(graph, name, uses):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from onnxlin.engines.compiled.export.example import Shapes, example_feeds, opened_shapes
 from onnxlin.engines.compiled.export.export import compiled_at
@@ -18,6 +20,7 @@ from onnxlin.errors import (
 from onnxlin.load import Model, Path, load
 from onnxlin.program.check import Report, report
 from onnxlin.runtime.deadline import require_seconds, require_time, within
+from onnxlin.runtime.sandbox import Sandbox, asked, boxed
 from onnxlin.section import MODES, STAIRCASE, Section, make_section, require_rounding
 from onnxlin.section.bounded import unbounded
 from onnxlin.section.ends import listed
@@ -48,6 +51,7 @@ def check_model(
     compiles: bool | None = None,
     base_dir: Path | None = None,
     time: float | None = None,
+    sandbox: bool | Sandbox | None = None,
 ) -> Report:
     """Report the status of every node, and whether the model compiles.
 
@@ -68,10 +72,24 @@ def check_model(
         The folder of the files that hold the model's weights beside it; see `Linearizer`.
     time : float, optional
         Seconds after which it answers with what it has; reading the model is not cut short.
+    sandbox : bool or onnxlin.Sandbox, optional
+        For models that are not trusted: do all this in a process of its own, with limits of memory
+        and time. Rules that were registered in this process are not known there.
+
+    Raises
+    ------
+    SandboxError
+        The code of onnx or onnxruntime crashed on the model, hung, or ran out of memory.
+    ModelError, TensorNameError, OptionError
     """
     require_rounding(rounding)
     require_seconds(time)
     inputs = listed(inputs)
+    if (box := Sandbox.of(sandbox)) is not None:
+        asks: dict[str, Any] = {"inputs": inputs, "outputs": listed(outputs), "rounding": rounding}
+        asks |= {"compiles": compiles, "time": time, "base_dir": base_dir and os.fspath(base_dir)}
+        answer, _ = boxed(f"{__name__}:checked", asks, model, box)
+        return Report.from_dict(answer)
     graph = load(model, inputs or (), base_dir)
     section = make_section(graph, inputs, outputs, rounding)
     found = report(section)
@@ -83,6 +101,12 @@ def check_model(
     if compiled is None and why is not None and why.startswith(_LEFT):
         unrun = unrun or (f"the whole, to compile it: {why.removeprefix(_LEFT)}",)
     return replace(found, compiles=compiled, not_compiled_because=why, not_run=unrun)
+
+
+def checked(arguments: dict[str, Any], blobs: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+    """Do what `check_model` has a child do."""
+    model, _ = asked(arguments, blobs)
+    return check_model(model, **arguments).as_dict(), []
 
 
 def _tried(section: Section, found: Report) -> Report:
