@@ -8,7 +8,7 @@ import numpy as np
 
 from onnxlin.affine_map import AffineMap, Origin
 from onnxlin.engines.compiled import Answer, Runner
-from onnxlin.engines.job import Job, Progress
+from onnxlin.engines.job import Progress
 from onnxlin.engines.seeds import Seeds, make_seeds
 from onnxlin.errors import MemoryBudgetError, OptionError, TraceError
 from onnxlin.linearizer.ask import Ask
@@ -50,9 +50,9 @@ def by_runner(ready: Ready, ask: Ask, runner: Runner) -> AffineMap | None:
         seeds = make_seeds(ask.rows, runner.compiled.n_rows)
         memory = ready.budget()
         found = runner(ask.feeds, seeds, memory, ask.progress)
-        why = runner.why(len(seeds), memory)
+        why, needs = runner.why(len(seeds), memory), runner.needs(len(seeds), memory)
         dtype = runner.compiled.dtype
-        return map_of(ready, found, seeds, dtype, why, progress=ask.progress)
+        return map_of(ready, found, seeds, dtype, why, progress=ask.progress, needs=needs)
     except (TraceError, MemoryBudgetError):
         if ask.engine == "compiled":
             raise
@@ -67,6 +67,7 @@ def map_of(
     why: str,
     *,
     progress: Progress | None = None,
+    needs: int | None = None,
 ) -> AffineMap:
     """Make a map of what a compiled graph has found.
 
@@ -83,7 +84,7 @@ def map_of(
         # A graph has no program: it is built when the map is asked for more than W and b.
         values = ready.trace(feeds)
         program = ready.builder(values, dtype)
-        job = Job(program, seeds, ready.budget(), progress)
+        job = ready.job(program, values, seeds, progress)
         return ready.origin(feeds, values, program, job)
 
     return AffineMap(
@@ -99,4 +100,5 @@ def map_of(
         own=lambda: ready.own(feeds),
         solution=found.solution,
         notes=section.notes,
+        needs=needs,
     )

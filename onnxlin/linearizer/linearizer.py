@@ -12,7 +12,7 @@ import numpy.typing as npt
 from onnxlin.affine_map import AffineMap
 from onnxlin.engines.compiled import Shelf
 from onnxlin.engines.job import Progress
-from onnxlin.engines.memory import keep_freed_arrays, memory_budget
+from onnxlin.engines.memory import hand_back, keep_freed_arrays, memory_budget
 from onnxlin.engines.plan import require_engine
 from onnxlin.graph import Array, Graph
 from onnxlin.linearizer.ask import Ask, asked_dtype
@@ -213,8 +213,11 @@ def _ready(
     section: Section, mode: str, memory: int | str | None, options: SessionOptions | None
 ) -> Ready:
     require_rules(section)
-    shelf = Shelf(section, mode, options)
-    return Ready(section, Builder(section, Tracer, mode), shelf, memory)
+    builder = Builder(section, Tracer, mode)
+    standing = builder.tracer if isinstance(builder.tracer, Tracer) else None
+    ready = Ready(section, builder, Shelf(section, mode, options, standing, memory), memory)
+    hand_back(ready.weight)
+    return ready
 
 
 def linearize(

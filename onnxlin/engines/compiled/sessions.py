@@ -13,12 +13,15 @@ from onnxlin.engines.compiled.compile import compile_section, float_type
 from onnxlin.engines.compiled.many.session import InstancesRunner
 from onnxlin.engines.compiled.many.stacked import stacked
 from onnxlin.engines.compiled.session import Runner
+from onnxlin.engines.compiled.size import Size, weight_of, within
+from onnxlin.engines.memory import hand_back, memory_budget
 from onnxlin.errors import ModelError, OnnxlinError, OptionError
 from onnxlin.graph import Array
 from onnxlin.lowering import NotStaticError
 from onnxlin.operators.batch_axis import MixedError
 from onnxlin.runtime.session import SessionOptions
 from onnxlin.section import Section
+from onnxlin.section.trace import Tracer
 
 MOST_OPEN = 4
 # Of every tensor, while a graph is written.
@@ -49,10 +52,23 @@ class Shelf:
     mode : {"tangent", "frozen"}
     options : onnxruntime.SessionOptions, optional
         For every session.
+    standing : Tracer, optional
+        One of the section that is open already.
+    memory : int, str or None
+        See `onnxlin.Linearizer`.
     """
 
-    def __init__(self, section: Section, mode: str, options: SessionOptions | None = None) -> None:
+    def __init__(
+        self,
+        section: Section,
+        mode: str,
+        options: SessionOptions | None = None,
+        standing: Tracer | None = None,
+        memory: int | str | None = None,
+    ) -> None:
         self._section = section
+        self._standing = standing
+        self._memory = memory
         self._mode = mode
         self._options = options
         self._latest: OrderedDict[Any, Opened | Refused] = OrderedDict()
@@ -76,10 +92,22 @@ class Shelf:
         """
 
         def compiled() -> Runner:
-            found = compile_section(self._section, self._mode, feeds, single=single)
-            return Runner(found, self._options)
+            found = compile_section(
+                self._section,
+                self._mode,
+                feeds,
+                single=single,
+                standing=self._standing,
+                layout=self._layout,
+            )
+            made = Runner(found, self._options)
+            hand_back(weight_of(self._section))
+            return made
 
         return self._kept(_key(feeds, single=single), compiled)
+
+    def _layout(self, size: Size) -> Size:
+        return within(size, memory_budget(self._memory), asked=self._memory is not None)
 
     def _kept(self, key: Any, compiled: Callable[[], R]) -> R | Refused:
         """Return what lies under a key; if nothing does, what is compiled now."""
