@@ -110,6 +110,7 @@ def test_the_fast_layout_is_taken_where_it_fits() -> None:
     size = Size(weights=100 * 2**20, tensors=10 * 2**20, row=2**20)
     assert not within(size, 2**30, asked=True).lean
     assert within(size, 2**30, asked=False).lean
+    assert within(size, 400 * 2**20, asked=True).lean  # it fits, but opening it does not
     assert within(size, 200 * 2**20, asked=True).lean
     assert not within(replace(size, weights=2**20), 2**30, asked=False).lean
     with pytest.raises(onnxlin.MemoryBudgetError, match=r"raise memory= to '111MiB'|'111MiB'"):

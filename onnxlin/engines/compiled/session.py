@@ -144,7 +144,7 @@ class Runner:
 
     def why(self, total: int, memory: int) -> str:
         """Say what this graph is, and what so many rows will take."""
-        need = self.compiled.row_bytes / 2**20
+        need = self._each / 2**20
         return (
             f"the model is compiled for these shapes; {self._at_once(total, memory)} rows at once, "
             f"{need:,.1f} MiB each, beside {mib(self._beside(total))}"
@@ -152,7 +152,12 @@ class Runner:
 
     def needs(self, total: int, memory: int) -> int:
         """Bytes that so many rows take in all."""
-        return self._beside(total) + self._at_once(total, memory) * self.compiled.row_bytes
+        return self._beside(total) + self._at_once(total, memory) * self._each
+
+    @property
+    def _each(self) -> int:
+        compiled = self.compiled
+        return compiled.row_bytes if compiled.size is None else compiled.size.each
 
     def _at_once(self, total: int, memory: int) -> int:
         return min(self._chunk(memory - self._beside(total), total), max(total, 1))
@@ -170,7 +175,7 @@ class Runner:
 
     def _chunk(self, memory: int, total: int) -> int:
         """Rows at once, of so many."""
-        need = self.compiled.row_bytes
+        need = self._each
         if need > memory:
             budget = memory + self._beside(total)
             raise MemoryBudgetError(
