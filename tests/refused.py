@@ -256,7 +256,8 @@ CASES: dict[str, Case] = {
     "reverse too large": (
         at_mlp(engine="reverse", memory=10),
         onnxlin.MemoryBudgetError,
-        r"W of 2 x 3 float32 and one sweep need .* MiB; memory=.*fewer rows=.*\.operator\(\)",
+        r"W of 2 x 3 float32 and one sweep need .* MiB \(.* for the model, .* for W, .* sweep\); "
+        r"memory=.*fewer rows=, raise memory= to '.*', or use \.operator\(\)",
     ),
     "forward too large": (at_mlp(engine="forward", memory=10), onnxlin.MemoryBudgetError, "W of"),
     # The run

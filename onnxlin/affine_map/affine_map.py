@@ -19,7 +19,7 @@ from onnxlin.affine_map.proved import Proved
 from onnxlin.affine_map.wide import by_rows
 from onnxlin.engines.job import Solution, total
 from onnxlin.engines.operator import MapOperator
-from onnxlin.engines.plan import ENGINES
+from onnxlin.engines.plan import ENGINES, estimated
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import DetachedError
 from onnxlin.files import File
@@ -66,6 +66,7 @@ class AffineMap(Proved):
         solution: Solution | None = None,
         own: Callable[[], Mapping[str, Array]] | None = None,
         bound: Array | None = None,
+        needs: int | None = None,
     ) -> None:
         self.inputs, self.outputs = dict(inputs), dict(outputs)
         self.rows = rows
@@ -73,7 +74,7 @@ class AffineMap(Proved):
         self.engine, self.plan = engine, plan
         self.dtype = np.dtype(dtype)
         self.notes = tuple(notes)
-        self._origin, self._stored = origin, solution
+        self._origin, self._stored, self._needs = origin, solution, needs
         self._anew = origin.anew if isinstance(origin, Origin) else origin
         super().__init__(bound, own)
         if self._anew is not None:
@@ -118,6 +119,17 @@ class AffineMap(Proved):
     def bias_by_node(self) -> Mapping[str, Array]:
         """Share of b that each node brings in, ``{node name: (n_rows,)}``; they sum to b."""
         return self._solution.bias
+
+    @property
+    def memory_needed(self) -> int | None:
+        """Bytes that computing W takes, by an estimate; None of a map that was loaded.
+
+        The model's constants and what onnxruntime copies of them, the tensors of the run and the
+        pieces at x, W, and one sweep: what ``memory=`` is held against.
+        """
+        if self._needs is None and isinstance(self._origin, Origin):
+            self._needs = estimated(self._origin.job, self.engine)
+        return self._needs
 
     @property
     def contributions(self) -> Array:

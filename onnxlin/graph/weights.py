@@ -96,6 +96,19 @@ def filled(model: onnx.ModelProto, weights: Mapping[str, Array]) -> onnx.ModelPr
     return whole
 
 
+def fed(model: onnx.ModelProto, weights: Mapping[str, Array]) -> onnx.ModelProto:
+    """Copy a model that has weights beside it in their place inputs, which a run is fed."""
+    whole = onnx.ModelProto()
+    whole.CopyFrom(model)
+    inside = [t for t in model.graph.initializer if t.name not in weights]
+    del whole.graph.initializer[:]
+    whole.graph.initializer.extend(inside)
+    for name, array in weights.items():
+        kind = int(onnx.helper.np_dtype_to_tensor_dtype(array.dtype))
+        whole.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, array.shape))
+    return whole
+
+
 def _copy(source: Any, target: Any, but: set[str]) -> None:
     """Copy the fields of a message, but for some.
 

@@ -51,9 +51,9 @@ def by_runner(ready: Ready, ask: Ask, runner: Runner) -> AffineMap | None:
         seeds = make_seeds(ask.rows, runner.compiled.n_rows)
         memory = ready.budget()
         found = runner(ask.feeds, seeds, memory, ask.progress)
-        why = runner.why(len(seeds), memory)
+        why, needs = runner.why(len(seeds), memory), runner.needs(len(seeds), memory)
         dtype = runner.compiled.dtype
-        return map_of(ready, found, seeds, dtype, why, progress=ask.progress)
+        return map_of(ready, found, seeds, dtype, why, progress=ask.progress, needs=needs)
     except (TraceError, MemoryBudgetError):
         if ask.engine == "compiled":
             raise
@@ -68,6 +68,7 @@ def map_of(
     why: str,
     *,
     progress: Progress | None = None,
+    needs: int | None = None,
 ) -> AffineMap:
     """Make a map of what a compiled graph has found.
 
@@ -94,4 +95,5 @@ def map_of(
         own=partial(ready.own, feeds),
         solution=found.solution,
         notes=section.notes,
+        needs=needs,
     )

@@ -16,7 +16,7 @@ from onnx import numpy_helper
 from onnxlin.affine_map import AffineMap
 from onnxlin.engines.compiled import Shelf
 from onnxlin.engines.job import Progress
-from onnxlin.engines.memory import keep_freed_arrays, memory_budget
+from onnxlin.engines.memory import hand_back, keep_freed_arrays, memory_budget
 from onnxlin.engines.plan import require_engine
 from onnxlin.graph import Array, Graph
 from onnxlin.graph.weights import filled
@@ -246,8 +246,9 @@ def _ready(
     section: Section, mode: str, memory: int | str | None, options: SessionOptions | None
 ) -> Ready:
     require_rules(section)
-    ready = Ready(section, mode, Shelf(section, mode, options), memory)
+    ready = Ready(section, mode, Shelf(section, mode, options, memory), memory)
     ready.builder  # noqa: B018  # what onnxruntime cannot open is told of at once
+    hand_back(ready.weight)
     return ready
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from onnxlin.affine_map import Origin
 from onnxlin.engines.compiled import Shelf
 from onnxlin.engines.job import Job, Progress
-from onnxlin.engines.memory import memory_budget
+from onnxlin.engines.memory import PIECES, memory_budget, size_of
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import TraceError
 from onnxlin.graph import Array
@@ -50,7 +50,10 @@ class Ready:
     @cached_property
     def builder(self) -> Builder:
         """Makes the linear program at any x; with it onnxruntime opens the model."""
-        return Builder(self.section, Tracer, self.mode)
+        made = Builder(self.section, Tracer, self.mode)
+        if isinstance(made.tracer, Tracer):
+            self.shelf.standing = made.tracer
+        return made
 
     @cached_property
     def held(self) -> frozenset[str]:
@@ -108,8 +111,32 @@ class Ready:
         return np.dtype(np.float64 if np.dtype(np.float64) in own else np.float32)
 
     def budget(self) -> int:
-        """Bytes that computing a map may take now."""
+        """Bytes that a map and all that it is computed from may take now."""
         return memory_budget(self.memory)
+
+    @cached_property
+    def weight(self) -> int:
+        """Bytes of the model's constants."""
+        return sum(array.nbytes for array in self.section.graph.initialisers.values())
+
+    def job(
+        self,
+        program: LinearProgram,
+        values: Mapping[str, Array],
+        seeds: Seeds,
+        progress: Progress | None = None,
+    ) -> Job:
+        """Rows to compute, with what the budget holds already.
+
+        Parameters
+        ----------
+        values : {tensor name: array}
+            The run's tensors.
+        """
+        fixed = self.builder.tracer.fixed
+        ran = sum(size_of(value) for name, value in values.items() if name not in fixed)
+        held = self.weight + int(ran * (1 + PIECES))
+        return Job(program, seeds, self.budget(), progress, held)
 
     def origin(
         self, feeds: Mapping[str, Array], values: dict[str, Array], program: LinearProgram, job: Job
@@ -158,5 +185,5 @@ class Anew:
         """Make it."""
         values = self.ready.trace(self.feeds)
         program = self.ready.builder(values, self.dtype)
-        job = Job(program, self.seeds, self.ready.budget(), self.progress)
+        job = self.ready.job(program, values, self.seeds, self.progress)
         return self.ready.origin(self.feeds, values, program, job)

@@ -48,6 +48,7 @@ class Tracer:
     """
 
     def __init__(self, section: Section, captures: Captures) -> None:
+        self.section, self.captures = section, captures
         graph = section.graph
         model = onnx.ModelProto()
         model.CopyFrom(graph.model)

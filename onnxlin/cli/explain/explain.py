@@ -15,6 +15,7 @@ from onnxlin.cli import arguments, boxed, target
 from onnxlin.cli.explain import baseline, exports, files, text
 from onnxlin.cli.explain.page import About, write_page
 from onnxlin.cli.screen import Screen
+from onnxlin.engines.memory import memory_budget, peak
 from onnxlin.graph import Array
 from onnxlin.inputs import Given
 from onnxlin.linearizer import Linearizer
@@ -104,6 +105,11 @@ def answer(options: Any) -> dict[str, Any]:
     if options.html is not None:
         about = About(lin, given, parts, labels, chances, prediction["probability_is"])
         document["files"] += write_page(m, about, chosen, options)
+    document["memory"] = {
+        "budget": memory_budget(options.memory),
+        "estimate": m.memory_needed,
+        "peak": peak(),
+    }
     document["seconds"] = round(time.perf_counter() - start, 3)
     return document
 

@@ -13,6 +13,8 @@ from onnxlin.engines.compiled.compile import Compiled, compile_section, float_ty
 from onnxlin.engines.compiled.many.session import InstancesRunner
 from onnxlin.engines.compiled.many.stacked import stacked
 from onnxlin.engines.compiled.session import Runner
+from onnxlin.engines.compiled.size import Size, weight_of, within
+from onnxlin.engines.memory import hand_back, memory_budget
 from onnxlin.errors import ModelError, OnnxlinError, OptionError
 from onnxlin.graph import Array
 from onnxlin.lowering import NotStaticError
@@ -20,6 +22,7 @@ from onnxlin.operators.batch_axis import MixedError
 from onnxlin.runtime.options import apart, together
 from onnxlin.runtime.session import SessionOptions
 from onnxlin.section import Section
+from onnxlin.section.trace import Tracer
 
 MOST_OPEN = 4
 # Of every tensor, while a graph is written.
@@ -50,11 +53,26 @@ class Shelf:
     mode : {"tangent", "frozen"}
     options : onnxruntime.SessionOptions, optional
         For every session.
+    memory : int, str or None
+        See `onnxlin.Linearizer`.
+
+    Attributes
+    ----------
+    standing : Tracer or None
+        One of the section that is open already, for whoever compiles.
     """
 
-    def __init__(self, section: Section, mode: str, options: SessionOptions | None = None) -> None:
+    def __init__(
+        self,
+        section: Section,
+        mode: str,
+        options: SessionOptions | None = None,
+        memory: int | str | None = None,
+    ) -> None:
         self._section = section
+        self._memory = memory
         self._mode = mode
+        self.standing: Tracer | None = None
         self.options = options
         self._latest: OrderedDict[Any, Opened | Refused | Compiled] = OrderedDict()
         self._spent: dict[Any, float] = {}
@@ -66,7 +84,8 @@ class Shelf:
             for key, found in self._latest.items()
             if not isinstance(found, InstancesRunner)
         }
-        return {**vars(self), "_latest": OrderedDict(latest), "options": apart(self.options)}
+        own = {"_latest": OrderedDict(latest), "options": apart(self.options), "standing": None}
+        return {**vars(self), **own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -90,10 +109,22 @@ class Shelf:
         """
 
         def compiled() -> Runner:
-            found = compile_section(self._section, self._mode, feeds, single=single)
-            return Runner(found, self.options)
+            found = compile_section(
+                self._section,
+                self._mode,
+                feeds,
+                single=single,
+                standing=self.standing,
+                layout=self._layout,
+            )
+            made = Runner(found, self.options)
+            hand_back(weight_of(self._section))
+            return made
 
         return self._kept(_key(feeds, single=single), compiled)
+
+    def _layout(self, size: Size) -> Size:
+        return within(size, memory_budget(self._memory), asked=self._memory is not None)
 
     def _at(self, key: Any) -> Opened | Refused | None:
         """Return what lies under a key; a graph that has come from another process is opened."""
