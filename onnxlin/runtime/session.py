@@ -216,4 +216,5 @@ def run(session: ForkSafe, wanted: Sequence[str], feeds: Mapping[str, Any]) -> l
 
 def said(error: Exception) -> str:
     """What onnxruntime said, in one line, without where in its sources."""
-    return _PLACE.sub("", " ".join(str(error).split()))[:600].rstrip(". ")
+    # Not all of a message: the pattern takes the square of a name's length.
+    return _PLACE.sub("", " ".join(str(error)[:4000].split()))[:600].rstrip(". ")
