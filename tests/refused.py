@@ -59,7 +59,7 @@ CASES: dict[str, Case] = {
     "a folder": (
         lambda: linearize(Path(__file__).parent, V),
         onnxlin.ModelError,
-        "tests' is a folder, no ONNX model",
+        "tests' is a folder, not a file",
     ),
     "no ONNX bytes": (
         lambda: linearize(b"\xff\xff\xff", V),

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy, deepcopy
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +13,7 @@ from scipy.sparse.linalg import LinearOperator
 from onnxlin.affine_map import file, html, model, proof
 from onnxlin.affine_map.layer import Layer
 from onnxlin.affine_map.origin import Origin
-from onnxlin.affine_map.proved import Proved
+from onnxlin.affine_map.sent import Sent
 from onnxlin.affine_map.wide import by_rows
 from onnxlin.engines.job import Solution, total
 from onnxlin.engines.operator import MapOperator
@@ -31,7 +29,7 @@ from onnxlin.section.options import number
 from onnxlin.texts import shown
 
 
-class AffineMap(Proved):
+class AffineMap(Sent):
     """The affine map that a model is at x: ``F(x) = W x + b`` for the rows asked.
 
     W, b and what follows from them are computed when they are first asked for, then kept.
@@ -75,10 +73,7 @@ class AffineMap(Proved):
         self.dtype = np.dtype(dtype)
         self.notes = tuple(notes)
         self._origin, self._stored, self._needs = origin, solution, needs
-        self._anew = origin.anew if isinstance(origin, Origin) else origin
-        super().__init__(bound, own)
-        if self._anew is not None:
-            self._bound_of_composing = None  # which follows from the program
+        super().__init__(bound, own, origin.anew if isinstance(origin, Origin) else origin)
 
     def __repr__(self) -> str:
         shape = f"{len(self.rows)} x {len(self.x)}"
@@ -243,39 +238,6 @@ class AffineMap(Proved):
 
     # Files
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the map with W computed, and the model behind it, to make the program anew from.
-
-        In another process the program is built when somebody asks for it: the model is opened
-        and run there. Without what it takes to do so: `without_program`.
-        """
-        return _revived, (type(self), self._parts() | {"origin": self._anew})
-
-    def without_program(self) -> AffineMap:
-        """Return the map as its file would hold it: W, b, x, F(x), and its bound if it is known.
-
-        It is small to send to another process, where the whole map takes its model along.
-        """
-        return type(self)(**self._parts() | {"own": self.own_run(now=True)}, origin=None)
-
-    def _parts(self) -> dict[str, Any]:
-        """What the map is made of, but for what its program is made of."""
-        found = {name: getattr(self, name) for name in _GIVEN}
-        own = self.own_run(now=self._anew is None)
-        return found | {"solution": self._solution, "bound": self.known_bound, "own": own}
-
-    def __copy__(self) -> AffineMap:
-        made = object.__new__(type(self))
-        vars(made).update(vars(self))
-        return made
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> AffineMap:
-        """Copy W, b and all other arrays; what they are made from is shared: nobody changes it."""
-        made = copy(self)
-        own = {name: value for name, value in vars(self).items() if name not in _SHARED}
-        vars(made).update(deepcopy(own, memo))
-        return made
-
     def save(self, path: File) -> None:
         """Write W, b, x, y, residual and bias shares as ``.npz`` (docs/map_file.md).
 
@@ -321,12 +283,3 @@ class AffineMap(Proved):
         found = file.read(path)
         solution = Solution(found.pop("W"), found.pop("bias"))
         return cls(**found, solution=solution, origin=None)
-
-
-_GIVEN = ("inputs", "outputs", "rows", "mode", "rounding", "engine", "plan", "dtype", "notes")
-_SHARED = frozenset({"_origin", "_anew", "_own", "_made_bounds", "layers"})
-
-
-def _revived(kind: type[AffineMap], parts: Mapping[str, Any]) -> AffineMap:
-    """Make a map again that has been pickled."""
-    return kind(**parts)

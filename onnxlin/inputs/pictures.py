@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnxlin import limits
-from onnxlin.errors import InputError, OnnxlinError
+from onnxlin.errors import InputError, LimitError, OnnxlinError
 from onnxlin.graph import Array
 from onnxlin.graph.picture import Geometry
 from onnxlin.graph.regular import require_regular
@@ -41,6 +41,8 @@ def open_picture(file: Path) -> tuple[Image, tuple[str, ...]]:
             image = ImageOps.exif_transpose(opened)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise InputError(f"{str(file)!r} is not a readable picture: {error}.") from error
+    except MemoryError as error:
+        raise LimitError(f"{str(file)!r} does not fit into the memory there is.") from error
     if image.mode[0] in "IF":
         raise InputError(
             f"{str(file)!r} has more than 8 bits a channel (mode {image.mode}). Convert it to 8 "

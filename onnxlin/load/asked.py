@@ -95,7 +95,8 @@ def _sizes(functions: Mapping[Called, onnx.FunctionProto]) -> dict[Called, Size]
                 sizes[last] = _opened(own[last], sizes)
                 del open_calls[last]
             elif waits in open_calls:
-                raise ModelError(f"Function {waits[1]!r} calls itself: it cannot be opened.")
+                called = "::".join(waits)
+                raise ModelError(f"Function {called!r} calls itself: it cannot be opened.")
             else:
                 open_calls[waits] = None
     return sizes

@@ -35,6 +35,11 @@ def require_schemas(nodes: Iterable[onnx.NodeProto], opsets: Mapping[str, int]) 
     """
     for i, node in enumerate(nodes):
         domain = "" if node.domain == "ai.onnx" else node.domain
+        if not domain and domain not in opsets:  # onnxruntime takes its newest, onnx refuses
+            raise ModelError(
+                f"{named(node, i)} is one of the standard operators, and the model imports no "
+                "operator set of them. Say which: model.opset_import."
+            )
         schema = _schema(node.op_type, opsets.get(domain, 1), domain)
         if schema is not None:
             found = _found(node, schema)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from onnxlin import archives
 from onnxlin.graph import Array
 from onnxlin.load import Model
 from onnxlin.runtime.sandbox import Sandbox, asked, boxed
@@ -73,16 +73,10 @@ def held(about: dict[str, Any], blobs: list[bytes]) -> tuple[dict[str, Any] | No
 def packed(arrays: Mapping[str, Any]) -> bytes:
     """Write arrays as ``.npz``; their names may be any."""
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for number, (name, value) in enumerate(arrays.items()):
-            for part, array in ((f"{number}.name", np.array(name)), (f"{number}", value)):
-                member = io.BytesIO()
-                np.lib.format.write_array(member, storable(np.asarray(array)), allow_pickle=False)
-                archive.writestr(f"{part}.npy", member.getvalue())
+    archives.write(stream, {name: storable(np.asarray(value)) for name, value in arrays.items()})
     return stream.getvalue()
 
 
 def unpacked(data: bytes) -> dict[str, Array]:
     """Read them back."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        return {str(file[f"{n}.name"]): file[n] for n in file.files if not n.endswith(".name")}
+    return archives.read(io.BytesIO(data))

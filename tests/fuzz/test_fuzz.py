@@ -23,14 +23,6 @@ from tests.fuzz.verdicts import CRASH, FAULTS, FOREIGN, HANG, MEMORY, NATIVE, WR
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
 
 INPUTS, SEED = 150, 7
-# KNOWN: under repair on other branches when this was written. To be emptied, not added to.
-KNOWN = (
-    "onnxlin/load/",
-    "onnxlin/graph/",
-    "onnxlin/affine_map/",
-    "onnxlin/engines/",
-    "onnxlin/rules/",
-)
 
 TEXT = """<ir_version: 8, opset_import: ["": 17], producer_name: "NAME">
 g (float[2] x) => (float[2] y) { a = Sin(x) b = Relu(a) c = Cos(b) y = Add(b, c) }"""
@@ -46,8 +38,8 @@ def folder(tmp_path_factory):
 
 
 def is_new(key):
-    """Whether a fault is one of onnxlin's, and not under repair."""
-    return not key.startswith(NATIVE) and not any(known in key for known in KNOWN)
+    """Whether a fault is one of onnxlin's."""
+    return not key.startswith(NATIVE)
 
 
 def planted(name):
@@ -182,14 +174,8 @@ def test_shrinking_keeps_what_matters():
     assert shrink(needle, lambda one: b"needle" in one.data).data == b"needle"
 
 
-def pending():
-    """Cases under repair on other branches when they were written. To be emptied, not added to."""
-    listed = cases.FOLDER / "PENDING"
-    return set(listed.read_text().split()) if listed.exists() else set()
-
-
 def test_what_was_found_stays_mended(folder):
-    paths = [path for path in sorted(cases.FOLDER.glob("*.json")) if path.name not in pending()]
+    paths = sorted(cases.FOLDER.glob("*.json"))
     assert paths
     failed = {}
     with Worker(folder / "subjects", SANDBOX) as worker:

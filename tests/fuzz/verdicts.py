@@ -52,8 +52,6 @@ def of_error(entry: str, error: BaseException) -> Verdict:
         return Verdict(entry, UNDECIDED, kind)
     if isinstance(error, ResidualError) and re.search(r"\b(nan|inf)\b", str(error)):
         return Verdict(entry, CAUGHT, kind)
-    if isinstance(error, RuleError) and " failed at node " in str(error):  # on nonsense, mostly
-        return Verdict(entry, CAUGHT, kind)
     # A rule that does not fit its node, or a map that is wrong, is no fault of the model's.
     if isinstance(error, WrongError | ResidualError | RuleError) or kind == "LawError":
         return Verdict(entry, WRONG, f"{WRONG} {kind} {_node(str(error))}", _traced(error))

@@ -124,10 +124,17 @@ def _tried(section: Section, found: Report) -> Report:
         require_time()
         Tracer(section, {})
     except LimitError as error:
+        _require_memory(error)
         return replace(found, not_run=(f"onnxruntime was not asked: {error}",))
     except ModelError as error:
         return replace(found, refused=str(error))
     return found
+
+
+def _require_memory(error: LimitError) -> None:
+    """Raise an error that is no limit of ours, but that of the process."""
+    if isinstance(error.__cause__, MemoryError):
+        raise error
 
 
 def _verdict(section: Section, found: Report, asked: bool | None) -> Verdict:
@@ -165,6 +172,7 @@ def _trial(section: Section, mode: str) -> Verdict:
         except CompileError as error:
             return False, str(error.__cause__)
         except LimitError as error:
+            _require_memory(error)
             return None, f"{_LEFT}{error}"
         except (InputError, TraceError) as error:
             trouble = str(error)

@@ -48,9 +48,8 @@ def compile_model(
     """Write the affine map at any x as one ONNX model, which any ONNX runtime runs.
 
     It takes the model's own inputs, and ``seeds`` (K, n_out) for any K. It returns the model's
-    outputs, ``seeds_W`` (K, n_in) = seeds @ W and ``seeds_b`` (K,) = seeds @ b. In the tangent
-    direction it takes ``tangents`` (K, n_in) and returns ``W_tangents`` (K, n_out) =
-    tangents @ W.T. See docs/compiled.md.
+    outputs, ``seeds_W`` (K, n_in) = seeds @ W and ``seeds_b`` (K,) = seeds @ b, or for ``tangents``
+    (K, n_in) ``W_tangents`` (K, n_out) = tangents @ W.T. See docs/compiled.md.
 
     Parameters
     ----------
