@@ -20,6 +20,21 @@ Written by `python docs/command_line.py`; do not edit it by hand.
 The extra `cli` brings what the commands need beside the library: rich, matplotlib, Pillow. Every
 command has `--help`, and `--json`, which prints one JSON document and nothing else, as
 [Export](readings/export.md) says. In a table the default stands in brackets.
+
+Names in a model are text of whoever made it. Characters that a terminal, a page or a drawing would
+obey or not show (escape sequences, marks of direction, letters of no width, line ends) are printed
+as escapes, `\\x1b` or `\\u202e`. A name may be typed so as well, at `--inputs`, `--outputs`,
+`--shape` and `--class` (`\\x5c` is a backslash, where one stands before such an escape). JSON holds
+the names themselves.
+
+Every file is written beside its name and then renamed, so a command that is stopped leaves the
+older file whole; pipes and devices such as `/dev/stdout` are written to directly.
+
+Ctrl-C and SIGTERM end a command with one line on stderr, at any moment from its first import on,
+and within two seconds where it is inside of onnxruntime. What stdout does not take (it is closed,
+its disk is full) is an error; a reader who stops reading, such as `head`, is none. Models and
+inputs are files: pipes, devices and `/dev/stdin` fed by a pipe are refused. Commands turn
+onnxruntime's telemetry off (`ORT_DISABLE_TELEMETRY`, unless it is set).
 """
 
 

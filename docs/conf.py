@@ -40,7 +40,7 @@ autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}
 # Left short in signatures; docs/api/index.md says what they stand for.
 ALIASES = ("Array", "Shape", "Instance", "Model", "Names", "Progress", "Baseline", "Matrix")
-ALIASES += ("Size", "Kind", "Status", "RuleFunction")
+ALIASES += ("Size", "Kind", "Status", "RuleFunction", "File")
 autodoc_type_aliases = {name: name for name in ALIASES} | {
     "npt.ArrayLike": "ArrayLike",
     "npt.DTypeLike": "DTypeLike",

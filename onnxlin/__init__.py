@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from onnxlin.linearizer import Linearizer, linearize
     from onnxlin.rules import RULES, rule
+    from onnxlin.runtime.sandbox import Sandbox
 
 __all__ = [
     "RULES",
@@ -51,6 +52,7 @@ __all__ = [
     "ResidualError",
     "RowsError",
     "RuleError",
+    "Sandbox",
     "SandboxError",
     "TensorNameError",
     "TraceError",
@@ -68,6 +70,7 @@ _HOMES = {
     "RULES": "onnxlin.rules",
     "rule": "onnxlin.rules",
     "AffineMap": "onnxlin.affine_map",
+    "Sandbox": "onnxlin.runtime.sandbox",
     "Verdict": "onnxlin.affine_map",
     "Linearizer": "onnxlin.linearizer",
     "check_model": "onnxlin.engines.compiled",

@@ -2,7 +2,12 @@
 
 import sys
 
-from onnxlin.cli import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from onnxlin.cli import main
+
+        code = main()
+    except KeyboardInterrupt:  # before `main` has taken it over
+        print("onnxlin: interrupted", file=sys.stderr)
+        code = 130
+    sys.exit(code)

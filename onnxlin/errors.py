@@ -3,9 +3,29 @@
 A message says what was asked, what was found and what to do next.
 """
 
+from onnxlin.texts import shown_lines
+
+FOREIGN = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,
+)
+"""What Python, NumPy, protobuf and onnx raise on numbers, shapes and attributes that do not fit.
+
+Caught at few places, where a node of a model is read: there it becomes an error that names it.
+"""
+
 
 class OnnxlinError(Exception):
     """Base of every error raised on purpose."""
+
+    def __str__(self) -> str:
+        # A message names tensors and nodes of strangers' models, and is printed anywhere.
+        return shown_lines(super().__str__())
 
 
 class ModelError(OnnxlinError):
@@ -17,11 +37,32 @@ class LimitError(ModelError):
 
 
 class SandboxError(OnnxlinError):
-    """What ran in a child process crashed, hung, or passed its limits of memory and time."""
+    """What ran in a child process crashed, hung, or passed its limits of memory and time.
 
+    Parameters
+    ----------
+    text : str
+    stage : str, optional
+        How far it was: a key of `onnxlin.runtime.sandbox.stages.STAGES`.
+    signal : str, optional
+        What ended it, such as "SIGSEGV", or "exit 3".
+    limit : {"memory", "time"}, optional
+        What it passed.
+    place : str, optional
+        The line of onnxlin's that was at work, if that is known.
+    """
 
-class FileError(OnnxlinError):
-    """A file cannot be written, or holds something else than it should."""
+    def __init__(
+        self,
+        text: str,
+        *,
+        stage: str | None = None,
+        signal: str | None = None,
+        limit: str | None = None,
+        place: str | None = None,
+    ) -> None:
+        super().__init__(text)
+        self.stage, self.signal, self.limit, self.place = stage, signal, limit, place
 
 
 class InputError(OnnxlinError):
@@ -38,6 +79,10 @@ class RowsError(OnnxlinError):
 
 class OptionError(OnnxlinError):
     """An option (mode, engine, dtype, memory) has a value that onnxlin does not know."""
+
+
+class FileError(OptionError):
+    """A file cannot be written, or holds something else than it should."""
 
 
 class MissingRuleError(OnnxlinError):

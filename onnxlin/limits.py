@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 
 from onnxlin.errors import LimitError, OptionError
 
-__all__ = ["Limits", "current", "hold", "raised"]
+__all__ = ["ENDLESS", "Limits", "current", "hold", "raised"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,9 @@ class Limits:
     pixels: int = 2**28
     unpacked_bytes: int = 64 * 2**30
 
+
+ENDLESS = 2**63
+"""Counts go up to here: beyond, they say no more, and are too long to print."""
 
 _now = Limits()
 

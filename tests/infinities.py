@@ -9,7 +9,9 @@ import onnx.parser
 # Each makes a tensor `d` of the type and shape of `t` that is infinite, or no number, throughout.
 INFINITE = {
     "1 / 0": "z = Sub(t, t)  d = Div(one, z)",
-    "reciprocal of a closed unit": "m = Abs(t)  n = Neg(m)  z = Relu(n)  d = Reciprocal(z)",
+    "reciprocal of a closed unit": (
+        "m = Abs(t)  k = Add(m, one)  n = Neg(k)  z = Relu(n)  d = Reciprocal(z)"
+    ),
     "exp that overflows": "m = Abs(t)  n = Add(m, one)  k = Mul(n, big)  d = Exp(k)",
     "log of 0": "z = Sub(t, t)  l = Log(z)  d = Neg(l)",
     "power of 0": "z = Mul(t, zero)  w = Abs(z)  d = Pow(w, minus)",

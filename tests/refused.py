@@ -59,12 +59,12 @@ CASES: dict[str, Case] = {
     "a folder": (
         lambda: linearize(Path(__file__).parent, V),
         onnxlin.ModelError,
-        "tests' is not a readable ONNX model",
+        "tests' is a folder, not a file",
     ),
     "no ONNX bytes": (
         lambda: linearize(b"\xff\xff\xff", V),
         onnxlin.ModelError,
-        "the bytes given are not an ONNX model",
+        "The bytes given are not a readable ONNX model",
     ),
     "no model": (
         lambda: linearize(3, V),  # type: ignore[arg-type]
@@ -78,9 +78,21 @@ CASES: dict[str, Case] = {
     ),
     "cycle": (at(CYCLE, V), onnxlin.ModelError, "form a cycle.*'one', 'two'"),
     "not loadable": (
-        lambda: linearize(model("g (float[2] x) => (float[3] y) { y = Relu(x, x) }"), V),
+        lambda: linearize(
+            model("g (float[2] x) => (y) <int64[2] i = {1, 2}> { y = Add(x, i) }"), V
+        ),
         onnxlin.ModelError,
-        "onnxruntime cannot load the model: .*Relu",
+        "onnxruntime cannot load the model: .*Add",
+    ),
+    "no such node": (
+        lambda: linearize(model("g (float[2] x) => (float[2] y) { [n] y = Relu(x, x) }"), V),
+        onnxlin.ModelError,
+        r"Node 'n' \(Relu\) has 2 inputs, but takes 1",
+    ),
+    "too large": (
+        lambda: onnxlin.compile_model(model(f"g (float[{2**40}] x) => (y) {{ y = Relu(x) }}")),
+        onnxlin.LimitError,
+        r"Input 'x' is of shape .*limits\.raised\(entries=",
     ),
     # The instance
     "wrong shape": (
@@ -244,7 +256,8 @@ CASES: dict[str, Case] = {
     "reverse too large": (
         at_mlp(engine="reverse", memory=10),
         onnxlin.MemoryBudgetError,
-        r"W of 2 x 3 float32 and one sweep need .* MiB; memory=.*fewer rows=.*\.operator\(\)",
+        r"W of 2 x 3 float32 and one sweep need .* MiB \(.* for the model, .* for W, .* sweep\); "
+        r"memory=.*fewer rows=, raise memory= to '.*', or use \.operator\(\)",
     ),
     "forward too large": (at_mlp(engine="forward", memory=10), onnxlin.MemoryBudgetError, "W of"),
     # The run
@@ -263,5 +276,11 @@ CASES: dict[str, Case] = {
         lambda: Region(linearize(model(SMOOTH), V)),
         onnxlin.RegionError,
         r"(?s)no linear region around x.*1 nodes are curved.*Tanh 't' is smooth.*drift says how",
+    ),
+    # Files
+    "no folder to save in": (
+        lambda: linearize(mlp(), X).save("no/such/folder/map"),
+        onnxlin.FileError,
+        r"Cannot write 'no/such/folder/map\.npz': No such file or directory\. Give another name",
     ),
 }

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,21 +13,23 @@ from scipy.sparse.linalg import LinearOperator
 from onnxlin.affine_map import file, html, model, proof
 from onnxlin.affine_map.layer import Layer
 from onnxlin.affine_map.origin import Origin
-from onnxlin.affine_map.proved import Proved
+from onnxlin.affine_map.sent import Sent
 from onnxlin.affine_map.wide import by_rows
 from onnxlin.engines.job import Solution, total
-from onnxlin.engines.operator import linear_operator
-from onnxlin.engines.plan import ENGINES
+from onnxlin.engines.operator import MapOperator
+from onnxlin.engines.plan import ENGINES, estimated
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import DetachedError
+from onnxlin.files import File
 from onnxlin.primitives import Array, Shape
 from onnxlin.program import slices
 from onnxlin.section.feeds import flattened
 from onnxlin.section.numbers import flat
 from onnxlin.section.options import number
+from onnxlin.texts import shown
 
 
-class AffineMap(Proved):
+class AffineMap(Sent):
     """The affine map that a model is at x: ``F(x) = W x + b`` for the rows asked.
 
     W, b and what follows from them are computed when they are first asked for, then kept.
@@ -64,6 +64,7 @@ class AffineMap(Proved):
         solution: Solution | None = None,
         own: Callable[[], Mapping[str, Array]] | None = None,
         bound: Array | None = None,
+        needs: int | None = None,
     ) -> None:
         self.inputs, self.outputs = dict(inputs), dict(outputs)
         self.rows = rows
@@ -71,12 +72,13 @@ class AffineMap(Proved):
         self.engine, self.plan = engine, plan
         self.dtype = np.dtype(dtype)
         self.notes = tuple(notes)
-        self._origin, self._stored = origin, solution
-        super().__init__(bound, own)
+        self._origin, self._stored, self._needs = origin, solution, needs
+        super().__init__(bound, own, origin.anew if isinstance(origin, Origin) else origin)
 
     def __repr__(self) -> str:
         shape = f"{len(self.rows)} x {len(self.x)}"
-        return f"<AffineMap {list(self.inputs)} -> {list(self.outputs)}, W {shape} {self.dtype}>"
+        ends = shown(f"{list(self.inputs)} -> {list(self.outputs)}")
+        return f"<AffineMap {ends}, W {shape} {self.dtype}>"
 
     @cached_property
     def x(self) -> Array:
@@ -114,6 +116,17 @@ class AffineMap(Proved):
         return self._solution.bias
 
     @property
+    def memory_needed(self) -> int | None:
+        """Bytes that computing W takes, by an estimate; None of a map that was loaded.
+
+        The model's constants and what onnxruntime copies of them, the tensors of the run and the
+        pieces at x, W, and one sweep: what ``memory=`` is held against.
+        """
+        if self._needs is None and isinstance(self._origin, Origin):
+            self._needs = estimated(self._origin.job, self.engine)
+        return self._needs
+
+    @property
     def contributions(self) -> Array:
         """``W * x``, signed, ``(n_rows, n_in)``."""
         found: Array = self.W * self.x.astype(self.dtype)
@@ -131,7 +144,7 @@ class AffineMap(Proved):
 
     def operator(self) -> LinearOperator:
         """W as a `scipy.sparse.linalg.LinearOperator`, without forming it."""
-        return linear_operator(self.made_from("operator()").program, self.rows)
+        return MapOperator(self.made_from("operator()").program, self.rows)
 
     # What proves it
 
@@ -160,7 +173,7 @@ class AffineMap(Proved):
 
     @property
     def detached(self) -> bool:
-        """Whether the map was loaded from a file and has no program."""
+        """Whether the map has no program: it was loaded from a file, or made without."""
         return self._origin is None
 
     def made_from(self, what: str) -> Origin:
@@ -225,13 +238,19 @@ class AffineMap(Proved):
 
     # Files
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle what `save` writes: W, b, the run's x and y. The program stays behind."""
-        state = {name: getattr(self, name) for name in file.PICKLED}
-        return file.revived, (type(self), state, self._solution, self.known_bound)
+    def save(self, path: File) -> None:
+        """Write W, b, x, y, residual and bias shares as ``.npz`` (docs/map_file.md).
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write W, b, x, y, residual and bias shares as ``.npz`` (docs/map_file.md)."""
+        Parameters
+        ----------
+        path : path, or an open binary file
+            ``.npz`` is put behind a name that does not end so.
+
+        Raises
+        ------
+        FileError
+            It cannot be written; what was there before is there still.
+        """
         file.write(path, self, self.known_bound)
 
     def to_onnx(self) -> onnx.ModelProto:
@@ -244,8 +263,23 @@ class AffineMap(Proved):
         return model.to_model(self)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> AffineMap:
-        """Read what `save` wrote: everything that follows from W and b, without the program."""
+    def load(cls, path: File) -> AffineMap:
+        """Read what `save` wrote: everything that follows from W and b, without the program.
+
+        Parameters
+        ----------
+        path : path, or an open binary file
+            As it was given to `save`. Nothing in the file is run, or believed unseen: it holds no
+            pickle, its parts must fit each other, and its checksum its numbers. A file of an older
+            onnxlin has none; a note of the map says so.
+
+        Raises
+        ------
+        ModelError
+            It is no saved map, or is damaged.
+        LimitError
+            It unpacks to more than `onnxlin.limits` lets it; a ModelError.
+        """
         found = file.read(path)
         solution = Solution(found.pop("W"), found.pop("bias"))
         return cls(**found, solution=solution, origin=None)

@@ -16,10 +16,10 @@ import numpy as np
 from onnxlin.affine_map.origin import Origin
 from onnxlin.affine_map.verdict import Doubt
 from onnxlin.engines.noise import FACTOR, deviations_by_sweeps, deviations_of_rows
-from onnxlin.engines.reverse import charge, sweep
+from onnxlin.engines.reverse import charge_each, risen, sweep
 from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array
-from onnxlin.program.roundoff import charges, charges_of_both, sizes, spread
+from onnxlin.program.roundoff import charges, each_charge, sizes, spread
 from onnxlin.program.underflow import underflow
 from onnxlin.program.witness import made_by_rounding
 
@@ -119,22 +119,27 @@ class Bounds:
         """Worst cases of some rows: (2, len(rows))."""
         job = self.origin.job
         seeds = job.seeds if len(rows) == len(job.seeds) else some_of(job.seeds, rows)
-        return charge(replace(job, seeds=seeds), *self._worst)
+        errors = each_charge(self.origin.program, self.origin.values, anew=self.anew)
+        return charge_each(replace(job, seeds=seeds), errors, 2)
 
     @cached_property
-    def _worst(self) -> tuple[dict[str, Array], dict[str, Array]]:
-        return charges_of_both(self.origin.program, self.origin.values, anew=self.anew)
-
-    @cached_property
-    def _deviations(self) -> tuple[dict[str, Array], dict[str, Array]]:
-        program, values = self.origin.program, self.origin.values
-        return charges_of_both(program, values, spread, anew=self.anew)
+    def _likely_ones(self) -> dict[int, Array]:
+        return {}
 
     def _likely(self, kind: int) -> Array:
-        job, deviations = self.origin.job, self._deviations[kind]
-        if is_cheap(self.origin, len(self.size)):
-            return SIGMAS * deviations_by_sweeps(job, deviations)
-        return SIGMAS * deviations_of_rows(job, deviations)
+        """Likely cases of all rows: (n_rows,)."""
+        if kind not in self._likely_ones:
+            job, deviations = self.origin.job, self._deviations(kind)
+            cheap = is_cheap(self.origin, len(self.size))
+            made = (deviations_by_sweeps if cheap else deviations_of_rows)(job, deviations)
+            self._likely_ones[kind] = SIGMAS * made
+        return self._likely_ones[kind]
+
+    def _deviations(self, kind: int) -> dict[str, Array]:
+        """Deviations of one kind, in the map's precision: those of all steps are large together."""
+        program, values = self.origin.program, self.origin.values
+        each = each_charge(program, values, spread, anew=self.anew)
+        return {step.output: risen(both[kind], program.dtype) for step, *both in each}
 
 
 def some_of(seeds: Seeds, rows: Array) -> Seeds:
@@ -158,10 +163,9 @@ def cancelling(origin: Origin, rows: Array) -> Array:
     program = origin.program
     if not is_cheap(origin, len(rows)):
         return np.zeros(len(rows))
-    errors = {step.output: sizes(step, origin.values) for step in program.steps}
-    found = charge(
-        replace(origin.job, seeds=some_of(origin.job.seeds, rows), progress=None), errors
-    )
+    errors = ((step, sizes(step, origin.values)) for step in program.steps)
+    seeds = some_of(origin.job.seeds, rows)
+    found = charge_each(replace(origin.job, seeds=seeds, progress=None), errors, 1)
     return np.where(np.isfinite(found[0]), found[0], 0.0)
 
 

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from onnxlin import archives
+from onnxlin.affine_map import stored
 from onnxlin.affine_map.protocol import Readable
-from onnxlin.engines.job import Solution
 from onnxlin.engines.seeds import Seeds
-from onnxlin.errors import ModelError
+from onnxlin.errors import FileError, ModelError
+from onnxlin.files import File, described, is_written_directly
 from onnxlin.primitives import Array
 
-VERSION = 1
-PICKLED = ("inputs", "outputs", "rows", "mode", "rounding", "engine", "plan", "dtype", "notes")
+ENDING = ".npz"
 
 
-def write(path: str | os.PathLike[str], m: Readable, bound: Array | None) -> None:
-    """Write a map; ``bound`` is its residual's bound times its scale, if known."""
+def write(path: File, m: Readable, bound: Array | None) -> None:
+    """Write a map; ``bound`` is its residual's bound times its scale, if known.
+
+    Raises
+    ------
+    FileError
+    """
     inputs, outputs = m.shapes
     about = {
-        "format": "onnxlin.AffineMap",
-        "version": VERSION,
+        "format": stored.FORMAT,
+        "version": stored.VERSION,
         "inputs": {name: list(shape) for name, shape in inputs.items()},
         "outputs": {name: list(shape) for name, shape in outputs.items()},
         "mode": m.mode,
@@ -46,7 +51,9 @@ def write(path: str | os.PathLike[str], m: Readable, bound: Array | None) -> Non
     arrays |= {"row_index": rows.index} if rows.matrix is None else {"row_matrix": rows.matrix}
     if bound is not None:
         arrays["bound"] = bound
-    np.savez(path, **arrays)
+    # First: damage to an archive's directory may hide what comes after.
+    summed = {stored.CHECKSUM: np.array(stored.checksum(arrays))}
+    archives.write(_written_at(path), summed | arrays)
 
 
 def _packed(tensors: Mapping[str, Array]) -> Array:
@@ -55,50 +62,60 @@ def _packed(tensors: Mapping[str, Array]) -> Array:
     return np.concatenate([np.ravel(value) for value in wide])
 
 
-def read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a map: the arguments of `AffineMap`, with ``W`` and ``bias`` apart."""
+def read(path: File) -> dict[str, Any]:
+    """Read a map: the arguments of `AffineMap`, with ``W`` and ``bias`` apart.
+
+    Raises
+    ------
+    ModelError
+        The file is not there, is no map, or its parts do not fit each other (`stored`).
+    """
+    found_at = _stored_at(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            found = dict(file)
-        about = json.loads(str(found["about"]))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{os.fspath(path)!r} is not a saved AffineMap: {error}.") from error
-    if about.get("version") != VERSION:
+        found = archives.read(found_at)
+        about = stored.require_map(found)
+    except FileError as error:
         raise ModelError(
-            f"{os.fspath(path)!r} has version {about.get('version')} of the map's file format; "
-            f"this onnxlin reads version {VERSION}. Save it again."
-        )
-    size = len(found["output"])
+            f"{described(found_at)} is not a saved AffineMap: {error}. Save the map again."
+        ) from error
     own = None
     if "own_output" in found:
-        run = _unpack(found["own_output"], about["outputs"])
+        run = _unpack(found["own_output"], about.outputs)
         own = lambda: run
     return {
-        "inputs": _unpack(found["x"], about["inputs"]),
-        "outputs": _unpack(found["output"], about["outputs"]),
-        "rows": Seeds(size, found.get("row_index"), found.get("row_matrix")),
-        "mode": about["mode"],
-        # Files written before there was a choice do not name it.
-        "rounding": about.get("rounding", "staircase"),
-        "notes": about.get("notes", ()),
-        "engine": about["engine"],
-        "plan": about["plan"],
+        "inputs": _unpack(found["x"], about.inputs),
+        "outputs": _unpack(found["output"], about.outputs),
+        "rows": Seeds(len(found["output"]), found.get("row_index"), found.get("row_matrix")),
+        "mode": about.mode,
+        "rounding": about.rounding,
+        "notes": about.notes,
+        "engine": about.engine,
+        "plan": about.plan,
         "dtype": found["W"].dtype,
         "own": own,
         "bound": found.get("bound"),
         "W": found["W"],
-        "bias": dict(zip(about["bias_nodes"], found["bias_by_node"], strict=True)),
+        "bias": dict(zip(about.bias_nodes, found["bias_by_node"], strict=True)),
     }
 
 
-def revived(
-    kind: Callable[..., Any], state: dict[str, Any], solution: Solution, bound: Array | None
-) -> Any:
-    """Make a map again of what was pickled; like one from a file it has no program."""
-    return kind(**state, solution=solution, bound=bound, origin=None)
+def _written_at(path: File) -> File:
+    """Where a map of this name lies: with the ending, as NumPy has it."""
+    if not isinstance(path, str | os.PathLike) or is_written_directly(path):
+        return path
+    name = os.fspath(path)
+    return name if name.endswith(ENDING) or not os.path.basename(name) else name + ENDING
 
 
-def _unpack(flat: Array, shapes: dict[str, list[int]]) -> dict[str, Array]:
+def _stored_at(path: File) -> File:
+    """Where `write` put it; or the file of just this name, which somebody has given it."""
+    there = _written_at(path)
+    if there is path or os.path.exists(os.fspath(there)):  # type: ignore[arg-type]
+        return there
+    return path
+
+
+def _unpack(flat: Array, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
     arrays, start = {}, 0
     for name, shape in shapes.items():
         size = int(np.prod(shape, dtype=np.int64))

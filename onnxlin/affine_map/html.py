@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -13,6 +12,7 @@ from onnxlin.affine_map.protocol import Readable
 from onnxlin.affine_map.verdict import Verdict
 from onnxlin.errors import OnnxlinError
 from onnxlin.graph.picture import Geometry, guess_geometry
+from onnxlin.texts import in_html
 
 # Entries of W that are computed for being shown; a larger W must have been asked for before.
 SMALL = 2**16
@@ -40,7 +40,7 @@ def to_html(m: Readable, *, known: bool, bounded: bool) -> str:
         elif len(m.rows):
             parts += _computed(m, bounded)
     except (OnnxlinError, MemoryError) as error:
-        parts.append(f"<p>{html.escape(str(error))}</p>")
+        parts.append(f"<p>{'<br>'.join(map(in_html, str(error).splitlines()))}</p>")
     return f'<div class="onnxlin-map" style="max-width:44em">{"".join(parts)}</div>'
 
 
@@ -49,7 +49,7 @@ def _shapes(m: Readable) -> str:
         ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items()) for shapes in m.shapes
     )
     how = f"W {len(m.rows):,} x {len(m.x):,} {m.dtype}, {m.mode} mode, engine {m.engine}"
-    return html.escape(f"{inputs} → {outputs}. {how}.")
+    return in_html(f"{inputs} → {outputs}. {how}.")
 
 
 def _computed(m: Readable, bounded: bool) -> Iterator[str]:
@@ -128,7 +128,7 @@ def _bars(m: Readable, place: int) -> str:
     order = np.argsort(-np.abs(values), kind="stable")[:BARS].tolist()
     size = float(np.abs(values).max(initial=0.0)) or 1.0
     rows = [
-        [html.escape(_entry(m, i)), f"{m.x[i]:.5g}", _bar(values[i] / size), f"{values[i]:+.5g}"]
+        [in_html(_entry(m, i)), f"{m.x[i]:.5g}", _bar(values[i] / size), f"{values[i]:+.5g}"]
         for i in order
     ]
     return f"<p>What carries row {_name(m, place)}:</p>{_table(('entry', 'x', '', 'W x'), rows)}"
@@ -138,7 +138,7 @@ def _biases(m: Readable, place: int) -> str:
     """Nodes that bring in the largest shares of b of a row."""
     shares = {node: float(share[place]) for node, share in m.bias_by_node.items()}
     nodes = sorted((node for node in shares if shares[node]), key=lambda node: -abs(shares[node]))
-    listed = [f"{html.escape(node)} {shares[node]:+.5g}" for node in nodes[:NODES]]
+    listed = [f"{in_html(node)} {shares[node]:+.5g}" for node in nodes[:NODES]]
     more = [f"{len(nodes) - NODES} more"] * (len(nodes) > NODES)
     return f"<p>b of row {_name(m, place)}: {', '.join([*listed, *more]) or 'none'}</p>"
 

@@ -15,10 +15,11 @@ class Origin:
     """What a map was made from: needed for everything beyond W and b.
 
     ``decided`` makes the program again in float64, with what only decides (a comparison for a
-    Where) among its steps and decisions.
+    Where) among its steps and decisions. ``anew`` makes all of this again, in another process.
     """
 
     program: LinearProgram
     values: Mapping[str, Array]
     job: Job
     decided: Callable[[], LinearProgram] | None = None
+    anew: Callable[[], Origin] | None = None

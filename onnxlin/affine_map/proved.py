@@ -16,6 +16,7 @@ from onnxlin.affine_map.verdict import Doubt, Verdict, judge, together
 from onnxlin.affine_map.wide import by_rows
 from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array
+from onnxlin.program import Known
 from onnxlin.program.roundoff import first_departure, smallest, unit_roundoff
 from onnxlin.section.feeds import flattened
 
@@ -84,6 +85,12 @@ class Proved(ABC):
     def own_outputs(self) -> Mapping[str, Array]:
         """F(x) of the model's own run, without optimisers; `outputs` are a graph's if compiled."""
         return self._own() if self._own else self.outputs
+
+    def own_run(self, *, now: bool) -> Callable[[], Mapping[str, Array]] | None:
+        """What makes `own_outputs` of a map like this one: made already if known, or ``now``."""
+        if self._own is not None and (now or "own_outputs" in vars(self)):
+            return Known(self.own_outputs)
+        return self._own
 
     @cached_property
     def own_y(self) -> Array:

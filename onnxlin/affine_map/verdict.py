@@ -9,6 +9,7 @@ from enum import StrEnum
 import numpy as np
 
 from onnxlin.primitives import Array
+from onnxlin.texts import shown
 
 
 class Verdict(StrEnum):
@@ -40,7 +41,8 @@ class Doubt:
     share: float
 
     def __str__(self) -> str:
-        return f"{self.op_type} at node {self.node!r} brings in {self.share:.0%} of the bound"
+        text = f"{self.op_type} at node {self.node!r} brings in {self.share:.0%} of the bound"
+        return shown(text)
 
 
 def judge(error: Array, bound: Array, size: Array) -> list[Verdict]:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import fields
+from typing import Any, NoReturn
 
 from onnxlin.engines.plan import NAMES
 from onnxlin.inputs.preprocessing import CHOICES
+from onnxlin.limits import Limits
 from onnxlin.section import MODES, ROUNDINGS
+from onnxlin.texts import shown, typed
+
+LIMITS = tuple(field.name for field in fields(Limits))
 
 PICTURE = """\
 Pictures (.png, .jpg, ...) become pixels of 0 to 255, RGB, then (pixel * scale - mean) / std. The
@@ -23,15 +28,25 @@ Columns of a table with a header are matched by name: with the model's metadata 
 
 EXIT_CODES = """\
 exit codes:
-  0    done
-  1    the model, the input or an option cannot be used; stderr says why
+  0    done, or whoever reads the output has had enough of it
+  1    the model, the input or an option cannot be used, or nothing written; stderr says why
   2    the command line itself is wrong
   3    check: nodes of the model stand in the way, or none lies between the ends
   4    a residual is past its bound, or (verify) a law does not hold
   5    compare: the two models are apart
   6    not decided: rounding may be as large as F(x), so a residual within its bound proves nothing
-  130  interrupted
+  7    --sandbox: the process crashed, took too long or ran out of memory; stderr says where
+  130  interrupted (Ctrl-C)
+  143  terminated (SIGTERM)
 """
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that shows what it was given, and does not print it as it is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end."""
+        super().error(shown(message))
 
 
 def parser(make: Callable[..., Any], name: str, description: str, **more: Any) -> Any:
@@ -46,11 +61,31 @@ def parser(make: Callable[..., Any], name: str, description: str, **more: Any) -
     )
 
 
-def command(commands: Any, name: str, description: str) -> argparse.ArgumentParser:
-    """Add a command to the parsers of all."""
+def command(
+    commands: Any, name: str, description: str, *, instances: bool = False
+) -> argparse.ArgumentParser:
+    """Add a command to the parsers of all.
+
+    ``instances`` lets ``--limit N`` say how many instances are taken, as it does beside limits.
+    """
     made: argparse.ArgumentParser = parser(commands.add_parser, name, description, help=description)
     made.add_argument("--json", action="store_true", help="print one JSON document, nothing else")
+    made.add_argument(
+        "--limit",
+        dest="limits",
+        type=limit_or_count if instances else limit,
+        action="append",
+        default=[],
+        metavar="N|NAME=VALUE" if instances else "NAME=VALUE",
+        help=("the first N instances (all); or " if instances else "")
+        + f"let the files ask for more or less: {', '.join(LIMITS)}; may be repeated",
+    )
     return made
+
+
+def raised(options: Any) -> dict[str, int]:
+    """Limits that the command line sets."""
+    return {name: value for name, value in options.limits if name}
 
 
 def ends(command: argparse.ArgumentParser) -> None:
@@ -60,6 +95,7 @@ def ends(command: argparse.ArgumentParser) -> None:
         ends.add_argument(
             f"--{name}",
             metavar="NAME",
+            type=typed,
             action="append",
             help=f"take this tensor among the {name}; may be repeated (its float {name})"
             + ('; "logits" ends before a softmax' if name == "outputs" else ""),
@@ -105,6 +141,32 @@ def count(text: str) -> int:
     return int(text)
 
 
+def seconds(text: str) -> float:
+    """Read a time above 0."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return found
+
+
+def limit(text: str) -> tuple[str, int]:
+    """Read ``nodes=5000000``."""
+    name, _, number = text.partition("=")
+    if name not in LIMITS:
+        raise argparse.ArgumentTypeError(f"{text!r}: the limits are {', '.join(LIMITS)}")
+    if not number.replace("_", "").isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no {name}=NUMBER, a whole one from 0 on")
+    return name, int(number)
+
+
+def limit_or_count(text: str) -> tuple[str, int]:
+    """Read ``nodes=5000000``, or a bare number of instances, which has no name."""
+    return limit(text) if "=" in text else ("", count(text))
+
+
 def shape(text: str) -> tuple[str, tuple[int, ...]]:
     """Read ``image=1,3,224,224``; names may hold "=" themselves."""
     name, _, numbers = text.rpartition("=")
@@ -114,7 +176,7 @@ def shape(text: str) -> tuple[str, tuple[int, ...]]:
         shape = (-1,)
     if not name or min(shape, default=0) < 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no NAME=1,3,224,224")
-    return name, shape
+    return typed(name), shape
 
 
 def fraction(text: str) -> float:

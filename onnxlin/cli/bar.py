@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from onnxlin.cli.screen import Progress
+from onnxlin.texts import shown
 
 
 class Bar:
@@ -38,8 +39,8 @@ class Bar:
             self._plain(done, total)
             return
         if self._task is None:
-            self._task = self._rich.add_task(what, total=total)
-        self._rich.update(self._task, completed=done, total=total, description=what)
+            self._task = self._rich.add_task("", total=total)
+        self._rich.update(self._task, completed=done, total=total, description=shown(what))
 
 
 def _rich_bar() -> Any:
@@ -51,7 +52,7 @@ def _rich_bar() -> Any:
     except ImportError:
         return None
     text = TextColumn("{task.description}", markup=False)
-    console = Console(file=sys.stderr)
+    console = Console(file=sys.stderr, markup=False, emoji=False)
     return Progress(
         text, BarColumn(), MofNCompleteColumn(), Left(), console=console, transient=True
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from onnxlin.cli import arguments
+from onnxlin.cli import arguments, boxed
 from onnxlin.cli.screen import Cell, Screen
 from onnxlin.engines.compiled import check_model
 from onnxlin.graph import Node
@@ -15,6 +15,8 @@ from onnxlin.runtime.installed import knows
 from onnxlin.section import Section, make_section
 
 OBSTACLES = 3
+TIME = 60
+"""Seconds in a sandbox, unless others are asked for."""
 
 MODES = {
     "exact": ("its affine piece", "its affine piece"),
@@ -42,27 +44,41 @@ def declare(commands: Any) -> None:
         choices=("auto", "yes", "no"),
         default="auto",
         help="try whether the model compiles, which runs it once on made-up numbers (auto: unless "
-        "its weights take more than 1 GiB)",
+        "its weights take more than 1 GiB or it has more than 5,000 nodes)",
+    )
+    command.add_argument(
+        "--time",
+        type=arguments.seconds,
+        metavar="SECONDS",
+        help="answer after so long with what is known by then; what was left out is said",
     )
     arguments.ends(command)
+    boxed.declare(command, TIME, memory=True, timed=False)
 
 
 def run(options: Any, screen: Screen) -> int:
     """Check a model and return the exit code."""
-    report = check_model(
-        options.model,
-        inputs=options.inputs,
-        outputs=options.outputs,
-        rounding=options.rounding,
-        compiles={"auto": None, "yes": True, "no": False}[options.compiling],
-    )
-    fixes = _fixes(options, report)
+    found = boxed.answered(options, screen, f"{__name__}:answer", TIME)
+    report, fixes = Report.from_dict(found["report"]), found["fixes"]
     document = report.as_dict()
     for node in document["nodes"]:
         node["fix"] = fixes.get(node["name"])
     screen.document({"model": options.model, **document})
     _show(options.model, report, fixes, screen)
     return 0 if report.ok and not report.empty else OBSTACLES
+
+
+def answer(options: Any) -> dict[str, Any]:
+    """Check a model, here or in a sandbox: the report, and what helps with each obstacle."""
+    report = check_model(
+        options.model,
+        inputs=options.inputs,
+        outputs=options.outputs,
+        rounding=options.rounding,
+        compiles={"auto": None, "yes": True, "no": False}[options.compiling],
+        time=options.time,
+    )
+    return {"report": report.as_dict(), "fixes": _fixes(options, report)}
 
 
 def _fixes(options: Any, report: Report) -> dict[str, str]:
@@ -98,9 +114,14 @@ def _fix(section: Section, found: NodeReport, node: Node) -> str:
 def _show(model: str, report: Report, fixes: dict[str, str], screen: Screen) -> None:
     screen.line(f"{model}: {', '.join(report.inputs)} -> {', '.join(report.outputs)}")
     if report.refused:
-        screen.verdict(False, report.refused)
+        first, *more = report.refused.split("\n")
+        screen.verdict(False, first)
+        for line in more:
+            screen.line(line)
     for note in report.notes:
         screen.line(f"note: {note}")
+    for what in report.not_run:
+        screen.line(f"not run: {what}")
     screen.heading(f"{len(report.nodes)} nodes")
     rows: list[list[Cell]] = [
         [_operator(node), node.opset, node.status, node.name] for node in report.nodes
@@ -123,7 +144,7 @@ def _show(model: str, report: Report, fixes: dict[str, str], screen: Screen) -> 
         return
     if report.ok:
         screen.verdict(True, "every node can be linearised")
-        screen.line(_compiles(report))
+        screen.lines(_compiles(report))
         return
     count = len(report.obstacles)
     screen.verdict(False, f"{count} node{'s stand' if count > 1 else ' stands'} in the way:")

@@ -12,7 +12,8 @@ from onnxlin import plot
 from onnxlin.cli import arguments, target
 from onnxlin.cli.screen import Progress, Screen, percent
 from onnxlin.engines.plan import NAMES
-from onnxlin.errors import InputError, OptionError
+from onnxlin.errors import InputError
+from onnxlin.files import folder_of
 from onnxlin.graph import Array
 from onnxlin.inputs import Instances, read_instances, read_labels
 from onnxlin.linearizer import Linearizer
@@ -27,7 +28,7 @@ SHOWN = {"all": "F(x) = W x + b", "W x": "W x alone", "b": "b alone"}
 def declare(commands: Any) -> None:
     """Add the command and what may be asked of it."""
     about = "Over a data set: accuracy of F(x), of W x and of b alone, and who owns the margins."
-    command = arguments.command(commands, "evaluate", about)
+    command = arguments.command(commands, "evaluate", about, instances=True)
     command.add_argument("model", help="an .onnx file")
     command.add_argument(
         "data",
@@ -40,9 +41,6 @@ def declare(commands: Any) -> None:
         metavar="FILE",
         help='.npy of class indices, or text with a label a line or "file,label" (an .npz may '
         'hold "labels"; without any, the model\'s own answers count)',
-    )
-    command.add_argument(
-        "--limit", type=arguments.count, metavar="N", help="the first N instances (all)"
     )
     command.add_argument("--top", type=arguments.count, default=12, help="length of the lists (12)")
     arguments.ends(command)
@@ -68,7 +66,7 @@ def run(options: Any, screen: Screen) -> int:
     names = target.columns_of(lin)
     data = read_instances(options.data, lin.graph.inputs, how, columns=names)
     labels = _labels(options, lin, data)
-    data = data.first(options.limit)
+    data = data.first(dict(options.limits).get(""))
     labels = None if labels is None else labels[: len(data)]
     with Progress("instances") as progress:
         found = evaluate(lin, dict(data.stacks), labels, engine=options.engine, progress=progress)
@@ -142,12 +140,7 @@ def _draw(found: Evaluation, document: dict[str, Any], options: Any) -> str:
     margins = {"all": found.margin, "W x": found.margins["W x"]}
     margins["b"] = found.margin - margins["W x"]
     what = f"{Path(options.model).name} on {len(found):,} instances of {_named(options.data)}"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OptionError(
-            f"Cannot write {str(path)!r}: {error.strerror}. Give another --out, or --no-files."
-        ) from error
+    folder_of(path, "Give another --out, or --no-files.")
     plot.evaluation(
         document["accuracy"],
         margins,

@@ -22,7 +22,7 @@ def declare(commands: Any) -> None:
 def run(options: Any, screen: Screen) -> int:
     """List the rules and return the exit code."""
     if options.markdown:
-        screen.line(markdown())
+        screen.lines(markdown())
         return 0
     known = [
         {
@@ -41,8 +41,9 @@ def run(options: Any, screen: Screen) -> int:
     screen.table(["operator", "status", "operands"], rows)
     counts = Counter(str(rule["status"]) for rule in known)
     listed = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+    screen.line()
     screen.line(
-        f"\n{len(known)} operators: {listed}. Any opset; what does not depend on x needs no rule."
+        f"{len(known)} operators: {listed}. Any opset; what does not depend on x needs no rule."
     )
     return 0
 

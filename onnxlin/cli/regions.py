@@ -14,6 +14,7 @@ from onnxlin.cli import arguments, target
 from onnxlin.cli.screen import Cell, Progress, Screen
 from onnxlin.errors import InputError
 from onnxlin.graph import Array
+from onnxlin.graph.regular import require_regular
 from onnxlin.inputs import Instances, read_instances
 from onnxlin.inputs.arrays import read_npy
 from onnxlin.linearizer import Linearizer
@@ -98,6 +99,7 @@ def _data(options: Any, lin: Linearizer) -> tuple[Instances, Array | None]:
     if options.labels is None:
         return data, data.labels
     labels = Path(options.labels)
+    require_regular(labels, "file of --labels", InputError)
     if not labels.is_file() or labels.suffix.lower() != ".npy":
         raise InputError(f"--labels {options.labels!r} is no .npy file of class indices.")
     return data, read_npy(labels)
@@ -168,8 +170,9 @@ def _show(document: dict[str, Any], screen: Screen) -> None:
     _table("Largest regions", document["groups"], screen)
     merged = document["merged"]
     if merged is not None:
+        screen.line()
         screen.line(
-            f"\nmerged to {merged['groups']:,} groups, off F by {merged['error']:.3g} "
+            f"merged to {merged['groups']:,} groups, off F by {merged['error']:.3g} "
             "(root mean square)"
         )
         _show_scores(merged["scores"], screen)

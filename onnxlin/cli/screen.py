@@ -1,4 +1,8 @@
-"""Printing: plain text, by rich where it is installed and stdout is a terminal, or JSON."""
+"""Printing: plain text, by rich where it is installed and stdout is a terminal, or JSON.
+
+All that a command prints goes through here, on stderr as well, and names of a stranger's model come
+out as `onnxlin.texts.shown` writes them: a terminal would obey what is in them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ import sys
 import time
 from collections.abc import Sequence
 from typing import Any
+
+from onnxlin.texts import shown, shown_lines
 
 Cell = str | int | float | None
 NUMERIC = re.compile(r"[-+]?[\d.,]+(e[-+]\d+)?%?|[-+]?(inf|nan)|-")
@@ -34,17 +40,21 @@ class Screen:
             print(json.dumps(_finite(data), indent=2, allow_nan=False))
 
     def line(self, text: str = "") -> None:
-        """Print a line."""
+        """Print one line, whatever names stand in it."""
+        self.lines(shown(text))
+
+    def lines(self, text: str) -> None:
+        """Print lines: a text of our own, whose names are quoted."""
         if self._console:
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._console.print(shown_lines(text), highlight=False, soft_wrap=True)
         elif not self.json:
-            print(text)
+            say(text)
 
     def heading(self, text: str) -> None:
         """Print an empty line and a heading."""
         self.line()
         if self._console:
-            self._console.print(text, style="bold", markup=False, highlight=False)
+            self._console.print(shown(text), style="bold", highlight=False)
         else:
             self.line(text)
 
@@ -54,7 +64,7 @@ class Screen:
         if self._console:
             colours = {"PASS": "green", "FAIL": "red"}
             style = f"bold {colours.get(word, 'yellow')}"
-            self._console.print(word, style=style, end="", markup=False)
+            self._console.print(word, style=style, end="")
         elif not self.json:
             print(word, end="")
         self.line(f"  {text}")
@@ -63,6 +73,7 @@ class Screen:
         """Print a table; numbers to the right."""
         if self.json:
             return
+        columns = [shown(column) for column in columns]
         cells = [[number(cell) for cell in row] for row in rows]
         right = [all(NUMERIC.fullmatch(row[i]) for row in cells) for i in range(len(columns))]
         if self._console:
@@ -78,7 +89,14 @@ def number(cell: Cell) -> str:
     """Write a value for people."""
     if cell is None:
         return "-"
-    return f"{cell:.5g}" if isinstance(cell, float) else str(cell)
+    return f"{cell:.5g}" if isinstance(cell, float) else shown(str(cell))
+
+
+def say(text: str, *, to_errors: bool = False) -> None:
+    """Print lines to stdout, or to stderr: letters that the stream does not have as escapes."""
+    stream = sys.stderr if to_errors else sys.stdout
+    coding = getattr(stream, "encoding", None) or "utf-8"
+    print(shown_lines(text).encode(coding, "backslashreplace").decode(coding), file=stream)
 
 
 def percent(share: float | None) -> str:
@@ -95,7 +113,7 @@ def _plain_table(
             cell.rjust(width) if end else cell.ljust(width)
             for cell, width, end in zip(row, widths, right, strict=True)
         )
-        print("  " + "  ".join(parts).rstrip())
+        say("  " + "  ".join(parts).rstrip())
 
 
 def _rich_table(
@@ -124,7 +142,8 @@ def _console(stream: Any) -> Any:
         from rich.console import Console  # an extra
     except ImportError:
         return None
-    return Console(file=stream)
+    # Neither [red] nor :warning: in a name is markup.
+    return Console(file=stream, markup=False, emoji=False)
 
 
 def _finite(data: Any) -> Any:
@@ -164,6 +183,6 @@ class Progress:
         if not self._terminal or taken < PATIENCE:
             return
         left = f", {taken * (total - done) / done:.0f} s left" if done else ""
-        text = f"\r\033[K{self.what}: {done} of {total}{left}"
+        text = f"\r\033[K{shown(self.what)}: {done} of {total}{left}"
         print(text, end="", file=sys.stderr, flush=True)
         self._shown = True

@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from onnxlin import archives
 from onnxlin.cli.screen import Progress
-from onnxlin.errors import ModelError, OptionError, RowsError
+from onnxlin.errors import FileError, ModelError, OptionError, RowsError
 from onnxlin.graph import Array
+from onnxlin.graph.regular import require_regular
 from onnxlin.inputs import Columns, Given, Preprocessing, read_input
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings.row.summary import top
+from onnxlin.texts import shown, typed
 
 MANY_OUTPUTS = 1000
 LARGE_MAP = 2**24  # entries of W
@@ -134,9 +137,13 @@ class Labels:
                 raise RowsError(f"{what} {text}: the map has {size} outputs, 0 to {size - 1}.")
             return index % size
         lowered = [name.lower() for name in self.classes]
-        if text.lower() in lowered:
-            return lowered.index(text.lower())
-        known = ", ".join(self.classes[:20]) or "none: the model's metadata names no classes"
+        for asked in (text.lower(), typed(text).lower()):
+            if asked in lowered:
+                return lowered.index(asked)
+        known = (
+            ", ".join(map(shown, self.classes[:20]))
+            or "none: the model's metadata names no classes"
+        )
         raise OptionError(f"{what} {text!r} is no index and no class name. Known: {known}.")
 
 
@@ -179,10 +186,12 @@ def choose_rows(text: str | None, classes: Sequence[int], y: Array, columns: int
 
 
 def _matrix(path: str) -> Array:
+    require_regular(path, "matrix of --rows", RowsError)
     try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
+        found: Array = archives.read_one(path)
+    except FileError as error:
         raise RowsError(f"--rows {path!r} is not a readable .npy file: {error}.") from error
+    return found
 
 
 def _indices(text: str, size: int) -> list[int]:

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from onnxlin.engines.job import Job, Solution, weigh
+from onnxlin.engines.memory import enough, mib
 from onnxlin.engines.reverse import constant_shares
 from onnxlin.errors import MemoryBudgetError
 from onnxlin.primitives import Array, LinearMap
@@ -29,7 +30,7 @@ def explicit(job: Job) -> Solution:
         The estimate from the entries of the matrices is past the budget.
     """
     program, seeds = job.program, job.seeds
-    if estimate(program, len(seeds)) > job.memory:
+    if job.held + estimate(program, len(seeds)) > job.memory:
         raise MemoryBudgetError(_refusal(job))
     dense = seeds.dense(slice(None), program.dtype)
     waiting: dict[str, Matrix] = {}
@@ -70,10 +71,10 @@ def estimate(program: LinearProgram, rows: int) -> int:
 
 
 def _refusal(job: Job) -> str:
-    need = estimate(job.program, len(job.seeds))
+    need = job.held + estimate(job.program, len(job.seeds))
     return (
-        f"engine='explicit' would need about {need / 2**20:,.0f} MiB (matrices of "
+        f"engine='explicit' would need about {mib(need)} (matrices of "
         f"{job.program.nnz:,} entries in {len(job.program.steps)} nodes, {len(job.seeds)} rows of "
-        f"{job.program.columns:,}); memory={job.memory / 2**20:,.0f} MiB. Use engine='reverse', "
-        "ask for fewer rows=, or raise memory=."
+        f"{job.program.columns:,}); memory={mib(job.memory)}. Use engine='reverse', "
+        f"ask for fewer rows=, or raise memory= to {enough(need)}."
     )

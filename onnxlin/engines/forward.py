@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from onnxlin.engines.job import Job, Solution
-from onnxlin.engines.reverse import fits, refuse
+from onnxlin.engines.reverse import fits, left, refuse
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram, Step, slices
 from onnxlin.program.sweep import applied, forth, spent
@@ -28,7 +28,10 @@ def forward(job: Job) -> Solution:
     nodes = list(dict.fromkeys(step.node.name for step in program.steps if step.bias is not None))
     origins = len(nodes) + len(program.constants)
     total = program.columns + origins
-    W = np.zeros((len(seeds), program.columns), program.dtype) if fits(job) else refuse(job)
+    a_column = column_bytes(program)
+    if not fits(job, a_column):
+        refuse(job, a_column)
+    W = np.zeros((len(seeds), program.columns), program.dtype)
     bias = {name: np.zeros(len(seeds)) for name in [*nodes, *program.constants]}
     for columns in _chunks(job, total):
         outputs = seeds.apply(_sweep(program, nodes, columns).T)
@@ -97,14 +100,20 @@ def _sweep(program: LinearProgram, nodes: list[str], columns: slice) -> Array:
 
 def _chunks(job: Job, total: int) -> Iterator[slice]:
     program = job.program
-    left = job.memory - len(job.seeds) * program.columns * program.dtype.itemsize
-    width = _width(program)
-    size = min(max(left // max(width * program.dtype.itemsize, 1), 1), MOST_COLUMNS)
+    size = min(max(left(job) // max(column_bytes(program), 1), 1), MOST_COLUMNS)
     return (slice(i, min(i + size, total)) for i in range(0, total, size))
 
 
-def _width(program: LinearProgram) -> int:
-    """Entries of all that one column of a sweep holds at its widest."""
+def estimate(job: Job) -> int:
+    """Bytes that `forward` takes in all, with what is there already."""
+    program, a_column = job.program, column_bytes(job.program)
+    size = min(max(left(job) // max(a_column, 1), 1), MOST_COLUMNS)
+    total = program.columns + len(program.steps) + len(program.constants)
+    return job.memory - left(job) + min(size, total) * a_column
+
+
+def column_bytes(program: LinearProgram) -> int:
+    """Bytes of all that one column of a sweep holds at its widest."""
     reads = [[step.output, *(name for name, _ in step.terms)] for step in program.steps]
     alive = {name: prod(shape) for name, shape in program.inputs.items()}
     widest = sum(alive.values())
@@ -116,4 +125,4 @@ def _width(program: LinearProgram) -> int:
         alive[step.output] = made
         for name in done:
             alive.pop(name, None)
-    return widest
+    return widest * program.dtype.itemsize

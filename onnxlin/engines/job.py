@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
 
 from onnxlin.engines.seeds import Seeds
-from onnxlin.primitives import Array
+from onnxlin.primitives import Array, LinearMap
 from onnxlin.program import LinearProgram
+from onnxlin.program.sweep import back
 
 Progress = Callable[[int, int], None]
 
@@ -26,15 +28,23 @@ class Job:
     seeds : Seeds
         The rows asked.
     memory : int
-        Bytes that the engine may use, W included.
+        Bytes that may be used in all.
     progress : callable, optional
         Called with (done, total) sweeps' worth of rows or columns.
+    held : int
+        Bytes of them that the model, the tensors of its run and the program take already.
     """
 
     program: LinearProgram
     seeds: Seeds
     memory: int
     progress: Progress | None = None
+    held: int = 0
+
+    @cached_property
+    def a_row(self) -> int:
+        """Bytes that one row of a sweep needs at its widest."""
+        return row_bytes(self.program)
 
     def report(self, done: int, total: int) -> None:
         """Tell the caller how far the work is."""
@@ -91,6 +101,24 @@ def total(bias: Mapping[str, Array], rows: int) -> Array:
         added: Array = np.cumsum(bias.array, axis=1)[:, -1]  # one after the other, as below
         return added
     return sum(bias.values(), start=np.zeros(rows))
+
+
+def row_bytes(program: LinearProgram) -> int:
+    """Memory that one row of a sweep needs at its widest."""
+    alive = {name: prod(shape) for name, shape in program.outputs.items()}
+    widest = sum(alive.values())
+    for step, own in back(program.steps, alive, _leave_room):
+        inside = max((op.workspace for _, op in step.terms), default=0)
+        beside = dict(alive)
+        for name, op in step.terms:
+            # The cotangent that is there, the one added, and their sum.
+            beside[name] = op.columns * (1 if name not in beside else 2)
+        widest = max(widest, own + sum(beside.values()) + inside)
+    return max(widest, program.columns) * program.dtype.itemsize
+
+
+def _leave_room(alive: dict[str, int], name: str, op: LinearMap, _own: int) -> None:
+    alive[name] = op.columns
 
 
 class Engine(Protocol):

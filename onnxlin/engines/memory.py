@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
+import sys
 import time
+from collections.abc import Callable
 from functools import cache, lru_cache
 
 import numpy as np
@@ -26,6 +29,28 @@ def memory_budget(memory: int | float | str | None) -> int:
     if size < 1:
         raise OptionError(f"memory={memory!r}; expected bytes, or text such as '4GiB'.")
     return int(size)
+
+
+PIECES = 0.5
+"""Bytes of the pieces at x, masks, slopes and biases, for each byte of the run's tensors."""
+
+
+def size_of(value: object) -> int:
+    """Bytes of a tensor of a run, or of those of a sequence."""
+    if isinstance(value, list):
+        return sum(size_of(part) for part in value)
+    return value.nbytes if isinstance(value, np.ndarray) else 0
+
+
+def mib(size: float) -> str:
+    """Write a number of bytes in MiB; of few bytes the first two digits."""
+    size /= 2**20
+    return f"{size:,.0f} MiB" if size >= 9.5 or not size else f"{size:.2g} MiB"
+
+
+def enough(size: int) -> str:
+    """Write a budget that holds so many bytes, as ``memory=`` takes it."""
+    return f"'{-(-size // 2**20)}MiB'" if size >= 2**21 else f"'{-(-size // 2**10)}KiB'"
 
 
 # Asking the system takes as long as the rest of a small map's call.
@@ -56,6 +81,30 @@ LIMIT = 32 * 2**20
 MARGIN = 64 * 2**10
 
 
+# From so many bytes on, what is freed is worth handing back.
+WORTH_IT = 8 * 2**20
+
+
+def hand_back(size: int) -> None:
+    """Let the system have what has been freed, after something so large that is done once.
+
+    Opening a session writes its weights several times over. glibc keeps such room (malloc_trim(3)).
+    """
+    trim = _trim() if size >= WORTH_IT else None
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _trim() -> Callable[[int], int] | None:
+    """What hands freed memory back; None where the C library has no such thing."""
+    try:
+        found: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):
+        return None
+    return found
+
+
 @cache
 def keep_freed_arrays() -> None:
     """Raise the threshold once, by a block that is never touched and so costs nothing.
@@ -63,3 +112,13 @@ def keep_freed_arrays() -> None:
     Measured on SqueezeNet: one row of W in 22 ms instead of 44. Other allocators don't mind.
     """
     np.empty(LIMIT - MARGIN, dtype=np.uint8)
+
+
+def peak() -> int:
+    """Largest memory that this process has had resident, in bytes; 0 where nobody can tell."""
+    try:
+        import resource  # noqa: PLC0415  # Windows has none
+    except ImportError:
+        return 0
+    found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(found) * (1 if sys.platform == "darwin" else 1024)

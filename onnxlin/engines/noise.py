@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from onnxlin.engines.job import Job
-from onnxlin.engines.reverse import MOST_ROWS, chunks, row_bytes, sweep
+from onnxlin.engines.reverse import MOST_ROWS, chunks, left, sweep
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram, Step
 from onnxlin.program.sweep import absolute, applied, forth
@@ -71,7 +71,7 @@ def deviations_by_sweeps(job: Job, deviations: Mapping[str, Array]) -> Array:
 
 def _chunks(job: Job) -> Iterator[range]:
     """Cut the draws into chunks that fit the budget."""
-    fits = max(job.memory // max(row_bytes(job.program), 1), 1)
+    fits = max(left(job) // max(job.a_row, 1), 1)
     size = min(fits, MOST_ROWS)
     return (range(i, min(i + size, DRAWS)) for i in range(0, DRAWS, size))
 

@@ -12,22 +12,30 @@ from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram
 
 
-def linear_operator(program: LinearProgram, rows: Seeds) -> LinearOperator:
-    """``x -> W x`` by tangent sweeps and ``y -> W.T y`` by adjoint ones, for the rows asked."""
+class MapOperator(LinearOperator):
+    """``x -> W x`` by tangent sweeps and ``y -> W.T y`` by adjoint ones, for the rows asked.
 
-    def forward(x: Array) -> Array:
+    Parameters
+    ----------
+    program : LinearProgram
+    rows : Seeds
+    """
+
+    def __init__(self, program: LinearProgram, rows: Seeds) -> None:
+        super().__init__(program.dtype, (len(rows), program.columns))  # type: ignore[call-arg]
+        self.program, self.rows = program, rows
+
+    def _matmat(self, x: Array) -> Array:
         # Maps work in the precision of the stack: whole numbers would cut off their coefficients.
-        return rows.apply(push(program, np.ascontiguousarray(x.T, dtype=program.dtype)).T)
+        columns = np.ascontiguousarray(x.T, dtype=self.program.dtype)
+        return self.rows.apply(push(self.program, columns).T)
 
-    def backward(y: Array) -> Array:
-        seeds = rows.dense(slice(None), np.dtype(np.float64))
-        return pull(program, y.T @ seeds).T
+    def _rmatmat(self, y: Array) -> Array:
+        seeds = self.rows.dense(slice(None), np.dtype(np.float64))
+        return pull(self.program, y.T @ seeds).T
 
-    return LinearOperator(
-        (len(rows), program.columns),
-        matvec=lambda x: forward(x.reshape(-1, 1)).ravel(),
-        rmatvec=lambda y: backward(y.reshape(-1, 1)).ravel(),
-        matmat=forward,
-        rmatmat=backward,
-        dtype=program.dtype,
-    )
+    def _matvec(self, x: Array) -> Array:
+        return self._matmat(x.reshape(-1, 1)).ravel()
+
+    def _rmatvec(self, y: Array) -> Array:
+        return self._rmatmat(y.reshape(-1, 1)).ravel()

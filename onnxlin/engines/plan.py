@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from onnxlin.engines import explicit, reverse
 from onnxlin.engines.explicit import estimate
+from onnxlin.engines.forward import estimate as forward_bytes
 from onnxlin.engines.forward import forward
-from onnxlin.engines.job import Engine
+from onnxlin.engines.job import Engine, Job
+from onnxlin.engines.live import estimate as live_bytes
 from onnxlin.engines.live import live
 from onnxlin.program import LinearProgram
 from onnxlin.section.options import one_of
@@ -31,6 +33,14 @@ def plan(program: LinearProgram, rows: int, engine: str) -> tuple[str, str]:
     if rows <= columns:
         return "reverse", f"{rows} rows are no more than {columns} columns; {need}"
     return "forward", f"{columns} columns are fewer than {rows} rows; {need}"
+
+
+def estimated(job: Job, engine: str) -> int:
+    """Bytes that computing W takes in all, with the model and the tensors of its run."""
+    if engine == "explicit":
+        return job.held + explicit.estimate(job.program, len(job.seeds))
+    others = {"forward": forward_bytes, "live": live_bytes}
+    return others.get(engine, reverse.estimate)(job)
 
 
 # What one multiplication, one node of a sweep and one node to compile take on a common processor,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from onnxlin.engines.job import Job, Solution, dot
+from onnxlin.engines.memory import enough, mib
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import MemoryBudgetError
-from onnxlin.primitives import Array, LinearMap, Shape
+from onnxlin.primitives import Array, Shape
 from onnxlin.program import LinearProgram, Step, slices
 from onnxlin.program.sweep import add_to, back
 
@@ -105,28 +106,58 @@ def charge(job: Job, *errors: Mapping[str, Array]) -> Array:
     array (len(errors), K)
         Rounded up; infinite where nobody can tell.
     """
-    program, total = job.program, np.zeros((len(errors), len(job.seeds)))
-    weights = {
-        step.output: _columns([error[step.output] for error in errors], step.shape, program.dtype)
-        for step in program.steps
-    }
-    for rows in chunks(job):
-        for step, cotangent in sweep(program, job.seeds, rows, None):
-            total[:, rows] += _weighed_up(cotangent, weights[step.output]).T
-        job.report(min(rows.stop, len(job.seeds)), len(job.seeds))
+    steps = job.program.steps
+    each = ((step, *(error[step.output] for error in errors)) for step in steps)
+    return charge_each(job, each, len(errors))
+
+
+def charge_each(job: Job, errors: Iterable[tuple[Any, ...]], count: int) -> Array:
+    """`charge` by errors that are made step by step, and weighed in as many sweeps as need be.
+
+    Parameters
+    ----------
+    errors : iterable of (step, array of its shape, ...)
+        So many arrays as ``count`` says, of each step.
+    """
+    total, room = np.zeros((count, len(job.seeds))), spare(job)
+    block, size = dict[str, Array](), 0
+    for step, *some in errors:
+        columns = _columns(some, step.shape, job.program.dtype)
+        if block and size + columns.nbytes > room:
+            total += _charged(job, block, count)
+            block, size = {}, 0
+        block[step.output], size = columns, size + columns.nbytes
+    total += _charged(job, block, count)
     return np.nan_to_num(total, nan=np.inf, posinf=np.inf)
+
+
+def _charged(job: Job, weights: Mapping[str, Array], count: int) -> Array:
+    """What errors at some steps do to each row: {step: (entries, count)} -> (count, K)."""
+    total = np.zeros((count, len(job.seeds)))
+    for rows in chunks(job):
+        for step, cotangent in sweep(job.program, job.seeds, rows, None):
+            if step.output in weights:
+                total[:, rows] += _weighed_up(cotangent, weights[step.output]).T
+        job.report(min(rows.stop, len(job.seeds)), len(job.seeds))
+    return total
 
 
 def _columns(errors: Sequence[Array], shape: Shape, dtype: np.dtype[Any]) -> Array:
     """Errors side by side, ``(entries, len(errors))``, in a sweep's dtype, not rounded down."""
-    columns, known = np.empty((prod(shape), len(errors)), dtype), np.finfo(dtype)
+    columns = np.empty((prod(shape), len(errors)), dtype)
     for i, error in enumerate(errors):
-        flat = np.broadcast_to(error, shape).ravel()
-        with np.errstate(over="ignore", under="ignore"):
-            columns[:, i] = flat * (1 + 2 * float(known.eps))
-        # What would be 0, or lose digits as a subnormal number, is replaced by a larger one.
-        np.maximum(columns[:, i], known.tiny, out=columns[:, i], where=flat != 0)
+        columns[:, i] = risen(np.broadcast_to(error, shape).ravel(), dtype)
     return columns
+
+
+def risen(error: Array, dtype: np.dtype[Any]) -> Array:
+    """Errors, which are not negative, in a sweep's dtype, not rounded down."""
+    known = np.finfo(dtype)
+    with np.errstate(over="ignore", under="ignore"):
+        found: Array = np.asarray(error * (1 + 2 * float(known.eps)), dtype)
+    # What would be 0, or lose digits as a subnormal number, is replaced by a larger one.
+    np.maximum(found, known.tiny, out=found, where=error != 0)
+    return found
 
 
 def _weighed_up(cotangent: Array, columns: Array) -> Array:
@@ -148,28 +179,30 @@ def _weighed_up(cotangent: Array, columns: Array) -> Array:
     return found
 
 
-def row_bytes(program: LinearProgram) -> int:
-    """Memory that one row of a sweep needs at its widest."""
-    alive = {name: prod(shape) for name, shape in program.outputs.items()}
-    widest = sum(alive.values())
-    for step, own in back(program.steps, alive, _leave_room):
-        inside = max((op.workspace for _, op in step.terms), default=0)
-        beside = dict(alive)
-        for name, op in step.terms:
-            # The cotangent that is there, the one added, and their sum.
-            beside[name] = op.columns * (1 if name not in beside else 2)
-        widest = max(widest, own + sum(beside.values()) + inside)
-    return max(widest, program.columns) * program.dtype.itemsize
+def spare(job: Job) -> int:
+    """Bytes that the budget leaves beside W, all that is there already, and sweeps of some rows."""
+    return max(left(job) - MOST_ROWS * job.a_row, 0)
 
 
-def _leave_room(alive: dict[str, int], name: str, op: LinearMap, _own: int) -> None:
-    alive[name] = op.columns
+def left(job: Job) -> int:
+    """Bytes that the budget leaves beside W and all that is there already; negative if none."""
+    W = len(job.seeds) * job.program.columns * job.program.dtype.itemsize
+    return job.memory - job.held - W
+
+
+def at_once(job: Job) -> int:
+    """Rows of a sweep that fit the budget beside W; at least one."""
+    return min(max(left(job) // max(job.a_row, 1), 1), MOST_ROWS)
+
+
+def estimate(job: Job) -> int:
+    """Bytes that `reverse` takes in all, with what is there already."""
+    return needed(job) + (min(at_once(job), max(len(job.seeds), 1)) - 1) * job.a_row
 
 
 def chunks(job: Job) -> Iterator[slice]:
     """Cut the rows into chunks that fit the budget beside W."""
-    left = job.memory - len(job.seeds) * job.program.columns * job.program.dtype.itemsize
-    size = min(max(left // max(row_bytes(job.program), 1), 1), MOST_ROWS)
+    size = at_once(job)
     return (slice(i, min(i + size, len(job.seeds))) for i in range(0, len(job.seeds), size))
 
 
@@ -181,21 +214,23 @@ def pull(program: LinearProgram, y: Array) -> Array:
     return x
 
 
-def fits(job: Job) -> bool:
-    """Whether W and a sweep of one row fit the budget."""
-    return needed(job) <= job.memory
+def fits(job: Job, one: int | None = None) -> bool:
+    """Whether W and a sweep of one row, or of what takes so many bytes, fit the budget."""
+    return needed(job, one) <= job.memory
 
 
-def needed(job: Job) -> int:
-    """Bytes of W and of a sweep of one row."""
-    W = len(job.seeds) * job.program.columns * job.program.dtype.itemsize
-    return W + row_bytes(job.program)
+def needed(job: Job, one: int | None = None) -> int:
+    """Bytes of all that is there already, of W, and of a sweep of one row."""
+    return job.memory - left(job) + (job.a_row if one is None else one)
 
 
-def refuse(job: Job) -> Array:
+def refuse(job: Job, one: int | None = None) -> Array:
     """Raise, with the numbers."""
+    program, need, one = job.program, needed(job, one), job.a_row if one is None else one
     raise MemoryBudgetError(
-        f"W of {len(job.seeds)} x {job.program.columns} {job.program.dtype} and one sweep need "
-        f"{needed(job) / 2**20:,.0f} MiB; memory={job.memory / 2**20:,.0f} MiB. Ask for fewer "
-        "rows=, raise memory=, or use .operator(), which never forms W."
+        f"W of {len(job.seeds)} x {program.columns} {program.dtype} and one sweep need "
+        f"{mib(need)} ({mib(job.held)} for the model, the tensors of its run and their pieces, "
+        f"{mib(need - job.held - one)} for W, {mib(one)} for a sweep); "
+        f"memory={mib(job.memory)}. Ask for fewer rows=, raise memory= to {enough(need)}, or use "
+        ".operator(), which never forms W."
     )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, fields
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
+
+from onnxlin.texts import shown
 
 Array = npt.NDArray[Any]
 
@@ -62,12 +64,12 @@ class Node:
     source: onnx.NodeProto
     implicit: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def reads(self) -> tuple[str, ...]:
         """Every tensor that this node needs."""
         return tuple(name for name in self.inputs if name) + self.implicit
 
-    @property
+    @cached_property
     def writes(self) -> tuple[str, ...]:
         """Every tensor that this node makes."""
         return tuple(name for name in self.outputs if name)
@@ -93,7 +95,7 @@ class TensorType:
     def __str__(self) -> str:
         if not self.elem_type:
             return "no tensor"  # a sequence, map or optional
-        shape = "" if self.shape is None else "x".join(str(n or "?") for n in self.shape)
+        shape = "" if self.shape is None else "x".join(shown(str(n or "?")) for n in self.shape)
         kind = "text" if self.elem_type == onnx.TensorProto.STRING else self.dtype
         return f"{kind}[{shape}]"
 
@@ -138,7 +140,27 @@ class Graph:
         made = {name: node for node in self.nodes for name in node.writes}
         object.__setattr__(self, "producer", made)
 
-    @property
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle every message once: nodes whose source lies in the model say where."""
+        places = {id(proto): i for i, proto in enumerate(self.model.graph.node)}
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        own["nodes"] = [
+            {
+                **vars(node),
+                "attributes": {n: _placed(node.source, n, v) for n, v in node.attributes.items()},
+                "given": sorted(node.given),
+                "source": places.get(id(node.source), node.source),
+            }
+            for node in self.nodes
+        ]
+        inside = {t.name: t for t in self.model.graph.initializer if not t.external_data}
+        own["initialisers"] = {
+            name: None if name in inside and _holds(inside[name], array) else array
+            for name, array in self.initialisers.items()
+        }
+        return revived, (own,)
+
+    @cached_property
     def tensors(self) -> frozenset[str]:
         """Names of all tensors."""
         return frozenset({*self.inputs, *self.initialisers, *self.producer})
@@ -159,3 +181,51 @@ class Graph:
         """Whether this is a float tensor, or a sequence or optional, which may hold some."""
         kind = self.elem_types.get(name, onnx.TensorProto.FLOAT)
         return kind == onnx.TensorProto.UNDEFINED or kind in FLOAT_TYPES
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a message lies that is the value of an attribute: field ``part`` of the i-th."""
+
+    i: int
+    part: str
+
+
+def _placed(source: onnx.NodeProto, name: str, value: Any) -> Any:
+    """Say where the value of an attribute lies in the node's source; itself where it does not."""
+    if isinstance(value, onnx.TensorProto | onnx.GraphProto):
+        for i, attribute in enumerate(source.attribute):
+            part = "t" if attribute.HasField("t") else "g"
+            if attribute.name == name and getattr(attribute, part) is value:
+                return _Place(i, part)
+    return value
+
+
+def _holds(tensor: onnx.TensorProto, array: Array) -> bool:
+    """Whether a small weight lies in the model as it is here."""
+    found = onnx.numpy_helper.to_array(tensor)
+    like = (found.dtype, found.shape) == (array.dtype, array.shape)
+    return like and not array.dtype.hasobject and found.tobytes() == array.tobytes()
+
+
+def revived(own: dict[str, Any]) -> Graph:
+    """Make a graph again that has been pickled."""
+    protos = own["model"].graph.node
+    nodes = []
+    for parts in own["nodes"]:
+        source = parts["source"]
+        source = protos[source] if isinstance(source, int) else source
+        attributes = {
+            name: getattr(source.attribute[v.i], v.part) if isinstance(v, _Place) else v
+            for name, v in parts["attributes"].items()
+        }
+        given = frozenset(parts["given"])
+        nodes.append(Node(**{**parts, "attributes": attributes, "given": given, "source": source}))
+    inside = {t.name: t for t in own["model"].graph.initializer}
+    arrays = {
+        name: onnx.numpy_helper.to_array(inside[name]) if array is None else array
+        for name, array in own["initialisers"].items()
+    }
+    for array in arrays.values():
+        array.flags.writeable = False  # which does not travel
+    return Graph(**{**own, "nodes": tuple(nodes), "initialisers": arrays})

@@ -1,64 +1,17 @@
-"""Types and values of tensors as the file states them, or as shape inference finds them."""
+"""Types and values of tensors as the file states them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import onnx
-import onnx.shape_inference
 
+from onnxlin import limits
+from onnxlin.errors import LimitError, ModelError
 from onnxlin.graph.graph import Array, TensorType
-
-
-def infer_types(proto: onnx.ModelProto) -> tuple[dict[str, int], dict[str, int]]:
-    """Element types and ranks, as far as shape inference finds them."""
-    try:
-        graph = onnx.shape_inference.infer_shapes(proto).graph
-    except (onnx.shape_inference.InferenceError, ValueError):
-        graph = proto.graph  # an operator that inference does not know; declared types remain
-    elem_types, ranks = {}, {}
-    for info in (*graph.value_info, *graph.output, *graph.input):
-        if info.type.HasField("tensor_type"):
-            tensor = info.type.tensor_type
-            if tensor.elem_type:
-                elem_types[info.name] = tensor.elem_type
-            if tensor.HasField("shape"):
-                ranks[info.name] = len(tensor.shape.dim)
-        elif info.type.WhichOneof("value"):
-            elem_types[info.name] = onnx.TensorProto.UNDEFINED  # a sequence, map or optional
-    for initialiser in proto.graph.initializer:
-        elem_types[initialiser.name] = initialiser.data_type
-        ranks[initialiser.name] = len(initialiser.dims)
-    return elem_types, ranks
-
-
-def settled_shapes(proto: onnx.ModelProto, feeds: Mapping[str, Array]) -> set[str]:
-    """Tensors whose whole shape follows from the shapes of what is fed, whatever its values.
-
-    Of an If that is so where both branches make the same shape. What the file itself declares of
-    tensors is left aside: it states what its author expects.
-    """
-    bare = onnx.ModelProto()
-    bare.CopyFrom(proto)
-    graph = bare.graph
-    given = [array_info(i.name, feeds[i.name]) if i.name in feeds else i for i in graph.input]
-    made = [onnx.ValueInfoProto(name=output.name) for output in graph.output]
-    for held, infos in ((graph.input, given), (graph.output, made), (graph.value_info, [])):
-        kept = [onnx.ValueInfoProto.FromString(info.SerializeToString()) for info in infos]
-        del held[:]
-        held.extend(kept)
-    try:
-        found = onnx.shape_inference.infer_shapes(bare, data_prop=True).graph
-    except (onnx.shape_inference.InferenceError, ValueError):
-        return set()
-    ends = (*found.value_info, *found.output, *found.input)
-    tensors = ((info.name, info.type.tensor_type) for info in ends)
-    return {
-        name
-        for name, tensor in tensors
-        if tensor.HasField("shape") and all(d.HasField("dim_value") for d in tensor.shape.dim)
-    }
 
 
 def tensor_type(info: onnx.ValueInfoProto) -> TensorType:
@@ -82,17 +35,53 @@ def array_info(name: str, value: Array) -> onnx.ValueInfoProto:
     return onnx.helper.make_tensor_value_info(name, kind, value.shape)
 
 
-def to_array(tensor: onnx.TensorProto) -> Array:
-    """Read a stored tensor; the array is read-only."""
-    array: Array = onnx.numpy_helper.to_array(tensor)
+def to_array(tensor: onnx.TensorProto, what: str = "") -> Array:
+    """Read a stored tensor; the array is read-only.
+
+    Raises
+    ------
+    ModelError
+        It does not hold what its dims and its element type state. ``what`` names it.
+    """
+    what = what or f"The weight {tensor.name!r}"
+    with _readable(what):
+        array: Array = onnx.numpy_helper.to_array(tensor)
     array.flags.writeable = False
     return array
 
 
-def to_dense(tensor: onnx.SparseTensorProto) -> Array:
-    """Read a sparse stored tensor as a dense array."""
-    values, indices = to_array(tensor.values), to_array(tensor.indices)
-    dense = np.zeros(tuple(tensor.dims), dtype=values.dtype)
-    at = tuple(indices.T) if indices.ndim == 2 else np.unravel_index(indices, dense.shape)
-    dense[at] = values
+def to_dense(tensor: onnx.SparseTensorProto, what: str = "") -> Array:
+    """Read a sparse stored tensor as a dense array.
+
+    Raises
+    ------
+    ModelError, LimitError
+        Its indices lie outside of its dims, or these are more than `onnxlin.limits` lets it.
+    """
+    what = what or f"The sparse weight {tensor.values.name!r}"
+    values, indices = to_array(tensor.values, what), to_array(tensor.indices, what)
+    shape = tuple(tensor.dims)
+    limits.hold("entries", math.prod(shape), f"{what} stands for {list(shape)} entries")
+    with _readable(what):
+        if values.ndim != 1 or indices.dtype != np.int64 or min(shape, default=0) < 0:
+            raise ValueError("values are a vector, indices int64, and dims not below 0")
+        dense = np.zeros(shape, dtype=values.dtype)
+        flat = indices if indices.ndim == 1 else np.ravel_multi_index(tuple(indices.T), shape)
+        if flat.shape != values.shape or (
+            flat.size and not 0 <= flat.min() <= flat.max() < dense.size
+        ):
+            raise ValueError(f"{values.size} values, and indices outside of {list(shape)}")
+    dense.reshape(-1)[flat] = values
     return dense
+
+
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    """Let what NumPy and onnx raise on a tensor be an error of the model."""
+    try:
+        yield
+    except MemoryError as error:
+        raise LimitError(f"{what} does not fit into the memory there is: {error}.") from error
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+        why = " ".join(str(error).split())
+        raise ModelError(f"{what} does not hold what it states: {why}.") from error

@@ -7,13 +7,15 @@ them where they are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import onnx
 
-from onnxlin.errors import ModelError
 from onnxlin.graph.graph import Array
+from onnxlin.graph.tensors import to_array
 
 LARGE = 2**16
 """Bytes from which on a weight is kept beside its model."""
@@ -30,21 +32,19 @@ def lightened(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, Array]
     Raises
     ------
     ModelError
-        A weight lies in a file that has not been read.
+        A weight does not hold what it states.
     """
     light, weights = onnx.ModelProto(), dict[str, Array]()
-    for field, value in model.ListFields():
-        if field.name != "graph":
-            _copy(value, light, field.name)
-    for field, value in model.graph.ListFields():
-        if field.name != "initializer":
-            _copy(value, light.graph, field.name)
+    _copy(model, light, {"graph", "doc_string"})
+    _copy(model.graph, light.graph, {"initializer", "doc_string"})
+    for info in (*light.graph.input, *light.graph.output):
+        if not isinstance(info.doc_string, str):
+            info.ClearField("doc_string")
     for tensor in model.graph.initializer:
         if _bytes(tensor) < LARGE and not is_beside(tensor):
             light.graph.initializer.add().CopyFrom(tensor)
             continue
-        array = _read(tensor)
-        array.flags.writeable = False
+        array = to_array(tensor)
         weights[tensor.name] = array
         light.graph.initializer.append(_reference(tensor.name, array))
     return light, weights
@@ -96,28 +96,39 @@ def filled(model: onnx.ModelProto, weights: Mapping[str, Array]) -> onnx.ModelPr
     return whole
 
 
-def _read(tensor: onnx.TensorProto) -> Array:
-    try:
-        return onnx.numpy_helper.to_array(tensor)
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
-        raise ModelError(
-            f"The weight {tensor.name!r} cannot be read: {error}. Where it lies in a file beside "
-            "the model, give the model's path, or read it with onnx.load(path)."
-        ) from error
+def fed(model: onnx.ModelProto, weights: Mapping[str, Array]) -> onnx.ModelProto:
+    """Copy a model that has weights beside it in their place inputs, which a run is fed."""
+    whole = onnx.ModelProto()
+    whole.CopyFrom(model)
+    inside = [t for t in model.graph.initializer if t.name not in weights]
+    del whole.graph.initializer[:]
+    whole.graph.initializer.extend(inside)
+    for name, array in weights.items():
+        kind = int(onnx.helper.np_dtype_to_tensor_dtype(array.dtype))
+        whole.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, array.shape))
+    return whole
 
 
-def _copy(value: object, target: object, name: str) -> None:
-    """Set a field of a message: a number, a text, a message or many."""
-    if isinstance(value, int | float | str | bytes):
-        setattr(target, name, value)
-    else:
-        getattr(target, name).MergeFrom(value)
+def _copy(source: Any, target: Any, but: set[str]) -> None:
+    """Copy the fields of a message, but for some.
+
+    Doc strings are left behind: nothing reads them, and files have some that are no text.
+    """
+    for field in source.DESCRIPTOR.fields:
+        if field.name in but:
+            continue
+        value = getattr(source, field.name)
+        if isinstance(value, int | float | str | bytes):
+            if source.HasField(field.name):
+                setattr(target, field.name, value)
+        elif hasattr(value, "extend") or source.HasField(field.name):
+            getattr(target, field.name).MergeFrom(value)
 
 
 def _bytes(tensor: onnx.TensorProto) -> int:
     """Size of a tensor that can be kept beside a model; 0 for one that cannot."""
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
-    return int(np.prod(tensor.dims) * dtype.itemsize) if dtype.char in _PLAIN else 0
+    return math.prod(tensor.dims) * dtype.itemsize if dtype.char in _PLAIN else 0
 
 
 def _reference(name: str, array: Array) -> onnx.TensorProto:

@@ -8,19 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
-from onnxlin.errors import InputError
+from onnxlin import archives
+from onnxlin.errors import FileError, InputError
 from onnxlin.graph import Array, TensorType
+from onnxlin.graph.regular import require_regular
 
 
 def read_npy(file: Path) -> Array:
     """Read one array."""
+    require_regular(file, "array", InputError)
     try:
-        found = np.load(file, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        found: Array = archives.read_one(file)
+    except FileError as error:
+        if file.is_file() and zipfile.is_zipfile(file):
+            raise InputError(f"{str(file)!r} holds several arrays; call it .npz.") from error
         raise InputError(f"{str(file)!r} is not a readable .npy file: {error}.") from error
-    if not isinstance(found, np.ndarray):
-        found.close()
-        raise InputError(f"{str(file)!r} holds several arrays; call it .npz.")
     return found
 
 
@@ -34,10 +36,10 @@ def read_npz(file: Path, inputs: Mapping[str, TensorType]) -> dict[str, Array]:
 
 def read_archive(file: Path) -> dict[str, Array]:
     """Read named arrays as they are."""
+    require_regular(file, "archive", InputError)
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        return archives.read(file)
+    except FileError as error:
         raise InputError(f"{str(file)!r} is not a readable .npz file: {error}.") from error
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from onnxlin.errors import InputError
 from onnxlin.graph import Array, TensorType
 from onnxlin.graph.picture import guess_geometry
+from onnxlin.graph.regular import require_regular
 from onnxlin.inputs import arrays
 from onnxlin.inputs.columns import Columns, of_inputs, of_one
 from onnxlin.inputs.given import PICTURES, TABLES, only, read_input
@@ -103,6 +104,7 @@ def _stacked(
     file: Path, inputs: Mapping[str, TensorType], taken: Arrays, columns: Columns | None
 ) -> Instances:
     ending = file.suffix.lower()
+    require_regular(file, "data set", InputError)
     if not file.is_file():
         raise InputError(f"No such data: {str(file)!r}.")
     if ending == ".npz":
@@ -224,6 +226,7 @@ def read_labels(path: str | os.PathLike[str], names: Sequence[str] = ()) -> list
     InputError
     """
     file = Path(path)
+    require_regular(file, "file of labels", InputError)
     if not file.is_file():
         raise InputError(f"No such file of labels: {str(path)!r}.")
     if file.suffix.lower() == ".npy":

@@ -10,6 +10,7 @@ from pathlib import Path
 from onnxlin.errors import InputError
 from onnxlin.graph import Array, TensorType
 from onnxlin.graph.picture import Geometry, guess_geometry
+from onnxlin.graph.regular import require_regular
 from onnxlin.inputs import arrays, pictures
 from onnxlin.inputs.columns import Columns, of_inputs, of_one
 from onnxlin.inputs.geometry import find_geometry
@@ -85,6 +86,7 @@ def read_input(
     """
     file = Path(path)
     ending = file.suffix.lower()
+    require_regular(file, "input", InputError)
     if not file.is_file():
         raise InputError(f"No such input file: {str(path)!r}.")
     if ending in PICTURES:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnxlin.errors import InputError, OnnxlinError
+from onnxlin import limits
+from onnxlin.errors import InputError, LimitError, OnnxlinError
 from onnxlin.graph import Array
 from onnxlin.graph.picture import Geometry
+from onnxlin.graph.regular import require_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 GREY = ("1", "L", "LA")
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def open_picture(file: Path) -> tuple[Image, tuple[str, ...]]:
@@ -26,17 +32,36 @@ def open_picture(file: Path) -> tuple[Image, tuple[str, ...]]:
             f'Reading {file.name} needs Pillow: pip install "onnxlin[cli]". Arrays (.npy, .npz, '
             ".csv) need nothing more."
         ) from error
+    require_regular(file, "picture", InputError)
     try:
-        with Image.open(file) as opened:
+        with _own_limit(), Image.open(file) as opened:
+            count = opened.width * opened.height  # as the header says: nothing is unpacked yet
+            what = f"{str(file)!r} is a picture of {opened.width} x {opened.height} pixels"
+            limits.hold("pixels", count, what)
             image = ImageOps.exif_transpose(opened)
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise InputError(f"{str(file)!r} is not a readable picture: {error}.") from error
+    except MemoryError as error:
+        raise LimitError(f"{str(file)!r} does not fit into the memory there is.") from error
     if image.mode[0] in "IF":
         raise InputError(
             f"{str(file)!r} has more than 8 bits a channel (mode {image.mode}). Convert it to 8 "
             "bits, or pass the tensor as .npy."
         )
     return _flat(image)
+
+
+@contextmanager
+def _own_limit() -> Iterator[None]:
+    """Let the limit be that of `onnxlin.limits` alone: Pillow has one that no caller can raise."""
+    from PIL import Image
+
+    with _ONE_AT_A_TIME:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def _flat(image: Image) -> tuple[Image, tuple[str, ...]]:
@@ -69,6 +94,8 @@ def resize(image: Image, geometry: Geometry, how: str) -> tuple[Image, tuple[str
     from PIL import Image, ImageOps
 
     size = (geometry.width, geometry.height)
+    what = f"The model takes pictures of {size[0]} x {size[1]} pixels"
+    limits.hold("pixels", size[0] * size[1], what)
     if image.size == size:
         return image, ()
     change = f"{image.width} x {image.height} -> {size[0]} x {size[1]}"

@@ -12,6 +12,7 @@ import numpy as np
 
 from onnxlin.errors import InputError
 from onnxlin.graph import Array
+from onnxlin.graph.regular import require_regular
 
 WHOLE = re.compile(r"[-+]?[0-9]+")
 LISTED = 8  # names in a message
@@ -162,6 +163,7 @@ def read_table(file: Path, known: Sequence[str] = ()) -> Table:
 def read_lines(file: Path) -> list[list[str]]:
     """Read the cells of a comma- or tab-separated file, without empty lines."""
     delimiter = "\t" if file.suffix.lower() == ".tsv" else ","
+    require_regular(file, "table", InputError)
     try:
         with file.open(newline="", encoding="utf-8-sig") as text:
             lines = [line for line in csv.reader(text, delimiter=delimiter) if any(line)]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from onnxlin.affine_map import AffineMap, Origin
+from onnxlin.affine_map import AffineMap
 from onnxlin.engines.compiled import Answer, Runner
-from onnxlin.engines.job import Job, Progress
+from onnxlin.engines.job import Progress
 from onnxlin.engines.seeds import Seeds, make_seeds
 from onnxlin.errors import MemoryBudgetError, OptionError, TraceError
 from onnxlin.linearizer.ask import Ask
-from onnxlin.linearizer.ready import Ready
+from onnxlin.linearizer.ready import Anew, Ready
 
 
 def by_graph(ready: Ready, ask: Ask) -> AffineMap | None:
@@ -50,9 +51,9 @@ def by_runner(ready: Ready, ask: Ask, runner: Runner) -> AffineMap | None:
         seeds = make_seeds(ask.rows, runner.compiled.n_rows)
         memory = ready.budget()
         found = runner(ask.feeds, seeds, memory, ask.progress)
-        why = runner.why(len(seeds), memory)
+        why, needs = runner.why(len(seeds), memory), runner.needs(len(seeds), memory)
         dtype = runner.compiled.dtype
-        return map_of(ready, found, seeds, dtype, why, progress=ask.progress)
+        return map_of(ready, found, seeds, dtype, why, progress=ask.progress, needs=needs)
     except (TraceError, MemoryBudgetError):
         if ask.engine == "compiled":
             raise
@@ -67,6 +68,7 @@ def map_of(
     why: str,
     *,
     progress: Progress | None = None,
+    needs: int | None = None,
 ) -> AffineMap:
     """Make a map of what a compiled graph has found.
 
@@ -79,24 +81,19 @@ def map_of(
     feeds = {name: found.values[name] for name in section.graph.inputs}
     inputs, outputs = ready.ends(found.values, seeds)
 
-    def origin() -> Origin:
-        # A graph has no program: it is built when the map is asked for more than W and b.
-        values = ready.trace(feeds)
-        program = ready.builder(values, dtype)
-        job = Job(program, seeds, ready.budget(), progress)
-        return ready.origin(feeds, values, program, job)
-
     return AffineMap(
         inputs=inputs,
         outputs=outputs,
         rows=seeds,
-        mode=ready.builder.mode,
+        mode=ready.mode,
         rounding=section.rounding,
         engine="compiled",
         plan=why,
         dtype=dtype,
-        origin=origin,
-        own=lambda: ready.own(feeds),
+        # A graph has no program: it is built when the map is asked for more than W and b.
+        origin=Anew(ready, feeds, dtype, seeds, progress),
+        own=partial(ready.own, feeds),
         solution=found.solution,
         notes=section.notes,
+        needs=needs,
     )

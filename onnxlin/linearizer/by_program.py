@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from onnxlin.affine_map import AffineMap
-from onnxlin.engines.job import Job
 from onnxlin.engines.plan import plan, seconds
 from onnxlin.engines.seeds import make_seeds
 from onnxlin.linearizer.ask import Ask
@@ -33,12 +32,12 @@ def by_program(ready: Ready, ask: Ask) -> AffineMap:
         found = None if runner is None else by_runner(ready, ask, runner)
         if found is not None:
             return found
-    job = Job(program, seeds, ready.budget(), ask.progress)
+    job = ready.job(program, values, seeds, ask.progress)
     return AffineMap(
         inputs=inputs,
         outputs=outputs,
         rows=seeds,
-        mode=ready.builder.mode,
+        mode=ready.mode,
         rounding=ready.section.rounding,
         engine=engine,
         plan=why,

@@ -5,29 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import replace
+from functools import cached_property
+from hashlib import sha256
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
+from onnx import numpy_helper
 
 from onnxlin.affine_map import AffineMap
 from onnxlin.engines.compiled import Shelf
 from onnxlin.engines.job import Progress
-from onnxlin.engines.memory import keep_freed_arrays, memory_budget
+from onnxlin.engines.memory import hand_back, keep_freed_arrays, memory_budget
 from onnxlin.engines.plan import require_engine
 from onnxlin.graph import Array, Graph
+from onnxlin.graph.weights import filled
 from onnxlin.linearizer.ask import Ask, asked_dtype
 from onnxlin.linearizer.by_graph import by_graph
 from onnxlin.linearizer.by_program import by_program
 from onnxlin.linearizer.many import one_by_one, stacks, together
 from onnxlin.linearizer.ready import Ready
-from onnxlin.load import Model, load
+from onnxlin.load import Model, Path, load, read
 from onnxlin.program.builder import Builder
 from onnxlin.program.check import require_rules
+from onnxlin.runtime.options import apart
 from onnxlin.runtime.session import SessionOptions
 from onnxlin.section import STAIRCASE, Section, make_section, require_mode, require_rounding
 from onnxlin.section.ends import listed
 from onnxlin.section.feeds import Instance, instances, named_beside
-from onnxlin.section.trace import Tracer
 
 Names = Iterable[str] | str | None
 
@@ -53,6 +58,9 @@ class Linearizer:
         Bytes, or text such as "4GiB"; by default half of what is free when a map is computed.
     session_options : onnxruntime.SessionOptions, optional
         Threads and the like of the compiled engine's sessions; by default onnxruntime's own.
+    base_dir : path, optional
+        The folder of the files that hold a model's weights beside it; by default that of its path.
+        For a model given as bytes or as a proto, none is read without it.
 
     Raises
     ------
@@ -69,6 +77,7 @@ class Linearizer:
         rounding: str = STAIRCASE,
         memory: int | str | None = None,
         session_options: SessionOptions | None = None,
+        base_dir: Path | None = None,
     ) -> None:
         require_mode(mode)
         require_rounding(rounding)
@@ -76,11 +85,12 @@ class Linearizer:
             memory_budget(memory)
         keep_freed_arrays()
         inputs = listed(inputs)
+        if base_dir is not None:
+            model = read(model, base_dir)  # the files are read once, and it is whole from here on
         graph = load(model, inputs or ())
         section = make_section(graph, inputs, outputs, rounding)
+        # Pickled, it holds the model and no session: whoever gets it opens those when it is asked.
         self._ready = _ready(section, mode, memory, session_options)
-        self._options = session_options
-        self._model = model if graph.optional else None
         self._others: dict[frozenset[str], Linearizer] = {}
 
     @property
@@ -96,7 +106,7 @@ class Linearizer:
     @property
     def mode(self) -> str:
         """The reading of smooth operators."""
-        return self._ready.builder.mode
+        return self._ready.mode
 
     @property
     def rounding(self) -> str:
@@ -108,6 +118,26 @@ class Linearizer:
         """What was given for it."""
         return self._ready.memory
 
+    @cached_property
+    def digest(self) -> str:
+        """Name of the model, of its ends and of how they are read, by their contents.
+
+        The same in every process, for a file, its bytes and a copy of it: a key for caches.
+        """
+        ready, graph = self._ready, self.graph
+        found = sha256(graph.model.SerializeToString(deterministic=True))
+        for name, array in sorted({**graph.initialisers, **graph.defaults}.items()):
+            found.update(repr((name, array.dtype.name, array.shape)).encode())
+            found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        ends = self.section.inputs, self.section.outputs
+        how = self.mode, self.rounding, self.memory, apart(ready.shelf.options)
+        found.update(repr((*ends, *how)).encode())
+        return found.hexdigest()
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        """What dask names tasks by."""
+        return "onnxlin.Linearizer", self.digest
+
     def serving(self, x: Instance) -> Linearizer:
         """Return the linearizer that takes this x: itself, unless x gives initialisers.
 
@@ -118,13 +148,16 @@ class Linearizer:
         if not names:
             return self
         if names not in self._others:
-            assert self._model is not None
             section, mode = self.section, self.mode
             ends = list(section.inputs), list(section.outputs)
-            graph = load(self._model, names | set(self.graph.defaults))
+            # Not the file once more: it may have changed since, or be on another machine.
+            given = self.graph.defaults
+            whole = filled(self.graph.model, self.graph.initialisers)
+            whole.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in given.items())
+            graph = load(whole, names | set(given))
             other = copy(self)
             own = replace(make_section(graph, *ends, self.rounding), notes=section.notes)
-            other._ready = _ready(own, mode, self.memory, self._options)
+            other._ready = _ready(own, mode, self.memory, self._ready.shelf.options)
             self._others[names] = other
         return self._others[names]
 
@@ -213,8 +246,10 @@ def _ready(
     section: Section, mode: str, memory: int | str | None, options: SessionOptions | None
 ) -> Ready:
     require_rules(section)
-    shelf = Shelf(section, mode, options)
-    return Ready(section, Builder(section, Tracer, mode), shelf, memory)
+    ready = Ready(section, mode, Shelf(section, mode, options, memory), memory)
+    ready.builder  # noqa: B018  # what onnxruntime cannot open is told of at once
+    hand_back(ready.weight)
+    return ready
 
 
 def linearize(
@@ -230,6 +265,7 @@ def linearize(
     dtype: npt.DTypeLike | None = None,
     memory: int | str | None = None,
     progress: Progress | None = None,
+    base_dir: Path | None = None,
 ) -> AffineMap:
     """Return the affine map F(x) = W x + b that a model is at x.
 
@@ -237,6 +273,12 @@ def linearize(
     `Linearizer` once.
     """
     ready = Linearizer(
-        model, inputs=inputs, outputs=outputs, mode=mode, rounding=rounding, memory=memory
+        model,
+        inputs=inputs,
+        outputs=outputs,
+        mode=mode,
+        rounding=rounding,
+        memory=memory,
+        base_dir=base_dir,
     )
     return ready(x, rows, engine, dtype, progress=progress)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, fields
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from onnxlin.affine_map import Origin
 from onnxlin.engines.compiled import Shelf
-from onnxlin.engines.job import Job
-from onnxlin.engines.memory import memory_budget
+from onnxlin.engines.job import Job, Progress
+from onnxlin.engines.memory import PIECES, memory_budget, size_of
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import TraceError
 from onnxlin.graph import Array
@@ -31,8 +31,7 @@ class Ready:
     Parameters
     ----------
     section : Section
-    builder : Builder
-        Makes its linear program at any x.
+    mode : {"tangent", "frozen"}
     shelf : Shelf
         Its compiled graphs.
     memory : int, str or None
@@ -40,9 +39,21 @@ class Ready:
     """
 
     section: Section
-    builder: Builder
+    mode: str
     shelf: Shelf
     memory: int | str | None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle what was given: whoever gets it opens the model when it is first asked."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @cached_property
+    def builder(self) -> Builder:
+        """Makes the linear program at any x; with it onnxruntime opens the model."""
+        made = Builder(self.section, Tracer, self.mode)
+        if isinstance(made.tracer, Tracer):
+            self.shelf.standing = made.tracer
+        return made
 
     @cached_property
     def held(self) -> frozenset[str]:
@@ -100,14 +111,39 @@ class Ready:
         return np.dtype(np.float64 if np.dtype(np.float64) in own else np.float32)
 
     def budget(self) -> int:
-        """Bytes that computing a map may take now."""
+        """Bytes that a map and all that it is computed from may take now."""
         return memory_budget(self.memory)
+
+    @cached_property
+    def weight(self) -> int:
+        """Bytes of the model's constants."""
+        return sum(array.nbytes for array in self.section.graph.initialisers.values())
+
+    def job(
+        self,
+        program: LinearProgram,
+        values: Mapping[str, Array],
+        seeds: Seeds,
+        progress: Progress | None = None,
+    ) -> Job:
+        """Rows to compute, with what the budget holds already.
+
+        Parameters
+        ----------
+        values : {tensor name: array}
+            The run's tensors.
+        """
+        fixed = self.builder.tracer.fixed
+        ran = sum(size_of(value) for name, value in values.items() if name not in fixed)
+        held = self.weight + int(ran * (1 + PIECES))
+        return Job(program, seeds, self.budget(), progress, held)
 
     def origin(
         self, feeds: Mapping[str, Array], values: dict[str, Array], program: LinearProgram, job: Job
     ) -> Origin:
         """What a map is asked for beyond W and b."""
-        return Origin(program, values, job, lambda: self.decided(feeds))
+        anew = Anew(self, feeds, program.dtype, job.seeds)
+        return Origin(program, values, job, partial(self.decided, feeds), anew)
 
     @cached_property
     def decider(self) -> Builder:
@@ -117,3 +153,37 @@ class Ready:
     def decided(self, feeds: Mapping[str, Array]) -> LinearProgram:
         """Build the program at x in float64, with all that decides where its pieces hold."""
         return self.decider(self.decider.tracer(feeds), np.dtype(np.float64))
+
+
+@dataclass(frozen=True, eq=False)
+class Anew:
+    """How what a map was made from is made again: the model is run, and its rules are asked.
+
+    Parameters
+    ----------
+    ready : Ready
+    feeds : {input name: array}
+        x, in the model's own types.
+    dtype : numpy.dtype
+        Of the program.
+    seeds : Seeds
+        The rows asked.
+    progress : callable, optional
+        Of this process alone.
+    """
+
+    ready: Ready
+    feeds: Mapping[str, Array]
+    dtype: np.dtype[Any]
+    seeds: Seeds
+    progress: Progress | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "progress": None}
+
+    def __call__(self) -> Origin:
+        """Make it."""
+        values = self.ready.trace(self.feeds)
+        program = self.ready.builder(values, self.dtype)
+        job = self.ready.job(program, values, self.seeds, self.progress)
+        return self.ready.origin(self.feeds, values, program, job)

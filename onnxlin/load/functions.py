@@ -41,7 +41,7 @@ def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
             _take_versions(function, versions)
     try:
         whole = onnx.inliner.inline_local_functions(model, bool(strange))
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
         raise ModelError(_refusal(strange, versions, str(error))) from error
     names = {(domain_of(f.domain), f.name) for f in model.functions}
     called = [n for n in whole.graph.node if (domain_of(n.domain), n.op_type) in names]

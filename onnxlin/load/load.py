@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import onnx
 
-from onnxlin.errors import ModelError
 from onnxlin.graph import Array, Graph, Node, TensorType
-from onnxlin.graph.subgraphs import implicit, reads
-from onnxlin.graph.tensors import infer_types, tensor_type, to_array, to_dense
+from onnxlin.graph.shaped import Ranks
+from onnxlin.graph.subgraphs import implicit
+from onnxlin.graph.tensors import tensor_type, to_array, to_dense
+from onnxlin.graph.typed import element_types
 from onnxlin.graph.weights import is_beside, lightened
+from onnxlin.load.asked import hold_asked
 from onnxlin.load.functions import inlined
 from onnxlin.load.newest import (
     NEWEST_RUNNABLE,
     OLDEST_RUNNABLE,
     attribute_of,
+    brought,
     domain_of,
-    draft_of,
     rebuilt,
 )
-from onnxlin.load.normalise import Context, Draft, normalise
-from onnxlin.load.read import Model, read
+from onnxlin.load.normalise import Context, Draft
+from onnxlin.load.order import name_nodes, sort
+from onnxlin.load.read import Model, Path, read
+from onnxlin.load.schema import require_schemas
+from onnxlin.load.valid import require_valid
 from onnxlin.operators.schemas import default_values
+from onnxlin.runtime.sandbox import reached
 from onnxlin.runtime.types import runtime_types
 
 
-def load(model: Model, given: Iterable[str] = ()) -> Graph:
+def load(model: Model, given: Iterable[str] = (), base_dir: Path | None = None) -> Graph:
     """Read, inline, sort and normalise a model.
 
     Parameters
@@ -38,34 +44,46 @@ def load(model: Model, given: Iterable[str] = ()) -> Graph:
     given : tensor names
         Those of them that are inputs with a value in the file become inputs like the others. A
         model that has no others takes all of its inputs so.
+    base_dir : path, optional
+        The folder of external data; by default that of the path. Without either no file is read.
 
     Raises
     ------
     ModelError
-        The file is missing, is no ONNX model, or its nodes form a cycle.
+        The file is missing, is no ONNX model, contradicts itself, or its nodes form a cycle.
+    LimitError
+        It asks for more than `onnxlin.limits` lets it.
+    UnsupportedNodeError
+        A node is in an old form that the newest one cannot express.
     """
-    light, weights = lightened(read(model))
+    whole = read(model, base_dir)
+    hold_asked(whole)
+    require_valid(whole)
+    light, weights = lightened(whole)
     optional, defaults = _released(light.graph, weights, set(given))
     proto = _prepared(light)
     opsets = {o.domain: o.version for o in proto.opset_import}
-    elem_types, ranks = infer_types(proto)
+    require_schemas(proto.graph.node, opsets)
+    reached("typing")
+    elem_types = element_types(proto)
+    reached("working")
     stored = weights | _stored(proto.graph)
-    context = Context(dict(stored), ranks, elem_types)
+    names = {name for node in proto.graph.node for name in node.output}
+    context = Context(dict(stored), Ranks(proto), elem_types, names)
     newest = [
-        (draft, node)
-        for node in proto.graph.node
-        for draft in normalise(draft_of(node, opsets), context)
+        (draft, node) for node in proto.graph.node for draft in brought(node, opsets, context)
     ]
     if len(newest) > len(proto.graph.node) or opsets.get("", NEWEST_RUNNABLE) < OLDEST_RUNNABLE:
         proto = rebuilt(proto, [draft for draft, _ in newest], context)
-        elem_types |= infer_types(proto)[0]
+        elem_types |= element_types(proto)
     foreign = [o for n in proto.graph.node for o in n.output if o and o not in elem_types]
     if foreign:
         elem_types |= runtime_types(proto, foreign, context.constants)
     return Graph(
         nodes=tuple(_node(draft, source) for draft, source in newest),
         inputs={i.name: tensor_type(i) for i in proto.graph.input if i.name not in stored},
-        outputs=tuple(o.name for o in proto.graph.output),
+        # A file may name one of them twice.
+        outputs=tuple(dict.fromkeys(o.name for o in proto.graph.output)),
         initialisers=context.constants,
         elem_types=elem_types,
         model=proto,
@@ -114,49 +132,10 @@ def _prepared(model: onnx.ModelProto) -> onnx.ModelProto:
     del proto.opset_import[:]
     proto.opset_import.extend(onnx.helper.make_opsetid(d, v) for d, v in versions.items())
     # Sorting comes first: the inliner reads nodes in order.
-    _sort(proto.graph)
+    sort(proto.graph)
     proto = inlined(proto)
-    _name_nodes(proto.graph.node)
+    name_nodes(proto.graph.node)
     return proto
-
-
-def _sort(graph: onnx.GraphProto) -> None:
-    """Order the nodes so that each comes after those that it reads; keep the order if it is."""
-    made = {name for node in graph.node for name in node.output if name}
-    ready = {""} | {i.name for i in graph.input} - made
-    waiting, ordered = list(graph.node), []
-    while waiting:
-        later = []
-        for node in waiting:
-            if all(name in ready or name not in made for name in reads(node)):
-                ordered.append(node)
-                ready.update(node.output)
-            else:
-                later.append(node)
-        if len(later) == len(waiting):
-            names = ", ".join(repr(node.name or node.output[0]) for node in later[:5])
-            raise ModelError(f"The nodes form a cycle, or one tensor is made twice: {names}.")
-        waiting = later
-    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in ordered]
-    del graph.node[:]
-    graph.node.extend(copies)
-
-
-def _name_nodes(nodes: Sequence[onnx.NodeProto]) -> None:
-    """Make every node's name its own: onnxruntime refuses doubles, and maps are keyed by it.
-
-    A node without a name is called after its operator and first output.
-    """
-    counts = Counter(node.name for node in nodes)
-    taken = set(counts)
-    for node in nodes:
-        if not node.name or counts[node.name] > 1:
-            first = next((o for o in node.output if o), "")
-            name = f"{node.name or node.op_type}:{first}"
-            while name in taken:
-                name += "'"
-            taken.add(name)
-            node.name = name
 
 
 def _node(draft: Draft, source: onnx.NodeProto) -> Node:
@@ -166,7 +145,7 @@ def _node(draft: Draft, source: onnx.NodeProto) -> Node:
         domain=draft.domain,
         inputs=_without_trailing_blanks(draft.inputs),
         outputs=_without_trailing_blanks(draft.outputs),
-        attributes=_defaults(draft.op_type, draft.domain) | draft.attributes,
+        attributes={**_defaults(draft.op_type, draft.domain), **draft.attributes},
         given=frozenset(draft.attributes),
         source=source,
         implicit=tuple(implicit(source)),
@@ -180,7 +159,8 @@ def _without_trailing_blanks(names: list[str]) -> tuple[str, ...]:
     return tuple(names[:kept])
 
 
-def _defaults(op_type: str, domain: str) -> dict[str, Any]:
+@cache
+def _defaults(op_type: str, domain: str) -> Mapping[str, Any]:
     """Attribute defaults of the newest schema: the one place where they come from."""
     given = default_values(op_type, domain)
     return {name: attribute_of(value) for name, value in given.items()}

@@ -8,6 +8,7 @@ from typing import Any
 import onnx
 from google.protobuf.message import Message
 
+from onnxlin.errors import FOREIGN, ModelError
 from onnxlin.graph.graph import Graph, Node
 from onnxlin.graph.subgraphs import reads, subgraphs
 from onnxlin.graph.weights import stored
@@ -36,6 +37,30 @@ def draft_of(node: onnx.NodeProto, opsets: Mapping[str, int]) -> Draft:
     attributes = {a.name: attribute_of(a) for a in node.attribute}
     inputs, outputs = list(node.input), list(node.output)
     return Draft(node.name, node.op_type, domain, inputs, outputs, attributes, version)
+
+
+def brought(node: onnx.NodeProto, opsets: Mapping[str, int], context: Context) -> list[Draft]:
+    """Bring a node of a file to the newest form of its operator.
+
+    This is the one place where what NumPy and Python raise on attributes and constants that no
+    operator can have becomes an error of the model.
+
+    Raises
+    ------
+    ModelError
+        Its attributes or constants do not go together.
+    UnsupportedNodeError
+        The newest form cannot express this use of an old one.
+    """
+    try:
+        return normalise(draft_of(node, opsets), context)
+    except FOREIGN as error:
+        kind, version = type(error).__name__, opsets.get(domain_of(node.domain))
+        raise ModelError(
+            f"Node {node.name!r} ({node.op_type}, operator set {version}) cannot be brought "
+            "to the newest form of its operator, as its attributes or constants do not fit it: "
+            f"{kind}: {error}. Export the model anew."
+        ) from error
 
 
 def attribute_of(attribute: onnx.AttributeProto) -> Any:
@@ -73,7 +98,7 @@ def _newest_proto(draft: Draft, opsets: Mapping[str, int], context: Context) -> 
     """Write a draft, and the nodes inside its subgraphs, in newest form."""
     node = to_proto(draft)
     for graph in subgraphs(node):
-        inner = [d for child in graph.node for d in normalise(draft_of(child, opsets), context)]
+        inner = [d for child in graph.node for d in brought(child, opsets, context)]
         del graph.node[:]
         graph.node.extend(_newest_proto(d, opsets, context) for d in inner)
     return node

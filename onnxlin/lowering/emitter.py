@@ -32,6 +32,8 @@ class Emitter:
 
     Attributes
     ----------
+    lean : bool
+        Whether weights are read where they lie, and none is stored another way round for speed.
     shapes : {tensor: shape}
         Of the tensors that traced arrays stand for.
     added : set of str
@@ -45,6 +47,7 @@ class Emitter:
     ) -> None:
         self.dtype = np.dtype(dtype)
         self.single = single
+        self.lean = False
         self.nodes: list[onnx.NodeProto] = []
         self.stored: dict[str, Array] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}

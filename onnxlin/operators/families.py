@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import onnx
+
 from onnxlin.graph import Node
+from onnxlin.graph.subgraphs import subgraphs
 from onnxlin.operators.named import named
 
 RANDOM = named(
@@ -99,10 +102,13 @@ def is_open_ended(node: Node) -> bool:
 
     Its body is opened as it ran at x, without what decided how long that is.
     """
-    if node.op_type != "Loop" or node.domain:
-        return False
-    body = node.attributes["body"]
-    made = {name: inner for inner in body.node for name in inner.output}
+    return node.op_type == "Loop" and not node.domain and ends_itself(node.source)
+
+
+def ends_itself(loop: onnx.NodeProto) -> bool:
+    """Whether a Loop may end before its trip count: by a condition that its body computes."""
+    (body,) = subgraphs(loop)
+    made = {name: node for node in body.node for name in node.output}
     name = body.output[0].name
     while name in made and made[name].op_type == "Identity":
         name = made[name].input[0]

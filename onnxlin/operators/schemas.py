@@ -47,5 +47,8 @@ def allowed_types(op_type: str, domain: str) -> Types:
 
 def output_position(node: Node, opset: int, output: str) -> int | None:
     """Where the schema of an operator set has an output; None if it has no such output."""
-    outputs = onnx.defs.get_schema(node.op_type, opset, node.domain).outputs
+    try:
+        outputs = onnx.defs.get_schema(node.op_type, opset, node.domain).outputs
+    except onnx.defs.SchemaError:
+        return None  # the operator itself is newer
     return next((i for i, o in enumerate(outputs) if o.name == output), None)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from onnxlin.graph import Array
+from onnxlin.texts import shown
 
 
 def pack(array: Array) -> dict[str, Any]:
@@ -42,9 +43,15 @@ def unpack(packed: dict[str, Any]) -> Array:
 
 
 def plain(value: Any) -> Any:
-    """Bring data to what JSON knows: NaN and infinity become None, NumPy's numbers Python's."""
+    """Bring data to what JSON knows, and names to what is seen of them.
+
+    NaN and infinity become None, NumPy's numbers Python's. A browser turns letters round, or shows
+    none, where a name asks for it, as a terminal does.
+    """
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {shown(str(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, str):
+        return shown(value)
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, np.generic | np.ndarray):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import json
 import os
 from importlib.resources import files
 from typing import Any
 
-from onnxlin.errors import OptionError
+from onnxlin.files import folder_of
+from onnxlin.files import write as write_file
+from onnxlin.texts import in_html
 
 SCRIPTS = (
     "base.js",
@@ -27,7 +28,7 @@ def render(document: dict[str, Any]) -> str:
     """Write a document as HTML: style, script and data stand in the text itself."""
     title = f"{document['model']} on {document['source']}"
     parts = {
-        "title": html.escape(title),
+        "title": in_html(title),
         "style": _asset("page.css"),
         "data": embedded(document),
         "script": "\n".join(_asset(name) for name in SCRIPTS),
@@ -50,20 +51,12 @@ def write(path: str | os.PathLike[str], document: dict[str, Any]) -> None:
 
     Raises
     ------
-    OptionError
+    FileError
         The file cannot be written.
     """
-    try:
-        folder = os.path.dirname(os.fspath(path))
-        if folder:
-            os.makedirs(folder, exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(render(document))
-    except OSError as error:
-        raise OptionError(
-            f"Cannot write {os.fspath(path)!r}: {error.strerror or error}. Give --html another "
-            "name."
-        ) from error
+    another = "Give --html another name."
+    folder_of(path, another)
+    write_file(path, render(document).encode(), another)
 
 
 def _asset(name: str) -> str:

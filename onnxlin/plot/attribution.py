@@ -20,7 +20,8 @@ from onnxlin.plot.colours import (
     smoothed,
     unit_picture,
 )
-from onnxlin.plot.figure import BLUE, GREY, INK, RED, Path, finish, new_figure
+from onnxlin.plot.figure import BLUE, GREY, INK, RED, Path, finish, name_rows, new_figure
+from onnxlin.texts import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +101,9 @@ def series(
     panels = list(fig.subplots(channels, 1, sharex=True, squeeze=False)[:, 0])
     for i, ax in enumerate(panels):
         _line(ax, signal[i], values[i], limit)
-        ax.set_ylabel(names[i] if i < len(names) else f"{i}", rotation=0, ha="right", va="center")
+        ax.set_ylabel(
+            shown(names[i]) if i < len(names) else f"{i}", rotation=0, ha="right", va="center"
+        )
     panels[-1].set_xlabel("position")
     panels[-1].xaxis.get_major_locator().set_params(integer=True)
     fig.align_ylabels(panels)
@@ -151,7 +154,7 @@ def _bars(ax: Axes, lengths: list[float], labels: list[str]) -> Any:
     places = np.arange(len(lengths))
     drawn = ax.barh(places, lengths, color=[RED if v > 0 else BLUE for v in lengths], height=0.72)
     ax.bar_label(drawn, fmt="%+.3g", padding=4, fontsize=8, color=INK)
-    ax.set_yticks(places, labels, parse_math=False)
+    name_rows(ax, places, labels)
     ax.invert_yaxis()
     ax.axvline(0, color=INK, linewidth=0.8)
     ax.margins(x=0.14, y=0.02)

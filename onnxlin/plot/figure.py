@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from onnxlin.errors import OnnxlinError, OptionError
+from onnxlin.errors import OnnxlinError
+from onnxlin.files import writing
+from onnxlin.graph import Array
+from onnxlin.texts import shown, shown_lines
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Path = str | os.PathLike[str]
@@ -28,17 +33,31 @@ def new_figure(width: float, height: float) -> Figure:
         raise OnnxlinError(
             'Drawing needs matplotlib: pip install "onnxlin[cli]", or say --no-files.'
         ) from error
+    except (ValueError, OSError) as error:  # what it reads as it begins: MPLBACKEND, its folders
+        raise OnnxlinError(
+            f"matplotlib cannot be used: {error} Mend that, or say --no-files."
+        ) from error
     margins = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
     fig = Figure(figsize=(width, height), dpi=150, layout=margins, facecolor="white")
     FigureCanvasAgg(fig)
     return fig
 
 
+def name_rows(ax: Axes, places: Array, names: Sequence[str], fontsize: float | None = None) -> None:
+    """Put names beside the rows of a picture; ticks are drawn anew, so `finish` comes too late."""
+    ax.set_yticks(places, [shown(name) for name in names], fontsize=fontsize, parse_math=False)
+
+
 def finish(fig: Figure, title: str, path: Path) -> None:
     """Set the title and write the PNG."""
-    # File and class names may hold dollar signs, which are formulas to matplotlib.
-    fig.suptitle(title, fontsize=11, color=INK, parse_math=False)
-    try:
-        fig.savefig(path, format="png")
-    except OSError as error:
-        raise OptionError(f"Cannot write {os.fspath(path)!r}: {error.strerror}.") from error
+    from matplotlib.text import Text  # an extra
+
+    fig.suptitle(title, fontsize=11, color=INK)
+    for text in fig.findobj(Text):
+        # Names may hold dollar signs, which are formulas to matplotlib, and letters it has no
+        # picture of.
+        text.set_usetex(False)
+        text.set_parse_math(False)
+        text.set_text(shown_lines(text.get_text()))
+    with writing(path, "Give the picture another name.") as stream:
+        fig.savefig(stream, format="png")

@@ -50,12 +50,10 @@ def judged_curves(
             panel.plot(curve.fraction, curve.score, label=f"{name}: {areas}", **style)
     for panel, curve in zip((left, right), curves, strict=True):
         _dress(panel, curve)
-    left.set_ylabel(what, color=INK, parse_math=False)
+    left.set_ylabel(what, color=INK)
     key = right.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     key.set_title("areas of deletion, insertion:\n0 and 1 are the dotted lines")
     key.get_title().set_fontsize(8)
-    for text in key.get_texts():
-        text.set_parse_math(False)
     finish(fig, title, path)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from onnxlin.errors import OptionError
 from onnxlin.graph import Array
-from onnxlin.plot.figure import BLUE, GREY, INK, RED, Path, finish, new_figure
+from onnxlin.plot.figure import BLUE, GREY, INK, RED, Path, finish, name_rows, new_figure
 
 
 def ledger_bars(
@@ -48,7 +48,7 @@ def ledger_bars(
     ax.bar_label(total, [f"{ends[-1]:.4g}"], padding=4, fontsize=8, color=INK)
     for place, end in zip(places[:-1], ends, strict=True):
         ax.plot([end, end], [place - 0.33, place + 1.33], color=GREY, linewidth=0.7, zorder=0)
-    ax.set_yticks(places, [*labels, "F(x)"], parse_math=False)
+    name_rows(ax, places, [*labels, "F(x)"])
     ax.invert_yaxis()
     ax.axvline(0, color=INK, linewidth=0.8)
     ax.use_sticky_edges = False

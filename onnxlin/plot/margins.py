@@ -9,7 +9,7 @@ import numpy as np
 
 from onnxlin.errors import OptionError
 from onnxlin.graph import Array
-from onnxlin.plot.figure import BLUE, GREY, INK, RED, Path, finish, new_figure
+from onnxlin.plot.figure import BLUE, GREY, INK, RED, Path, finish, name_rows, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,7 +111,7 @@ def _owners(ax: Axes, owned: Mapping[str, float], count: int) -> None:
     lengths = [100 * length for length in lengths]
     drawn = ax.barh(places, lengths, color=[RED if v > 0 else BLUE for v in lengths], height=0.7)
     ax.bar_label(drawn, [f"{v:+z.1f}%" for v in lengths], padding=3, fontsize=8, color=INK)
-    ax.set_yticks(places, [_short(label) for label in labels], fontsize=8, parse_math=False)
+    name_rows(ax, places, [_short(label) for label in labels], fontsize=8)
     ax.invert_yaxis()
     ax.axvline(0, color=INK, linewidth=0.8)
     ax.margins(x=0.2)

@@ -95,10 +95,10 @@ def _line(ax: Axes, x: Array, W: Array, b: float) -> None:
 
 
 def _dress(ax: Any, title: str, names: Sequence[str]) -> None:
-    ax.set_title(title, fontsize=10, color=INK, parse_math=False)
+    ax.set_title(title, fontsize=10, color=INK)
     ax.set_aspect("equal", adjustable="box")
     for set_label, name in zip((ax.set_xlabel, ax.set_ylabel), names, strict=True):
-        set_label(name, color=INK, fontsize=9, parse_math=False)
+        set_label(name, color=INK, fontsize=9)
     ax.tick_params(colors=GREY, labelsize=8)
     for spine in ax.spines.values():
         spine.set_color(GREY)

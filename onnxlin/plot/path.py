@@ -9,6 +9,7 @@ import numpy as np
 
 from onnxlin.graph import Array
 from onnxlin.plot.figure import GREY, INK, Path, finish, new_figure
+from onnxlin.texts import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +30,7 @@ def line_profile(walked: Walked, names: Sequence[str], *, title: str, path: Path
         The rows that come out on top somewhere, or nearly, get a colour and their name.
     title, path : str, path
     """
+    names = [shown(name) for name in names]
     fig = new_figure(8.0, 4.6)
     upper, lower = fig.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (6, 1)})
     ends = np.stack([walked.t[:-1], walked.t[1:]], axis=1).ravel()

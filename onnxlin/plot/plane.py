@@ -10,6 +10,7 @@ import numpy as np
 from onnxlin.graph import Array
 from onnxlin.plot.figure import INK, Path, finish, new_figure
 from onnxlin.plot.path import WHEEL
+from onnxlin.texts import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,6 +39,7 @@ def plane_partition(
     from matplotlib.collections import PolyCollection
     from matplotlib.patches import Patch
 
+    names = [shown(name) for name in names]
     fig = new_figure(6.4, 5.4)
     ax = fig.subplots()
     means = np.stack([polygon.y.mean(axis=0) for polygon in plane.polygons])
@@ -52,8 +54,8 @@ def plane_partition(
     ax.legend(handles=handles, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5),
               title="largest", fontsize=8, title_fontsize=8)  # fmt: skip
     ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    ax.set_xlabel(f"u, from {corners[0]} to {corners[1]}", color=INK, parse_math=False)
-    ax.set_ylabel(f"v, from {corners[0]} to {corners[2]}", color=INK, parse_math=False)
+    ax.set_xlabel(f"u, from {corners[0]} to {corners[1]}", color=INK)
+    ax.set_ylabel(f"v, from {corners[0]} to {corners[2]}", color=INK)
     _frame(ax)
     finish(fig, f"{title}: {len(plane):,} polygons", path)
 

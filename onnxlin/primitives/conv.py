@@ -181,9 +181,9 @@ class Conv(LinearMap):
     def lower_adjoint(self, y: Stack) -> Stack:
         """Conv with the kernel turned round, or ConvTranspose, whichever is faster."""
         graph = y.emitter
-        if self._turns_well:
+        if self._turns_well and not graph.lean:
             return self._lower_turned(y)
-        if self._only_strides:
+        if self._only_strides and not graph.lean:
             # Measured with onnxruntime 1.32: spreading the entries afterwards is 1.7 times faster.
             mixed = graph("Conv", y.rows_merged, self._turned(graph))
             each = graph.floats(np.ones((self.in_shape[1], 1, *self._kernel)))

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import onnx
+from onnx.checker import ValidationError
+from onnx.defs import SchemaError
+from onnx.shape_inference import InferenceError
 
+from onnxlin.errors import FOREIGN, RuleError
 from onnxlin.graph import Node
+from onnxlin.lowering import NotStaticError
 from onnxlin.primitives import Array
 from onnxlin.program.build import Build
 from onnxlin.program.linear_program import Step
@@ -33,6 +40,7 @@ class Ask:
         self.mode = mode
         self._cast: dict[tuple[str, np.dtype[Any]], Array] = {}
         self._nodes = {node.name: node for node in section.nodes}
+        self._live = section.live - set(section.inputs)
 
     def rule(self, node: Node) -> Rule:
         """Return the rule of a node, which must have one."""
@@ -79,11 +87,23 @@ class Ask:
         return NodeAtX(*at)
 
     def answer(self, rule: Rule, at_x: NodeAtX) -> Pieces | Body:
-        """Ask: a piece for each output, or a graph of simpler nodes in the place of the node."""
+        """Ask: a piece for each output, or a graph of simpler nodes in the place of the node.
+
+        Raises
+        ------
+        RuleError
+            The rule failed: the node's attributes or tensors are not what its operator may have,
+            or the rule is wrong.
+        """
         # In a branch that is not taken anything may be divided by 0.
-        with np.errstate(all="ignore"):
+        with _told(at_x.node, at_x), np.errstate(all="ignore"):
             answer = rule.function(at_x)
         return [answer] if isinstance(answer, Affine) else answer
+
+    def made(self, node: Node, body: Body) -> onnx.ModelProto:
+        """Write the graph that a rule has put in the place of a node; raises as `answer` does."""
+        with _told(node):
+            return body.make()
 
     def steps(self, rule: Rule, at_x: NodeAtX, pieces: Pieces, build: Build) -> list[Step]:
         """Turn the pieces of a node into steps, one for each output that somebody may read.
@@ -105,8 +125,7 @@ class Ask:
 
     def wanted(self, node: Node, build: Build) -> list[int]:
         """Positions of the float outputs that lie on a path to the section's outputs."""
-        live = self.section.live - set(self.section.inputs)
-        made = [(i, o) for i, o in enumerate(node.outputs) if build.whole.get(o, o) in live]
+        made = [(i, o) for i, o in enumerate(node.outputs) if build.whole.get(o, o) in self._live]
         return [i for i, o in made if self.is_number(o, build)]
 
     def is_fixed(self, name: str, build: Build) -> bool:
@@ -148,6 +167,27 @@ class Ask:
     def _constant(self, name: str, value: Array, dtype: np.dtype[Any]) -> Compute:
         """A tensor that is the same for every x: brought to the precision of the map once."""
         return lambda: self._cast.setdefault((name, dtype), value.astype(dtype, copy=False))
+
+
+@contextmanager
+def _told(node: Node, at_x: NodeAtX | None = None) -> Iterator[None]:
+    """Let what a rule raises, on a node that is none or of its own fault, name the node."""
+    try:
+        yield
+    except NotStaticError:
+        raise  # some of them are an AttributeError, too
+    except (*FOREIGN, SchemaError, ValidationError, InferenceError) as error:
+        given = {name: node.attributes[name] for name in sorted(node.given)}
+        kind = type(error).__name__
+        operands = at_x.operands if at_x is not None else ()
+        # A sequence has no shape.
+        shapes = [None if o is None else getattr(o.native, "shape", None) for o in operands]
+        raise RuleError(
+            f"The rule of {node.op_type} failed at node {node.name!r}: {kind}: {error}. Its inputs "
+            f"are of shapes {shapes}, its attributes {str(given)[:300]}. Either the node is none "
+            "that its operator allows, or the rule is wrong: if onnx.checker finds nothing, please "
+            "report it. Other inputs= or outputs= leave the node out."
+        ) from error
 
 
 def _composed(name: str, build: Build) -> Compute:

@@ -43,7 +43,7 @@ class Build:
     values: dict[str, Array]
     dtype: np.dtype[Any]
     steps: list[Step]
-    inputs: Mapping[str, Array]
+    inputs: dict[str, Array]
     alive: set[str]
     decisions: list[Decision] = field(default_factory=list)
     made: set[str] = field(default_factory=set)
@@ -63,15 +63,16 @@ class Build:
 
     def forward(self, name: str) -> Array:
         """Value of a tensor in the program's own forward pass, which goes as far as asked."""
-        known = ChainMap(self._own, dict(self.inputs))
+        known = ChainMap(self._own, self.inputs)
         if name in known:
             return known[name]
         if name in self._passed:  # let go of, and asked for once more by what was made of it
             return forth(self.steps, dict(self.inputs), self._made, {name})[name]
-        for step in self.steps:
-            if step.output not in self._passed:
-                self._own[step.output] = self._made(step, known)
-                self._passed.add(step.output)
+        # Steps are only ever appended; those of a body are replaced by others that make the same.
+        for i in range(len(self._passed), len(self.steps)):
+            step = self.steps[i]
+            self._own[step.output] = self._made(step, known)
+            self._passed.add(step.output)
         value = known[name]
         self._drop()
         return value

@@ -21,8 +21,10 @@ from onnxlin.program.build import Build
 from onnxlin.program.check import require_rules
 from onnxlin.program.linear_program import Decision, LinearProgram, Step
 from onnxlin.program.pieces import alias, make_decision, make_step
+from onnxlin.program.prefixes import Prefixes
 from onnxlin.program.sweep import spent
 from onnxlin.rules import Body, NodeAtX, Rule, rule_of
+from onnxlin.runtime.deadline import require_time
 from onnxlin.section import Section, make_section
 from onnxlin.section.trace import Captures, OpenTracer
 
@@ -38,9 +40,17 @@ class Builder:
     open_tracer : callable
         Opens the runtime for a section, with the outputs that its rules ask for.
     mode : {"tangent", "frozen"}
+    prefixes : Prefixes, optional
+        Of the bodies that its nodes are opened into.
     """
 
-    def __init__(self, section: Section, open_tracer: OpenTracer, mode: str) -> None:
+    def __init__(
+        self,
+        section: Section,
+        open_tracer: OpenTracer,
+        mode: str,
+        prefixes: Prefixes | None = None,
+    ) -> None:
         self.section = section
         self.mode = mode
         self.ask = Ask(section, mode)
@@ -48,6 +58,7 @@ class Builder:
         self.open_tracer = open_tracer
         self._kept: dict[Any, list[Step]] = {}
         self._bodies: dict[Any, Builder] = {}
+        self._prefixes = Prefixes() if prefixes is None else prefixes
         self._spent = spent((node.reads for node in section.nodes), section.outputs)
 
     def __call__(self, values: dict[str, Array], dtype: np.dtype[Any]) -> LinearProgram:
@@ -67,6 +78,7 @@ class Builder:
     def extend(self, build: Build) -> None:
         """Append the steps of this section to a program in the making."""
         for whole, done in zip(self.section.nodes, self._spent, strict=True):
+            require_time()
             node = flattened(whole, build.values, build.whole)
             touched = [build.values[name] for name in node.reads + node.writes]
             alive = tuple(name in build.alive for name in node.reads)
@@ -153,7 +165,7 @@ class Builder:
         if not any(outer in build.alive for outer in body.feeds.values()):
             ends = [node.outputs[i] for i in self.ask.wanted(node, build)]
             return [alias(node, name, name, build) for name in ends]
-        prefix = f"{node.name}/"
+        prefix = self._prefixes.of(node.name)
         inner = self._opened(node, prefix, body, build)
         section = inner.section
         feeds = {prefix + name: build.values[outer] for name, outer in body.feeds.items()}
@@ -181,14 +193,17 @@ class Builder:
         shapes = tuple((build.values[o].shape, build.values[o].dtype) for o in feeds.values())
         key = (node.name, body.key, alive, wanted, shapes)
         if key not in self._bodies:
-            model = with_constants(body.make(), {n: build.values[o] for n, o in fixed.items()})
+            model = with_constants(
+                self.ask.made(node, body), {n: build.values[o] for n, o in fixed.items()}
+            )
             graph = load(prefixed(model, prefix))
             inputs, outputs = ([prefix + name for name in names] for names in (alive, wanted))
             like = self.section
             how = {"deciding": like.deciding, "body": True}
             section = make_section(graph, inputs, outputs, like.rounding, **how)
             require_rules(section)
-            self._bodies[key] = Builder(section, self.open_tracer, self.mode)
+            inside = self._prefixes.inside(prefix)
+            self._bodies[key] = Builder(section, self.open_tracer, self.mode, inside)
         return self._bodies[key]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from onnxlin.errors import MissingRuleError
@@ -11,6 +11,7 @@ from onnxlin.graph import Node
 from onnxlin.rules import RULES, rule_of
 from onnxlin.section import Section
 from onnxlin.section.stops import goes_straight_through, starts_behind, stops
+from onnxlin.texts import shown
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Report:
     ``empty`` says so where no node lies between the inputs and the outputs: the map is the
     identity, or W is 0 at every x. ``refused`` is what onnxruntime says where it does not load the
     model. ``compiles`` tells whether `compile_model` takes it, and None where that is not known;
-    then, and where it does not, ``not_compiled_because`` says why.
+    then, and where it does not, ``not_compiled_because`` says why. ``not_run`` says what of the
+    model was not tried out, as what that costs is not known before, or as time was over.
     """
 
     inputs: tuple[str, ...]
@@ -49,6 +51,7 @@ class Report:
     not_compiled_because: str | None = None
     empty: str | None = None
     refused: str | None = None
+    not_run: tuple[str, ...] = ()
 
     @property
     def obstacles(self) -> tuple[NodeReport, ...]:
@@ -68,6 +71,14 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Return plain data, ready for JSON."""
         return {**asdict(self), "ok": self.ok, "histogram": self.histogram}
+
+    @staticmethod
+    def from_dict(found: dict[str, Any]) -> Report:
+        """Make a report of such data again, as it comes from another process."""
+        own: dict[str, Any] = {field.name: found[field.name] for field in fields(Report)}
+        nodes = tuple(NodeReport(**node) for node in own.pop("nodes"))
+        own |= {name: tuple(value) for name, value in own.items() if isinstance(value, list)}
+        return Report(**own, nodes=nodes)
 
 
 def report(section: Section) -> Report:
@@ -96,11 +107,12 @@ def _empty(section: Section) -> str | None:
         return None
     own = [name for name in section.outputs if name in section.inputs]
     if own:
-        return f"{', '.join(own)} is both an input and an output, so the map is the identity"
+        listed = ", ".join(map(shown, own))
+        return f"{listed} is both an input and an output, so the map is the identity"
     ends = stops(section)
     where = "no path of floats leads from the inputs to the outputs"
     if ends:
-        listed = ", ".join(f"{node.op_type} {node.name!r}" for node in ends[:3])
+        listed = ", ".join(f"{shown(node.op_type)} {node.name!r}" for node in ends[:3])
         where = f"dependence ends at {listed}"
     way = ', rounding="straight-through" goes on' if goes_straight_through(section) else ""
     behind = starts_behind(section, ends)
@@ -122,7 +134,7 @@ def _node_report(section: Section, node: Node, inside: bool, needed: bool) -> No
 
 
 def _qualified(node: Node) -> str:
-    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+    return shown(f"{node.domain}.{node.op_type}" if node.domain else node.op_type)
 
 
 def require_rules(section: Section) -> None:
@@ -131,7 +143,7 @@ def require_rules(section: Section) -> None:
     if not obstacles:
         return
     rows = [
-        f"  {node.op_type} (opset {node.opset}) at node {node.name!r}: {node.obstacle}"
+        f"  {shown(node.op_type)} (opset {node.opset}) at node {node.name!r}: {node.obstacle}"
         for node in obstacles
     ]
     raise MissingRuleError(

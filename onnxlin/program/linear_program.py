@@ -16,6 +16,27 @@ from onnxlin.program.sweep import applied, finite, forth
 
 
 @dataclass(frozen=True, eq=False)
+class Known:
+    """What is made on demand, made already: called, it hands that over."""
+
+    value: Any
+
+    def __call__(self) -> Any:
+        """Return it."""
+        return self.value
+
+
+def known(make: Callable[[], Any] | None) -> Known | None:
+    """Make now what ``make`` makes on demand."""
+    return make if make is None or isinstance(make, Known) else Known(make())
+
+
+def revived(kind: type[Any], fields: Mapping[str, Any]) -> Any:
+    """Make a part of a program again that has been pickled."""
+    return kind(**fields)
+
+
+@dataclass(frozen=True, eq=False)
 class Step:
     """The affine piece of one output of one node: ``output = sum of maps(tensors) + bias``.
 
@@ -69,6 +90,11 @@ class Step:
     twin: Callable[[], Step] | None = None
     held: tuple[tuple[str, LinearMap], ...] = ()
     still: Array | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with what is made on demand made: rules hand out functions of their own."""
+        made = {name: known(getattr(self, name)) for name in ("margin", "twin")}
+        return revived, (type(self), vars(self) | made)
 
     def __call__(self, values: Mapping[str, Array]) -> Array:
         """Apply the piece to tensors without a stacking axis."""
@@ -127,6 +153,10 @@ class Decision:
     shape: Shape
     bounds: Callable[[], tuple[Bounds, ...]]
     unknown: str = ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with the bounds made, as `Step` does."""
+        return revived, (type(self), vars(self) | {"bounds": known(self.bounds)})
 
 
 @dataclass(frozen=True, eq=False)

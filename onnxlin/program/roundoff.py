@@ -110,7 +110,7 @@ def charges(
     {output name of the step: array of its shape, float64}
     """
     if native:
-        return charges_of_both(program, values)[0]
+        return {step.output: whole for step, whole, _ in each_charge(program, values)}
     return {
         step.output: times(_composing(program, readers, step, gamma), sizes(step, values))
         for readers in [_readers(program)]
@@ -131,14 +131,22 @@ def charges_of_both(
         Whether the map is of coefficients that kernels of another kind have made, as those of a
         compiled graph are; else they are those of the program.
     """
-    readers, whole, composed = _readers(program), dict[str, Array](), dict[str, Array]()
+    whole, composed = dict[str, Array](), dict[str, Array]()
+    for step, *both in each_charge(program, values, rate, anew=anew):
+        whole[step.output], composed[step.output] = both
+    return whole, composed
+
+
+def each_charge(
+    program: LinearProgram, values: Mapping[str, Array], rate: Rate = gamma, *, anew: bool = True
+) -> Iterator[tuple[Step, Array, Array]]:
+    """`charges_of_both` step by step, so that nobody need hold those of all steps at once."""
+    readers = _readers(program)
     for step, own in zip(program.steps, runs(program.steps, values, rate), strict=True):
         size = own.size if own.piece is step else sizes(step, values)
         size = size if anew else _formed(step, values, size)
-        composed[step.output] = times(_composing(program, readers, step, rate), size)
-        departs = curvature(step, own.piece, values)
-        whole[step.output] = composed[step.output] + departs + own.error
-    return whole, composed
+        composed = times(_composing(program, readers, step, rate), size)
+        yield step, composed + curvature(step, own.piece, values) + own.error, composed
 
 
 def _formed(step: Step, values: Mapping[str, Array], size: Array) -> Array:

@@ -89,7 +89,7 @@ class NodeAtX:
     @property
     def precision(self) -> float:
         """Distance from 1 to the next number in the type that the runtime computes in."""
-        kinds = (o.native.dtype for o in self.operands if o is not None)
+        kinds = {o.native.dtype for o in self.operands if o is not None}
         return max(map(spacing, kinds), default=0.0)
 
     @property

@@ -10,6 +10,7 @@ import onnx.defs
 
 from onnxlin.operators.integers import ROUNDED
 from onnxlin.rules import RULES, STRAIGHT
+from onnxlin.texts import in_markdown
 
 DOMAINS = ("", "ai.onnx.ml")
 
@@ -127,6 +128,7 @@ def markdown() -> str:
             for e in mine
         ]
         lines.append("")
-    others = sorted(f"{d}.{n}" for d, n in RULES if d not in DOMAINS)
+    # Rules of a user's own, under whatever names.
+    others = sorted(in_markdown(f"{d}.{n}") for d, n in RULES if d not in DOMAINS)
     lines += ["## Other domains", "", *(f"- {name}" for name in others), ""]
     return "\n".join(lines)

@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 
 from onnxlin.graph import Array, Node
-from onnxlin.graph.tensors import infer_types
+from onnxlin.graph.typed import element_types
 from onnxlin.runtime.installed import float16_kernels
 
 T = onnx.TensorProto
@@ -62,7 +62,7 @@ def prepare(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Crossing]:
     """Return the model with narrow tensors widened where they cross, or are computed with."""
     if not _uses_narrow(model.graph):
         return model, Crossing()
-    types, _ = infer_types(model)
+    types = element_types(model)
     wide = onnx.ModelProto()
     wide.CopyFrom(model)
     graph = wide.graph

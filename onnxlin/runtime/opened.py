@@ -5,13 +5,13 @@ Used wherever a model, or a part of one, is run for its values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import onnx
 
-from onnxlin.errors import ModelError
+from onnxlin.errors import LimitError, ModelError
 from onnxlin.graph import Array
 from onnxlin.graph.weights import beside
 from onnxlin.runtime import session as door
@@ -21,11 +21,11 @@ from onnxlin.runtime.refusal import cure
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """A model that onnxruntime has opened, how its tensors cross, and the weights it reads."""
+    """A model that onnxruntime has opened, how its tensors cross, and what holds its weights."""
 
-    runtime: door.InferenceSession
+    runtime: door.ForkSafe
     crossing: Crossing
-    weights: Mapping[str, Array]
+    held: Sequence[object]
 
 
 def session(model: onnx.ModelProto, constants: Mapping[str, Array] | None = None) -> Session:
@@ -39,8 +39,7 @@ def session(model: onnx.ModelProto, constants: Mapping[str, Array] | None = None
     """
     # Idle threads that spin would take the cores from the products that follow the run.
     options = door.without_optimisers(spinning=False)
-    weights = beside(model, constants or {})
-    door.attach(options, weights)
+    held = door.attach(options, beside(model, constants or {}))
     try:
         widened, crossing = prepare(model)
         opened = door.opened(widened, options)
@@ -48,7 +47,9 @@ def session(model: onnx.ModelProto, constants: Mapping[str, Array] | None = None
         what = cure(str(error), model)
         text = f"onnxruntime cannot load the model: {door.said(error)}. {what}".rstrip()
         raise ModelError(text) from error
-    return Session(opened, crossing, weights)
+    except MemoryError as error:
+        raise LimitError("The model does not fit into the memory there is.") from error
+    return Session(opened, crossing, held)
 
 
 def run(open_session: Session, wanted: list[str], feeds: Mapping[str, Array]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import onnx
 
 from onnxlin.runtime.installed import cpu_versions
 
+LONGEST = 2000  # characters of a message that are looked at
 OLDEST = 7  # onnxruntime has no kernels for most operators of older operator sets
 
 KERNEL = re.compile(r"NOT_IMPLEMENTED.*implementation for (?P<op>\w+)\((?P<version>\d+)\)")
@@ -26,6 +27,8 @@ def cure(text: str, model: onnx.ModelProto) -> str:
         What onnxruntime said.
     model : onnx.ModelProto
     """
+    # The patterns take the square of a name's length, and a stranger's may be long.
+    text = text[:LONGEST]
     if found := IR.search(text):
         return (
             f"Its file format is newer than this onnxruntime: set model.ir_version = "

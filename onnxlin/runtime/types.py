@@ -22,8 +22,7 @@ def runtime_types(
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     options = without_optimisers()
-    weights = beside(proto, constants)
-    attach(options, weights)
+    _held = attach(options, beside(proto, constants))
     try:
         found = opened(model, options)
     except Exception:  # the same model is opened later, and the error told then

@@ -141,13 +141,25 @@ def _listed(inputs: Mapping[str, TensorType]) -> str:
 
 
 def _tensor(name: str, value: Any, kind: TensorType) -> Array:
-    if not kind.elem_type:
-        raise InputError(f"Input {name!r} is no tensor but a sequence, map or optional.")
+    unfed = unfeedable({name: kind})
+    if unfed:
+        raise InputError(unfed)
     what = f"Input {name!r}"
     array = as_array(what, value)
     if kind.shape is not None:
         _check_shape(name, array, kind)
     return fitted(what, array, kind.dtype)
+
+
+def unfeedable(inputs: Mapping[str, TensorType]) -> str | None:
+    """Say why no instance can be given for some inputs; None if each takes an array."""
+    bad = [name for name, kind in inputs.items() if not kind.elem_type]
+    if not bad:
+        return None
+    return (
+        f"Input {bad[0]!r} is no tensor but a sequence, map or optional, or says no type; onnxlin "
+        "feeds tensors only. Cut the model behind it, or give the input the type of a tensor."
+    )
 
 
 def _check_finite(name: str, given: Any, cast: Array, *, held: bool) -> None:

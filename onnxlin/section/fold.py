@@ -8,6 +8,7 @@ import onnx
 
 from onnxlin.graph import Array, Graph
 from onnxlin.runtime.opened import run, session
+from onnxlin.section.cost import hold_constants
 
 
 def fold(graph: Graph, names: Iterable[str]) -> dict[str, Array]:
@@ -30,6 +31,7 @@ def fold(graph: Graph, names: Iterable[str]) -> dict[str, Array]:
         t for t in graph.model.graph.sparse_initializer if t.values.name in kept
     )
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
+    hold_constants(model.graph.node, graph.initialisers)
     return known | run(session(model, graph.initialisers), wanted, {})
 
 
@@ -43,3 +45,12 @@ def ancestors(graph: Graph, wanted: Iterable[str]) -> set[str]:
             kept.add(name)
             needed += reads.get(name, ())
     return kept
+
+
+def cut_down(model: onnx.ModelProto, graph: Graph, wanted: Iterable[str]) -> None:
+    """Drop nodes that nothing wanted needs: the runtime need not even be able to load them."""
+    kept = ancestors(graph, wanted)
+    nodes = [n for n in model.graph.node if any(o in kept for o in n.output)]
+    nodes = [onnx.NodeProto.FromString(n.SerializeToString()) for n in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from onnxlin.graph import Graph, Node
 from onnxlin.operators import integers
@@ -57,6 +58,14 @@ class Section:
     notes: tuple[str, ...] = ()
     deciding: bool = False
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with the nodes by their places in the graph, and sets in order."""
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        places = {id(node): i for i, node in enumerate(self.graph.nodes)}
+        own["nodes"] = [places[id(node)] for node in self.nodes]
+        sets = {name: sorted(v) for name, v in own.items() if isinstance(v, frozenset)}
+        return revived, (own | sets, sorted(sets))
+
     def is_traced(self, node: Node) -> list[bool]:
         """For each input of a node, whether it depends on what is linearised."""
         return [name in self.traced and self.enters(node, name) for name in node.inputs]
@@ -70,6 +79,12 @@ class Section:
         """Every tensor that the nodes read or write, and the inputs and outputs."""
         at_nodes = {name for node in self.nodes for name in (*node.reads, *node.writes)}
         return frozenset({*at_nodes, *self.inputs, *self.outputs})
+
+
+def revived(own: dict[str, Any], sets: Sequence[str]) -> Section:
+    """Make a section again that has been pickled."""
+    nodes = tuple(own["graph"].nodes[i] for i in own["nodes"])
+    return Section(**{**own, **{name: frozenset(own[name]) for name in sets}, "nodes": nodes})
 
 
 def _enters(carriers: frozenset[str], node: Node, name: str) -> bool:

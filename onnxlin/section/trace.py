@@ -7,10 +7,11 @@ from typing import Any, Protocol
 
 import onnx
 
-from onnxlin.graph import Array, Graph, Node
+from onnxlin.graph import Array, Node
 from onnxlin.operators.schemas import output_position
 from onnxlin.runtime.opened import run, session
-from onnxlin.section.fold import ancestors, fold
+from onnxlin.section.cost import hold_constants
+from onnxlin.section.fold import cut_down, fold
 from onnxlin.section.lone_node import LoneNode
 from onnxlin.section.section import Section
 
@@ -47,9 +48,11 @@ class Tracer:
     """
 
     def __init__(self, section: Section, captures: Captures) -> None:
+        self.section, self.captures = section, captures
         graph = section.graph
         model = onnx.ModelProto()
         model.CopyFrom(graph.model)
+        self._captures = captures
         self._extra = _add_outputs(model, section.nodes, captures)
         self._later = {
             (node.name, output): LoneNode(node, output)
@@ -60,7 +63,8 @@ class Tracer:
         own = section.varying - set(graph.inputs)
         self._ends = section.outputs
         self._wanted = sorted({*(section.touched & own), *self._extra.values()})
-        _cut_down(model, graph, self._wanted)
+        cut_down(model, graph, self._wanted)
+        self._askers = hold_constants(model.graph.node, graph.initialisers)
         declared = {o.name: o for o in model.graph.output}
         del model.graph.output[:]
         model.graph.output.extend(
@@ -72,21 +76,30 @@ class Tracer:
 
     def __call__(self, feeds: Mapping[str, Array]) -> dict[str, Any]:
         """Run at x: tensor name -> value, for every tensor that the section touches."""
-        ran = run(self._session, self._wanted, feeds) if self._session else {}
+        ran = self._run(self._wanted, feeds)
         return {**self.fixed, **feeds, **ran}
 
     def ends(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Run at x for what the section ends with alone: ``{output name: array}``."""
         asked = [name for name in self._ends if name in self._wanted]
-        ran = run(self._session, asked, feeds) if self._session and asked else {}
-        return {name: {**self.fixed, **feeds, **ran}[name] for name in self._ends}
+        values = {**self.fixed, **feeds, **self._run(asked, feeds)}
+        return {name: values[name] for name in self._ends}
+
+    def _run(self, wanted: list[str], feeds: Mapping[str, Array]) -> dict[str, Any]:
+        """Run for some tensors, unless what is fed asks for more than `onnxlin.limits` lets it."""
+        if self._session is None or not wanted:
+            return {}
+        for asker in self._askers:
+            asker.hold(feeds, {})
+        return run(self._session, wanted, feeds)
 
     def native_outputs(self, node: Node, values: Mapping[str, Any]) -> dict[str, Array]:
         """Return the further outputs of a node: captured by the run, or by one of its own."""
-        found = {o: values[t] for (name, o), t in self._extra.items() if name == node.name}
-        for (name, output), alone in self._later.items():
-            if name == node.name:
-                found[output] = alone(values)
+        found = {}
+        for output in self._captures.get(node.name, ()):
+            key = node.name, output
+            alone = self._later.get(key)
+            found[output] = values[self._extra[key]] if alone is None else alone(values)
         return found
 
     def expanded(self, pairs: Sequence[tuple[str, str]]) -> None:
@@ -110,12 +123,3 @@ def _add_outputs(
             proto.output[i] = proto.output[i] or f"{node.outputs[0]}/{output}"
             extra[node.name, output] = proto.output[i]
     return extra
-
-
-def _cut_down(model: onnx.ModelProto, graph: Graph, wanted: Iterable[str]) -> None:
-    """Drop nodes that nothing wanted needs: the runtime need not even be able to load them."""
-    kept = ancestors(graph, wanted)
-    nodes = [n for n in model.graph.node if any(o in kept for o in n.output)]
-    nodes = [onnx.NodeProto.FromString(n.SerializeToString()) for n in nodes]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)

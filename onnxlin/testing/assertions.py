@@ -11,8 +11,11 @@ from onnxlin.errors import MissingRuleError, OptionError, UnsupportedNodeError
 from onnxlin.linearizer import Names
 from onnxlin.load import Model
 from onnxlin.readings.compare.compare import compare
+from onnxlin.runtime.sandbox import Sandbox
 from onnxlin.section import MODES, STAIRCASE, require_mode
+from onnxlin.section.ends import listed
 from onnxlin.section.feeds import Instance
+from onnxlin.testing.child import assert_in_child
 from onnxlin.testing.draw.draw import Drawn, instances
 from onnxlin.testing.laws.laws import named
 from onnxlin.testing.laws.subject import Subject
@@ -34,6 +37,7 @@ def assert_linearizes(
     dtype: npt.DTypeLike | None = None,
     memory: int | str | None = None,
     seed: int = 0,
+    sandbox: bool | Sandbox | None = None,
 ) -> None:
     """Assert that a model is the affine map that onnxlin says it is at x, by every law.
 
@@ -50,20 +54,26 @@ def assert_linearizes(
         See `onnxlin.linearize`. By default all rows, or a few of a large map.
     seed : int
         Of what is drawn.
+    sandbox : bool or onnxlin.Sandbox, optional
+        Hold them in a process of its own; see `onnxlin.check_model`.
 
     Raises
     ------
     LawError
-        An AssertionError: which law, what was expected and found, the first node that departs; or
-        the nodes without a rule.
+        Which law, what was expected and found, the first node that departs; or nodes without rules.
     OnnxlinError
         The model cannot be read, x does not fit it, or no law has anything to say there.
     """
     if mode is not None:
         require_mode(mode)
     chosen = named(laws)
-    options: dict[str, Any] = {"inputs": inputs, "outputs": outputs, "rounding": rounding}
-    subject = Subject(model, rows=rows, engine=engine, dtype=dtype, memory=memory, **options)
+    ends = {"inputs": listed(inputs), "outputs": listed(outputs), "rounding": rounding}
+    options: dict[str, Any] = {**ends, "engine": engine, "memory": memory}
+    if (box := Sandbox.of(sandbox)) is not None:
+        asks = {**options, "mode": mode, "laws": [law.name for law in chosen], "seed": seed}
+        assert_in_child(model, x, box, rows=rows, dtype=dtype, options=asks)
+        return
+    subject = Subject(model, rows=rows, dtype=dtype, **options)
     points = _points(subject, x, seed)
     modes = MODES if mode is None else (mode,)
     said = False

@@ -6,6 +6,7 @@ import numpy as np
 
 from onnxlin.errors import MissingRuleError, UnsupportedNodeError
 from onnxlin.graph import Array
+from onnxlin.texts import shown_lines
 
 REPORT = (
     "Look at the rule of that node first. If it is not yours, report it with the model and this x; "
@@ -43,7 +44,7 @@ class LawError(AssertionError):
 
     def __str__(self) -> str:
         departs = self.node or "none, every node agrees with the run on its own"
-        return (
+        return shown_lines(
             f"Law {self.law!r} does not hold (mode={self.mode!r}).\n"
             f"  expected: {self.expected}\n"
             f"  found: {self.found}\n"
@@ -63,7 +64,7 @@ class NoMapError(LawError, MissingRuleError, UnsupportedNodeError):
         self.args = (why,)
 
     def __str__(self) -> str:
-        return self.found
+        return shown_lines(self.found)
 
 
 class NotApplicable(Exception):  # noqa: N818  # no error: the law has nothing to say here

@@ -12,7 +12,7 @@ import sys
 from onnx import helper
 
 import onnxlin
-from onnxlin import cli
+from onnxlin.cli import streams
 from tests.cli.helpers import write_model
 
 
@@ -95,8 +95,8 @@ def test_as_a_module() -> None:
 def test_a_pipe_that_closes_is_forgotten(monkeypatch, tmp_path) -> None:
     with (tmp_path / "out").open("w") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
-        cli._forget_stdout()
+        streams.forget_stdout()
         stream.write("nobody reads this")
     assert not (tmp_path / "out").read_text()
     monkeypatch.setattr(sys, "stdout", io.StringIO())
-    cli._forget_stdout()
+    streams.forget_stdout()

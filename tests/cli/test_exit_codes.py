@@ -10,6 +10,7 @@ import pytest
 import onnxlin
 from onnxlin import cli
 from onnxlin.affine_map import AffineMap
+from onnxlin.cli import streams
 
 pytest.importorskip("matplotlib")
 Image = pytest.importorskip("PIL.Image")
@@ -117,7 +118,7 @@ def test_what_stops_a_command(run, monkeypatch, error, code, words) -> None:
         raise error
 
     monkeypatch.setattr(cli.COMMANDS["ops"], "run", stop)
-    monkeypatch.setattr(cli, "_forget_stdout", lambda: None)
+    monkeypatch.setattr(streams, "forget_stdout", lambda: None)
     found, out, err = run("ops")
     assert (found, out) == (code, "")
     assert err.startswith(words)

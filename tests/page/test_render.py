@@ -9,9 +9,10 @@ from importlib.resources import files
 
 import pytest
 
-from onnxlin.errors import OptionError
+from onnxlin.errors import FileError
 from onnxlin.page import render, write
 from onnxlin.page.render import SCRIPTS, embedded
+from onnxlin.texts import shown
 
 EVIL = "</script><script>alert(1)</script><!--<script> {{data}} & \u2028 \"'"
 
@@ -41,7 +42,7 @@ def test_names_cannot_leave_their_element() -> None:
     assert "alert(1)" not in [text.strip() for text in page.texts]
     data = next(text for text in page.texts if text.startswith("{"))
     assert json.loads(data) == document
-    assert page.texts[0] == f"{EVIL} on {EVIL}"
+    assert page.texts[0] == shown(f"{EVIL} on {EVIL}")
 
 
 def test_data_holds_no_markup() -> None:
@@ -72,5 +73,5 @@ def test_a_page_makes_its_folder_or_says_why_not(tmp_path) -> None:
     write(tmp_path / "a" / "b" / "page.html", document)
     assert (tmp_path / "a" / "b" / "page.html").read_text("utf-8") == render(document)
     (tmp_path / "file").write_text("")
-    with pytest.raises(OptionError, match=r"Cannot write .*: .*Give --html another name\."):
+    with pytest.raises(FileError, match=r"Cannot write .*: .*Give --html another name\."):
         write(tmp_path / "file" / "page.html", document)

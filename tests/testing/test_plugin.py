@@ -161,6 +161,11 @@ def test_spread_over_processes(folder: pytest.Pytester, monkeypatch: pytest.Monk
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     at = ("--onnxlin-model", "net.onnx", "-k", "at-x")
     folder.runpytest_subprocess(*PLUGIN, *at, "-n", "2").assert_outcomes(passed=2)
+    # A failure comes back from its worker with all that is to be said of it.
+    folder.makeconftest(WRONG)
+    done = folder.runpytest_subprocess(*PLUGIN, *at, "-n", "2")
+    done.assert_outcomes(failed=2)
+    done.stdout.fnmatch_lines(["*Law 'at-x' does not hold*"])
 
 
 def commands() -> list[str]:

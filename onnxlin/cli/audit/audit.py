@@ -16,6 +16,7 @@ from onnxlin.cli.explain.baseline import start
 from onnxlin.cli.screen import Progress, Screen
 from onnxlin.errors import InputError, OptionError
 from onnxlin.graph import Array
+from onnxlin.graph.regular import require_regular
 from onnxlin.inputs import Given
 from onnxlin.inputs.arrays import read_archive, read_npy
 from onnxlin.linearizer import Linearizer
@@ -134,6 +135,7 @@ def run(options: Any, screen: Screen) -> int:
 def read_given(path: str) -> Array | dict[str, Array]:
     """Read the map."""
     file = Path(path)
+    require_regular(file, "map", InputError)
     if not file.is_file():
         raise InputError(f"No such map: {path!r}.")
     if file.suffix.lower() == ".npz":

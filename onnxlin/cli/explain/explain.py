@@ -11,10 +11,11 @@ import numpy as np
 
 from onnxlin import page
 from onnxlin.affine_map import AffineMap, Verdict
-from onnxlin.cli import arguments, target
+from onnxlin.cli import arguments, boxed, target
 from onnxlin.cli.explain import baseline, exports, files, text
 from onnxlin.cli.explain.page import About, write_page
 from onnxlin.cli.screen import Screen
+from onnxlin.engines.memory import memory_budget, peak
 from onnxlin.graph import Array
 from onnxlin.inputs import Given
 from onnxlin.linearizer import Linearizer
@@ -22,6 +23,8 @@ from onnxlin.readings.row import named, report, summary
 from onnxlin.readings.row.ended import ended
 from onnxlin.section.outputs import groups, logits_note
 
+TIME = 600
+"""Seconds in a sandbox, unless others are asked for."""
 CODES = {Verdict.PASS: 0, Verdict.FAIL: 4, Verdict.UNDECIDED: 6}
 
 
@@ -53,10 +56,19 @@ def declare(commands: Any) -> None:
     )
     _files(command)
     arguments.pictures(command)
+    boxed.declare(command, TIME)
 
 
 def run(options: Any, screen: Screen) -> int:
     """Explain one input and return the exit code."""
+    document = boxed.answered(options, screen, f"{__name__}:answer", TIME)
+    screen.document(document)
+    text.show(document, screen, options.top)
+    return CODES[document["residual"]["verdict"]]
+
+
+def answer(options: Any) -> dict[str, Any]:
+    """Explain one input, here or in a sandbox: write the files, return all that there is to say."""
     start = time.perf_counter()
     lin = target.linearizer(options)
     given = target.given(options, lin)
@@ -75,7 +87,7 @@ def run(options: Any, screen: Screen) -> int:
     chosen = [] if failed else _chosen(m, y, classes)
     against = baseline.shown(m, chosen, lin, given, options)
     nothing = ended(m, lin.section)
-    document = {
+    document: dict[str, Any] = {
         **_head(options, lin, given, m, rows.note),
         "prediction": prediction,
         **verdict,
@@ -93,10 +105,13 @@ def run(options: Any, screen: Screen) -> int:
     if options.html is not None:
         about = About(lin, given, parts, labels, chances, prediction["probability_is"])
         document["files"] += write_page(m, about, chosen, options)
+    document["memory"] = {
+        "budget": memory_budget(options.memory),
+        "estimate": m.memory_needed,
+        "peak": peak(),
+    }
     document["seconds"] = round(time.perf_counter() - start, 3)
-    screen.document(document)
-    text.show(document, screen, options.top)
-    return CODES[document["residual"]["verdict"]]
+    return document
 
 
 def _head(options: Any, lin: Linearizer, given: Given, m: AffineMap, note: str) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from onnxlin import files
 from onnxlin.affine_map import AffineMap
 from onnxlin.errors import OptionError
+from onnxlin.files import folder_of
 from onnxlin.readings import to_dot
 
 
@@ -27,10 +29,6 @@ def _write(option: str, out: str, data: bytes, sources: tuple[str, ...]) -> None
     path = Path(out)
     if any(path.exists() and path.samefile(source) for source in sources):
         raise OptionError(f"{option} {str(path)!r} is what is read. Give another name.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    except OSError as error:
-        raise OptionError(
-            f"{option}: cannot write {str(path)!r}: {error.strerror or error}."
-        ) from error
+    another = f"Give {option} another name."
+    folder_of(path, another)
+    files.write(path, data, another)

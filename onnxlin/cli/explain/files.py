@@ -14,9 +14,11 @@ import numpy as np
 from onnxlin import plot
 from onnxlin.affine_map import AffineMap
 from onnxlin.errors import OptionError
+from onnxlin.files import folder_of
 from onnxlin.graph import Array
 from onnxlin.page import Part
 from onnxlin.readings.row.parts import seen
+from onnxlin.texts import shown
 
 
 @dataclass(frozen=True)
@@ -41,23 +43,17 @@ def write(
     archive = Path(f"{prefix}.npz")
     _protect(archive, options.input)
     written = []
-    try:
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        for item in explained:
-            path = Path(f"{prefix}.{_slug(item)}.png")
-            _protect(path, options.input)
-            title = _title(item, m, options)
-            what = "W x" if item["baseline"] is None else "W (x - x0)"
-            drawing = Drawing(title, path, options.smooth, what)
-            _draw(m, values[item["position"]], parts, drawing)
-            item["picture"] = str(path)
-            written.append(str(path))
-        m.save(archive)
-    except OSError as error:
-        raise OptionError(
-            f"Cannot write {error.filename or str(archive)!r}: {error.strerror or error}. "
-            "Give another --out, or --no-files."
-        ) from error
+    folder_of(archive, "Give another --out, or --no-files.")
+    for item in explained:
+        path = Path(f"{prefix}.{_slug(item)}.png")
+        _protect(path, options.input)
+        title = _title(item, m, options)
+        what = "W x" if item["baseline"] is None else "W (x - x0)"
+        drawing = Drawing(title, path, options.smooth, what)
+        _draw(m, values[item["position"]], parts, drawing)
+        item["picture"] = str(path)
+        written.append(str(path))
+    m.save(archive)
     return [*written, str(archive)]
 
 
@@ -83,17 +79,18 @@ def _slug(item: dict[str, Any]) -> str:
 
 def _title(item: dict[str, Any], m: AffineMap, options: Any) -> str:
     i = item["position"]
-    stem, model = Path(options.input).name, Path(options.model).name
+    stem, model = shown(Path(options.input).name), shown(Path(options.model).name)
+    label = shown(item["label"])
     against = item["baseline"]
     if against is not None:
         rest = against["map_at_baseline"]
         return (
-            f"{model} on {stem} against {Path(options.baseline).name}: output {item['label']}\n"
+            f"{model} on {stem} against {Path(options.baseline).name}: output {label}\n"
             f"F(x) = {m.y[i]:#.4g} = W (x - x0) + (W x0 + b) = {against['difference']:#.4g} "
             f"{'-' if rest < 0 else '+'} {abs(rest):#.4g}"
         )
     return (
-        f"{model} on {stem}: output {item['label']}\n"
+        f"{model} on {stem}: output {label}\n"
         f"F(x) = {m.y[i]:#.4g} = W x + b = {m.Wx[i]:#.4g} {'-' if m.b[i] < 0 else '+'} "
         f"{abs(m.b[i]):#.4g}"
     )

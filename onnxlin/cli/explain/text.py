@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from onnxlin.cli.screen import Cell, Screen, percent
+from onnxlin.engines.memory import mib
 
 Document = dict[str, Any]
 
@@ -46,6 +47,11 @@ def _head(document: Document, screen: Screen) -> None:
         screen.line(f"note    {text}")
     _ended(document["ended"], about["rows"], screen)
     screen.line(f"engine  {about['engine']}: {about['plan']}")
+    used = document["memory"]
+    screen.line(
+        f"memory  about {mib(used['estimate'])} for the map; {mib(used['peak'])} at most in this "
+        f"process, all that is imported included; budget {mib(used['budget'])}"
+    )
     if about["rows_note"]:
         screen.line(f"rows    {about['rows_note']}")
 

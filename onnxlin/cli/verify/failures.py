@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from onnxlin.cli.bar import Bar
-from onnxlin.errors import OptionError
 from onnxlin.testing.draw.draw import Drawn
 from onnxlin.testing.laws.subject import Subject
 from onnxlin.testing.run.examine import Finding, fails_alike, hold, place
@@ -89,13 +88,8 @@ def _written(
     if options.rows is not None:
         rows = subject.rows(small.feeds, found.mode)
         asked["rows"] = None if rows is None else rows.tolist()
-    try:
-        return reproducer(prefix, options.model, small.feeds, asked)
-    except OSError as error:
-        raise OptionError(
-            f"Cannot write {error.filename or prefix!r}: {error.strerror or error}. Give another "
-            "--out, or --no-files."
-        ) from error
+    another = "Give another --out, or --no-files."
+    return reproducer(prefix, options.model, small.feeds, asked, another)
 
 
 def _prefix(options: Any) -> str:

@@ -127,7 +127,7 @@ def _failure(failure: dict[str, Any], screen: Screen) -> None:
     screen.heading(
         f"{failure['times']} failures of one kind (laws {laws}); the first, at {failure['x']}:"
     )
-    screen.line(failure["message"])
+    screen.lines(failure["message"])
     if small := failure.get("shrunk"):
         end = "" if small["complete"] else ", no smaller one was found in time"
         screen.line(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from onnxlin.cli import arguments, target
+from onnxlin.cli import arguments, boxed, target
 from onnxlin.cli.bar import Bar
 from onnxlin.cli.screen import Screen
 from onnxlin.cli.verify.failures import failures
@@ -18,6 +18,8 @@ from onnxlin.testing.laws.subject import Subject, spread_rows
 from onnxlin.testing.run.examine import FAILED, PASSED, SKIPPED, Finding, examine
 
 PAST_BOUND = 4
+TIME = 600
+"""Seconds in a sandbox, unless others are asked for."""
 
 
 def declare(commands: Any) -> None:
@@ -55,10 +57,19 @@ def declare(commands: Any) -> None:
     arguments.ends(command)
     arguments.how(command, ("both", *MODES))
     arguments.pictures(command)
+    boxed.declare(command, TIME)
 
 
 def run(options: Any, screen: Screen) -> int:
     """Verify a model at one input or several and return the exit code."""
+    shown = boxed.answered(options, screen, f"{__name__}:answer", TIME)
+    screen.document(shown)
+    show(shown, screen)
+    return PAST_BOUND if shown["failures"] else 0
+
+
+def answer(options: Any) -> dict[str, Any]:
+    """Verify a model, here or in a sandbox, and return all that there is to say."""
     laws = named(options.laws.split(",") if options.laws else None)
     modes = MODES if options.mode == "both" else (options.mode,)
     subject = _subject(options)
@@ -74,10 +85,7 @@ def run(options: Any, screen: Screen) -> int:
                 checks[found.drawn.name] = check(subject, found)
     _require_any(findings)
     failed = failures(findings, subject, options)
-    shown = document(options, findings, list(checks.values()), failed)
-    screen.document(shown)
-    show(shown, screen)
-    return PAST_BOUND if failed else 0
+    return document(options, findings, list(checks.values()), failed)
 
 
 def _subject(options: Any) -> Subject:

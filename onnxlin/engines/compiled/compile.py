@@ -5,7 +5,7 @@ In the other direction the model takes tangents: x, tangents -> y, tangents @ W.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -14,21 +14,19 @@ from typing import Any
 import numpy as np
 import onnx
 
+from onnxlin.engines.compiled.assemble import assembled, info, stacked_info
+from onnxlin.engines.compiled.size import Layout, Size, weight_of
 from onnxlin.engines.compiled.sweep import Swept, adjoint_sweep, tangent_sweep
 from onnxlin.engines.compiled.tracer import GraphTracer
-from onnxlin.engines.reverse import row_bytes
+from onnxlin.engines.job import row_bytes
 from onnxlin.graph import Array
-from onnxlin.graph.subgraphs import implicit
-from onnxlin.graph.weights import beside, stored
-from onnxlin.load.newest import NEWEST_RUNNABLE
+from onnxlin.graph.weights import beside
 from onnxlin.lowering import Emitter, NotStaticError, Stack, Traced
 from onnxlin.primitives import Shape
 from onnxlin.program import LinearProgram
 from onnxlin.program.builder import Builder
 from onnxlin.section import Section
-
-STACKING = "K"
-"""Name of the one axis whose length is open."""
+from onnxlin.section.trace import Tracer
 
 ADJOINT, TANGENT = "adjoint", "tangent"
 
@@ -93,6 +91,8 @@ class Compiled:
     rounds : bool
         Whether the model rounds to steps on the way: what floats come out at before must not move.
     direction : {"adjoint", "tangent"}
+    size : Size or None
+        What a session of it takes.
     """
 
     model: onnx.ModelProto
@@ -112,6 +112,7 @@ class Compiled:
     single: bool
     rounds: bool
     direction: str = ADJOINT
+    size: Size | None = None
 
     @property
     def weight(self) -> int:
@@ -144,6 +145,8 @@ def compile_section(
     single: bool = False,
     direction: str = ADJOINT,
     axes: Mapping[str, int] | None = None,
+    standing: Tracer | None = None,
+    layout: Layout | None = None,
 ) -> Compiled:
     """Compile for the shapes of these feeds.
 
@@ -154,6 +157,11 @@ def compile_section(
     direction : {"adjoint", "tangent"}
     axes : {tensor name: axis}, optional
         Along which instances lie side by side: shares and ``seeds @ b`` are then those of each.
+    standing : Tracer, optional
+        One of this section that is open already.
+    layout : callable, optional
+        Says of sizes whether weights are to be kept once and no more (`onnxlin.engines.compiled.
+        size`), and may raise MemoryBudgetError; by default the graph is what is fastest.
 
     Raises
     ------
@@ -163,19 +171,23 @@ def compile_section(
     dtype = float_type(section, feeds)
     graph = Emitter(dtype, section.graph.tensors, single=single)
     names = NAMES[direction].beside(section.graph.tensors, graph)
-    written = _written(graph, section, mode, feeds)
+    written = _written(graph, section, mode, feeds, standing)
     program = written.program
+    size = Size(weight_of(section), written.size, row_bytes(program))
+    if layout is not None and not written.rounds:
+        size = layout(size)
+        graph.lean = size.lean
     if direction == ADJOINT:
         swept = adjoint_sweep(graph, program, names.given, written.values, axes)
     else:
         swept = tangent_sweep(graph, program, names.given)
     results = _results(graph, program, swept, names, axes)
     width = program.rows if direction == ADJOINT else program.columns
-    given = [_info(n, v.dtype, v.shape) for n, v in feeds.items()]
-    given.append(_stacked_info(graph, names.given, (width,)))
-    made = [_info(n, v.dtype, v.shape) for n, v in written.ends.items()]
-    made += [_stacked_info(graph, name, shape) for name, shape in results.items()]
-    model = _assemble(graph, section, given, made)
+    given = [info(n, v.dtype, v.shape) for n, v in feeds.items()]
+    given.append(stacked_info(graph, names.given, (width,)))
+    made = [info(n, v.dtype, v.shape) for n, v in written.ends.items()]
+    made += [stacked_info(graph, name, shape) for name, shape in results.items()]
+    model = assembled(graph, section, given, made)
     return Compiled(
         model=model,
         weights=beside(model, graph.stored),
@@ -194,6 +206,7 @@ def compile_section(
         single=single,
         rounds=written.rounds,
         direction=direction,
+        size=size,
     )
 
 
@@ -206,20 +219,28 @@ class _Written:
     ends: Mapping[str, Array]
     """Examples of what the model gives, and of what of the section's inputs it computes itself."""
     rounds: bool
+    size: int
+    """Bytes of the tensors of the forward pass."""
 
 
-def _written(graph: Emitter, section: Section, mode: str, feeds: Mapping[str, Array]) -> _Written:
+def _written(
+    graph: Emitter,
+    section: Section,
+    mode: str,
+    feeds: Mapping[str, Array],
+    standing: Tracer | None,
+) -> _Written:
     """Write the forward pass, and the coefficients of the linear program."""
     for name, value in feeds.items():
         if value.dtype.kind == "V":
             raise NotStaticError(f"input {name!r} is {value.dtype}, which onnxruntime cannot take")
-    builder = Builder(section, partial(GraphTracer, emitter=graph), mode)
+    builder = Builder(section, partial(GraphTracer, emitter=graph, standing=standing), mode)
     tracer = builder.tracer
     assert isinstance(tracer, GraphTracer)
     values = tracer({name: Traced(graph, name, value) for name, value in feeds.items()})
     program = builder(values, graph.dtype)
     ends = {name: tracer.native(name) for name in (*section.outputs, *_computed(section))}
-    return _Written(values, program, ends, tracer.rounds)
+    return _Written(values, program, ends, tracer.rounds, tracer.size)
 
 
 def _computed(section: Section) -> tuple[str, ...]:
@@ -260,32 +281,3 @@ def _results(
     for name, (tensor, _) in made.items():
         graph.add(onnx.helper.make_node("Identity", [tensor], [name]))
     return {name: shape for name, (_, shape) in made.items()}
-
-
-def _assemble(
-    graph: Emitter,
-    section: Section,
-    given: Sequence[onnx.ValueInfoProto],
-    made: Sequence[onnx.ValueInfoProto],
-) -> onnx.ModelProto:
-    """Make a model of a graph, without what its outputs do not need."""
-    helper, wanted = onnx.helper, [info.name for info in made]
-    nodes = graph.finished(wanted)
-    read = {*wanted, *(n for node in nodes for n in (*node.input, *implicit(node)))}
-    kept = [stored(name, array) for name, array in graph.stored.items() if name in read]
-    body = helper.make_graph(nodes, "linearisation", given, made, kept)
-    opsets = {**section.graph.opsets, "": NEWEST_RUNNABLE}
-    imports = [helper.make_opsetid(d, v) for d, v in opsets.items()]
-    return helper.make_model(body, opset_imports=imports, ir_version=10, producer_name="onnxlin")
-
-
-def _stacked_info(graph: Emitter, name: str, shape: Shape) -> onnx.ValueInfoProto:
-    """Describe a tensor that has an array of this shape for every row."""
-    kind = int(onnx.helper.np_dtype_to_tensor_dtype(graph.dtype))
-    count: str | int = 1 if graph.single else STACKING
-    return onnx.helper.make_tensor_value_info(name, kind, [count, *shape])
-
-
-def _info(name: str, dtype: Any, shape: Shape) -> onnx.ValueInfoProto:
-    kind = int(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
-    return onnx.helper.make_tensor_value_info(name, kind, shape)

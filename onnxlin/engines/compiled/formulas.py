@@ -24,6 +24,9 @@ ENTRYWISE = frozenset(_NAMES.split())
 FEWEST = 4
 # Entries of an array that is worth copying to save nodes.
 LARGEST = 2**13
+# Operators of one formula, each as often as it is read: one that goes on is cut there. Formulas are
+# compared and written as trees, and a chain of them may be as long as the model is deep.
+LONGEST = 50
 
 
 class Formulas:
@@ -41,7 +44,17 @@ class Formulas:
         self._graph = graph
         self._further = set(further)
         self._coefficients = graph.coefficients
-        self._inner = {node.output[0]: node for node in graph.nodes if self._is_formula(node)}
+        self._inner = self._formulas()
+
+    def _formulas(self) -> dict[str, onnx.NodeProto]:
+        """The nodes of formulas by what they make; each comes after those that it reads."""
+        found, sizes = dict[str, onnx.NodeProto](), dict[str, int]()
+        for node in self._graph.nodes:
+            if self._is_formula(node):
+                size = 1 + sum(sizes.get(name, 0) for name in node.input)
+                if size <= LONGEST:
+                    found[node.output[0]], sizes[node.output[0]] = node, size
+        return found
 
     def _is_formula(self, node: onnx.NodeProto) -> bool:
         """Whether a node works entry by entry on traced arrays of one shape, and on numbers."""
@@ -87,7 +100,8 @@ class Formulas:
             if node.output[0] not in self._inner
             for name in node.input
         }
-        return [name for name in self._inner if name in read | self._further]
+        read |= self._further
+        return [name for name in self._inner if name in read]
 
     def _depths(self, roots: Collection[str]) -> dict[str, int]:
         """Count the formulas on the way to every tensor: of two as deep none reads the other."""

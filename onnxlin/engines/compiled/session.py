@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ import onnx
 from onnxlin.engines.compiled.compile import Compiled
 from onnxlin.engines.compiled.dropped import drop_output
 from onnxlin.engines.job import Columns, Progress, Solution
+from onnxlin.engines.memory import enough, mib
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import MemoryBudgetError
 from onnxlin.graph import Array
-from onnxlin.graph.weights import MOST_INSIDE, filled
+from onnxlin.graph.weights import MOST_INSIDE, fed, filled
 from onnxlin.load import NEWEST_RUNNABLE
 from onnxlin.lowering import NotStaticError
 from onnxlin.runtime import session as door
@@ -73,17 +75,21 @@ class Runner:
         self._given = [name for name in ends if name in compiled.feeds]
         self._ends = [name for name in ends if name not in compiled.feeds]
         self._wanted = [*self._ends, compiled.rows, *([compiled.shares] if compiled.nodes else [])]
-        model = compiled.model
+        model: Any = compiled.model
         if not compiled.nodes:
             # Of no biases there are no shares: some runtimes fail at tensors of no entries.
             model = onnx.ModelProto.FromString(model.SerializeToString())
             drop_output(model.graph, compiled.shares)
-        if options is None or compiled.weight > MOST_INSIDE:
+        self._fed: Mapping[str, Array] = {}
+        if compiled.size is not None and compiled.size.lean:
+            model, self._fed = fed(model, compiled.weights), compiled.weights
             options = options or _options(compiled)
-            door.attach(options, compiled.weights)
+        elif options is None or compiled.weight > MOST_INSIDE:
+            options = options or _options(compiled)
+            self._held = door.attach(options, compiled.weights)
         else:
             # Options of the caller's may serve other sessions as well: nothing is added to them.
-            model = filled(model, compiled.weights)
+            model = partial(filled, model, compiled.weights)
         try:
             self._session = door.opened(model, options, rounds=compiled.rounds)
         except (*door.MESSAGES, ValueError) as error:
@@ -113,8 +119,8 @@ class Runner:
     ) -> Raw:
         """Return what the graph makes, its rows put together."""
         compiled, dtype, total = self.compiled, self.compiled.dtype, len(seeds)
-        size = self._chunk(memory - total * compiled.columns * dtype.itemsize)
-        given = {name: feeds[name] for name in compiled.feeds}
+        size = self._chunk(memory - self._beside(total), total)
+        given = {**self._fed, **{name: feeds[name] for name in compiled.feeds}}
         rows = [slice(i, min(i + size, total)) for i in range(0, max(total, 1), size)]
         W = shares = np.zeros(0)
         values = {name: feeds[name] for name in self._given}
@@ -139,26 +145,48 @@ class Runner:
 
     def why(self, total: int, memory: int) -> str:
         """Say what this graph is, and what so many rows will take."""
-        need = self.compiled.row_bytes / 2**20
-        size = min(self._chunk(memory), max(total, 1))
-        return f"the model is compiled for these shapes; {size} rows at once, {need:,.1f} MiB each"
+        need = self._each / 2**20
+        return (
+            f"the model is compiled for these shapes; {self._at_once(total, memory)} rows at once, "
+            f"{need:,.1f} MiB each, beside {mib(self._beside(total))}"
+        )
+
+    def needs(self, total: int, memory: int) -> int:
+        """Bytes that so many rows take in all."""
+        return self._beside(total) + self._at_once(total, memory) * self._each
+
+    @property
+    def _each(self) -> int:
+        compiled = self.compiled
+        return compiled.row_bytes if compiled.size is None else compiled.size.each
+
+    def _at_once(self, total: int, memory: int) -> int:
+        return min(self._chunk(memory - self._beside(total), total), max(total, 1))
 
     def serves(self, dtype: np.dtype[Any] | None) -> bool:
         """Whether W comes in this precision."""
         # NumPy takes None for float64 when it compares types.
         return dtype is None or dtype == self.compiled.dtype
 
-    def _chunk(self, memory: int) -> int:
-        """Rows at once."""
-        need = self.compiled.row_bytes
+    def _beside(self, total: int) -> int:
+        """Bytes that do not depend on how many rows are swept at once: of W and of the session."""
+        compiled = self.compiled
+        standing = compiled.size.standing if compiled.size is not None else 0
+        return standing + total * compiled.columns * compiled.dtype.itemsize
+
+    def _chunk(self, memory: int, total: int) -> int:
+        """Rows at once, of so many."""
+        need = self._each
         if need > memory:
+            budget = memory + self._beside(total)
             raise MemoryBudgetError(
-                f"engine='compiled' needs about {need / 2**20:,.0f} MiB beside W; the budget "
-                f"leaves {memory / 2**20:,.0f} MiB. Ask for fewer rows= or raise memory=."
+                f"engine='compiled' needs about {mib(need)} for a row beside W and what stands "
+                f"({self.compiled.size}); memory={mib(budget)} leaves {mib(max(memory, 0))}. Ask "
+                f"for fewer rows= or raise memory= to {enough(budget - memory + need)}."
             )
         return 1 if self.compiled.single else min(memory // max(need, 1), MOST_ROWS)
 
 
 def _options(compiled: Compiled) -> door.SessionOptions:
     little = compiled.work * (1 if compiled.single else SOME_ROWS) < WORTH_A_THREAD
-    return door.for_compiled(threads=1 if little else 0)
+    return door.for_compiled(threads=1 if little else 0, little=little)

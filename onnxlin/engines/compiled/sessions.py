@@ -9,16 +9,20 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from onnxlin.engines.compiled.compile import compile_section, float_type
+from onnxlin.engines.compiled.compile import Compiled, compile_section, float_type
 from onnxlin.engines.compiled.many.session import InstancesRunner
 from onnxlin.engines.compiled.many.stacked import stacked
 from onnxlin.engines.compiled.session import Runner
+from onnxlin.engines.compiled.size import Size, weight_of, within
+from onnxlin.engines.memory import hand_back, memory_budget
 from onnxlin.errors import ModelError, OnnxlinError, OptionError
 from onnxlin.graph import Array
 from onnxlin.lowering import NotStaticError
 from onnxlin.operators.batch_axis import MixedError
+from onnxlin.runtime.options import apart, together
 from onnxlin.runtime.session import SessionOptions
 from onnxlin.section import Section
+from onnxlin.section.trace import Tracer
 
 MOST_OPEN = 4
 # Of every tensor, while a graph is written.
@@ -49,19 +53,48 @@ class Shelf:
     mode : {"tangent", "frozen"}
     options : onnxruntime.SessionOptions, optional
         For every session.
+    memory : int, str or None
+        See `onnxlin.Linearizer`.
+
+    Attributes
+    ----------
+    standing : Tracer or None
+        One of the section that is open already, for whoever compiles.
     """
 
-    def __init__(self, section: Section, mode: str, options: SessionOptions | None = None) -> None:
+    def __init__(
+        self,
+        section: Section,
+        mode: str,
+        options: SessionOptions | None = None,
+        memory: int | str | None = None,
+    ) -> None:
         self._section = section
+        self._memory = memory
         self._mode = mode
-        self._options = options
-        self._latest: OrderedDict[Any, Opened | Refused] = OrderedDict()
+        self.standing: Tracer | None = None
+        self.options = options
+        self._latest: OrderedDict[Any, Opened | Refused | Compiled] = OrderedDict()
         self._spent: dict[Any, float] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle graphs of single instances as they are compiled, to be opened when asked for."""
+        latest = {
+            key: found.compiled if isinstance(found, Runner) else found
+            for key, found in self._latest.items()
+            if not isinstance(found, InstancesRunner)
+        }
+        own = {"_latest": OrderedDict(latest), "options": apart(self.options), "standing": None}
+        return {**vars(self), **own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.options = together(state["options"])
 
     def ready(self, feeds: Mapping[str, Array], *, single: bool) -> Runner | None:
         """Return an open session for these shapes; None if there is none."""
         for variant in (single, False):
-            found = self._latest.get(_key(feeds, single=variant))
+            found = self._at(_key(feeds, single=variant))
             if isinstance(found, Runner):
                 return found
         return None
@@ -76,14 +109,38 @@ class Shelf:
         """
 
         def compiled() -> Runner:
-            found = compile_section(self._section, self._mode, feeds, single=single)
-            return Runner(found, self._options)
+            found = compile_section(
+                self._section,
+                self._mode,
+                feeds,
+                single=single,
+                standing=self.standing,
+                layout=self._layout,
+            )
+            made = Runner(found, self.options)
+            hand_back(weight_of(self._section))
+            return made
 
         return self._kept(_key(feeds, single=single), compiled)
 
+    def _layout(self, size: Size) -> Size:
+        return within(size, memory_budget(self._memory), asked=self._memory is not None)
+
+    def _at(self, key: Any) -> Opened | Refused | None:
+        """Return what lies under a key; a graph that has come from another process is opened."""
+        found = self._latest.get(key)
+        if not isinstance(found, Compiled):
+            return found
+        try:
+            self._latest[key] = opened = Runner(found, self.options)
+        except CANNOT as error:  # another onnxruntime
+            self._latest[key] = refused = Refused(str(error))
+            return refused
+        return opened
+
     def _kept(self, key: Any, compiled: Callable[[], R]) -> R | Refused:
         """Return what lies under a key; if nothing does, what is compiled now."""
-        if key not in self._latest:
+        if self._at(key) is None:
             try:
                 self._latest[key] = compiled()
             except (MixedError, *CANNOT) as error:
@@ -123,7 +180,7 @@ class Shelf:
             section = self._section
             shapes = {n: at[n].shape for n in (*section.inputs, *section.outputs)}
             found = stacked(section, at, count)
-            return InstancesRunner(found, self._mode, feeds, shapes, self._options)
+            return InstancesRunner(found, self._mode, feeds, shapes, self.options)
 
         found = self._kept(key, compiled)
         return None if isinstance(found, Refused) else found

@@ -9,9 +9,10 @@ import numpy as np
 import onnx
 
 from onnxlin.engines.compiled.codes import Known, spell_out
+from onnxlin.engines.memory import size_of
 from onnxlin.graph import Array, Node, is_float
 from onnxlin.graph.sequences import element
-from onnxlin.graph.tensors import settled_shapes
+from onnxlin.graph.shaped import settled_shapes
 from onnxlin.load.newest import NEWEST_RUNNABLE, newest_node
 from onnxlin.lowering import Emitter, Fact, NotStaticError, Traced, example
 from onnxlin.operators.families import RANDOM, permutation, rounds_quotient_down
@@ -34,26 +35,41 @@ class GraphTracer:
     captures : {node name: output names of the schema}
     emitter : Emitter
         The graph; bodies of nodes are written into the same one.
+    standing : Tracer, optional
+        One that is open already: if it is of the same section, no other is opened.
 
     Attributes
     ----------
     rounds : bool
         Whether what was written rounds to steps what depends on x.
+    size : int
+        Bytes of the tensors that depend on x.
     """
 
-    def __init__(self, section: Section, captures: Captures, emitter: Emitter) -> None:
+    def __init__(
+        self,
+        section: Section,
+        captures: Captures,
+        emitter: Emitter,
+        standing: Tracer | None = None,
+    ) -> None:
         self.section = section
         self.emitter = emitter
         self._captures = captures
-        self._tracer = Tracer(section, captures)
+        if standing is None or (standing.section, standing.captures) != (section, captures):
+            standing = Tracer(section, captures)
+        self._tracer = standing
         self.fixed = self._tracer.fixed
         self._examples: dict[str, Any] = {}
         self._shaped: set[str] | None = None
         self.rounds = False
+        self.size = 0
 
     def __call__(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
         """Write the nodes; tensor name -> array where it is known before x, `Traced` where not."""
         self._examples = self._tracer({name: example(value) for name, value in feeds.items()})
+        found = [value for n, value in self._examples.items() if n not in self.fixed]
+        self.size = sum(map(size_of, found))
         # Sequences are always put together by their nodes: no graph stores one.
         every: dict[str, Any] = dict(self.fixed)
         fixed = {name: value for name, value in every.items() if not isinstance(value, list)}
@@ -126,7 +142,8 @@ class GraphTracer:
         if value.dtype.itemsize < kind.itemsize and (whole or name) in self.section.live:
             # The interpreters go on with their own forward pass, which is not rounded so coarsely.
             raise NotStaticError(f"tensor {name!r} is {value.dtype}, coarser than the map's {kind}")
-        return Traced(self.emitter, self.emitter.cast(name, value.dtype, kind), value.astype(kind))
+        cast = self.emitter.cast(name, value.dtype, kind)
+        return Traced(self.emitter, cast, value.astype(kind, copy=False))
 
     def native(self, name: str) -> Array:
         """Return the example of a tensor in the type that the model has."""
@@ -164,7 +181,7 @@ class GraphTracer:
         """Whether the branches of an If make the same shapes at every x of the example's shapes."""
         if self._shaped is None:
             feeds = {n: v for n, v in self._examples.items() if isinstance(v, np.ndarray)}
-            self._shaped = settled_shapes(self.section.graph.model, feeds)
+            self._shaped = set(settled_shapes(self.section.graph.model, feeds))
         return self._shaped.issuperset(node.writes)
 
     def _proto(self, node: Node, stored: Collection[str]) -> onnx.NodeProto:

@@ -12,12 +12,14 @@ from onnxlin.engines.live.links import Link, links
 from onnxlin.engines.live.liveness import live_entries
 from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.pulls import Moved, Pull, pull
-from onnxlin.engines.reverse import constant_shares, refuse
+from onnxlin.engines.reverse import constant_shares, fits, needed, refuse
 from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array, Conv, LinearMap
 from onnxlin.program import LinearProgram, slices
 from onnxlin.program.sweep import add_to
 
+# More rows make the products no faster.
+MOST_ROWS = 1024
 # Lines whose bias is weighed at once in float64.
 AT_ONCE = 2**11
 
@@ -32,21 +34,31 @@ def live(job: Job) -> Solution:
     """
     program, seeds = job.program, job.seeds
     plan = Plan(program, seeds)
-    size = program.dtype.itemsize
-    left = job.memory - len(seeds) * program.columns * size
-    block = min(left // max(plan.row_entries * size, 1), len(seeds))
-    if len(seeds) and block < 1:
-        refuse(job)
+    if not fits(job, plan.a_row):
+        refuse(job, plan.a_row)
     # Lines of cotangents are columns of W: it is kept that way round, and handed on as a view.
     turned = np.zeros((program.columns, len(seeds)), program.dtype)
     bias: dict[str, Array] = {}
-    for start in range(0, len(seeds), max(block, 1)):
+    block = _at_once(job, plan)
+    for start in range(0, len(seeds), block):
         rows = slice(start, min(start + block, len(seeds)))
         shares = plan.sweep(rows, turned[:, rows])
         for name, share in (shares | constant_shares(program, seeds, rows)).items():
             bias.setdefault(name, np.zeros(len(seeds)))[rows] += share
         job.report(rows.stop, len(seeds))
     return Solution(turned.T, bias)
+
+
+def estimate(job: Job) -> int:
+    """Bytes that `live` takes in all, with what is there already."""
+    plan = Plan(job.program, job.seeds)
+    return needed(job, plan.a_row) + (_at_once(job, plan) - 1) * plan.a_row
+
+
+def _at_once(job: Job, plan: Plan) -> int:
+    """Rows of one sweep: as many as the budget lets it."""
+    left = job.memory - needed(job, 0)
+    return max(min(left // max(plan.a_row, 1), len(job.seeds), MOST_ROWS), 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +111,8 @@ class Plan:
         return found
 
     @cached_property
-    def row_entries(self) -> int:
-        """Numbers that one row of a sweep holds at its widest."""
+    def a_row(self) -> int:
+        """Bytes that one row of a sweep needs at its widest."""
         held = {n: len(self.places[n]) for n in self.program.outputs if n in self.places}
         widest = sum(held.values())
         for link, terms in self.pulls:
@@ -110,7 +122,7 @@ class Plan:
                 # What was gathered, before it is added.
                 inside = max(inside, held[name])
             widest = max(widest, own + sum(held.values()) + inside)
-        return widest
+        return widest * self.program.dtype.itemsize
 
     def sweep(self, rows: slice, out: Array) -> dict[str, Array]:
         """Sweep some rows; put W', ``(columns, k)``, into ``out`` and return shares of b."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -75,6 +75,8 @@ class Context:
         Tensor -> number of axes, for those of which it is known.
     elem_types : mapping
         Tensor -> ``onnx.TensorProto.*``; float32 is taken for those that it does not have.
+    taken : container of str
+        Names that no new tensor may have.
     """
 
     def __init__(
@@ -82,9 +84,12 @@ class Context:
         constants: dict[str, Array],
         ranks: Mapping[str, int],
         elem_types: Mapping[str, int] | None = None,
+        taken: Container[str] = (),
     ) -> None:
         self.constants = constants
-        self._ranks = dict(ranks)
+        self._ranks = ranks
+        self._learned: dict[str, int] = {}
+        self._taken = taken
         self._elem_types = {} if elem_types is None else elem_types
         self._made: set[str] = set()
         self._values: dict[str, Array] = {}
@@ -98,16 +103,20 @@ class Context:
         value = self.value(tensor)
         if value is not None:
             return value.ndim
+        if tensor in self._learned:
+            return self._learned[tensor]
         return self._ranks.get(tensor)
 
     def learn(self, draft: Draft) -> None:
         """Note what a Constant holds, and ranks that shape inference of old schemas misses."""
         if draft.op_type == "Constant" and "value" in draft.attributes:
             self._values[draft.outputs[0]] = onnx.numpy_helper.to_array(draft.attributes["value"])
-        rank = self.rank(draft.inputs[0]) if draft.inputs else None
-        if draft.version < 7 and draft.op_type in KEEPS_RANK and rank is not None:
-            for output in draft.outputs if draft.op_type == "Split" else draft.outputs[:1]:
-                self._ranks.setdefault(output, rank)
+        if draft.version >= 7 or draft.op_type not in KEEPS_RANK or not draft.inputs:
+            return  # ranks are found when they are asked for
+        rank = self.rank(draft.inputs[0])
+        for output in draft.outputs if draft.op_type == "Split" else draft.outputs[:1]:
+            if rank is not None and output not in self._ranks:
+                self._learned[output] = rank
 
     def dtype(self, tensor: str) -> np.dtype[Any]:
         """Return the NumPy dtype, float32 where it is not known."""
@@ -126,7 +135,8 @@ class Context:
         return name
 
     def _known(self, name: str) -> bool:
-        return name in self.constants or name in self._ranks or name in self._elem_types
+        known = (self.constants, self._learned, self._elem_types, self._taken)
+        return any(name in names for names in known)
 
     def constant(self, base: str, array: Any, dtype: Any = np.int64) -> str:
         """Store a new constant and return its name."""

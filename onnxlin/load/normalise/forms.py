@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import cache
 
 import onnx
 
@@ -58,7 +59,7 @@ def normalise(draft: Draft, context: Context) -> list[Draft]:
     draft.attributes.pop("consumed_inputs", None)
     step = next(((v, f) for v, f in FORMS.get(draft.op_type, ()) if draft.version < v), None)
     if step is None:
-        draft.version = _newest(draft)
+        draft.version = _newest(draft.op_type, draft.version)
         return [draft]
     version, form = step
     parts = form(draft, context)
@@ -66,7 +67,7 @@ def normalise(draft: Draft, context: Context) -> list[Draft]:
     return [new for part in parts or [draft] for new in normalise(part, context)]
 
 
-def _newest(draft: Draft) -> int:
-    if not onnx.defs.has(draft.op_type):
-        return draft.version
-    return onnx.defs.get_schema(draft.op_type).since_version
+@cache
+def _newest(op_type: str, version: int) -> int:
+    """Version of the newest schema; that of the node itself for an operator without one."""
+    return onnx.defs.get_schema(op_type).since_version if onnx.defs.has(op_type) else version

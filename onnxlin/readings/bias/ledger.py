@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
 from typing import Any
 
@@ -14,9 +15,9 @@ from onnxlin.affine_map import AffineMap, Origin
 from onnxlin.engines.job import Job
 from onnxlin.engines.reverse import chunks, constant_shares, sweep
 from onnxlin.engines.seeds import Seeds
-from onnxlin.errors import OptionError
+from onnxlin.errors import DetachedError, OptionError
 from onnxlin.graph import Array
-from onnxlin.program import Step, finite
+from onnxlin.program import Known, Step, finite
 from onnxlin.program.roundoff import gamma
 from onnxlin.readings.bias.kinds import KINDS, Kind, kinds_of
 from onnxlin.readings.checks import UNIT, chosen, of_outputs, require_f, row_names
@@ -44,6 +45,13 @@ class Ledger:
     rows: tuple[str, ...]
     kind_of: Callable[[], Mapping[str, Kind]] = field(repr=False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle with the kinds found, and not the model to find them by."""
+        kind_of = self.kind_of
+        with contextlib.suppress(DetachedError):
+            kind_of = Known(kind_of())
+        return {**vars(self), "kind_of": kind_of}
+
     @cached_property
     def kinds(self) -> tuple[Kind, ...]:
         """Kind of each node, see `onnxlin.readings.bias.kinds.MEANING`; needs the linear program.
@@ -70,6 +78,10 @@ class Ledger:
             if of_kind:
                 found[kind] = self.shares[of_kind].sum(axis=0)
         return found
+
+
+def _kinds(m: AffineMap) -> Mapping[str, Kind]:
+    return kinds_of(m.made_from("the kinds of a ledger").program)
 
 
 def ledger(m: AffineMap, rows: Any = None) -> Ledger:
@@ -102,7 +114,7 @@ def ledger(m: AffineMap, rows: Any = None) -> Ledger:
         shares,
         seeds.apply(m.b),
         row_names(m, seeds),
-        lambda: kinds_of(m.made_from("the kinds of a ledger").program),
+        partial(_kinds, m),
     )
     total = seeds.apply(m.Wx) + found.shares.sum(axis=0)
     require_f("W x + shares of b", m, seeds, total)

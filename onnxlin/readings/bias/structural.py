@@ -15,6 +15,7 @@ from onnxlin.primitives import LinearMap
 from onnxlin.program import LinearProgram, Step, finite
 from onnxlin.program.sweep import back
 from onnxlin.readings.checks import chosen, require_f
+from onnxlin.texts import shown
 
 
 @dataclass(frozen=True)
@@ -117,4 +118,4 @@ def _straight(step: Step, values: Mapping[str, Array]) -> bool:
 
 def _listed(names: tuple[str, ...]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+    return ", ".join(map(shown, names[:3])) + more

@@ -20,6 +20,7 @@ from onnxlin.readings.compare.nodes import (
     TensorDifference,
 )
 from onnxlin.readings.compare.rows import RowDifference
+from onnxlin.texts import shown
 
 VERDICTS = {
     "equal": "the same map: y, W and b are the same numbers",
@@ -101,7 +102,7 @@ class Comparison:
         return "unknown: maps have no nodes to run; compare models or Linearizers"
 
     def __str__(self) -> str:
-        return "\n".join(lines(self))
+        return "\n".join(map(shown, lines(self)))
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data, ready for JSON."""

@@ -21,6 +21,7 @@ from onnxlin.readings.compare.sides import Side, differing_constants
 from onnxlin.section import make_section
 from onnxlin.section.cut import cut_open
 from onnxlin.section.trace import Tracer
+from onnxlin.texts import shown
 
 MADE = "/as A makes it"
 
@@ -88,7 +89,7 @@ class TensorDifference:
             text += f"; constants {list(self.constants)} differ"
         if self.nodes_b and self.nodes_b != self.nodes_a:
             text += f"; in B by {' <- '.join(reversed(self.nodes_b))}"
-        return text
+        return shown(text)
 
 
 def judge(a: Side, b: Side, names: Match) -> tuple[TensorDifference, ...]:

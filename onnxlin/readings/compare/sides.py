@@ -116,7 +116,12 @@ class Side:
             nodes[node.name] = node
             ends.update(name for name in node.reads if name in stops)
             waiting += [name for name in node.reads if name not in stops]
-        return tuple(n for n in self.section.graph.nodes if n.name in nodes), ends
+        return tuple(nodes[name] for name in sorted(nodes, key=self._places.__getitem__)), ends
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Where each node stands in the graph."""
+        return {node.name: i for i, node in enumerate(self.section.graph.nodes)}
 
 
 def _bounded(error: Array) -> Array:

@@ -118,8 +118,8 @@ class Ensemble:
             engine=first.engine,
             plan=f"{len(maps)} members, each on its own",
             dtype=first.dtype,
-            origin=lambda: weighted_origin(self.weights, maps, shared, outputs),
-            own=lambda: self._added([m.own_outputs for m in maps]),
+            origin=partial(weighted_origin, self.weights, maps, shared, outputs),
+            own=partial(self._own, maps),
             notes=[f"{i}: {note}" for i, m in enumerate(maps) for note in m.notes],
             solution=self._solution(maps),
         )
@@ -141,6 +141,9 @@ class Ensemble:
             {f"{i}/{own}": given[name] for own, name in names.items()}
             for i, names in enumerate(self._shared)
         ]
+
+    def _own(self, maps: Sequence[AffineMap]) -> dict[str, Array]:
+        return self._added([m.own_outputs for m in maps])
 
     def _added(self, found: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
         """Add up the members' outputs, which must have the same shapes."""

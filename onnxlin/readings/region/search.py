@@ -150,7 +150,7 @@ class _Search:
         """The same model, rounding counted as the identity: its maps move where steps are flat."""
         section, graph = self.lin.section, self.lin.graph
         model, _ = begun_at(graph, self.feeds, section.inputs, section.outputs)
-        ends = {"inputs": section.inputs, "outputs": section.outputs}
+        ends: dict[str, Any] = {"inputs": section.inputs, "outputs": section.outputs}
         return Linearizer(
             model, mode=self.lin.mode, rounding=STRAIGHT, memory=self.lin.memory, **ends
         )

@@ -15,6 +15,7 @@ from onnxlin.errors import RegionError
 from onnxlin.primitives import Array, Shape
 from onnxlin.program import Bounds, Decision, LinearProgram, Step
 from onnxlin.program.sweep import reach, send_adjoint
+from onnxlin.texts import shown
 
 CURVED = ("tangent", "frozen", "smooth", "straight-through")
 
@@ -46,7 +47,7 @@ class Unit:
     def __str__(self) -> str:
         place = ",".join(str(i) for i in self.index)
         against = "" if self.rival is None else f" against rival {self.rival}"
-        return f"{self.what} [{place}] of {self.op_type} {self.node!r}{against}"
+        return shown(f"{self.what} [{place}] of {self.op_type} {self.node!r}{against}")
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data, ready for JSON."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from onnxlin.affine_map import AffineMap
 from onnxlin.affine_map.layer import Layer
 from onnxlin.primitives import Shape
+from onnxlin.texts import in_dot
 
 FILL = {
     "exact": "#ffffff",
@@ -94,7 +95,5 @@ def _node(name: str, lines: list[str], **attributes: str) -> str:
 
 
 def quoted(lines: list[str]) -> str:
-    r"""Quote lines of text as a label: ``\`` starts an escape there, and ``&`` an entity."""
-    marks = {"\\": "\\\\", '"': '\\"', "&": "&amp;", "\n": "\\n", "\r": "\\r", "\0": ""}
-    table = str.maketrans(marks)
-    return '"' + "\\n".join(line.translate(table) for line in lines) + '"'
+    """Quote lines of text as a label."""
+    return '"' + "\\n".join(map(in_dot, lines)) + '"'

@@ -15,6 +15,7 @@ from onnxlin.affine_map import AffineMap
 from onnxlin.errors import InputError
 from onnxlin.graph import Array, Graph
 from onnxlin.graph.picture import Geometry, guess_geometry
+from onnxlin.graph.regular import require_regular
 from onnxlin.inputs import Given
 from onnxlin.primitives import Shape
 
@@ -117,6 +118,7 @@ def read_vocabulary(path: str | None, metadata: Mapping[str, str]) -> tuple[str,
         The file cannot be read.
     """
     if path is not None:
+        require_regular(path, "vocabulary", InputError)
         try:
             return tuple(Path(path).read_text("utf-8").splitlines())
         except (OSError, UnicodeDecodeError) as error:

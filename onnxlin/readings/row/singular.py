@@ -11,7 +11,7 @@ from scipy.sparse.linalg import LinearOperator, svds
 
 from onnxlin.affine_map import AffineMap
 from onnxlin.engines.forward import push
-from onnxlin.engines.operator import linear_operator
+from onnxlin.engines.operator import MapOperator
 from onnxlin.engines.reverse import pull
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import OptionError, ResidualError
@@ -72,7 +72,7 @@ def spectrum(m: AffineMap, k: int = 6, rows: Any = None) -> Spectrum:
     """
     program = m.made_from("spectrum()").program
     seeds = of_outputs(m, chosen(m, rows))
-    operator = linear_operator(program, seeds)
+    operator = MapOperator(program, seeds)
     smaller = min(operator.shape)
     if not 1 <= whole("k", k) <= smaller:
         raise OptionError(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from onnxlin import limits
 from onnxlin.lowering import example, is_traced
 from onnxlin.primitives import Array, Shape
 from onnxlin.rules.affine import Body
@@ -51,7 +52,7 @@ def _either(node: NodeAtX, w: Writer, *branches: Subgraph) -> list[str | list[st
 @rule("Loop", status="unrolled")
 def loop(node: NodeAtX) -> Body:
     """Every iteration that ran at x; how many did may itself depend on x."""
-    trips = _trips(node)
+    trips = _held_to(node, _trips(node))
 
     def write(node: NodeAtX, w: Writer, graph: Subgraph) -> list[str | list[str]]:
         inputs = node.attr("body").input
@@ -68,6 +69,14 @@ def loop(node: NodeAtX) -> Body:
         return [*state, *(_stacked(node, w, p, count + i, 0) for i, p in enumerate(scans))]
 
     return body_around(node, ("loop", trips), ["body"], write)
+
+
+def _held_to(node: NodeAtX, rounds: int) -> int:
+    """Hold the rounds that are to be taken apart, each as its own nodes, to the limit."""
+    limits.hold(
+        "trips", rounds, f"{node.op_type} at node {node.node.name!r} went {rounds:,} rounds"
+    )
+    return rounds
 
 
 def _declared(info: onnx.ValueInfoProto) -> Shape:
@@ -135,7 +144,7 @@ def scan(node: NodeAtX) -> Body:
     scanned = range(states, len(node.operands))
     axes = _list(node, "scan_input_axes", len(scanned))
     axes = [axis % len(node.shape(i)) for i, axis in zip(scanned, axes, strict=True)]
-    steps = node.shape(states)[axes[0]]
+    steps = _held_to(node, node.shape(states)[axes[0]])
 
     def write(node: NodeAtX, w: Writer, graph: Subgraph) -> list[str | list[str]]:
         state = [f"i{i}" for i in range(states)]

@@ -9,6 +9,7 @@ import onnx
 import onnx.inliner
 
 from onnxlin.graph.sequences import element
+from onnxlin.load import hold_asked
 from onnxlin.primitives import Array
 from onnxlin.rules.affine import Body
 from onnxlin.rules.at_x import NodeAtX
@@ -87,6 +88,7 @@ def body_around(node: NodeAtX, key: object, attributes: Sequence[str], write: Wr
         model = w.model(given, outputs, [*node.opsets.items(), (DOMAIN, 1)])
         functions = [subgraph.function for subgraph in subgraphs]
         model.functions.extend([_nothing(functions[0].opset_import), *functions])
+        hold_asked(model)
         return onnx.inliner.inline_local_functions(model)
 
     pairs = (zip(names_of(n, v), names_of(t, v), strict=True) for n, (t, v) in inside.items())

@@ -50,7 +50,7 @@ def subtract(node: NodeAtX) -> Affine:
 
 def _total(node: NodeAtX, signs: Sequence[int]) -> Affine:
     """Sum of the inputs with signs; what it swallows has no slope left to carry."""
-    kept = {i: _seen(node, i) for i in range(len(signs))}
+    kept = _seen(node)
     whole = all(seen is None for seen in kept.values())
     weights = {i: None if sign > 0 else sign for i, sign in enumerate(signs)}
     if whole:
@@ -64,18 +64,22 @@ def _total(node: NodeAtX, signs: Sequence[int]) -> Affine:
     return Affine(terms, np.where(lost, bias, 0).astype(node.dtype))
 
 
-def _seen(node: NodeAtX, i: int) -> Array | None:
-    """Which entries of a sum change with input ``i``; None if all do."""
-    if not node.traced(i):
-        return None
-    others = [j for j in range(len(node.operands)) if j != i]
-    fixed = all(node.operand(j).fixed for j in others)
+def _seen(node: NodeAtX) -> dict[int, Array | None]:
+    """Which entries of a sum change with each input; None if all do."""
+    every, eps = range(len(node.operands)), node.precision
+    traced = [i for i in every if node.traced(i)]
     # What is the same for every x is looked at first: of most sums nothing else need be.
-    large = [node.native(j) for j in others] if fixed else [node.at_most()]
-    if not any(may_swallow(total, node.precision) for total in large):
-        return None
-    lost = swallows(node.result(), node.native(i), node.precision)
-    return None if isinstance(lost, np.ndarray) and not lost.any() else ~lost
+    moving = [i for i in every if not node.operand(i).fixed]
+    if len(moving) == 1:
+        large = [node.native(j) for j in every if j not in moving]
+    else:
+        large = [node.at_most()] if traced else []
+    seen: dict[int, Array | None] = dict.fromkeys(every)
+    if any(may_swallow(total, eps) for total in large):
+        for i in traced:
+            lost = swallows(node.result(), node.native(i), eps)
+            seen[i] = None if isinstance(lost, np.ndarray) and not lost.any() else ~lost
+    return seen
 
 
 @rule("Mean")

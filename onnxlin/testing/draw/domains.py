@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnx
 
 from onnxlin.errors import OptionError
 from onnxlin.graph import Array, Graph, Node, TensorType
+from onnxlin.graph.shaped import known_shapes
 from onnxlin.inputs.preprocessing import KEY, Preprocessing
 from onnxlin.operators.whole_inputs import (
     COUNTS,
@@ -85,6 +85,8 @@ def _floats(graph: Graph, kind: TensorType, uses: Uses, name: str) -> Domain:
 
 
 def _whole(graph: Graph, kind: TensorType, uses: Uses, name: str) -> Domain:
+    if kind.dtype.kind not in "iub":  # floats of 8 bits, integers of 4: NumPy has none of them
+        raise OptionError(f"Input {name!r} ({kind}) is of a type that cannot be drawn. {INSTEAD}")
     if "mask" in name.lower():
         return Domain(kind, 0, 2)
     if compared := _compared(graph, name, uses):
@@ -157,10 +159,8 @@ def _length(graph: Graph, table: str, axis: int) -> int | None:
     length = kind.shape[axis] if kind is not None and kind.shape else None
     if isinstance(length, int):
         return length
-    known = onnx.shape_inference.infer_shapes(graph.model).graph.value_info
-    info = next((v for v in known if v.name == table), None)
-    dims = info.type.tensor_type.shape.dim if info is not None else ()
-    return dims[axis].dim_value or None if len(dims) > axis >= -len(dims) else None
+    shape = known_shapes(graph.model).get(table, ())
+    return shape[axis] if len(shape) > axis >= -len(shape) else None
 
 
 def _compared(graph: Graph, name: str, uses: Uses) -> tuple[Any, ...]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from onnxlin import limits
 from onnxlin.errors import OnnxlinError, OptionError
 from onnxlin.graph import Array, TensorType
 from onnxlin.linearizer import Linearizer
@@ -173,7 +175,13 @@ def _endless(drawer: Drawer, seed: int, kinds: Sequence[str]) -> Iterator[Drawn]
 
 
 def filled(domain: Domain, shape: tuple[int, ...], kind: str, rng: np.random.Generator) -> Array:
-    """Draw one input."""
+    """Draw one input.
+
+    Raises
+    ------
+    LimitError
+    """
+    limits.hold("entries", prod(shape), f"An input of shape {shape} is asked for")
     dtype = domain.kind.dtype
     if domain.kind.is_float and not domain.whole:
         low, high = domain.low, domain.high

@@ -19,12 +19,16 @@ from onnxlin.testing.laws.subject import Subject
 from onnxlin.testing.run.examine import FAILED, Finding, fails_alike, hold
 from onnxlin.testing.run.reproduce import reproducer
 from onnxlin.testing.run.shrink import Shrunk, shrink
+from onnxlin.texts import shown_lines
 
 CALLS, SECONDS = 300, 30.0
 
 
 class Told(Exception):  # noqa: N818  # a failure whose message is all there is to show
     """A failure, in words."""
+
+    def __str__(self) -> str:
+        return shown_lines(super().__str__())
 
 
 class ModelFile(pytest.File):
@@ -126,7 +130,7 @@ class LawItem(pytest.Item):
         said = len(findings) - sum(bool(finding.reason) for finding in findings)
         self.user_properties.append(("onnxlin: inputs at which it holds", f"{said}"))
         if not said:
-            pytest.skip("; ".join(reasons) or "no input was drawn")
+            pytest.skip(shown_lines("; ".join(reasons)) or "no input was drawn")
 
     def _held(self, drawn: Drawn) -> Finding:
         found = hold(self.file.subject, drawn, self.law, self.mode)
@@ -164,7 +168,7 @@ class LawItem(pytest.Item):
         folder = self.config.getoption("--onnxlin-reproducers")
         if folder is not None:
             return Path(self.config.invocation_params.dir, folder, name)
-        cache = self.config.cache
+        cache = getattr(self.config, "cache", None)  # -p no:cacheprovider leaves none
         return (Path(tempfile.mkdtemp()) if cache is None else cache.mkdir("onnxlin")) / name
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 
+from onnxlin import archives, files
 from onnxlin.graph import Array
 from onnxlin.load import Model
 from onnxlin.testing.laws.subject import Feeds
 
 SCRIPT = """\
 import numpy, onnxlin.testing
-x = dict(numpy.load({archive!r}))
-onnxlin.testing.assert_linearizes({model!r}, x{options})
+x = {x}
+onnxlin.testing.assert_linearizes({model!a}, x{options})
 """
 
 
 def reproducer(
-    prefix: str | os.PathLike[str], model: Model, feeds: Feeds, options: Mapping[str, Any]
+    prefix: str | os.PathLike[str],
+    model: Model,
+    feeds: Feeds,
+    options: Mapping[str, Any],
+    what_to_do: str = files.NAME_TOO,
 ) -> list[str]:
     """Write ``PREFIX.npz`` and ``PREFIX.py``, which exits with 1 as long as the failure is there.
 
@@ -36,6 +39,8 @@ def reproducer(
     feeds : {input name: array}
     options : {name: value}
         Keyword arguments of `onnxlin.testing.assert_linearizes`.
+    what_to_do : str
+        The end of the error's text.
 
     Returns
     -------
@@ -44,25 +49,36 @@ def reproducer(
 
     Raises
     ------
-    OSError
+    FileError
         They cannot be written.
     """
     start = Path(prefix).absolute()
-    start.parent.mkdir(parents=True, exist_ok=True)
+    files.folder_of(start, what_to_do)
     written = [start.with_name(start.name + ending) for ending in (".npz", ".py")]
-    named = {name: storable(value) for name, value in feeds.items()}
-    _save(written[0], named)
+    named, x = _named(feeds, str(written[0]))
+    archives.write(written[0], named, what_to_do)
     if isinstance(model, str | os.PathLike):
         path = Path(model).absolute()
     else:
         path = start.with_name(start.name + ".onnx")
-        proto = onnx.load_model_from_string(model) if isinstance(model, bytes) else model
-        onnx.save(proto, path)
+        given = model if isinstance(model, bytes) else model.SerializeToString()
+        files.write(path, given, what_to_do)
         written.append(path)
-    keywords = "".join(f", {name}={value!r}" for name, value in options.items())
-    text = SCRIPT.format(archive=str(written[0]), model=str(path), options=keywords)
-    written[1].write_text(text, encoding="utf-8")
+    keywords = "".join(f", {name}={value!a}" for name, value in options.items())
+    text = SCRIPT.format(x=x, model=str(path), options=keywords)
+    files.write(written[1], text.encode(), what_to_do)
     return [str(name) for name in written]
+
+
+def _named(feeds: Feeds, archive: str) -> tuple[dict[str, Array], str]:
+    """Name the arrays in the archive, and say how the script makes the feeds of them."""
+    values = [storable(value) for value in feeds.values()]
+    if not any("\0" in name or name.endswith(".npy") for name in feeds):
+        return dict(zip(feeds, values, strict=True)), f"dict(numpy.load({archive!a}))"
+    # Names that zip cuts short, or that NumPy takes for others.
+    names = [f"x{i}" for i in range(len(values))]
+    x = f"dict(zip({list(feeds)!a}, numpy.load({archive!a}).values()))"
+    return dict(zip(names, values, strict=True)), x
 
 
 def storable(value: Array) -> Array:
@@ -72,11 +88,3 @@ def storable(value: Array) -> Array:
     if value.dtype.kind == "V" or value.dtype.name == "bfloat16":
         return value.astype(np.float32)
     return value
-
-
-def _save(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write an archive; numpy.savez takes the names as keywords, and one of its own is "file"."""
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, value in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
-                np.lib.format.write_array(stream, np.asanyarray(value), allow_pickle=False)

@@ -34,4 +34,4 @@ def test_what_is_read_is_not_overwritten(run, wide, x4) -> None:
     assert Path(wide).read_bytes() == before
     code, _, err = run("explain", wide, x4, "--no-files", "--dot", ".")
     assert code == 1
-    assert "--dot: cannot write '.': Is a directory" in err
+    assert "Cannot write '.': Is a directory. Give --dot another name." in err

@@ -206,3 +206,13 @@ def test_every_shipped_model_can_be_drawn_for(fixtures: Path) -> None:
         subject = Subject(path)
         for one in instances(subject):
             subject.linearizer().run(one.feeds)
+
+
+def test_inputs_that_numpy_has_no_type_for_are_refused():
+    """And those that would take more memory than a stranger's file may ask for."""
+    text = "g (float8e4m3fn[2] x) => (float[2] y) { y = Cast<to=1>(x) }"
+    with pytest.raises(onnxlin.OptionError, match=r"'x' .* is of a type that cannot be drawn"):
+        Drawer(Subject(model(text, opset=19)))
+    long = model("g (float[3000000000] x) => (float y) { y = ReduceSum<keepdims=0>(x) }")
+    with pytest.raises(onnxlin.LimitError, match=r"An input of shape \(3000000000,\) is asked for"):
+        Drawer(Subject(long))

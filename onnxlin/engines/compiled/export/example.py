@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 
 import numpy as np
 
-from onnxlin.errors import InputError, OptionError
+from onnxlin import limits
+from onnxlin.errors import InputError, LimitError, OptionError
 from onnxlin.graph import Array, TensorType
 from onnxlin.section import Section
 from onnxlin.section.feeds import Instance, completed, make_feeds
@@ -52,7 +54,20 @@ def _drawn(kinds: Mapping[str, TensorType], shapes: Shapes) -> dict[str, Array]:
             "as x=."
         )
     rng = np.random.default_rng(0)
-    return {name: _fill(rng, kind, shapes.get(name)) for name, kind in kinds.items()}
+    return {name: _made(rng, name, kind, shapes.get(name)) for name, kind in kinds.items()}
+
+
+def _made(
+    rng: np.random.Generator, name: str, kind: TensorType, shape: Sequence[int] | None
+) -> Array:
+    """Make one input up, if it is not larger than a model may ask for."""
+    size = [n for n in kind.shape or () if isinstance(n, int)] if shape is None else list(shape)
+    what = f"Input {name!r} is of shape {size}: {prod(size):,} entries would have to be made up"
+    limits.hold("entries", prod(size), what)
+    try:
+        return _fill(rng, kind, size)
+    except (MemoryError, ValueError) as error:  # NumPy has no shape of 2^62 and 0 either
+        raise LimitError(f"{what}, and do not fit into the memory there is.") from error
 
 
 def opened_shapes(section: Section, length: int) -> dict[str, list[int]]:
@@ -74,9 +89,8 @@ def _is_open(kind: TensorType) -> bool:
     return kind.shape is None or not all(isinstance(n, int) for n in kind.shape)
 
 
-def _fill(rng: np.random.Generator, kind: TensorType, shape: Sequence[int] | None) -> Array:
+def _fill(rng: np.random.Generator, kind: TensorType, size: Sequence[int]) -> Array:
     """Draw floats between 0 and 1; whole numbers are 0, which as an index exists."""
-    size = [n for n in kind.shape or () if isinstance(n, int)] if shape is None else list(shape)
     if not kind.elem_type:
         return np.zeros(size)
     if kind.is_float:

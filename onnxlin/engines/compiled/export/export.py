@@ -14,9 +14,10 @@ from onnxlin.engines.compiled.export.about import Facts, describe
 from onnxlin.engines.compiled.export.example import Shapes, example_feeds
 from onnxlin.engines.compiled.export.files import save, sha256
 from onnxlin.engines.seeds import make_seeds
-from onnxlin.errors import CompileError, ModelError, OptionError, TraceError
+from onnxlin.errors import CompileError, LimitError, ModelError, OptionError, TraceError
+from onnxlin.graph import Graph
 from onnxlin.graph.weights import filled
-from onnxlin.load import Model, load
+from onnxlin.load import Model, Path, load
 from onnxlin.lowering import NotStaticError
 from onnxlin.program.check import require_rules
 from onnxlin.runtime.opened import session
@@ -42,20 +43,20 @@ def compile_model(
     direction: str = ADJOINT,
     shares: bool = False,
     external_data: bool | None = None,
+    base_dir: Path | None = None,
 ) -> onnx.ModelProto:
     """Write the affine map at any x as one ONNX model, which any ONNX runtime runs.
 
     It takes the model's own inputs, and ``seeds`` (K, n_out) for any K. It returns the model's
-    outputs, ``seeds_W`` (K, n_in) = seeds @ W and ``seeds_b`` (K,) = seeds @ b. In the tangent
-    direction it takes ``tangents`` (K, n_in) and returns ``W_tangents`` (K, n_out) =
-    tangents @ W.T. See docs/compiled.md.
+    outputs, ``seeds_W`` (K, n_in) = seeds @ W and ``seeds_b`` (K,) = seeds @ b, or for ``tangents``
+    (K, n_in) ``W_tangents`` (K, n_out) = tangents @ W.T. See docs/compiled.md.
 
     Parameters
     ----------
     model : path, bytes or onnx.ModelProto
     path : path, optional
         Where to save it.
-    inputs, outputs, mode, rounding
+    inputs, outputs, mode, rounding, base_dir
         As for `Linearizer`.
     rows : indices or combinations, optional
         Seeds that the graph takes when none are given.
@@ -67,19 +68,20 @@ def compile_model(
     shares : bool
         A further output ``shares`` (K, nodes): what each node brings in to ``seeds_b``.
     external_data : bool, optional
-        Whether the weights lie in a file beside ``path``; by default where one file cannot hold
-        them.
+        Whether the weights lie in a file beside ``path``; by default where one file is too small.
 
     Raises
     ------
     CompileError
         A rule decides from values at x, or needs what has no form in a graph.
-    ModelError, TensorNameError, MissingRuleError, InputError, RowsError, OptionError, TraceError
+    ModelError, LimitError, TensorNameError, MissingRuleError, InputError, RowsError, OptionError
+    TraceError
     """
     require_mode(mode)
     require_rounding(rounding)
     _require_direction(direction, shares, rows)
-    section = _section(model, inputs, outputs, rounding, x)
+    inputs = listed(inputs)
+    section = _section(load(model, _given(inputs, x), base_dir), inputs, outputs, rounding)
     compiled = compiled_at(section, mode, x, shapes, direction)
     made = filled(compiled.model, compiled.weights)
     _finish(made, compiled, rows, shares)
@@ -89,13 +91,13 @@ def compile_model(
     return made
 
 
-def _section(
-    model: Model, inputs: Names, outputs: Names, rounding: str, x: Instance | None
-) -> Section:
-    """What is compiled; initialisers that x gives are inputs of the graph."""
-    inputs = listed(inputs)
-    given = list(x) if isinstance(x, Mapping) else []
-    section = make_section(load(model, [*(inputs or ()), *given]), inputs, outputs, rounding)
+def _given(inputs: list[str] | None, x: Instance | None) -> list[str]:
+    """Name what is no constant: initialisers that x gives are inputs of the graph."""
+    return [*(inputs or ()), *(x if isinstance(x, Mapping) else ())]
+
+
+def _section(graph: Graph, inputs: Names, outputs: Names, rounding: str) -> Section:
+    section = make_section(graph, inputs, outputs, rounding)
     require_rules(section)
     return section
 
@@ -111,12 +113,14 @@ def compiled_at(
 
     Raises
     ------
-    CompileError
+    CompileError, LimitError
     """
     feeds = example_feeds(section, x, shapes)
     try:
         compiled = compile_section(section, mode, feeds, direction=direction)
         session(compiled.model, compiled.weights)
+    except LimitError:
+        raise
     except (NotStaticError, ModelError) as error:
         raise CompileError(
             f"This model cannot be compiled: {error}. Linearise it at one x after another with "

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import google.protobuf.message
 import onnx
+from onnx.external_data_helper import set_external_data
+from onnx.serialization import registry
 
 from onnxlin.errors import OptionError
+from onnxlin.files import copy, remove, which, write, writing
 from onnxlin.graph.weights import LARGE, MOST_INSIDE, size
 from onnxlin.load import Model
 
@@ -24,8 +29,10 @@ def save(made: onnx.ModelProto, path: str | os.PathLike[str], external_data: boo
 
     Raises
     ------
+    FileError
+        The file cannot be written: what was there before is there still, and fits together.
     OptionError
-        The file cannot be written, or is too large to be one.
+        It is too large to be one file.
     """
     target, *apart = written(made, path, external_data)
     weight = size(made)
@@ -34,15 +41,10 @@ def save(made: onnx.ModelProto, path: str | os.PathLike[str], external_data: boo
             f"external_data=False, but the weights take {weight / 1e9:.2f} GB and one ONNX file "
             f"holds {MOST_INSIDE / 1e9:.1f} GB. Leave external_data= out, or give True."
         )
-    try:
-        if apart:
-            _save_apart(made, target, *apart)
-        else:
-            onnx.save_model(made, target)
-    except OSError as error:
-        raise OptionError(
-            f"Cannot write {error.filename or str(target)!r}: {error.strerror or error}."
-        ) from error
+    if apart:
+        _save_apart(made, target, *apart)
+    else:
+        write(target, _serialised(made, target))
 
 
 def written(
@@ -54,13 +56,71 @@ def written(
 
 
 def _save_apart(made: onnx.ModelProto, target: Path, data: Path) -> None:
-    # An older file would be appended to.
-    data.unlink(missing_ok=True)
-    onnx.save_model(
-        made, target, save_as_external_data=True, location=data.name, size_threshold=LARGE
-    )
+    """Write weights and model so that at every moment there is a pair that fits together.
+
+    Two files cannot be renamed at once. So new weights come under a name that no older model
+    refers to; then the model that refers to them takes the older one's place; then the weights are
+    written under their lasting name, and the model again, to refer to that. (A second name for the
+    same file would do, but onnx refuses weights with two names.)
+    """
+    large = [t for t in made.graph.initializer if t.HasField("raw_data") and t.ByteSize() >= LARGE]
+    if not large:
+        write(target, _serialised(made, target))
+        remove(data)
+        return
+    at = data.with_name(f"{target.name}.{os.urandom(6).hex()}.data")
+    if not (target.exists() and data.exists()):
+        at = data
+    before = which(target)
+    try:
+        _write_weights(large, at)
+        write(target, _serialised(made, target))
+    except BaseException:
+        if which(target) == before:  # Ctrl-C may come when all is written
+            remove(at)
+        raise
+    if at != data:
+        copy(at, data)
+        _refer(large, data.name)
+        write(target, _serialised(made, target))
+        remove(at)
+    _remove_left(target, at)
     # Writing has taken the weights out of the model.
     onnx.load_external_data_for_model(made, str(target.parent))
+
+
+def _write_weights(tensors: Sequence[onnx.TensorProto], path: Path) -> None:
+    """Move the numbers of tensors into a file."""
+    start = 0
+    with writing(path) as stream:
+        for tensor in tensors:
+            raw = tensor.raw_data
+            stream.write(raw)
+            set_external_data(tensor, path.name, start, len(raw))
+            start += len(raw)
+            tensor.ClearField("raw_data")
+
+
+def _refer(tensors: Sequence[onnx.TensorProto], name: str) -> None:
+    for tensor in tensors:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = name
+
+
+def _remove_left(target: Path, used: Path) -> None:
+    """Remove weights that a writer which was killed has left; no model refers to them."""
+    own = re.compile(re.escape(target.name) + r"\.[0-9a-f]{12}\.data")
+    for path in target.parent.iterdir():
+        if path != used and own.fullmatch(path.name):
+            remove(path)
+
+
+def _serialised(made: onnx.ModelProto, target: Path) -> bytes:
+    """Write a model in the form that the name of its file asks for, as onnx does."""
+    form = registry.get_format_from_file_extension(target.suffix) or "protobuf"
+    found: bytes = registry.get(form).serialize_proto(made)
+    return found
 
 
 def sha256(model: Model) -> str:

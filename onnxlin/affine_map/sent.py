@@ -1,0 +1,83 @@
+"""A map on its way to another process, or copied: what travels, and what is made anew there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import copy, deepcopy
+from functools import cached_property
+from typing import Any, Self
+
+from onnxlin.affine_map.origin import Origin
+from onnxlin.affine_map.proved import Proved
+from onnxlin.engines.job import Solution
+from onnxlin.primitives import Array
+
+_GIVEN = ("inputs", "outputs", "rows", "mode", "rounding", "engine", "plan", "dtype", "notes")
+_SHARED = frozenset({"_origin", "_anew", "_own", "_made_bounds", "layers"})
+
+
+class Sent(Proved):
+    """Part of `AffineMap`: how it is pickled and copied.
+
+    Parameters
+    ----------
+    bound, own
+        See `Proved`.
+    anew : callable, optional
+        Makes what the map was made from again, in another process.
+    """
+
+    def __init__(
+        self,
+        bound: Array | None,
+        own: Callable[[], Mapping[str, Array]] | None,
+        anew: Callable[[], Origin] | None,
+    ) -> None:
+        super().__init__(bound, own)
+        self._anew = anew
+        if anew is not None:
+            self._bound_of_composing = None  # which follows from the program
+
+    @cached_property
+    def _solution(self) -> Solution:
+        raise NotImplementedError  # `AffineMap` has it
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the map with W computed, and the model behind it, to make the program anew from.
+
+        In another process the program is built when somebody asks for it: the model is opened
+        and run there. Without what it takes to do so: `without_program`.
+        """
+        return _revived, (type(self), self._parts() | {"origin": self._anew})
+
+    def without_program(self) -> Self:
+        """Return the map as its file would hold it: W, b, x, F(x), and its bound if it is known.
+
+        It is small to send to another process, where the whole map takes its model along.
+        """
+        kind: Any = type(self)
+        made: Self = kind(**self._parts() | {"own": self.own_run(now=True)}, origin=None)
+        return made
+
+    def _parts(self) -> dict[str, Any]:
+        """What the map is made of, but for what its program is made of."""
+        found = {name: getattr(self, name) for name in _GIVEN}
+        own = self.own_run(now=self._anew is None)
+        return found | {"solution": self._solution, "bound": self.known_bound, "own": own}
+
+    def __copy__(self) -> Self:
+        made = object.__new__(type(self))
+        vars(made).update(vars(self))
+        return made
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Copy W, b and all other arrays; what they are made from is shared: nobody changes it."""
+        made = copy(self)
+        own = {name: value for name, value in vars(self).items() if name not in _SHARED}
+        vars(made).update(deepcopy(own, memo))
+        return made
+
+
+def _revived(kind: type[Any], parts: Mapping[str, Any]) -> Any:
+    """Make a map again that has been pickled."""
+    return kind(**parts)

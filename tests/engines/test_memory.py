@@ -1,0 +1,202 @@
+"""What ``memory=`` counts is what is taken: estimates, blocks, refusals, weights kept once."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import onnxlin
+from onnxlin import Linearizer
+from onnxlin.engines.compiled.size import Size, within
+from onnxlin.engines.memory import enough, hand_back, memory_budget, mib, peak
+from onnxlin.engines.reverse import charge, charge_each, needed, spare
+from onnxlin.program.roundoff import charges_of_both, each_charge
+
+ENGINES = ["explicit", "reverse", "forward", "compiled"]
+SLACK = 2**19
+"""Bytes of Python's own objects, which nobody counts."""
+
+
+def taken(compute: Callable[[], Any]) -> int:
+    """Bytes that were allocated at most, at once, beyond what was there."""
+    tracemalloc.start()
+    compute()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return most
+
+
+def picture(path: Path) -> tuple[Linearizer, Any]:
+    lin = Linearizer(path)
+    (kind,) = lin.graph.inputs.values()
+    return lin, np.random.default_rng(0).random(
+        [n if isinstance(n, int) else 1 for n in kind.shape]
+    )
+
+
+@pytest.mark.parametrize("engine", ["reverse", "forward"])
+@pytest.mark.parametrize("net", ["resnet_mnist", "vgg_fashion"])
+def test_an_estimate_is_what_is_taken(fixtures: Path, net: str, engine: str) -> None:
+    lin, x = picture(fixtures / f"{net}.onnx")
+    m = lin(x, None, engine)
+    beyond = m.memory_needed - m.made_from("the test").job.held
+    most = taken(lambda: m.W)
+    assert beyond / 4 <= most + SLACK
+    assert most <= 1.2 * beyond + SLACK
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_a_refusal_says_is_enough_is_enough(fixtures: Path, engine: str) -> None:
+    path = fixtures / "lenet5_mnist.onnx"
+    _, x = picture(path)
+    budget: Any = 1000
+    for _ in range(2):  # the first may be of what stands alone, the second of a row
+        with pytest.raises(onnxlin.MemoryBudgetError) as refused:
+            Linearizer(path, memory=budget)(x, [1], engine).W  # noqa: B018
+        budget = re.search(r"memory= to '(\w+)'", str(refused.value))[1]
+        try:
+            m = Linearizer(path, memory=budget)(x, [1], engine)
+            assert m.W.any()
+            break
+        except onnxlin.MemoryBudgetError:
+            continue
+    else:
+        pytest.fail(f"{budget} was not enough")
+    assert m.memory_needed <= memory_budget(budget)
+
+
+def test_errors_are_weighed_in_blocks_where_they_do_not_fit(fixtures: Path) -> None:
+    lin, x = picture(fixtures / "lenet5_mnist.onnx")
+    origin = lin(x, engine="reverse").made_from("the test")
+    job, program = origin.job, origin.program
+    tight = replace(job, memory=needed(job))
+    assert spare(tight) == 0 < spare(job)
+    whole = charge(job, *charges_of_both(program, origin.values))
+    blocks = charge_each(tight, each_charge(program, origin.values), 2)
+    np.testing.assert_allclose(blocks, whole, rtol=1e-5)
+    sweeps: list[tuple[int, int]] = []
+    for some, count in ((job, 1), (tight, len(program.steps))):
+        sweeps.clear()
+        told = replace(some, progress=lambda *at: sweeps.append(at))
+        charge_each(told, each_charge(program, origin.values), 2)
+        assert sum(done == total for done, total in sweeps) == count
+
+
+def test_verify_holds_what_its_budget_says(fixtures: Path) -> None:
+    path = fixtures / "vgg_fashion.onnx"
+    lin, x = picture(path)
+    m = lin(x, [3], "reverse")
+    budget = m.memory_needed + 2**20
+    tight = Linearizer(path, memory=budget)(x, [3], "reverse")
+    held = tight.made_from("the test").job.held
+    assert taken(tight.verify) <= 1.2 * (budget - held) + SLACK
+
+
+# Two layouts of a compiled graph
+
+
+def test_the_fast_layout_is_taken_where_it_fits() -> None:
+    size = Size(weights=100 * 2**20, tensors=10 * 2**20, row=2**20)
+    assert not within(size, 2**30, asked=True).lean
+    assert within(size, 2**30, asked=False).lean
+    assert within(size, 400 * 2**20, asked=True).lean  # it fits, but opening it does not
+    assert within(size, 200 * 2**20, asked=True).lean
+    assert not within(replace(size, weights=2**20), 2**30, asked=False).lean
+    with pytest.raises(onnxlin.MemoryBudgetError, match=r"raise memory= to '111MiB'|'111MiB'"):
+        within(size, 50 * 2**20, asked=True)
+
+
+@pytest.mark.parametrize("net", ["lenet5_mnist", "resnet_mnist", "mlp5_mnist", "vgg_fashion"])
+def test_a_lean_graph_makes_the_same_map(
+    fixtures: Path, net: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lin, x = picture(fixtures / f"{net}.onnx")
+    fast = lin(x, engine="compiled")
+    monkeypatch.setattr("onnxlin.engines.compiled.size.SMALL", 0)
+    monkeypatch.setattr("onnxlin.engines.compiled.size.MORE", 0)
+    other = Linearizer(fixtures / f"{net}.onnx")
+    for rows in (None, [2]):
+        m = other(x, rows, "compiled").verify()
+        W = fast.W if rows is None else fast.W[rows]
+        np.testing.assert_allclose(m.W, W, rtol=0, atol=1e-4 * np.abs(W).max())
+    assert m.memory_needed < fast.memory_needed
+
+
+# A process of its own
+
+CHILD = """
+import gc, json, sys
+from pathlib import Path
+import numpy as np
+import onnx
+import onnxlin
+def of(kind):
+    text = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in text if line.startswith(kind)).split()[1]) * 1024
+path, small, engine, memory = sys.argv[1:]
+x = np.random.default_rng(0).random((1, 64, 8, 8), np.float32)
+onnxlin.linearize(small, x, rows=[0], engine=engine).verify()
+gc.collect()
+before = of("VmRSS")
+lin = onnxlin.Linearizer(path, memory=memory or None)
+m = lin(x, [0], engine)
+m.W
+again = lin(x, [0], engine)
+again.W
+print(json.dumps({"needed": again.memory_needed, "resident": of("VmRSS") - before}))
+"""
+
+
+def convolutions(path: Path, channels: int, count: int) -> Path:
+    rng, helper = np.random.default_rng(0), onnx.helper
+    nodes, stored, last, width = [], [], "x", 64
+    for i in range(count):
+        weight = rng.normal(size=(channels, width, 3, 3)).astype(np.float32) / (3 * channels**0.5)
+        stored.append(onnx.numpy_helper.from_array(weight, f"w{i}"))
+        nodes.append(helper.make_node("Conv", [last, f"w{i}"], [f"c{i}"], pads=[1, 1, 1, 1]))
+        nodes.append(helper.make_node("Relu", [f"c{i}"], [f"h{i}"]))
+        last, width = f"h{i}", channels
+    nodes.append(helper.make_node("GlobalAveragePool", [last], ["y"]))
+    kinds = [("x", [1, 64, 8, 8]), ("y", [1, channels, 1, 1])]
+    given, made = (helper.make_tensor_value_info(n, 1, shape) for n, shape in kinds)
+    graph = helper.make_graph(nodes, "g", [given], [made], stored)
+    opset = helper.make_opsetid("", 18)
+    onnx.save_model(helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
+    return path
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux")
+@pytest.mark.parametrize("engine", ["compiled", "reverse"])
+def test_a_process_holds_one_copy_of_the_weights(tmp_path: Path, engine: str) -> None:
+    small = convolutions(tmp_path / "small.onnx", 64, 1)
+    large = convolutions(tmp_path / "large.onnx", 512, 3)  # 19 MiB of weights
+    command = [sys.executable, "-c", CHILD, str(large), str(small), engine, ""]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    found = json.loads(done.stdout)
+    assert 19 * 2**20 < found["needed"] < 35 * 2**20
+    assert found["resident"] < 1.5 * found["needed"]
+
+
+def test_small_things() -> None:
+    assert [mib(n) for n in (0, 2000, 2**20, 2**30)] == [
+        "0 MiB",
+        "0.0019 MiB",
+        "1 MiB",
+        "1,024 MiB",
+    ]
+    for size in (1, 5000, 2**21, 2**21 + 1, 2**33):
+        assert size <= memory_budget(enough(size).strip("'")) <= 1.5 * size + 1024
+    assert peak() > 2**20
+    hand_back(2**30)
+    hand_back(0)
