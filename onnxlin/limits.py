@@ -94,8 +94,10 @@ def hold(limit: str, found: int, what: str) -> None:
     """
     allowed = getattr(_now, limit)
     if found > allowed:
-        raise LimitError(
+        error = LimitError(
             f"{what}; the limit is {allowed:,} ({limit}). If you trust the file: "
             f"`with onnxlin.limits.raised({limit}={found}):`, or --limit {limit}={found} on the "
             "command line."
         )
+        error.limit = limit
+        raise error
