@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 
 from onnxlin.engines.compiled.assemble import assembled, info, stacked_info
-from onnxlin.engines.compiled.size import Layout, Size, weight_of
+from onnxlin.engines.compiled.size import Layout, Size, uses, weight_of
 from onnxlin.engines.compiled.sweep import Swept, adjoint_sweep, tangent_sweep
 from onnxlin.engines.compiled.tracer import GraphTracer
 from onnxlin.engines.job import row_bytes
@@ -93,6 +93,8 @@ class Compiled:
     direction : {"adjoint", "tangent"}
     size : Size or None
         What a session of it takes.
+    lean : frozenset of str
+        Weights that a run is fed: onnxruntime copies none of those.
     """
 
     model: onnx.ModelProto
@@ -113,6 +115,7 @@ class Compiled:
     rounds: bool
     direction: str = ADJOINT
     size: Size | None = None
+    lean: frozenset[str] = frozenset()
 
     @property
     def weight(self) -> int:
@@ -175,8 +178,7 @@ def compile_section(
     program = written.program
     size = Size(weight_of(section), written.size, row_bytes(program))
     if layout is not None and not written.rounds:
-        size = layout(size)
-        graph.lean = size.lean
+        size, graph.lean = layout(size, uses(graph, program))
     if direction == ADJOINT:
         swept = adjoint_sweep(graph, program, names.given, written.values, axes)
     else:
@@ -207,6 +209,7 @@ def compile_section(
         rounds=written.rounds,
         direction=direction,
         size=size,
+        lean=frozenset(graph.lean),
     )
 
 

@@ -81,15 +81,17 @@ class Runner:
             model = onnx.ModelProto.FromString(model.SerializeToString())
             drop_output(model.graph, compiled.shares)
         self._fed: Mapping[str, Array] = {}
-        if compiled.size is not None and compiled.size.lean:
-            model, self._fed = fed(model, compiled.weights), compiled.weights
+        # What a run is fed is copied by no optimiser.
+        lean = {n: a for n, a in compiled.weights.items() if n in compiled.lean}
+        inside = {n: a for n, a in compiled.weights.items() if n not in lean}
+        if lean:
+            model, self._fed = fed(model, lean), lean
+        if options is None or sum(array.nbytes for array in inside.values()) > MOST_INSIDE:
             options = options or _options(compiled)
-        elif options is None or compiled.weight > MOST_INSIDE:
-            options = options or _options(compiled)
-            self._held = door.attach(options, compiled.weights)
+            self._held = door.attach(options, inside)
         else:
             # Options of the caller's may serve other sessions as well: nothing is added to them.
-            model = partial(filled, model, compiled.weights)
+            model = partial(filled, model, inside)
         try:
             self._session = door.opened(model, options, rounds=compiled.rounds)
         except (*door.MESSAGES, ValueError) as error:
