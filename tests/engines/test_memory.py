@@ -18,10 +18,13 @@ import pytest
 
 import onnxlin
 from onnxlin import Linearizer
+from onnxlin.engines.compiled.export.example import example_feeds, opened_shapes
 from onnxlin.engines.compiled.size import COPIES, Size, Use, within
-from onnxlin.engines.memory import enough, hand_back, memory_budget, mib, peak
+from onnxlin.engines.memory import enough, hand_back, memory_budget, mib, peak, size_of
 from onnxlin.engines.reverse import charge, charge_each, needed, spare
+from onnxlin.linearizer.early import tensor_bytes
 from onnxlin.program.roundoff import charges_of_both, each_charge
+from onnxlin.section.trace import Tracer
 
 ENGINES = ["explicit", "reverse", "forward", "compiled"]
 SLACK = 2**19
@@ -101,6 +104,29 @@ def test_verify_holds_what_its_budget_says(fixtures: Path) -> None:
     tight = Linearizer(path, memory=budget)(x, [3], "reverse")
     held = tight.made_from("the test").job.held
     assert taken(tight.verify) <= 1.2 * (budget - held) + SLACK
+
+
+@pytest.mark.parametrize("engine", ["auto", *ENGINES])
+def test_what_cannot_fit_is_refused_before_it_is_run(
+    tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lin = Linearizer(convolutions(tmp_path / "n.onnx", 256, 5), memory="10MiB")  # of 9.6 MiB
+    x = np.random.default_rng(0).random((1, 64, 8, 8), np.float32)
+    monkeypatch.setattr(Tracer, "__call__", lambda *_: pytest.fail("it was run"))
+    with pytest.raises(onnxlin.MemoryBudgetError, match=r"before any row .* memory=10 MiB") as said:
+        lin(x, [0], engine)
+    assert "'1" in str(said.value)
+
+
+def test_shapes_tell_what_a_run_keeps(fixtures: Path) -> None:
+    for path in sorted(fixtures.glob("*.onnx")):
+        lin = Linearizer(path)
+        given = opened_shapes(lin.section, 3).items()
+        feeds = example_feeds(lin.section, None, {n: [k or 3 for k in s] for n, s in given})
+        ready = lin(feeds, engine="reverse").made_from("the test")
+        kept = {n: v for n, v in ready.values.items() if n in lin.section.varying}
+        told = tensor_bytes(lin.section, feeds)
+        assert 0.5 * sum(map(size_of, kept.values())) <= told <= sum(map(size_of, kept.values()))
 
 
 # Two layouts of a compiled graph
