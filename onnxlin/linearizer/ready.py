@@ -12,7 +12,7 @@ import numpy as np
 from onnxlin.affine_map import Origin
 from onnxlin.engines.compiled import Shelf
 from onnxlin.engines.job import Job, Progress
-from onnxlin.engines.memory import PIECES, memory_budget, size_of
+from onnxlin.engines.memory import A_NODE, PIECES, memory_budget, size_of
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import TraceError
 from onnxlin.graph import Array
@@ -137,8 +137,11 @@ class Ready:
 
     @cached_property
     def weight(self) -> int:
-        """Bytes of the model's constants."""
-        return sum(array.nbytes for array in self.section.graph.initialisers.values())
+        """Bytes of the model's constants, of what follows from them alone, and of its nodes."""
+        graph = self.section.graph
+        arrays = [*graph.initialisers.values(), *self.builder.tracer.fixed.values()]
+        sizes = {id(array): size_of(array) for array in arrays}
+        return sum(sizes.values()) + A_NODE * len(graph.nodes)
 
     def job(
         self,

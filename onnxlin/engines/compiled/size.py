@@ -35,21 +35,19 @@ MORE = 0.7
 SOME_ROWS = 8
 """Rows at once, for which there is room before there is any for copies."""
 
+A_NODE = 16 * 2**10
+"""Bytes that sessions and protos keep of a node, its sweep with it; onnxruntime 1.32."""
+
 A_FEW = 2.0
 """Times that a weight is multiplied, up to which a copy makes nothing faster."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """Bytes that onnxruntime's arena takes for each that the tensors of a run, or a row, have."""
+TENSORS, ROWS = 1.15, 1.1
+"""Bytes of onnxruntime's arena for each of the forward pass, and of NumPy's sweep.
 
-    tensors: float
-    row: float
-
-
-# Measured with onnxruntime 1.32 (docs/performance.md): blocked convolutions read and write copies
-# in a layout of their own, and a lean sweep is never as wide as that of NumPy.
-FAST, LEAN = Part(1.1, 1.2), Part(0.95, 0.75)
+Measured with onnxruntime 1.32 on files (docs/performance.md): blocked convolutions read and write
+copies in a layout of their own.
+"""
 
 
 @dataclass(frozen=True)
@@ -66,23 +64,26 @@ class Size:
         A sweep of one row.
     copies : int
         What onnxruntime keeps of the weights beside the model's own.
+    nodes : int
+        Of the forward pass and its coefficients, for all that is kept of nodes.
     """
 
     weights: int
     tensors: int
     row: int
     copies: int = 0
+    nodes: int = 0
 
     @property
     def standing(self) -> int:
         """All that does not depend on the number of rows."""
-        part = FAST if self.copies else LEAN
-        return self.weights + self.copies + int(part.tensors * self.tensors)
+        own = self.weights + self.copies + A_NODE * self.nodes
+        return own + int(TENSORS * self.tensors)
 
     @property
     def each(self) -> int:
         """What each row takes."""
-        return int((FAST if self.copies else LEAN).row * self.row)
+        return int(ROWS * self.row)
 
     def __str__(self) -> str:
         tensors = self.standing - self.weights - self.copies
@@ -127,6 +128,11 @@ Layout = Callable[[Size, Uses], tuple[Size, dict[str, bool]]]
 def weight_of(section: Section) -> int:
     """Bytes of a model's constants."""
     return sum(array.nbytes for array in section.graph.initialisers.values())
+
+
+def stored_bytes(graph: Emitter) -> int:
+    """Bytes of the constants of a graph: the model's, and what follows from them alone."""
+    return sum({id(array): array.nbytes for array in graph.stored.values()}.values())
 
 
 def uses(graph: Emitter, program: LinearProgram) -> dict[str, Use]:
