@@ -75,6 +75,10 @@ class Runner:
         self._given = [name for name in ends if name in compiled.feeds]
         self._ends = [name for name in ends if name not in compiled.feeds]
         self._wanted = [*self._ends, compiled.rows, *([compiled.shares] if compiled.nodes else [])]
+        size = compiled.size
+        self._each = compiled.row_bytes if size is None else size.each
+        self._standing = 0 if size is None else size.standing
+        self._line = compiled.columns * compiled.dtype.itemsize
         model: Any = compiled.model
         if not compiled.nodes:
             # Of no biases there are no shares: some runtimes fail at tensors of no entries.
@@ -157,11 +161,6 @@ class Runner:
         """Bytes that so many rows take in all."""
         return self._beside(total) + self._at_once(total, memory) * self._each
 
-    @property
-    def _each(self) -> int:
-        compiled = self.compiled
-        return compiled.row_bytes if compiled.size is None else compiled.size.each
-
     def _at_once(self, total: int, memory: int) -> int:
         return min(self._chunk(memory - self._beside(total), total), max(total, 1))
 
@@ -172,9 +171,7 @@ class Runner:
 
     def _beside(self, total: int) -> int:
         """Bytes that do not depend on how many rows are swept at once: of W and of the session."""
-        compiled = self.compiled
-        standing = compiled.size.standing if compiled.size is not None else 0
-        return standing + total * compiled.columns * compiled.dtype.itemsize
+        return self._standing + total * self._line
 
     def _chunk(self, memory: int, total: int) -> int:
         """Rows at once, of so many."""

@@ -29,13 +29,13 @@ OPENING = 7
 SMALL = 8 * 2**20
 """Bytes of copies that nobody misses."""
 
-MORE = 0.7
+MORE = 0.55
 """Part of a lean graph's memory that copies may take where no budget is given."""
 
 SOME_ROWS = 8
 """Rows at once, for which there is room before there is any for copies."""
 
-A_NODE = 16 * 2**10
+A_NODE = 12 * 2**10
 """Bytes that sessions and protos keep of a node, its sweep with it; onnxruntime 1.32."""
 
 A_FEW = 2.0
