@@ -32,7 +32,7 @@ class Limits:
     nesting: int = 64
     name_bytes: int = 16_384
     trips: int = 1_000_000
-    entries: int = 2**31
+    entries: int = 2**30
     pixels: int = 2**28
     unpacked_bytes: int = 64 * 2**30
 

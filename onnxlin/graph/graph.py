@@ -146,7 +146,7 @@ class Graph:
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
         own["nodes"] = [
             {
-                **vars(node),
+                **{f.name: getattr(node, f.name) for f in fields(node)},
                 "attributes": {n: _placed(node.source, n, v) for n, v in node.attributes.items()},
                 "given": sorted(node.given),
                 "source": places.get(id(node.source), node.source),

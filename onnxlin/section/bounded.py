@@ -11,9 +11,9 @@ import onnx
 from onnxlin import limits
 from onnxlin.errors import LimitError, ModelError, TraceError
 from onnxlin.graph import Array, Graph
-from onnxlin.graph.shaped import settled_shapes
 from onnxlin.operators.families import ends_itself
 from onnxlin.operators.growth import loops, sizes_after
+from onnxlin.operators.shaped import settled_shapes
 from onnxlin.runtime.opened import run, session
 from onnxlin.section.cost import Asker, Known, askers, grown
 from onnxlin.section.fold import ancestors, cut_down
