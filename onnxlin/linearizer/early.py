@@ -12,7 +12,7 @@ import onnx
 from onnxlin.engines.memory import PIECES, WORTH_IT, enough, mib
 from onnxlin.errors import MemoryBudgetError
 from onnxlin.graph import Array
-from onnxlin.graph.shaped import settled_shapes
+from onnxlin.operators.shaped import settled_shapes
 from onnxlin.section import Section
 
 
