@@ -33,7 +33,13 @@ class ModelError(OnnxlinError):
 
 
 class LimitError(ModelError):
-    """A model or a file asks for more than `onnxlin.limits` lets it."""
+    """A model or a file asks for more than `onnxlin.limits` lets it.
+
+    ``limit`` is the field of `onnxlin.limits.Limits` that it passes; None where it is the memory or
+    the time that there is.
+    """
+
+    limit: str | None = None
 
 
 class SandboxError(OnnxlinError):

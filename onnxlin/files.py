@@ -13,6 +13,7 @@ import os
 import re
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
@@ -34,6 +35,7 @@ __all__ = [
 File = str | os.PathLike[str] | IO[bytes]
 """A path, or an open binary file."""
 
+PATIENCE = 5  # seconds in which somebody must read from a pipe with a name
 ROOM = 2**20  # bytes that are kept back before they are written
 LINKS = 40  # of a chain that are followed, as the system does
 DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
@@ -176,7 +178,7 @@ def _directly(path: str) -> Iterator[IO[bytes]]:
     if number == 1 and sys.stdout is not None:
         with suppress(ValueError):  # it is closed
             sys.stdout.flush()  # what was printed before comes first
-    opened = os.open(path, os.O_WRONLY | _BINARY) if number is None else os.dup(number)
+    opened = _opened(path) if number is None else os.dup(number)
     stream = io.BufferedWriter(_Onward(_above(opened), "wb"), ROOM)
     try:
         yield stream
@@ -185,6 +187,22 @@ def _directly(path: str) -> Iterator[IO[bytes]]:
             stream.close()
         raise
     stream.close()
+
+
+def _opened(path: str) -> int:
+    """Open a device, or a pipe with a name; of such a one a reader must come within `PATIENCE`."""
+    pipe, end = stat.S_ISFIFO(os.stat(path).st_mode), time.monotonic() + PATIENCE
+    while True:
+        try:
+            opened = os.open(path, os.O_WRONLY | _BINARY | (os.O_NONBLOCK if pipe else 0))
+        except OSError as error:
+            if error.errno != errno.ENXIO or not pipe or time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+        else:
+            if pipe:
+                os.set_blocking(opened, True)
+            return opened
 
 
 @contextmanager

@@ -32,7 +32,7 @@ class Limits:
     nesting: int = 64
     name_bytes: int = 16_384
     trips: int = 1_000_000
-    entries: int = 2**31
+    entries: int = 2**30
     pixels: int = 2**28
     unpacked_bytes: int = 64 * 2**30
 
@@ -94,8 +94,10 @@ def hold(limit: str, found: int, what: str) -> None:
     """
     allowed = getattr(_now, limit)
     if found > allowed:
-        raise LimitError(
+        error = LimitError(
             f"{what}; the limit is {allowed:,} ({limit}). If you trust the file: "
             f"`with onnxlin.limits.raised({limit}={found}):`, or --limit {limit}={found} on the "
             "command line."
         )
+        error.limit = limit
+        raise error

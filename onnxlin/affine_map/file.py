@@ -15,6 +15,7 @@ from onnxlin.affine_map.protocol import Readable
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import FileError, ModelError
 from onnxlin.files import File, described, is_written_directly
+from onnxlin.graph.regular import require_regular
 from onnxlin.primitives import Array
 
 ENDING = ".npz"
@@ -71,6 +72,8 @@ def read(path: File) -> dict[str, Any]:
         The file is not there, is no map, or its parts do not fit each other (`stored`).
     """
     found_at = _stored_at(path)
+    if isinstance(found_at, str | os.PathLike):
+        require_regular(found_at, "map", ModelError)
     try:
         found = archives.read(found_at)
         about = stored.require_map(found)

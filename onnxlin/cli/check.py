@@ -137,13 +137,14 @@ def _show(model: str, report: Report, fixes: dict[str, str], screen: Screen) -> 
     screen.table(["operator", "nodes"], [[op, count] for op, count in report.histogram.items()])
     screen.line()
     if report.refused:
-        screen.verdict(False, "every node has a rule, but onnxruntime refuses the model")
+        screen.verdict(False, "every node has a rule, but the model is refused")
         return
     if report.empty:
         screen.verdict(False, f"the map holds no node: {report.empty}")
         return
     if report.ok:
-        screen.verdict(True, "every node can be linearised")
+        told = ", as far as can be told without a run" if report.not_run else ""
+        screen.verdict(True, f"every node can be linearised{told}")
         screen.lines(_compiles(report))
         return
     count = len(report.obstacles)

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from onnxlin.engines.seeds import Seeds
-from onnxlin.primitives import Array, LinearMap
+from onnxlin.primitives import Array, Conv, LinearMap
+from onnxlin.primitives.conv import BLOCK_BYTES
 from onnxlin.program import LinearProgram
 from onnxlin.program.sweep import back
 
@@ -41,9 +42,19 @@ class Job:
     progress: Progress | None = None
     held: int = 0
 
-    @cached_property
+    @property
     def a_row(self) -> int:
         """Bytes that one row of a sweep needs at its widest."""
+        return self._rows[0]
+
+    def sweep(self, count: int) -> int:
+        """Bytes that so many rows swept at once need: of the windows there are a few at a time."""
+        one, further = self._rows
+        windows = min((count - 1) * (one - further), BLOCK_BYTES)
+        return one + (count - 1) * further + windows
+
+    @cached_property
+    def _rows(self) -> tuple[int, int]:
         return row_bytes(self.program)
 
     def report(self, done: int, total: int) -> None:
@@ -103,18 +114,24 @@ def total(bias: Mapping[str, Array], rows: int) -> Array:
     return sum(bias.values(), start=np.zeros(rows))
 
 
-def row_bytes(program: LinearProgram) -> int:
-    """Memory that one row of a sweep needs at its widest."""
+def row_bytes(program: LinearProgram) -> tuple[int, int]:
+    """Memory that one row of a sweep needs at its widest, and what each row beside it adds.
+
+    Convolutions unfold the windows of a few samples at a time, however many rows there are.
+    """
     alive = {name: prod(shape) for name, shape in program.outputs.items()}
-    widest = sum(alive.values())
+    widest = further = sum(alive.values())
     for step, own in back(program.steps, alive, _leave_room):
         inside = max((op.workspace for _, op in step.terms), default=0)
         beside = dict(alive)
         for name, op in step.terms:
             # The cotangent that is there, the one added, and their sum.
             beside[name] = op.columns * (1 if name not in beside else 2)
+        each = max((op.workspace for _, op in step.terms if not isinstance(op, Conv)), default=0)
         widest = max(widest, own + sum(beside.values()) + inside)
-    return max(widest, program.columns) * program.dtype.itemsize
+        further = max(further, own + sum(beside.values()) + each)
+    item = program.dtype.itemsize
+    return max(widest, program.columns) * item, max(further, program.columns) * item
 
 
 def _leave_room(alive: dict[str, int], name: str, op: LinearMap, _own: int) -> None:

@@ -35,6 +35,10 @@ PIECES = 0.5
 """Bytes of the pieces at x, masks, slopes and biases, for each byte of the run's tensors."""
 
 
+A_NODE = 26 * 2**10
+"""Bytes of a node of a model that is open: as it was read, its rule's pieces, its session's."""
+
+
 def size_of(value: object) -> int:
     """Bytes of a tensor of a run, or of those of a sequence."""
     if isinstance(value, list):

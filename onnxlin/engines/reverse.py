@@ -192,12 +192,13 @@ def left(job: Job) -> int:
 
 def at_once(job: Job) -> int:
     """Rows of a sweep that fit the budget beside W; at least one."""
-    return min(max(left(job) // max(job.a_row, 1), 1), MOST_ROWS)
+    room = left(job)
+    return max((k for k in range(1, MOST_ROWS + 1) if job.sweep(k) <= room), default=1)
 
 
 def estimate(job: Job) -> int:
     """Bytes that `reverse` takes in all, with what is there already."""
-    return needed(job) + (min(at_once(job), max(len(job.seeds), 1)) - 1) * job.a_row
+    return needed(job, job.sweep(min(at_once(job), max(len(job.seeds), 1))))
 
 
 def chunks(job: Job) -> Iterator[slice]:

@@ -61,8 +61,13 @@ class Node:
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
     given: frozenset[str]
-    source: onnx.NodeProto
+    source: onnx.NodeProto = field(repr=False)
     implicit: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        # protobuf prints names in graphs and tensors as they are, whatever a terminal makes of it.
+        parts = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr)
+        return shown(f"Node({', '.join(parts)})")
 
     @cached_property
     def reads(self) -> tuple[str, ...]:
@@ -146,7 +151,7 @@ class Graph:
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
         own["nodes"] = [
             {
-                **vars(node),
+                **{f.name: getattr(node, f.name) for f in fields(node)},
                 "attributes": {n: _placed(node.source, n, v) for n, v in node.attributes.items()},
                 "given": sorted(node.given),
                 "source": places.get(id(node.source), node.source),

@@ -18,7 +18,10 @@ def by_program(ready: Ready, ask: Ask) -> AffineMap:
     Raises
     ------
     RowsError, TraceError, UnsupportedNodeError
+    MemoryBudgetError
+        The model and its run alone do not fit.
     """
+    ready.hold(ask.feeds)
     values = ready.trace(ask.feeds)
     dtype = ready.dtype(values) if ask.dtype is None else ask.dtype
     seeds = make_seeds(ask.rows, sum(values[name].size for name in ready.section.outputs))

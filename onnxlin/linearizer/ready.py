@@ -12,10 +12,11 @@ import numpy as np
 from onnxlin.affine_map import Origin
 from onnxlin.engines.compiled import Shelf
 from onnxlin.engines.job import Job, Progress
-from onnxlin.engines.memory import PIECES, memory_budget, size_of
+from onnxlin.engines.memory import A_NODE, PIECES, memory_budget, size_of
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import TraceError
 from onnxlin.graph import Array
+from onnxlin.linearizer.early import hold_run, tensor_bytes
 from onnxlin.program import LinearProgram
 from onnxlin.program.builder import Builder, deciding
 from onnxlin.section import Section
@@ -114,10 +115,33 @@ class Ready:
         """Bytes that a map and all that it is computed from may take now."""
         return memory_budget(self.memory)
 
+    def hold(self, feeds: Mapping[str, Array]) -> None:
+        """Refuse a model that does not fit the budget that was given, before it is run.
+
+        Raises
+        ------
+        MemoryBudgetError
+        """
+        if self.memory is None:  # half of what is free
+            return
+        key = tuple((name, value.shape) for name, value in feeds.items())
+        if key not in self._sizes:
+            self._sizes.clear()
+            self._sizes[key] = tensor_bytes(self.section, feeds)
+        hold_run(self.weight, self._sizes[key], self.budget())
+
+    @cached_property
+    def _sizes(self) -> dict[Any, int]:
+        """Bytes of the tensors of a run at the latest shapes."""
+        return {}
+
     @cached_property
     def weight(self) -> int:
-        """Bytes of the model's constants."""
-        return sum(array.nbytes for array in self.section.graph.initialisers.values())
+        """Bytes of the model's constants, of what follows from them alone, and of its nodes."""
+        graph = self.section.graph
+        arrays = [*graph.initialisers.values(), *self.builder.tracer.fixed.values()]
+        sizes = {id(array): size_of(array) for array in arrays}
+        return sum(sizes.values()) + A_NODE * len(graph.nodes)
 
     def job(
         self,

@@ -9,7 +9,6 @@ from typing import Any
 import onnx
 
 from onnxlin.graph import Array, Graph, Node, TensorType
-from onnxlin.graph.shaped import Ranks
 from onnxlin.graph.subgraphs import implicit
 from onnxlin.graph.tensors import tensor_type, to_array, to_dense
 from onnxlin.graph.typed import element_types
@@ -30,6 +29,7 @@ from onnxlin.load.read import Model, Path, read
 from onnxlin.load.schema import require_schemas
 from onnxlin.load.valid import require_valid
 from onnxlin.operators.schemas import default_values
+from onnxlin.operators.shaped import Ranks
 from onnxlin.runtime.sandbox import reached
 from onnxlin.runtime.types import runtime_types
 

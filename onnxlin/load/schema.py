@@ -11,6 +11,7 @@ import onnx
 from onnxlin.errors import ModelError
 from onnxlin.graph.subgraphs import subgraphs
 from onnxlin.load.valid import named
+from onnxlin.operators.values import ALLOWED
 
 
 class _Schema(NamedTuple):
@@ -42,7 +43,7 @@ def require_schemas(nodes: Iterable[onnx.NodeProto], opsets: Mapping[str, int]) 
             )
         schema = _schema(node.op_type, opsets.get(domain, 1), domain)
         if schema is not None:
-            found = _found(node, schema)
+            found = _found(node, schema) or _other_value(node, domain)
             if found:
                 raise ModelError(
                     f"{named(node, i)} {found}: it is no valid {node.op_type} of operator set "
@@ -71,6 +72,19 @@ def _found(node: onnx.NodeProto, schema: _Schema) -> str:
         if kind != wanted:
             written, taken = (onnx.AttributeProto.AttributeType.Name(k) for k in (kind, wanted))
             return f"has its attribute {name!r} as {written}, and it is {taken}"
+    return ""
+
+
+def _other_value(node: onnx.NodeProto, domain: str) -> str:
+    """Say which attribute has none of the values that it may have; "" if there is none."""
+    for attribute in node.attribute:
+        allowed = ALLOWED.get((domain, node.op_type, attribute.name))
+        value = onnx.helper.get_attribute_value(attribute) if allowed else None
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "backslashreplace")
+        if allowed and value not in allowed:
+            listed = ", ".join(map(repr, allowed))
+            return f"has {attribute.name}={value!r}, which can be {listed}"
     return ""
 
 

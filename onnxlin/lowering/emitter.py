@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -32,8 +32,9 @@ class Emitter:
 
     Attributes
     ----------
-    lean : bool
-        Whether weights are read where they lie, and none is stored another way round for speed.
+    lean : {tensor: bool}
+        Weights that are read where they lie, and not stored another way round for speed. Of those
+        with True there may be one copy more, a constant of its own; see `apart`.
     shapes : {tensor: shape}
         Of the tensors that traced arrays stand for.
     added : set of str
@@ -47,7 +48,7 @@ class Emitter:
     ) -> None:
         self.dtype = np.dtype(dtype)
         self.single = single
-        self.lean = False
+        self.lean: Mapping[str, bool] = {}
         self.nodes: list[onnx.NodeProto] = []
         self.stored: dict[str, Array] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
@@ -62,6 +63,7 @@ class Emitter:
         self._makers: dict[str, onnx.NodeProto] = {}
         self._producers: dict[str, onnx.NodeProto] = {}
         self._instead: dict[str, str] = {}
+        self._apart: dict[Any, str] = {}
 
     def fresh(self, base: str) -> str:
         """Return a tensor name that nothing has yet."""
@@ -230,6 +232,19 @@ class Emitter:
         if laid.shape != source.shape:
             name = self("Reshape", name, self.ints(laid.shape))
         return self.permuted(name, np.argsort(order).tolist())
+
+    def place(self, array: Array) -> str:
+        """Name of the stored constant that an array is, or is a view of; "" if of none."""
+        nothing = (array, "")
+        known = self._by_identity.get(id(array), nothing)[1]
+        return known or self._by_address.get(_address(array), nothing)[1]
+
+    def apart(self, array: Array) -> str:
+        """Store a view of a constant as one of its own, once."""
+        key = _address(array), array.shape
+        if key not in self._apart:
+            self._apart[key] = self._store(array)
+        return self._apart[key]
 
     def _store(self, array: Array) -> str:
         name = self.fresh("constant")

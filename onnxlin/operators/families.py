@@ -5,7 +5,6 @@ from __future__ import annotations
 import onnx
 
 from onnxlin.graph import Node
-from onnxlin.graph.subgraphs import subgraphs
 from onnxlin.operators.named import named
 
 RANDOM = named(
@@ -107,10 +106,12 @@ def is_open_ended(node: Node) -> bool:
 
 def ends_itself(loop: onnx.NodeProto) -> bool:
     """Whether a Loop may end before its trip count: by a condition that its body computes."""
-    (body,) = subgraphs(loop)
+    body = next((a.g for a in loop.attribute if a.name == "body" and a.HasField("g")), None)
+    if body is None or len(body.input) < 2 or not body.output:
+        return True  # the runtime refuses it: nothing is known of its rounds
     made = {name: node for node in body.node for name in node.output}
     name = body.output[0].name
-    while name in made and made[name].op_type == "Identity":
-        name = made[name].input[0]
+    while name in made and made[name].op_type == "Identity" and made[name].input:
+        name = made.pop(name).input[0]  # copies that stand in a circle end as well
     fixed = {tensor.name for tensor in body.initializer} | {body.input[1].name}
     return name not in fixed and not (name in made and made[name].op_type == "Constant")

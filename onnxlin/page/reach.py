@@ -17,6 +17,8 @@ from onnxlin.readings.region.radius import CHUNK, DUAL, SWEEPS
 ORDERS = {"l2": 2, "l1": 1, "linf": np.inf}
 # Multiplications that a page may spend on radii (some seconds), on all steps, on the region at all.
 RADII, STEPS, LARGEST = 4e9, 1e9, 1e11
+# What a step of the program takes at least, however small: as long as so many of them.
+EACH = 5_000
 MOST_UNITS = 5
 TOO_LARGE = "the model is too large to look for its region while a page is made"
 
@@ -63,7 +65,8 @@ def region(m: AffineMap, places: Sequence[int], sweeps: int | None = None) -> di
     DetachedError
         The map was loaded from a file.
     """
-    work = max(m.made_from("the region on a page").program.nnz, 1)
+    program = m.made_from("the region on a page").program
+    work = program.nnz + EACH * max(len(program.steps), 1)
     if work > LARGEST and sweeps is None:
         return {"why_not": TOO_LARGE, "obstacles": [], "more": 0}
     try:

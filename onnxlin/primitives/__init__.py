@@ -7,7 +7,7 @@ from onnxlin.primitives.conv import Conv
 from onnxlin.primitives.crop import Crop
 from onnxlin.primitives.diagonal import Diagonal
 from onnxlin.primitives.layout import Reshape, Transpose, identity
-from onnxlin.primitives.linear_map import Array, LinearMap, Shape, applied, dot_test
+from onnxlin.primitives.linear_map import Array, LinearMap, Shape, applied, coefficients, dot_test
 from onnxlin.primitives.matmul import MatMul
 from onnxlin.primitives.select import Select
 from onnxlin.primitives.weighable import weighable
@@ -48,6 +48,7 @@ __all__ = [
     "adjoint",
     "applied",
     "chain",
+    "coefficients",
     "dot_test",
     "identity",
     "weighable",

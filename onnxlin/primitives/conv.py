@@ -16,6 +16,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from onnxlin.lowering import Emitter, Stack, is_traced, tensor
+from onnxlin.primitives.at_once import spread
 from onnxlin.primitives.linear_map import Array, LinearMap, Shape, entries, flat_index
 
 # Unfolded windows are made for a few samples at a time, so that they stay in the cache between
@@ -24,6 +25,9 @@ BLOCK_BYTES = 4 * 2**20
 
 # On the side of the input, from which on the convolution kernels of runtimes are at their best.
 FEW_CHANNELS = 8
+
+# Of an output's channel, up to which a kernel is larger than what it is multiplied with.
+FEW_POINTS = 64
 
 Index = tuple[slice | int, ...]
 SAMPLES_CHANNELS: Index = (slice(None), slice(None))
@@ -181,15 +185,30 @@ class Conv(LinearMap):
     def lower_adjoint(self, y: Stack) -> Stack:
         """Conv with the kernel turned round, or ConvTranspose, whichever is faster."""
         graph = y.emitter
-        if self._turns_well and not graph.lean:
+        place = "" if is_traced(self.weight) else graph.place(self.weight)
+        lean = place in graph.lean
+        if lean and self.packs:
+            given = {**self._attributes, "pads": [*self.begin, *self.end]}
+            return spread(y, self.weight, self.in_shape, given, packed=graph.lean[place])
+        if self._turns_well and not lean:
             return self._lower_turned(y)
-        if self._only_strides and not graph.lean:
+        if self._only_strides and not lean:
             # Measured with onnxruntime 1.32: spreading the entries afterwards is 1.7 times faster.
             mixed = graph("Conv", y.rows_merged, self._turned(graph))
             each = graph.floats(np.ones((self.in_shape[1], 1, *self._kernel)))
             return self._transposed(y, mixed, each, group=self.in_shape[1])
         weight = tensor(graph, self.weight, graph.dtype)
         return self._transposed(y, y.rows_merged, weight, group=self.group)
+
+    @property
+    def packs(self) -> bool:
+        """Whether the adjoint may be one product of all samples with the kernel as it is stored.
+
+        ConvTranspose has one for each sample. Measured with onnxruntime 1.32: with so few points
+        ten rows are 1.6 to 3 times faster, and as fast as with a kernel that is laid out anew.
+        """
+        few = len(self._kernel) == 2 and prod(self.out_shape[2:]) <= FEW_POINTS
+        return few and self.group == 1 and not is_traced(self.weight)
 
     def _transposed(self, y: Stack, samples: str, weight: str, *, group: int) -> Stack:
         """Write ConvTranspose of this geometry."""

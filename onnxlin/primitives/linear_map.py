@@ -102,7 +102,7 @@ def applied(op: LinearMap, x: Array) -> Array:
     -------
     array, of ``op.out_shape`` or broadcastable to it
     """
-    graph = next((part.emitter for part in (x, *_coefficients(op)) if is_traced(part)), None)
+    graph = next((part.emitter for part in (x, *coefficients(op)) if is_traced(part)), None)
     if graph is None:
         return op.matvec(x[None])[0]
     row = Stack.of(graph, tensor(graph, x.reshape(1, *x.shape), x.dtype), op.in_shape)
@@ -115,7 +115,7 @@ def applied(op: LinearMap, x: Array) -> Array:
     return found.reshape(shape)
 
 
-def _coefficients(value: Any) -> Iterator[Any]:
+def coefficients(value: Any) -> Iterator[Any]:
     """Everything inside a map that is no map."""
     if isinstance(value, LinearMap):
         value = tuple(getattr(value, field.name) for field in fields(value))
@@ -123,7 +123,7 @@ def _coefficients(value: Any) -> Iterator[Any]:
         yield value
         return
     for part in value:
-        yield from _coefficients(part)
+        yield from coefficients(part)
 
 
 def entries(

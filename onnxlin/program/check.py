@@ -37,10 +37,11 @@ class Report:
     """The answer of `check_model`.
 
     ``empty`` says so where no node lies between the inputs and the outputs: the map is the
-    identity, or W is 0 at every x. ``refused`` is what onnxruntime says where it does not load the
-    model. ``compiles`` tells whether `compile_model` takes it, and None where that is not known;
-    then, and where it does not, ``not_compiled_because`` says why. ``not_run`` says what of the
-    model was not tried out, as what that costs is not known before, or as time was over.
+    identity, or W is 0 at every x. ``refused`` says why it runs at no x: onnxruntime does not load
+    it, or what it asks for passes one of `onnxlin.limits`. ``compiles`` tells whether
+    `compile_model` takes it, and None where that is not known; then, and where it does not,
+    ``not_compiled_because`` says why. ``not_run`` says what of the model was not tried out, as what
+    that costs is not known before, or as time was over.
     """
 
     inputs: tuple[str, ...]

@@ -46,6 +46,11 @@ def require_time() -> None:
         raise LimitError("the time that was given is over (time=, --time)")
 
 
+def is_set() -> bool:
+    """Whether there is such a time."""
+    return _END.get() is not None
+
+
 @contextmanager
 def watched() -> Iterator[RunOptions | None]:
     """Options of one run of onnxruntime, which is told to stop when the time is over.

@@ -11,12 +11,12 @@ import onnx
 from onnxlin import limits
 from onnxlin.errors import LimitError, ModelError, TraceError
 from onnxlin.graph import Array, Graph
-from onnxlin.graph.shaped import settled_shapes
 from onnxlin.operators.families import ends_itself
 from onnxlin.operators.growth import loops, sizes_after
+from onnxlin.operators.shaped import settled_shapes
 from onnxlin.runtime.opened import run, session
 from onnxlin.section.cost import Asker, Known, askers, grown
-from onnxlin.section.fold import ancestors, cut_down
+from onnxlin.section.parts import cut_down, part_for
 
 ROUNDS = 8
 """How often values are computed that say how large others will be, each time from all before."""
@@ -34,16 +34,34 @@ def unbounded(graph: Graph, feeds: Mapping[str, Array], wanted: Iterable[str]) -
     -------
     str or None
         None where the run keeps to `onnxlin.limits`.
+
+    Raises
+    ------
+    LimitError
+        It certainly does not, whatever else is fed.
     """
     model = onnx.ModelProto()
     model.CopyFrom(graph.model)
     cut_down(model, graph, wanted)
     found = askers(model.graph.node, graph.initialisers)
+    for asker in found:
+        asker.hold(feeds, {})
     try:
         sizes = _sizes(model, feeds, graph.initialisers)
-        return _left(graph, model, feeds, found, sizes)
     except (LimitError, TraceError, ModelError) as error:
         return str(error)
+    known: dict[str, Any] = dict(feeds)
+    for _ in range(ROUNDS):
+        for asker in found:
+            asker.hold(known, {})
+        try:
+            more = _more(graph, model, known, found, sizes)
+        except (LimitError, TraceError, ModelError) as error:
+            return str(error)
+        if more is None or isinstance(more, str):
+            return more
+        known |= more
+    return "too many shapes are computed one from the other"
 
 
 def _sizes(model: onnx.ModelProto, feeds: Known, constants: Known) -> dict[str, int]:
@@ -57,39 +75,27 @@ def _sizes(model: onnx.ModelProto, feeds: Known, constants: Known) -> dict[str, 
     return sizes
 
 
-def _left(
+def _more(
     graph: Graph,
     model: onnx.ModelProto,
-    feeds: Known,
+    known: Known,
     found: Sequence[Asker],
     sizes: Mapping[str, int],
-) -> str | None:
-    """Compute what says how much others cost, until nothing is left or nothing can be."""
-    known: dict[str, Any] = dict(feeds)
-    for _ in range(ROUNDS):
-        for asker in found:
-            asker.hold(known, sizes)
-        missing = [(a, name) for a in found if (name := a.missing(known)) is not None]
-        if not missing:
-            return next(filter(None, (_loop(asker, known, sizes) for asker in found)), None)
-        behind = graph.moved_by([o for asker, _ in missing for o in asker.node.output])
-        asked = sorted({n for _, n in missing if n in graph.producer and n not in behind})
-        if not asked:
-            asker, name = missing[0]
-            return f"{asker.called} goes by {name!r}, which is not known before it runs"
-        part = onnx.ModelProto()
-        part.CopyFrom(model)
-        cut_down(part, graph, asked)
-        del part.graph.output[:]
-        part.graph.output.extend(onnx.ValueInfoProto(name=name) for name in asked)
-        given = ancestors(graph, asked)
-        own = {name: value for name, value in feeds.items() if name in given}
-        kept = [i for i in part.graph.input if i.name in own]
-        kept = [onnx.ValueInfoProto.FromString(i.SerializeToString()) for i in kept]
-        del part.graph.input[:]
-        part.graph.input.extend(kept)
-        known |= run(session(part, graph.initialisers), asked, own)
-    return "too many shapes are computed one from the other"
+) -> dict[str, Any] | str | None:
+    """Compute what says how much others cost; None if nothing is left, a text if nothing can be."""
+    for asker in found:
+        asker.hold(known, sizes)
+    missing = [(a, name) for a in found if (name := a.missing(known)) is not None]
+    if not missing:
+        return next(filter(None, (_loop(asker, known, sizes) for asker in found)), None)
+    behind = graph.moved_by([o for asker, _ in missing for o in asker.node.output])
+    asked = sorted({n for _, n in missing if n in graph.producer and n not in behind})
+    if not asked:
+        asker, name = missing[0]
+        return f"{asker.called} goes by {name!r}, which is not known before it runs"
+    part = part_for(model, graph, asked, known)
+    own = {i.name: known[i.name] for i in part.graph.input}
+    return run(session(part, graph.initialisers), asked, own)
 
 
 def _loop(asker: Asker, known: Known, sizes: Mapping[str, int]) -> str | None:

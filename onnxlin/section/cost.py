@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 
 from onnxlin import limits
+from onnxlin.errors import ModelError
 from onnxlin.graph import Array
 from onnxlin.graph.subgraphs import subgraphs
 from onnxlin.graph.tensors import to_array
@@ -58,8 +59,12 @@ class Asker:
 
     def missing(self, known: Known) -> str | None:
         """The first tensor that must be known beside these to tell; None if there is none."""
+        return next(iter(self.unknown(known)), None)
+
+    def unknown(self, known: Known) -> tuple[str, ...]:
+        """All of them."""
         names = (*self.told, *self.times)
-        return next((n for n in names if self._value(n, known) is None), None)
+        return tuple(n for n in names if self._value(n, known) is None)
 
     def hold(self, known: Known, sizes: Mapping[str, int]) -> None:
         """Hold what it asks for, as far as these values tell, to the limits.
@@ -67,6 +72,8 @@ class Asker:
         Raises
         ------
         LimitError
+        ModelError
+            A loop has no trip count, or many, where it takes one.
         """
         if loops(self.node):
             self._hold_rounds(known)
@@ -82,18 +89,39 @@ class Asker:
     def rounds(self, known: Known) -> int:
         """How often a loop goes round at least, by the trip counts that are known."""
         counts = (self._value(name, known) for name in (*self.times, *self.told))
-        known_counts = (max(int(n.item()), 0) for n in counts if n is not None and n.size == 1)
+        known_counts = (_count(n) for n in counts if n is not None and n.size == 1)
         return min(prod(known_counts), limits.ENDLESS)
 
     def _value(self, name: str, known: Known) -> Array | None:
         return known.get(name, self.constants.get(name))
 
     def _hold_rounds(self, known: Known) -> None:
+        for name in self.told:
+            count = self._value(name, known)
+            if count is not None and count.size != 1:  # onnxruntime reads one beyond an empty one
+                raise ModelError(f"{self.called} has {count.size} trip counts in {name!r}, not one")
         if ends_itself(self.node):
             return
+        if not self.told and self._goes_on(known):
+            what = f"{self.called} goes round for ever: no trip count and no condition ends it"
+            limits.hold("trips", limits.ENDLESS, what)
         rounds = self.rounds(known)
         around = " with the loops around it" if self.times else ""
         limits.hold("trips", rounds, f"{self.called} asks for {rounds:,} rounds{around}")
+
+    def _goes_on(self, known: Known) -> bool:
+        """Whether a loop that has no trip count begins, as far as is known; it never ends then."""
+        given = self.node.input[1] if len(self.node.input) > 1 else ""
+        if not given:
+            return True
+        condition = self._value(given, known)
+        return condition is not None and condition.size == 1 and bool(condition.item())
+
+
+def _count(value: Array) -> int:
+    """Rounds by a trip count; none by one that is no number."""
+    number = value.item()
+    return max(int(number), 0) if np.issubdtype(value.dtype, np.integer) else 0
 
 
 def askers(nodes: Iterable[onnx.NodeProto], constants: Known) -> tuple[Asker, ...]:

@@ -1,4 +1,4 @@
-"""Values of tensors that are the same for every x, and what a tensor is made from."""
+"""Values of tensors that are the same for every x."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import onnx
 from onnxlin.graph import Array, Graph
 from onnxlin.runtime.opened import run, session
 from onnxlin.section.cost import hold_constants
+from onnxlin.section.parts import ancestors
+from onnxlin.section.rounds import Rounds
 
 
 def fold(graph: Graph, names: Iterable[str]) -> dict[str, Array]:
@@ -31,26 +33,5 @@ def fold(graph: Graph, names: Iterable[str]) -> dict[str, Array]:
         t for t in graph.model.graph.sparse_initializer if t.values.name in kept
     )
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
-    hold_constants(model.graph.node, graph.initialisers)
+    Rounds(graph, hold_constants(model.graph.node, graph.initialisers)).hold({})
     return known | run(session(model, graph.initialisers), wanted, {})
-
-
-def ancestors(graph: Graph, wanted: Iterable[str]) -> set[str]:
-    """Tensors that the wanted ones are made from, themselves included."""
-    reads = {o: node.reads for node in graph.nodes for o in node.writes}
-    needed, kept = list(wanted), set[str]()
-    while needed:
-        name = needed.pop()
-        if name not in kept:
-            kept.add(name)
-            needed += reads.get(name, ())
-    return kept
-
-
-def cut_down(model: onnx.ModelProto, graph: Graph, wanted: Iterable[str]) -> None:
-    """Drop nodes that nothing wanted needs: the runtime need not even be able to load them."""
-    kept = ancestors(graph, wanted)
-    nodes = [n for n in model.graph.node if any(o in kept for o in n.output)]
-    nodes = [onnx.NodeProto.FromString(n.SerializeToString()) for n in nodes]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)

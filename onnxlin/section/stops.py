@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from onnxlin.graph import Node
 from onnxlin.operators.shapes import valued
-from onnxlin.section.fold import ancestors
+from onnxlin.section.parts import ancestors
 from onnxlin.section.section import STAIRCASE, STRAIGHT, Section, make_section
 from onnxlin.section.starts import first_floats
 

@@ -11,8 +11,10 @@ from onnxlin.graph import Array, Node
 from onnxlin.operators.schemas import output_position
 from onnxlin.runtime.opened import run, session
 from onnxlin.section.cost import hold_constants
-from onnxlin.section.fold import cut_down, fold
+from onnxlin.section.fold import fold
 from onnxlin.section.lone_node import LoneNode
+from onnxlin.section.parts import cut_down
+from onnxlin.section.rounds import Rounds
 from onnxlin.section.section import Section
 
 Captures = Mapping[str, tuple[str, ...]]
@@ -73,6 +75,9 @@ class Tracer:
         # With nothing wanted (the outputs are inputs) there is nothing to run.
         self._session = session(model, graph.initialisers) if self._wanted else None
         self.fixed = fold(graph, section.touched - section.varying)
+        for asker in self._askers:
+            asker.hold(self.fixed, {})
+        self._rounds = Rounds(graph, self._askers)
 
     def __call__(self, feeds: Mapping[str, Array]) -> dict[str, Any]:
         """Run at x: tensor name -> value, for every tensor that the section touches."""
@@ -91,6 +96,7 @@ class Tracer:
             return {}
         for asker in self._askers:
             asker.hold(feeds, {})
+        self._rounds.hold({**self.fixed, **feeds})
         return run(self._session, wanted, feeds)
 
     def native_outputs(self, node: Node, values: Mapping[str, Any]) -> dict[str, Array]:

@@ -38,6 +38,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--zoo", action="store_true", help="files of ONNXLIN_ZOO instead")
     parser.add_argument("--readings", action="store_true", help="what is asked of a map instead")
     parser.add_argument("--whole", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--engines", default="compiled,reverse", help="of --memory --zoo")
+    parser.add_argument("--file", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--one", nargs=3, metavar=("NET", "CONTENDER", "ROWS"))
     return parser.parse_args()
 
@@ -132,6 +134,18 @@ def main() -> None:
         from tests.benchmarks.readings import readings_table
 
         print(machine(given.threads), readings_table(given.rounds, given.threads), sep="\n\n")
+        return
+    if given.file:
+        from tests.benchmarks.zoo_memory import measure_file
+
+        print(json.dumps(measure_file(*given.file)))
+        return
+    if given.memory and given.zoo:
+        from tests.benchmarks.zoo_memory import zoo_memory
+
+        nets = given.nets.split(",") if given.nets else []
+        folder = Path(os.environ.get("ONNXLIN_ZOO", "nowhere"))
+        zoo_memory(folder, given.engines.split(","), given.rows.split(","), nets)
         return
     if given.whole or given.zoo:
         from tests.benchmarks.zoo import whole_squeezenet, zoo

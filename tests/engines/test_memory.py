@@ -18,10 +18,13 @@ import pytest
 
 import onnxlin
 from onnxlin import Linearizer
-from onnxlin.engines.compiled.size import Size, within
-from onnxlin.engines.memory import enough, hand_back, memory_budget, mib, peak
+from onnxlin.engines.compiled.export.example import example_feeds, opened_shapes
+from onnxlin.engines.compiled.size import COPIES, Size, Use, within
+from onnxlin.engines.memory import enough, hand_back, memory_budget, mib, peak, size_of
 from onnxlin.engines.reverse import charge, charge_each, needed, spare
+from onnxlin.linearizer.early import tensor_bytes
 from onnxlin.program.roundoff import charges_of_both, each_charge
+from onnxlin.section.trace import Tracer
 
 ENGINES = ["explicit", "reverse", "forward", "compiled"]
 SLACK = 2**19
@@ -103,34 +106,90 @@ def test_verify_holds_what_its_budget_says(fixtures: Path) -> None:
     assert taken(tight.verify) <= 1.2 * (budget - held) + SLACK
 
 
+@pytest.mark.parametrize("engine", ["auto", *ENGINES])
+def test_what_cannot_fit_is_refused_before_it_is_run(
+    tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lin = Linearizer(convolutions(tmp_path / "n.onnx", 256, 5), memory="10MiB")  # of 9.6 MiB
+    x = np.random.default_rng(0).random((1, 64, 8, 8), np.float32)
+    monkeypatch.setattr(Tracer, "__call__", lambda *_: pytest.fail("it was run"))
+    with pytest.raises(onnxlin.MemoryBudgetError, match=r"before any row .* memory=10 MiB") as said:
+        lin(x, [0], engine)
+    assert "'1" in str(said.value)
+
+
+def test_shapes_tell_what_a_run_keeps(fixtures: Path) -> None:
+    for path in sorted(fixtures.glob("*.onnx")):
+        lin = Linearizer(path)
+        given = opened_shapes(lin.section, 3).items()
+        feeds = example_feeds(lin.section, None, {n: [k or 3 for k in s] for n, s in given})
+        ready = lin(feeds, engine="reverse").made_from("the test")
+        kept = {n: v for n, v in ready.values.items() if n in lin.section.varying}
+        told = tensor_bytes(lin.section, feeds)
+        assert 0.5 * sum(map(size_of, kept.values())) <= told <= sum(map(size_of, kept.values()))
+
+
 # Two layouts of a compiled graph
 
 
 def test_the_fast_layout_is_taken_where_it_fits() -> None:
-    size = Size(weights=100 * 2**20, tensors=10 * 2**20, row=2**20)
-    assert not within(size, 2**30, asked=True).lean
-    assert within(size, 2**30, asked=False).lean
-    assert within(size, 400 * 2**20, asked=True).lean  # it fits, but opening it does not
-    assert within(size, 200 * 2**20, asked=True).lean
-    assert not within(replace(size, weights=2**20), 2**30, asked=False).lean
-    with pytest.raises(onnxlin.MemoryBudgetError, match=r"raise memory= to '111MiB'|'111MiB'"):
-        within(size, 50 * 2**20, asked=True)
+    a, size = 2**20, Size(weights=100 * 2**20, tensors=10 * 2**20, row=2**20)
+    weights = {
+        "table": Use(9 * a, 0, packs=False),
+        "dense": Use(10 * a, 1, packs=False),
+        "late": Use(60 * a, 49, packs=True),
+        "middle": Use(20 * a, 196, packs=False),
+        "early": Use(a, 3136, packs=False),
+    }
+    assert within(size, weights, 2**30, asked=True) == (replace(size, copies=COPIES * 100 * a), {})
+    for memory, asked in ((2**30, False), (400 * a, True), (250 * a, True), (130 * a, True)):
+        found, lean = within(size, weights, memory, asked=asked)
+        assert found.standing + found.each <= memory
+        assert "early" not in lean  # it comes first
+        assert {"table": False, "dense": False}.items() <= lean.items()  # copies are no good there
+        copied = COPIES * sum(use.size for name, use in weights.items() if name not in lean)
+        copied += sum(weights[name].size for name, packed in lean.items() if packed)
+        assert copied == found.copies
+    assert within(size, weights, 400 * a, asked=True)[1]["late"]  # opening all does not fit
+    few = {"w": Use(2**20, 9, packs=False)}
+    assert within(Size(2**20, 0, 9), few, 2**30, asked=False)[1] == {}
+    with pytest.raises(onnxlin.MemoryBudgetError, match="'113MiB'"):
+        within(size, weights, 50 * a, asked=True)
+
+
+def test_rows_at_once_come_before_copies() -> None:
+    size, weights = Size(2**24, 0, 2**24), {"w": Use(2**24, 100, packs=False)}
+    assert within(size, weights, 2**27, asked=True, single=True)[0].copies
+    assert not within(size, weights, 2**27, asked=True)[0].copies
 
 
 @pytest.mark.parametrize("net", ["lenet5_mnist", "resnet_mnist", "mlp5_mnist", "vgg_fashion"])
+@pytest.mark.parametrize("more", [0, 0.3])
 def test_a_lean_graph_makes_the_same_map(
-    fixtures: Path, net: str, monkeypatch: pytest.MonkeyPatch
+    fixtures: Path, net: str, more: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lin, x = picture(fixtures / f"{net}.onnx")
     fast = lin(x, engine="compiled")
     monkeypatch.setattr("onnxlin.engines.compiled.size.SMALL", 0)
-    monkeypatch.setattr("onnxlin.engines.compiled.size.MORE", 0)
+    monkeypatch.setattr("onnxlin.engines.compiled.size.MORE", more)
+    monkeypatch.setattr("onnxlin.engines.compiled.size.LARGE", 2**8)
+    monkeypatch.setattr("onnxlin.graph.weights.LARGE", 2**8)
+    chosen: list[Size] = []
+
+    def recorded(*args: Any, **options: Any) -> Any:
+        found = within(*args, **options)
+        chosen.append(found[0])
+        return found
+
+    monkeypatch.setattr("onnxlin.engines.compiled.sessions.within", recorded)
     other = Linearizer(fixtures / f"{net}.onnx")
     for rows in (None, [2]):
         m = other(x, rows, "compiled").verify()
         W = fast.W if rows is None else fast.W[rows]
         np.testing.assert_allclose(m.W, W, rtol=0, atol=1e-4 * np.abs(W).max())
-    assert m.memory_needed < fast.memory_needed
+    every = sum(array.nbytes for array in other.graph.initialisers.values())
+    assert chosen
+    assert all(size.copies < COPIES * every for size in chosen)
 
 
 # A process of its own

@@ -15,8 +15,8 @@ import onnx
 from onnx import AttributeProto, TensorProto, ValueInfoProto, helper
 
 from onnxlin import OnnxlinError
-from onnxlin.graph.shaped import Ranks, settled_shapes
 from onnxlin.load import load
+from onnxlin.operators.shaped import Ranks, settled_shapes
 
 FLOAT = TensorProto.FLOAT
 UNKNOWN = ["", "x", "q.Strange"]

@@ -136,6 +136,32 @@ def loop(trips: int | None, ends_itself: bool = False, grows: bool = False) -> o
     return whole(ends, stored, [floats("x"), *given])
 
 
+def loop_by(what: str) -> onnx.ModelProto:
+    """The same Loop, whose trip count is 2^60 or more: computed, or missing."""
+    model = loop(2**30)
+    nodes = {
+        "constants": [helper.make_node("Mul", ["n", "n"], ["n2"])],
+        "shape": [
+            helper.make_node("Size", ["x"], ["size"]),
+            helper.make_node("Mul", ["size", "n"], ["more"]),
+            helper.make_node("Mul", ["more", "n"], ["n2"]),
+        ],
+        "values": [
+            helper.make_node("ReduceSum", ["x"], ["sum"], keepdims=0),
+            helper.make_node("Cast", ["sum"], ["whole"], to=TensorProto.INT64),
+            helper.make_node("Abs", ["whole"], ["positive"]),
+            helper.make_node("Mul", ["positive", "n"], ["more"]),
+            helper.make_node("Mul", ["more", "n"], ["n2"]),
+        ],
+        "nothing": [],
+    }[what]
+    model.graph.node[0].input[0] = "n2" if nodes else ""
+    rest = [onnx.NodeProto.FromString(n.SerializeToString()) for n in model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes, *rest])
+    return model
+
+
 def expanding(entries: int) -> onnx.ModelProto:
     """A tensor of so many entries, added up."""
     nodes = [helper.make_node("Expand", ["x", "shape"], ["e"], "large")]

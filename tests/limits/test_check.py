@@ -16,14 +16,34 @@ from onnxlin.runtime import session as door
 from tests.limits import nets
 
 UNBOUNDED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
-    "a loop": (lambda: nets.loop(2**60), "asks for 1,152,921,504,606,846,976 rounds"),
     "a loop that may end": (lambda: nets.loop(2**60, ends_itself=True), "until a condition"),
-    "a tensor": (lambda: nets.expanding(2**44), "a tensor of 17,592,186,044,416 entries"),
     "a tensor that grows": (lambda: nets.loop(60, grows=True), "grows to .* entries"),
+    "a loop by the shape of x": (
+        lambda: nets.loop_by("shape"), "asks for 2,305,843,009,213,693,952 rounds",
+    ),
+}  # fmt: skip
+
+REFUSED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
+    "a loop": (lambda: nets.loop(2**60), "asks for 1,152,921,504,606,846,976 rounds"),
+    "a loop by constants": (lambda: nets.loop_by("constants"), "rounds"),
+    "a loop without a count": (lambda: nets.loop_by("nothing"), "goes round for ever"),
+    "a tensor": (lambda: nets.expanding(2**44), "a tensor of 17,592,186,044,416 entries"),
     "a tensor of computed size": (
         lambda: nets.expanding_by_values(2**44), "'large' makes a tensor of",
     ),
 }  # fmt: skip
+"""What passes a limit at every x: not run either, and no model to go on with."""
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_passes_a_limit_at_every_x_is_refused(name: str) -> None:
+    make, said = REFUSED[name]
+    report = onnxlin.check_model(make())
+    assert not report.ok
+    with pytest.raises(onnxlin.LimitError, match=said) as refused:
+        onnxlin.linearize(make(), nets.X)
+    assert report.refused == str(refused.value)
+    assert refused.value.limit in ("trips", "entries")
 
 
 @pytest.mark.parametrize("name", UNBOUNDED)
@@ -59,7 +79,7 @@ def test_what_is_bounded_is_tried_as_before(model: onnx.ModelProto) -> None:
 
 def test_limits_that_are_raised_let_it_run() -> None:
     with limits.raised(entries=64):
-        assert onnxlin.check_model(nets.expanding(66)).compiles is None
+        assert onnxlin.check_model(nets.expanding(66)).refused
     with limits.raised(entries=66):
         assert onnxlin.check_model(nets.expanding(66)).compiles
 
@@ -92,8 +112,13 @@ def test_the_command_says_what_it_did_not_run(
 ) -> None:
     file = str(tmp_path / "loop.onnx")
     onnx.save(nets.loop(2**60), file)
+    assert cli.main(["check", file]) == 3
+    assert "the model is refused" in capsys.readouterr().out
+    onnx.save(nets.loop(2**60, ends_itself=True), file)
     assert cli.main(["check", file, "--time", "60"]) == 0
-    assert "not run: " in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "not run: " in told
+    assert "as far as can be told without a run" in told
     assert cli.main(["check", file, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["compiles"] is None

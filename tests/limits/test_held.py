@@ -98,6 +98,55 @@ def test_endless_rounds_are_refused_before_the_run(call: str) -> None:
         onnxlin.linearize(model, x)
 
 
+@pytest.mark.parametrize("by", ["constants", "shape", "values", "nothing"])
+@pytest.mark.parametrize("engine", ["auto", "compiled"])
+def test_rounds_that_the_model_computes_are_refused_before_the_run(by: str, engine: str) -> None:
+    # An engine that cannot serve a model says so, with what stands in the way.
+    kind = LimitError if engine == "auto" else (LimitError, onnxlin.OptionError)
+    with pytest.raises(kind, match=r"rounds|for ever"):
+        onnxlin.linearize(nets.loop_by(by), X, engine=engine)
+
+
+def test_rounds_that_the_model_computes_are_as_many_as_it_says() -> None:
+    model = nets.loop_by("values")
+    model.graph.initializer.remove(next(t for t in model.graph.initializer if t.name == "n"))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(1), "n"))
+    m = onnxlin.linearize(model, 3 * X)
+    assert m.W.tolist() == [[4, 4]]  # |3 - 6| rounds
+    m.verify()
+
+
+@pytest.mark.parametrize("counts", [0, 2])
+def test_a_loop_has_one_trip_count(counts: int) -> None:
+    """onnxruntime reads beyond an empty one, and dies."""
+    model = nets.loop(3)
+    model.graph.initializer.remove(next(t for t in model.graph.initializer if t.name == "n"))
+    stored = onnx.numpy_helper.from_array(np.full(counts, 3), "n")
+    model.graph.initializer.append(stored)
+    assert onnxlin.check_model(model).refused
+    with pytest.raises(onnxlin.ModelError, match=f"has {counts} trip counts"):
+        onnxlin.linearize(model, X)
+
+
+@pytest.mark.parametrize("condition", [["c2"], ["c3", "c2"]])
+def test_copies_in_a_circle_in_a_body_end(condition: list[str]) -> None:
+    model = nets.loop(3)
+    body = model.graph.node[0].attribute[0].g
+    body.node[0].input[0] = condition[0]
+    if len(condition) > 1:
+        body.node.append(onnx.helper.make_node("Identity", ["c2"], ["c3"]))
+    with pytest.raises(onnxlin.ModelError, match="acyclic"):
+        onnxlin.linearize(model, X)
+
+
+def test_a_loop_of_another_domain_need_not_have_a_body() -> None:
+    node = onnx.helper.make_node("Loop", ["n", "n", "x"], ["y"], domain="q")
+    model = nets.whole([node], {"n": np.array(2)})
+    assert not onnxlin.check_model(model).ok
+    with pytest.raises(onnxlin.MissingRuleError):
+        onnxlin.linearize(model, X)
+
+
 def test_a_loop_with_a_condition_of_its_own_runs_whatever_its_trip_count() -> None:
     """As exporters write ``while``: the trip count is the largest number that there is."""
     m = onnxlin.linearize(nets.loop(2**63 - 1, ends_itself=True), X)

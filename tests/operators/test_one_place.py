@@ -18,6 +18,7 @@ HOME = ("operators/", "rules/", "load/normalise/", "testing/models/makers/")
 # Names of nodes that these write, or look for among nodes that this package wrote itself.
 WRITERS = {
     "lowering/": "writes nodes, and looks for those that it wrote",
+    "graph/typed.py": "types by schemas, and what these do not tell; runtime/, below, asks it too",
     "engines/compiled/formulas.py": "looks for formulas among the coefficients written before",
     "engines/compiled/shares.py": "looks for the Neg that a bias was written with",
     "readings/data/ensemble.py": "appends the function that the caller asked for",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,6 +46,31 @@ def test_written_maps_are_maps(
         x, y = data.draw(integers(k, *op.in_shape)), data.draw(integers(k, *op.out_shape))
         if fits(op, x, y):
             graph.add(op, x, y, traced=traced)
+    graph.run()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@few
+@given(data=st.data(), single=st.booleans())
+def test_a_convolution_reads_its_kernel_where_it_lies(
+    packed: bool, single: bool, data: st.DataObject
+) -> None:
+    maps = st.lists(linear_maps(Conv).filter(lambda op: not is_empty(op)), max_size=SIDE_BY_SIDE)
+    graph = written([], single=single, narrow=True)
+    lean: dict[str, bool] = {}
+    graph.graph.lean = lean
+    for drawn in data.draw(maps, label="maps"):
+        assert isinstance(drawn, Conv)
+        op = replace(drawn, weight=drawn.weight.astype(np.float32))
+        k = 1 if single else data.draw(st.integers(fewest_rows(), 3), label="k")
+        x, y = data.draw(integers(k, *op.in_shape)), data.draw(integers(k, *op.out_shape))
+        name = graph.graph.fresh("kernel")
+        graph.graph.keep(name, op.weight)
+        lean[name] = packed
+        if fits(op, x, y):
+            graph.add(op, x, y)
+    turned = [node for node in graph.graph.nodes if node.op_type == "Slice"]
+    assert not turned  # no kernel is laid out anew
     graph.run()
 
 

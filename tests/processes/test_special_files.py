@@ -20,6 +20,8 @@ from onnxlin.inputs.datasets import read_labels
 from onnxlin.readings.row.parts import read_vocabulary
 from tests.small import X, mlp
 
+Captured = pytest.CaptureFixture[str]
+
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="files as POSIX has them")
 INPUTS = Linearizer(mlp()).graph.inputs
 KINDS = {"pipe": "a named pipe", "device": "a device", "socket": "a socket", "folder": "a folder"}
@@ -117,3 +119,20 @@ def test_files_and_links_to_files_are_read() -> None:
     for name in ("net.onnx", "none", "\0"):  # whoever opens the others says why that fails
         require_regular(name, "file", OnnxlinError)
     assert stat.S_ISREG(os.stat("link.onnx").st_mode)
+
+
+@pytest.mark.parametrize(
+    "command", ["compile net.onnx -o {}", "explain net.onnx x.npy --html {}"]
+)  # fmt: skip
+def test_nothing_waits_for_a_reader_of_a_pipe(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    onnx.save(mlp(), "net.onnx")
+    np.save("x.npy", X)
+    os.mkfifo("pipe")
+    assert cli.main(command.format("pipe").split()) == 1
+    assert "No such device or address" in capsys.readouterr().err

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 
 from onnxlin.engines.compiled.assemble import assembled, info, stacked_info
-from onnxlin.engines.compiled.size import Layout, Size, weight_of
+from onnxlin.engines.compiled.size import Layout, Size, stored_bytes, uses
 from onnxlin.engines.compiled.sweep import Swept, adjoint_sweep, tangent_sweep
 from onnxlin.engines.compiled.tracer import GraphTracer
 from onnxlin.engines.job import row_bytes
@@ -93,6 +93,8 @@ class Compiled:
     direction : {"adjoint", "tangent"}
     size : Size or None
         What a session of it takes.
+    lean : frozenset of str
+        Weights that a run is fed: onnxruntime copies none of those.
     """
 
     model: onnx.ModelProto
@@ -113,6 +115,7 @@ class Compiled:
     rounds: bool
     direction: str = ADJOINT
     size: Size | None = None
+    lean: frozenset[str] = frozenset()
 
     @property
     def weight(self) -> int:
@@ -173,10 +176,10 @@ def compile_section(
     names = NAMES[direction].beside(section.graph.tensors, graph)
     written = _written(graph, section, mode, feeds, standing)
     program = written.program
-    size = Size(weight_of(section), written.size, row_bytes(program))
+    _, a_row = row_bytes(program)
+    size = Size(stored_bytes(graph), written.size, a_row, nodes=len(graph.nodes))
     if layout is not None and not written.rounds:
-        size = layout(size)
-        graph.lean = size.lean
+        size, graph.lean = layout(size, uses(graph, program))
     if direction == ADJOINT:
         swept = adjoint_sweep(graph, program, names.given, written.values, axes)
     else:
@@ -201,12 +204,13 @@ def compile_section(
         outputs=dict(program.outputs),
         further=_computed(section),
         dtype=dtype,
-        row_bytes=row_bytes(program),
+        row_bytes=a_row,
         work=program.nnz / max(len(program.steps), 1),
         single=single,
         rounds=written.rounds,
         direction=direction,
         size=size,
+        lean=frozenset(graph.lean),
     )
 
 

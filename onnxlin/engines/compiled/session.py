@@ -75,21 +75,27 @@ class Runner:
         self._given = [name for name in ends if name in compiled.feeds]
         self._ends = [name for name in ends if name not in compiled.feeds]
         self._wanted = [*self._ends, compiled.rows, *([compiled.shares] if compiled.nodes else [])]
+        size = compiled.size
+        self._each = compiled.row_bytes if size is None else size.each
+        self._standing = 0 if size is None else size.standing
+        self._line = compiled.columns * compiled.dtype.itemsize
         model: Any = compiled.model
         if not compiled.nodes:
             # Of no biases there are no shares: some runtimes fail at tensors of no entries.
             model = onnx.ModelProto.FromString(model.SerializeToString())
             drop_output(model.graph, compiled.shares)
         self._fed: Mapping[str, Array] = {}
-        if compiled.size is not None and compiled.size.lean:
-            model, self._fed = fed(model, compiled.weights), compiled.weights
+        # What a run is fed is copied by no optimiser.
+        lean = {n: a for n, a in compiled.weights.items() if n in compiled.lean}
+        inside = {n: a for n, a in compiled.weights.items() if n not in lean}
+        if lean:
+            model, self._fed = fed(model, lean), lean
+        if options is None or sum(array.nbytes for array in inside.values()) > MOST_INSIDE:
             options = options or _options(compiled)
-        elif options is None or compiled.weight > MOST_INSIDE:
-            options = options or _options(compiled)
-            self._held = door.attach(options, compiled.weights)
+            self._held = door.attach(options, inside)
         else:
             # Options of the caller's may serve other sessions as well: nothing is added to them.
-            model = partial(filled, model, compiled.weights)
+            model = partial(filled, model, inside)
         try:
             self._session = door.opened(model, options, rounds=compiled.rounds)
         except (*door.MESSAGES, ValueError) as error:
@@ -155,11 +161,6 @@ class Runner:
         """Bytes that so many rows take in all."""
         return self._beside(total) + self._at_once(total, memory) * self._each
 
-    @property
-    def _each(self) -> int:
-        compiled = self.compiled
-        return compiled.row_bytes if compiled.size is None else compiled.size.each
-
     def _at_once(self, total: int, memory: int) -> int:
         return min(self._chunk(memory - self._beside(total), total), max(total, 1))
 
@@ -170,9 +171,7 @@ class Runner:
 
     def _beside(self, total: int) -> int:
         """Bytes that do not depend on how many rows are swept at once: of W and of the session."""
-        compiled = self.compiled
-        standing = compiled.size.standing if compiled.size is not None else 0
-        return standing + total * compiled.columns * compiled.dtype.itemsize
+        return self._standing + total * self._line
 
     def _chunk(self, memory: int, total: int) -> int:
         """Rows at once, of so many."""

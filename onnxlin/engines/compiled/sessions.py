@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -13,7 +14,7 @@ from onnxlin.engines.compiled.compile import Compiled, compile_section, float_ty
 from onnxlin.engines.compiled.many.session import InstancesRunner
 from onnxlin.engines.compiled.many.stacked import stacked
 from onnxlin.engines.compiled.session import Runner
-from onnxlin.engines.compiled.size import Size, weight_of, within
+from onnxlin.engines.compiled.size import Size, Uses, weight_of, within
 from onnxlin.engines.memory import hand_back, memory_budget
 from onnxlin.errors import ModelError, OnnxlinError, OptionError
 from onnxlin.graph import Array
@@ -115,7 +116,7 @@ class Shelf:
                 feeds,
                 single=single,
                 standing=self.standing,
-                layout=self._layout,
+                layout=partial(self._layout, single=single),
             )
             made = Runner(found, self.options)
             hand_back(weight_of(self._section))
@@ -123,8 +124,9 @@ class Shelf:
 
         return self._kept(_key(feeds, single=single), compiled)
 
-    def _layout(self, size: Size) -> Size:
-        return within(size, memory_budget(self._memory), asked=self._memory is not None)
+    def _layout(self, size: Size, weights: Uses, *, single: bool) -> tuple[Size, dict[str, bool]]:
+        asked, memory = self._memory is not None, memory_budget(self._memory)
+        return within(size, weights, memory, asked=asked, single=single)
 
     def _at(self, key: Any) -> Opened | Refused | None:
         """Return what lies under a key; a graph that has come from another process is opened."""

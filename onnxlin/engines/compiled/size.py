@@ -1,42 +1,53 @@
-"""What a session of a compiled graph takes, and in which of two layouts it is compiled.
+"""What a session of a compiled graph takes, and of which weights onnxruntime makes copies.
 
 What is fastest is a graph whose weights onnxruntime lays out anew, for either direction. What is
-lean reads the weights where they lie, as inputs of the graph: no optimiser copies those.
+lean reads the weights where they lie, as inputs of the graph: no optimiser copies those. Between
+them are graphs that have copies of those weights alone that are multiplied most often.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from onnxlin.engines.memory import enough, mib
 from onnxlin.errors import MemoryBudgetError
+from onnxlin.graph.weights import LARGE
+from onnxlin.lowering import Emitter
+from onnxlin.primitives import Conv, coefficients
+from onnxlin.program import LinearProgram
 from onnxlin.section import Section
 
 COPIES = 2
-"""Of the weights, that a session makes which is fast: one for either direction."""
+"""Of a weight, that a session makes which is fast: one for either direction."""
 
 OPENING = 7
-"""Times the weights that there are while a fast graph is opened: folded, laid out anew, packed."""
+"""Times such weights that there are while a graph is opened: folded, laid out anew, packed."""
 
 SMALL = 8 * 2**20
 """Bytes of copies that nobody misses."""
 
-MORE = 0.5
+MORE = 0.55
 """Part of a lean graph's memory that copies may take where no budget is given."""
 
+SOME_ROWS = 8
+"""Rows at once, for which there is room before there is any for copies."""
 
-@dataclass(frozen=True)
-class Part:
-    """Bytes that onnxruntime's arena takes for each that the tensors of a run, or a row, have."""
+A_NODE = 12 * 2**10
+"""Bytes that sessions and protos keep of a node, its sweep with it; onnxruntime 1.32."""
 
-    tensors: float
-    row: float
+A_FEW = 2.0
+"""Times that a weight is multiplied, up to which a copy makes nothing faster."""
 
 
-# Measured with onnxruntime 1.32 (docs/performance.md): blocked convolutions read and write copies
-# in a layout of their own, and a lean sweep is never as wide as that of NumPy.
-FAST, LEAN = Part(1.1, 1.2), Part(0.95, 0.75)
+TENSORS, ROWS = 1.15, 1.1
+"""Bytes of onnxruntime's arena for each of the forward pass, and of NumPy's sweep.
+
+Measured with onnxruntime 1.32 on files (docs/performance.md): blocked convolutions read and write
+copies in a layout of their own.
+"""
 
 
 @dataclass(frozen=True)
@@ -51,29 +62,28 @@ class Size:
         What the forward pass keeps.
     row : int
         A sweep of one row.
-    lean : bool
+    copies : int
+        What onnxruntime keeps of the weights beside the model's own.
+    nodes : int
+        Of the forward pass and its coefficients, for all that is kept of nodes.
     """
 
     weights: int
     tensors: int
     row: int
-    lean: bool = False
-
-    @property
-    def copies(self) -> int:
-        """What onnxruntime keeps of the weights beside the model's own."""
-        return 0 if self.lean else COPIES * self.weights
+    copies: int = 0
+    nodes: int = 0
 
     @property
     def standing(self) -> int:
         """All that does not depend on the number of rows."""
-        part = LEAN if self.lean else FAST
-        return self.weights + self.copies + int(part.tensors * self.tensors)
+        own = self.weights + self.copies + A_NODE * self.nodes
+        return own + int(TENSORS * self.tensors)
 
     @property
     def each(self) -> int:
         """What each row takes."""
-        return int((LEAN if self.lean else FAST).row * self.row)
+        return int(ROWS * self.row)
 
     def __str__(self) -> str:
         tensors = self.standing - self.weights - self.copies
@@ -81,8 +91,38 @@ class Size:
         return ", ".join(f"{name} {mib(size)}" for name, size in parts.items() if size)
 
 
-Layout = Callable[[Size], Size]
-"""Chooses one of the two for sizes."""
+@dataclass(frozen=True)
+class Use:
+    """How a sweep of one row uses a weight.
+
+    Parameters
+    ----------
+    size : int
+        Bytes.
+    times : float
+        How often each entry is multiplied.
+    packs : bool
+        Whether one copy, for the way back, makes the graph about as fast as two.
+    """
+
+    size: int
+    times: float
+    packs: bool
+
+    @property
+    def copies(self) -> int:
+        """Bytes of the copies."""
+        return self.size if self.packs else COPIES * self.size
+
+    @property
+    def opening(self) -> int:
+        """Bytes while they are made."""
+        return self.size if self.packs else (OPENING - 1) * self.size
+
+
+Uses = Mapping[str, Use]
+Layout = Callable[[Size, Uses], tuple[Size, dict[str, bool]]]
+"""Chooses of which weights there are copies; see `within`."""
 
 
 def weight_of(section: Section) -> int:
@@ -90,30 +130,78 @@ def weight_of(section: Section) -> int:
     return sum(array.nbytes for array in section.graph.initialisers.values())
 
 
-def within(size: Size, memory: int, *, asked: bool) -> Size:
-    """Choose the fast layout if it fits, the lean one otherwise.
+def stored_bytes(graph: Emitter) -> int:
+    """Bytes of the constants of a graph: the model's, and what follows from them alone."""
+    return sum({id(array): array.nbytes for array in graph.stored.values()}.values())
+
+
+def uses(graph: Emitter, program: LinearProgram) -> dict[str, Use]:
+    """Every large constant of a graph, and what a program does with it."""
+    found = {n: Use(a.nbytes, 0.0, packs=False) for n, a in graph.stored.items()}
+    found = {name: use for name, use in found.items() if use.size >= LARGE}
+    for op in (op for step in program.steps for _, op in step.terms):
+        for part in coefficients(op):
+            name = graph.place(part) if isinstance(part, np.ndarray) else ""
+            if name in found:
+                times = found[name].times + op.nnz / part.size
+                packs = isinstance(op, Conv) and op.packs
+                found[name] = replace(found[name], times=times, packs=packs)
+    return found
+
+
+def within(
+    size: Size, weights: Uses, memory: int, *, asked: bool, single: bool = False
+) -> tuple[Size, dict[str, bool]]:
+    """Choose the weights of which there are copies: those that are multiplied most often.
 
     Parameters
     ----------
     memory : int
         Bytes that may be used.
     asked : bool
-        Whether the caller has said so many. Otherwise copies are not worth half as much memory
-        again as everything else.
+        Whether the caller has said so many. Otherwise copies are worth part of as much memory as
+        everything else takes, and no more.
+
+    single : bool
+        Whether rows come one at a time. Otherwise there is to be room for some at once, of which
+        more comes than of copies.
+
+    Returns
+    -------
+    Size
+    {weight: bool}
+        Those that are read where they lie; whether a packed copy may be beside them.
 
     Raises
     ------
     MemoryBudgetError
-        Neither fits.
+        It does not fit without any.
     """
-    lean = replace(size, lean=True)
-    need = lean.standing + lean.each
+    need = size.standing + size.each
     if need > memory:
         raise MemoryBudgetError(
-            f"engine='compiled' needs about {mib(need)} for one row ({lean}, a row "
-            f"{mib(lean.each)}); memory={mib(memory)}. Raise memory= to {enough(need)}, or use "
+            f"engine='compiled' needs about {mib(need)} for one row ({size}, a row "
+            f"{mib(size.each)}); memory={mib(memory)}. Raise memory= to {enough(need)}, or use "
             "engine='reverse'."
         )
-    fits = max(size.standing + size.each, OPENING * size.weights) <= memory
-    most = memory if asked else max(SMALL, int(MORE * need))
-    return size if fits and size.copies <= most else lean
+    most = memory if asked else need + max(SMALL, int(MORE * need))
+    most -= 0 if single or not asked else (SOME_ROWS - 1) * size.each
+    every = sum(use.size for use in weights.values())
+    fast = replace(size, copies=COPIES * every)
+    opening = size.weights + (OPENING - 1) * every
+    if max(fast.standing + fast.each, opening if asked else 0) <= most:
+        return fast, {}
+    lean = dict.fromkeys(weights, False)
+    opening = size.weights
+    for name, use in sorted(weights.items(), key=lambda item: -item[1].times):
+        more = replace(size, copies=size.copies + use.copies)
+        if use.times <= A_FEW or more.standing + more.each > most:
+            continue
+        if opening + use.opening > memory:
+            continue
+        size, opening = more, opening + use.opening
+        if use.packs:
+            lean[name] = True
+        else:
+            del lean[name]
+    return size, lean

@@ -12,12 +12,12 @@ from onnxlin.engines.compiled.codes import Known, spell_out
 from onnxlin.engines.memory import size_of
 from onnxlin.graph import Array, Node, is_float
 from onnxlin.graph.sequences import element
-from onnxlin.graph.shaped import settled_shapes
 from onnxlin.load.newest import NEWEST_RUNNABLE, newest_node
 from onnxlin.lowering import Emitter, Fact, NotStaticError, Traced, example
 from onnxlin.operators.families import RANDOM, permutation, rounds_quotient_down
 from onnxlin.operators.quantisation import rounds
 from onnxlin.operators.schemas import output_position
+from onnxlin.operators.shaped import settled_shapes
 from onnxlin.operators.shapes import shaped_by_values, told, valued
 from onnxlin.section import Section
 from onnxlin.section.trace import Captures, Tracer

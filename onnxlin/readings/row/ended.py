@@ -14,7 +14,7 @@ from onnxlin.program import LinearProgram, Step
 from onnxlin.program.sweep import reach
 from onnxlin.rules import STRAIGHT
 from onnxlin.section import STAIRCASE, Section
-from onnxlin.section.fold import ancestors
+from onnxlin.section.parts import ancestors
 from onnxlin.section.stops import goes_straight_through, starts_behind, stops
 
 MOST = 3  # nodes, and tensors, that are named

@@ -10,8 +10,8 @@ import numpy as np
 
 from onnxlin.errors import OptionError
 from onnxlin.graph import Array, Graph, Node, TensorType
-from onnxlin.graph.shaped import known_shapes
 from onnxlin.inputs.preprocessing import KEY, Preprocessing
+from onnxlin.operators.shaped import known_shapes
 from onnxlin.operators.whole_inputs import (
     COUNTS,
     HANDED_ON,

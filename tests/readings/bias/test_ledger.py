@@ -238,7 +238,7 @@ def test_planted_errors_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_map_of_many_rows_is_swept_in_chunks() -> None:
     """Other numbers of rows are added up in another order: equal to within the composing."""
     path, x = given("lenet5_mnist")
-    m, few = (Linearizer(path, memory=room)(x, engine="reverse") for room in (None, "600KiB"))
+    m, few = (Linearizer(path, memory=room)(x, engine="reverse") for room in (None, "912KiB"))
     biases = {layer.output: layer.bias for layer in m.layers}
     for a, b in zip(bias_maps(few), bias_maps(m), strict=True):
         assert a.tensor == b.tensor

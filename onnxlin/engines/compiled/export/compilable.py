@@ -117,15 +117,17 @@ def _tried(section: Section, found: Report) -> Report:
     if sum(array.nbytes for array in section.graph.initialisers.values()) > LARGEST:
         return found  # opening it takes as long as a run of smaller ones
     fixed = section.touched - section.varying - section.graph.initialisers.keys()
-    costs = unbounded(section.graph, {}, fixed) if fixed else None
-    if costs is not None:
-        return replace(found, not_run=(f"what is the same for every x: {costs}",))
     try:
+        costs = unbounded(section.graph, {}, fixed) if fixed else None
+        if costs is not None:
+            return replace(found, not_run=(f"what is the same for every x: {costs}",))
         require_time()
         Tracer(section, {})
     except LimitError as error:
         _require_memory(error)
-        return replace(found, not_run=(f"onnxruntime was not asked: {error}",))
+        if error.limit is None:
+            return replace(found, not_run=(f"onnxruntime was not asked: {error}",))
+        found = replace(found, refused=str(error))  # it is passed at every x
     except ModelError as error:
         return replace(found, refused=str(error))
     return found

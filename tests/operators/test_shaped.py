@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from onnxlin.graph.shaped import HIDDEN, Ranks, guarded, settled_shapes
 from onnxlin.load import load
+from onnxlin.operators.shaped import HIDDEN, Ranks, guarded, settled_shapes
 from tests.small import model
 
 TEXT = """g (float[1,3,4,4] x, int64[2] i) => (y, z) {

@@ -3,7 +3,7 @@
 Its functions read the types of a node's inputs unasked: a type that is missing is a null pointer,
 and a few take attributes out of range as indices. So every tensor whose type is known gets it
 beforehand, and a node that reads one without, or is known to be dangerous, is given under a domain
-that inference knows nothing of. `tests/graph/test_shaped.py` runs every schema through this in
+that inference knows nothing of. `tests/operators/test_shaped.py` runs every schema through this in
 child processes.
 """
 
