@@ -41,6 +41,11 @@ def _pointer(kind: str) -> Any:
         return None
 
 
+def _apart(array: Array) -> int:
+    """Entries from one line to the next; of a single line NumPy says anything, and BLAS minds."""
+    return max(array.strides[0] // array.itemsize if len(array) > 1 else 1, array.shape[1], 1)
+
+
 class Product:
     """Adds products of matrices to parts of one array; one for each thread.
 
@@ -50,7 +55,6 @@ class Product:
     """
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
-        self.itemsize = dtype.itemsize
         self._gemm = _pointer({4: "s", 8: "d"}[dtype.itemsize])
         number = ctypes.c_float if dtype.itemsize == 4 else ctypes.c_double
         self._ints = [ctypes.c_int() for _ in range(6)]
@@ -68,9 +72,7 @@ class Product:
         # In BLAS's order of columns: c' += b' a'.
         m, n, k, lda, ldb, ldc = self._ints
         m.value, n.value, k.value = c.shape[1], c.shape[0], b.shape[0]
-        size = self.itemsize
-        lda.value, ldb.value = b.strides[0] // size, a.strides[0] // size
-        ldc.value = c.strides[0] // size
+        lda.value, ldb.value, ldc.value = (_apart(array) for array in (b, a, c))
         self._gemm(
             self._plain, self._turned if turned else self._plain, self._m, self._n, self._k,
             self._unit, b.ctypes.data, self._lda, a.ctypes.data, self._ldb,
