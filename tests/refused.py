@@ -218,7 +218,8 @@ CASES: dict[str, Case] = {
     "unknown engine": (
         at_mlp(engine="warp"),
         onnxlin.OptionError,
-        r"engine='warp'; expected one of \['auto', 'explicit', 'reverse', 'forward', 'compiled'\]",
+        r"engine='warp'; expected one of \['auto', 'explicit', 'reverse', 'forward', 'live', "
+        r"'compiled'\]",
     ),
     "unknown dtype": (
         at_mlp(dtype="int8"),
