@@ -208,6 +208,9 @@ def run(session: ForkSafe, wanted: Sequence[str], feeds: Mapping[str, Any]) -> l
             return session.run(wanted, given, options)
     except MESSAGES as error:
         raise TraceError(f"onnxruntime cannot run the model at this x: {said(error)}") from error
+    except UnicodeDecodeError as error:  # its message quotes what is no text
+        said_so = error.object.decode("utf-8", "backslashreplace")[:600]
+        raise TraceError(f"onnxruntime cannot run the model at this x: {said_so}") from error
     except MemoryError as error:
         raise LimitError(
             "onnxruntime ran out of memory at this x. Give a smaller x, or more memory."
