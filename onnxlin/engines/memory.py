@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import re
 import sys
 import time
 from collections.abc import Callable
@@ -12,23 +11,14 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from onnxlin.errors import OptionError
-
-UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+from onnxlin.runtime.amounts import size
 
 
 def memory_budget(memory: int | float | str | None) -> int:
     """Read the ``memory`` option: bytes, or text such as "4GiB"; None is half of what is free."""
     if memory is None:
         return _free(int(time.monotonic() / RECENT)) // 2
-    match = re.fullmatch(r"\s*([\d.]+)\s*([KMGT]?)(?:i?B)?\s*", str(memory), re.IGNORECASE)
-    try:
-        size = float(match[1]) * UNITS[match[2].upper()] if match else 0.0
-    except ValueError:
-        size = 0.0
-    if size < 1:
-        raise OptionError(f"memory={memory!r}; expected bytes, or text such as '4GiB'.")
-    return int(size)
+    return size(memory)
 
 
 PIECES = 0.5

@@ -40,6 +40,8 @@ def _whole(values: Values, at: int) -> list[int]:
 
 
 def _range(values: Values, sizes: Sequence[int], attributes: Mapping[str, Any]) -> int:
+    if any(value is not None and value.size != 1 for value in values[:3]):
+        return 0  # the runtime refuses them
     start, limit, delta = (value.item() if value is not None else 0 for value in values[:3])
     steps = (limit - start) / delta if delta else 0
     return max(ceil(steps), 0) if np.isfinite(steps) else 0

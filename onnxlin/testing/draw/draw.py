@@ -181,7 +181,9 @@ def filled(domain: Domain, shape: tuple[int, ...], kind: str, rng: np.random.Gen
     ------
     LimitError
     """
-    limits.hold("entries", prod(shape), f"An input of shape {shape} is asked for")
+    # An axis of length 0 makes no room for the others: NumPy multiplies those all the same.
+    entries = prod(n for n in shape if n)
+    limits.hold("entries", entries, f"An input of shape {shape} is asked for")
     dtype = domain.kind.dtype
     if domain.kind.is_float and not domain.whole:
         low, high = domain.low, domain.high
