@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from math import prod
 from typing import Any
 
@@ -71,6 +71,8 @@ class Step:
         runtime's values, which differ by rounding.
     held : tuple of (tensor name, LinearMap)
         How errors of operands that do not depend on the inputs reach the output.
+    formed : {tensor name: LinearMap}
+        Sizes that the coefficients of some terms are formed of; see `onnxlin.rules.Affine`.
     still : bool array of ``shape``, or None
         Entries that no x moves; see `onnxlin.program.still`.
     """
@@ -89,6 +91,7 @@ class Step:
     joins: bool = False
     twin: Callable[[], Step] | None = None
     held: tuple[tuple[str, LinearMap], ...] = ()
+    formed: Mapping[str, LinearMap] = field(default_factory=dict)
     still: Array | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -88,6 +88,10 @@ def make_step(at_x: NodeAtX, i: int, piece: Affine, status: str) -> Step:
         varies=at_x.looked,
         held=tuple((o.name, weighable(op)) for o, op in unsure if not (o.traced or o.fixed)),
     )
+    if piece.formed:
+        names = {j: at_x.operand(j) for j in piece.formed}
+        formed = {o.name: piece.formed[j] for j, o in names.items() if o.traced}
+        step = replace(step, formed=formed)
     found = settled(step, at_x, i)
     return found if found is step else replace(found, varies=at_x.looked)
 

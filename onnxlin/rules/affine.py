@@ -34,6 +34,9 @@ class Affine:
     held : {input position: LinearMap}
         Maps of operands that are coefficients here, the other factor of a product: how an error in
         them reaches the output. Inside a body nothing else tells.
+    formed : {input position: LinearMap}
+        Instead of a term, the same map of the sizes that its coefficients are formed of, where
+        these may cancel to less: an engine that forms them by kernels of its own errs by those.
     guards : callable, optional
         The affine functions of the inputs whose bounds say where this piece holds; called only
         when somebody asks. None: it holds everywhere. A text says why nobody can tell.
@@ -45,6 +48,7 @@ class Affine:
     bias_size: Array | None = None
     roundings: int = 2
     held: Mapping[int, LinearMap] = field(default_factory=dict)
+    formed: Mapping[int, LinearMap] = field(default_factory=dict)
     guards: Callable[[], Sequence[Guard]] | str | None = None
 
 

@@ -68,7 +68,8 @@ def weighted_value(node: NodeAtX, at: Standardised, scale: Array) -> Affine:
         left = at.offset().reshape(shape) if 0 in kept else value
         bias = scale * (left - value if 1 in kept else left)
     size = np.abs(scale) * at.size.reshape(shape)
-    return Affine(kept, node.cast(bias), None, size, roundings=12)
+    formed = {1: chain(*spread, Diagonal.of(shape, at.size.reshape(shape)))} if 1 in live else {}
+    return Affine(kept, node.cast(bias), None, size, roundings=12, formed=formed)
 
 
 def _half(node: NodeAtX, op: LinearMap) -> LinearMap:

@@ -76,8 +76,8 @@ def made_anew(program: LinearProgram, values: Mapping[str, Array]) -> LinearProg
     """The program with the sizes of what its coefficients are formed of, for charges only.
 
     An engine that computes the coefficients of smooth nodes by kernels of its own rounds their
-    formulas, not only the results: slopes have terms up to ``1 + |z|``, as ``1 - tanh(z)**2``, and
-    biases are ``f(z) - slope z``.
+    formulas, not only the results: slopes have terms up to ``1 + |z|``, as ``1 - tanh(z)**2``,
+    biases are ``f(z) - slope z``, and a standardised entry is what is left of it and the mean.
     """
     return replace(program, steps=tuple(_formed(step, values) for step in program.steps))
 
@@ -85,7 +85,9 @@ def made_anew(program: LinearProgram, values: Mapping[str, Array]) -> LinearProg
 def _formed(step: Step, values: Mapping[str, Array]) -> Step:
     if step.status not in ("tangent", "frozen"):
         return step
-    terms = tuple((name, _slope(op, values[name])) for name, op in step.terms)
+    terms = tuple(
+        (name, step.formed.get(name) or _slope(op, values[name])) for name, op in step.terms
+    )
     # No curve any more: of one the charges count what its coefficients are, not what formed them.
     return replace(step, status="exact", terms=terms, bias_size=sizes(step, values))
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 
 import onnxlin
 from onnxlin.section import MODES
-from onnxlin.testing import GrownModel, onnx_models
+from onnxlin.testing import GrownModel, assert_linearizes, onnx_models
 from onnxlin.testing.laws.laws import LAWS, Law, LawError, NotApplicable, Subject, named
 from tests.small import X, mlp, model
 
@@ -212,3 +212,12 @@ def test_trained_nets_obey(fixtures: Path, name: str) -> None:
     subject = Subject(fixtures / f"{name}.onnx")
     feeds = subject.feeds(np.random.default_rng(0).random((1, 1, 28, 28)))
     assert not any(said(law, subject, feeds, "tangent") for law in LAWS)
+
+
+@pytest.mark.parametrize("inputs", ["x, s", "x, s, c"])
+def test_a_standardised_entry_near_0_is_a_coefficient_like_others(inputs: str) -> None:
+    """It is what is left of an entry and the mean: kernels of another kind err by those."""
+    given = ", ".join(f"float[30] {name}" for name in inputs.split(", "))
+    made = model(f"g ({given}) => (y) {{ y = LayerNormalization <axis = 0> ({inputs}) }}")
+    for seed in range(8):
+        assert_linearizes(made, laws=["engines"], seed=seed)
