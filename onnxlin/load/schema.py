@@ -11,6 +11,7 @@ import onnx
 from onnxlin.errors import ModelError
 from onnxlin.graph.subgraphs import subgraphs
 from onnxlin.load.valid import named
+from onnxlin.operators.schemas import needed_inputs
 from onnxlin.operators.values import ALLOWED
 
 
@@ -104,12 +105,11 @@ def _schema(op_type: str, version: int, domain: str) -> _Schema | None:
         schema: Any = onnx.defs.get_schema(op_type, version, domain)
     except onnx.defs.SchemaError:
         return None
-    single = onnx.defs.OpSchema.FormalParameterOption.Single
     attributes = schema.attributes
     return _Schema(
         (schema.min_input, schema.max_input),
         (schema.min_output, schema.max_output),
-        tuple(i for i, formal in enumerate(schema.inputs) if formal.option == single),
+        needed_inputs(op_type, version, domain) or (),
         {name: int(a.type.value) for name, a in attributes.items()},
         tuple(sorted(name for name, a in attributes.items() if a.required)),
     )

@@ -52,3 +52,14 @@ def output_position(node: Node, opset: int, output: str) -> int | None:
     except onnx.defs.SchemaError:
         return None  # the operator itself is newer
     return next((i for i, o in enumerate(outputs) if o.name == output), None)
+
+
+@cache
+def needed_inputs(op_type: str, version: int, domain: str) -> tuple[int, ...] | None:
+    """Places of the inputs that an operator cannot do without; None if nobody knows it."""
+    try:
+        schema: Any = onnx.defs.get_schema(op_type, version, domain)
+    except onnx.defs.SchemaError:
+        return None
+    single = onnx.defs.OpSchema.FormalParameterOption.Single
+    return tuple(i for i, formal in enumerate(schema.inputs) if formal.option == single)

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache, cached_property
+from functools import cached_property
 from math import prod
-from typing import Any
 
 import onnx
 import onnx.shape_inference
@@ -24,6 +23,7 @@ from onnxlin.graph.subgraphs import subgraphs
 from onnxlin.graph.tensors import array_info, to_array
 from onnxlin.graph.typed import Types, element_proto, typed
 from onnxlin.graph.weights import is_beside
+from onnxlin.operators.schemas import needed_inputs
 
 HIDDEN = "onnxlin.hidden"
 """A domain of which inference knows nothing."""
@@ -202,23 +202,11 @@ def _open_axes(info: onnx.ValueInfoProto, longest: int | None) -> None:
 def _takes(node: onnx.NodeProto, types: Types, opsets: Mapping[str, int]) -> bool:
     """Whether inference may see a node."""
     domain = "" if node.domain == "ai.onnx" else node.domain
-    required = _required(node.op_type, opsets.get(domain, 1), domain)
-    if required is None or domain or node.op_type in _DANGEROUS:
+    needed = needed_inputs(node.op_type, opsets.get(domain, 1), domain)
+    if needed is None or domain or node.op_type in _DANGEROUS:
         return False
-    if len(node.input) < required or not all(node.input[:required]):
+    if not all(i < len(node.input) and node.input[i] for i in needed):
         return False
     if any(element_proto(types.get(name, "")) is None for name in node.input if name):
         return False
     return all(-_INT32 <= a.i < _INT32 for a in node.attribute)
-
-
-@cache
-def _required(op_type: str, version: int, domain: str) -> int | None:
-    """Number of inputs that an operator cannot do without; None if it is unknown."""
-    try:
-        schema: Any = onnx.defs.get_schema(op_type, version, domain)
-    except onnx.defs.SchemaError:
-        return None
-    single = onnx.defs.OpSchema.FormalParameterOption.Single
-    inputs: list[Any] = schema.inputs
-    return sum(1 for formal in inputs if formal.option == single)
