@@ -10,16 +10,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 
 import numpy as np
 
 from onnxlin.affine_map.origin import Origin
 from onnxlin.affine_map.verdict import Doubt
+from onnxlin.engines.memory import WORTH_IT, enough, mib
 from onnxlin.engines.noise import FACTOR, deviations_by_sweeps, deviations_of_rows
-from onnxlin.engines.reverse import charge_each, risen, sweep
+from onnxlin.engines.reverse import charge_each, left, risen, sweep
 from onnxlin.engines.seeds import Seeds
+from onnxlin.errors import MemoryBudgetError
 from onnxlin.primitives import Array
-from onnxlin.program.roundoff import charges, each_charge, sizes, spread
+from onnxlin.program import LinearProgram
+from onnxlin.program.roundoff import Charges, charges, sizes, spread
 from onnxlin.program.underflow import underflow
 from onnxlin.program.witness import made_by_rounding
 
@@ -119,7 +123,7 @@ class Bounds:
         """Worst cases of some rows: (2, len(rows))."""
         job = self.origin.job
         seeds = job.seeds if len(rows) == len(job.seeds) else some_of(job.seeds, rows)
-        errors = each_charge(self.origin.program, self.origin.values, anew=self.anew)
+        errors = Charges(self.origin.program, self.origin.values, anew=self.anew)
         return charge_each(replace(job, seeds=seeds), errors, 2)
 
     @cached_property
@@ -129,17 +133,57 @@ class Bounds:
     def _likely(self, kind: int) -> Array:
         """Likely cases of all rows: (n_rows,)."""
         if kind not in self._likely_ones:
-            job, deviations = self.origin.job, self._deviations(kind)
-            cheap = is_cheap(self.origin, len(self.size))
-            made = (deviations_by_sweeps if cheap else deviations_of_rows)(job, deviations)
+            program, job = self.origin.program, self.origin.job
+            errors = Charges(program, self.origin.values, spread, self.anew)
+            if is_cheap(self.origin, len(self.size)):
+                made = deviations_by_sweeps(job, lambda step: errors(step)[kind])
+            else:
+                held = deviations_bytes(program)
+                hold(self.origin, held + proof_bytes(program))
+                # In the map's precision: those of all steps are large together.
+                each = {s.output: risen(errors(s)[kind], program.dtype) for s in program.steps}
+                made = deviations_of_rows(replace(job, held=job.held + held), each)
             self._likely_ones[kind] = SIGMAS * made
         return self._likely_ones[kind]
 
-    def _deviations(self, kind: int) -> dict[str, Array]:
-        """Deviations of one kind, in the map's precision: those of all steps are large together."""
-        program, values = self.origin.program, self.origin.values
-        each = each_charge(program, values, spread, anew=self.anew)
-        return {step.output: risen(both[kind], program.dtype) for step, *both in each}
+
+def hold(origin: Origin, need: int) -> None:
+    """Refuse a proof that takes so many bytes beside the map, where the budget has not so many.
+
+    What is so small that nobody misses it is let pass.
+
+    Raises
+    ------
+    MemoryBudgetError
+    """
+    job, room = origin.job, left(origin.job)
+    if need > max(room, WORTH_IT):
+        there = job.memory - room
+        raise MemoryBudgetError(
+            f"The proof of the map needs about {mib(need)} beside W, the model and its run "
+            f"({mib(there)}); memory={mib(job.memory)}. Raise memory= to {enough(there + need)}, "
+            "or do without bounds and verify(): W, b and residual are there."
+        )
+
+
+def proof_bytes(program: LinearProgram) -> int:
+    """Bytes that weighing one step takes in float64, of the step that takes most.
+
+    Of its output there are the size, the error, the value and what that is made of; where it is a
+    sum, two parts of it besides.
+    """
+    each = (
+        (4 + 2 * (len(step.terms) > 1)) * prod(step.shape)
+        + sum(op.columns for _, op in step.terms)
+        + max((op.workspace for _, op in step.terms), default=0)
+        for step in program.steps
+    )
+    return 8 * max(each, default=0)
+
+
+def deviations_bytes(program: LinearProgram) -> int:
+    """Bytes of a number for every entry that a program computes."""
+    return sum(prod(step.shape) for step in program.steps) * program.dtype.itemsize
 
 
 def some_of(seeds: Seeds, rows: Array) -> Seeds:
@@ -160,12 +204,14 @@ def cancelling(origin: Origin, rows: Array) -> Array:
     array (len(rows),)
         0 where that would cost too many sweeps, or where it is not finite.
     """
-    program = origin.program
     if not is_cheap(origin, len(rows)):
         return np.zeros(len(rows))
-    errors = ((step, sizes(step, origin.values)) for step in program.steps)
     seeds = some_of(origin.job.seeds, rows)
-    found = charge_each(replace(origin.job, seeds=seeds, progress=None), errors, 1)
+    found = charge_each(
+        replace(origin.job, seeds=seeds, progress=None),
+        lambda step: [sizes(step, origin.values)],
+        1,
+    )
     return np.where(np.isfinite(found[0]), found[0], 0.0)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxlin.affine_map.bounds import Bounds, cancelling, doubt
+from onnxlin.affine_map.bounds import Bounds, cancelling, doubt, hold, proof_bytes
 from onnxlin.affine_map.origin import Origin
 from onnxlin.affine_map.sides import fallen
 from onnxlin.affine_map.verdict import Doubt, Verdict, judge, together
@@ -17,7 +17,8 @@ from onnxlin.affine_map.wide import by_rows
 from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array
 from onnxlin.program import Known
-from onnxlin.program.roundoff import first_departure, smallest, unit_roundoff
+from onnxlin.program.departure import first_departure
+from onnxlin.program.roundoff import smallest, unit_roundoff
 from onnxlin.section.feeds import flattened
 
 # Where W x + b is nothing at all, the residual is relative to the size at which the absolute
@@ -222,9 +223,10 @@ class Proved(ABC):
         if "_made_bounds" not in vars(self):
             # Summing W x over the columns is rounded in float64 as well.
             summing = len(self.x) * float(np.finfo(np.float64).eps) * self._added_up
-            size = self._plain_size[0]
+            size, origin = self._plain_size[0], self.made_from(what)
+            hold(origin, proof_bytes(origin.program))
             self._made_bounds = Bounds(
-                self.made_from(what), size, self.scale, summing, anew=self._own is not None
+                origin, size, self.scale, summing, anew=self._own is not None
             )
         return self._made_bounds
 

@@ -8,12 +8,12 @@ than a sweep for each of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from onnxlin.engines.job import Job
-from onnxlin.engines.reverse import MOST_ROWS, chunks, left, sweep
+from onnxlin.engines.reverse import AT_ONCE, MOST_ROWS, chunks, kept, left, sweep
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram, Step
 from onnxlin.program.sweep import absolute, applied, forth
@@ -57,16 +57,30 @@ def deviations_of_rows(job: Job, deviations: Mapping[str, Array]) -> Array:
     return np.nan_to_num(found, nan=np.inf, posinf=np.inf)
 
 
-def deviations_by_sweeps(job: Job, deviations: Mapping[str, Array]) -> Array:
-    """The same without draws, exactly, by a sweep for every row: ``(K,)``."""
-    found = np.zeros(len(job.seeds))
+def deviations_by_sweeps(job: Job, deviation: Callable[[Step], Array]) -> Array:
+    """The same without draws, exactly, by a sweep for every row: ``(K,)``.
+
+    Parameters
+    ----------
+    deviation : callable
+        Makes the deviations of a step, an array of its shape.
+    """
+    found, made = np.zeros(len(job.seeds)), kept(job, deviation, 8)
     for rows in chunks(job):
         for step, cotangent in sweep(job.program, job.seeds, rows, None):
-            size = np.abs(cotangent.astype(np.float64)).reshape(len(cotangent), -1)
-            deviation = np.broadcast_to(deviations[step.output], step.shape).reshape(-1)
-            with np.errstate(over="ignore", invalid="ignore"):
-                found[rows] += (np.where(size == 0, 0.0, size * deviation) ** 2).sum(axis=1)
+            found[rows] += _squares(cotangent.reshape(len(cotangent), -1), made(step).reshape(-1))
     return np.sqrt(np.nan_to_num(found, nan=np.inf, posinf=np.inf))
+
+
+def _squares(cotangent: Array, deviation: Array) -> Array:
+    """``cotangent^2 @ deviation^2`` in float64, where 0 times infinity is 0: ``(k, n), (n,)``."""
+    found = np.zeros(len(cotangent))
+    for start in range(0, len(deviation), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        size = cotangent[:, part].astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            found += (np.where(size == 0, 0.0, size * deviation[part]) ** 2).sum(axis=1)
+    return found
 
 
 def _chunks(job: Job) -> Iterator[range]:

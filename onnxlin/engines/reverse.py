@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -106,47 +106,59 @@ def charge(job: Job, *errors: Mapping[str, Array]) -> Array:
     array (len(errors), K)
         Rounded up; infinite where nobody can tell.
     """
-    steps = job.program.steps
-    each = ((step, *(error[step.output] for error in errors)) for step in steps)
-    return charge_each(job, each, len(errors))
+    return charge_each(job, lambda step: [error[step.output] for error in errors], len(errors))
 
 
-def charge_each(job: Job, errors: Iterable[tuple[Any, ...]], count: int) -> Array:
-    """`charge` by errors that are made step by step, and weighed in as many sweeps as need be.
+def charge_each(job: Job, errors: Callable[[Step], Sequence[Array]], count: int) -> Array:
+    """`charge` by errors that are made step by step, and kept only if they are asked for again.
 
     Parameters
     ----------
-    errors : iterable of (step, array of its shape, ...)
-        So many arrays as ``count`` says, of each step.
+    errors : callable
+        Makes so many arrays as ``count`` says, of a step's shape.
     """
-    total, room = np.zeros((count, len(job.seeds))), spare(job)
-    block, size = dict[str, Array](), 0
-    for step, *some in errors:
-        columns = _columns(some, step.shape, job.program.dtype)
-        if block and size + columns.nbytes > room:
-            total += _charged(job, block, count)
-            block, size = {}, 0
-        block[step.output], size = columns, size + columns.nbytes
-    total += _charged(job, block, count)
+    total, dtype = np.zeros((count, len(job.seeds))), job.program.dtype
+    columns = kept(
+        job, lambda step: _columns(errors(step), step.shape, dtype), count * dtype.itemsize
+    )
+    for rows in chunks(job):
+        for step, cotangent in sweep(job.program, job.seeds, rows, None):
+            total[:, rows] += _weighed_up(cotangent, columns(step)).T
+        job.report(min(rows.stop, len(job.seeds)), len(job.seeds))
     return np.nan_to_num(total, nan=np.inf, posinf=np.inf)
 
 
-def _charged(job: Job, weights: Mapping[str, Array], count: int) -> Array:
-    """What errors at some steps do to each row: {step: (entries, count)} -> (count, K)."""
-    total = np.zeros((count, len(job.seeds)))
-    for rows in chunks(job):
-        for step, cotangent in sweep(job.program, job.seeds, rows, None):
-            if step.output in weights:
-                total[:, rows] += _weighed_up(cotangent, weights[step.output]).T
-        job.report(min(rows.stop, len(job.seeds)), len(job.seeds))
-    return total
+def kept(job: Job, make: Callable[[Step], Array], size: int) -> Callable[[Step], Array]:
+    """Return ``make``; what it makes is kept where sweeps of more rows ask again, and it fits.
+
+    Parameters
+    ----------
+    make : callable
+        Makes an array of a step.
+    size : int
+        Bytes of that for each entry of the step.
+    """
+    every = size * sum(prod(step.shape) for step in job.program.steps)
+    if len(list(chunks(job))) <= 1 or every > spare(job):
+        return make
+    found: dict[str, Array] = {}
+
+    def remembered(step: Step) -> Array:
+        if step.output not in found:
+            found[step.output] = make(step)
+        return found[step.output]
+
+    return remembered
 
 
 def _columns(errors: Sequence[Array], shape: Shape, dtype: np.dtype[Any]) -> Array:
-    """Errors side by side, ``(entries, len(errors))``, in a sweep's dtype, not rounded down."""
+    """Errors side by side, ``(entries, n)``, in a sweep's dtype, not rounded down."""
     columns = np.empty((prod(shape), len(errors)), dtype)
     for i, error in enumerate(errors):
-        columns[:, i] = risen(np.broadcast_to(error, shape).ravel(), dtype)
+        flat = np.broadcast_to(error, shape).reshape(-1)
+        for start in range(0, len(flat), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            columns[part, i] = risen(flat[part], dtype)
     return columns
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,8 @@ def sizes(step: Step, values: Mapping[str, Array]) -> Array:
         if total.dtype == np.float32:
             # Sums of what is not negative, so the relative error of any order is known.
             adds = sum(op.fan_in for _, op in step.terms) + 4
-            total = total.astype(np.float64) * (1 + gamma(adds, unit_roundoff(np.dtype("f4"))))
+            total = total.astype(np.float64)
+            total *= 1 + gamma(adds, unit_roundoff(np.dtype("f4")))
             if not np.isfinite(total).all():  # above the largest number of float32, or uncountable
                 total = reach(step.terms, values, step.shape, read=_size)
     return total if step.bias_size is None else total + finite(step.bias_size)
@@ -110,7 +112,7 @@ def charges(
     {output name of the step: array of its shape, float64}
     """
     if native:
-        return {step.output: whole for step, whole, _ in each_charge(program, values)}
+        return charges_of_both(program, values)[0]
     return {
         step.output: times(_composing(program, readers, step, gamma), sizes(step, values))
         for readers in [_readers(program)]
@@ -131,22 +133,50 @@ def charges_of_both(
         Whether the map is of coefficients that kernels of another kind have made, as those of a
         compiled graph are; else they are those of the program.
     """
-    whole, composed = dict[str, Array](), dict[str, Array]()
-    for step, *both in each_charge(program, values, rate, anew=anew):
-        whole[step.output], composed[step.output] = both
+    charge, whole, composed = Charges(program, values, rate, anew), {}, {}
+    for step in program.steps:
+        whole[step.output], composed[step.output] = charge(step)
     return whole, composed
 
 
-def each_charge(
-    program: LinearProgram, values: Mapping[str, Array], rate: Rate = gamma, *, anew: bool = True
-) -> Iterator[tuple[Step, Array, Array]]:
-    """`charges_of_both` step by step, so that nobody need hold those of all steps at once."""
-    readers = _readers(program)
-    for step, own in zip(program.steps, runs(program.steps, values, rate), strict=True):
-        size = own.size if own.piece is step else sizes(step, values)
-        size = size if anew else _formed(step, values, size)
-        composed = times(_composing(program, readers, step, rate), size)
-        yield step, composed + curvature(step, own.piece, values) + own.error, composed
+@dataclass(frozen=True, eq=False)
+class Charges:
+    """`charges_of_both` of one step at a time, in any order: nobody need hold those of all at once.
+
+    Parameters
+    ----------
+    program, values, rate, anew
+        See `charges_of_both`.
+    """
+
+    program: LinearProgram
+    values: Mapping[str, Array]
+    rate: Rate = gamma
+    anew: bool = True
+
+    def __call__(self, step: Step) -> tuple[Array, Array]:
+        """With the runtime's roundings, and of composing alone: arrays of the step's shape."""
+        own = _ran(as_run(step), self.values, self.rate, self._inside)
+        size = own.size if own.piece is step else sizes(step, self.values)
+        size = size if self.anew else _formed(step, self.values, size)
+        composed = times(_composing(self.program, self._readers, step, self.rate), size)
+        # The sum is put where the error was, which is nobody else's.
+        whole = np.add(own.error, composed, out=own.error)
+        if own.piece is not step:
+            whole += curvature(step, own.piece, self.values)
+        return whole, composed
+
+    @cached_property
+    def _readers(self) -> Mapping[str, int]:
+        return _readers(self.program)
+
+    @cached_property
+    def _inside(self) -> dict[str, Array]:
+        """Errors of all that bodies compute, which go forward."""
+        found: dict[str, Array] = {}
+        for piece in map(as_run, (step for step in self.program.steps if step.inner)):
+            _ran(piece, self.values, self.rate, found)
+        return found
 
 
 def _formed(step: Step, values: Mapping[str, Array], size: Array) -> Array:
@@ -217,20 +247,23 @@ def runs(steps: Iterable[Step], values: Mapping[str, Array], rate: Rate = gamma)
     where the two meet, twice as much is allowed.
     """
     inside: dict[str, Array] = {}
-    for piece in map(as_run, steps):
-        size = sizes(piece, values)
-        error = local_error(piece, values, size, rate)
-        beside = np.zeros(())
-        if piece.inner or piece.joins:
-            known = [term for term in (*piece.terms, *piece.held) if term[0] in inside]
-            carried = reach(known, inside, piece.shape)
-            beside = 2 * carried if piece.joins else beside
-            if piece.inner:
-                # Where a body inside of a body ends, its error goes on in the outer one. Where
-                # gamma is infinite, 0 times it is still 0.
-                inherited = beside if piece.joins else carried
-                inside[piece.output] = np.minimum(inherited + error, HUGE)
-        yield Ran(piece, size, error + beside)
+    for step in steps:
+        yield _ran(as_run(step), values, rate, inside)
+
+
+def _ran(piece: Step, values: Mapping[str, Array], rate: Rate, inside: dict[str, Array]) -> Ran:
+    """One of them; ``inside`` are the errors of bodies so far, to which its own are added."""
+    size = sizes(piece, values)
+    error = local_error(piece, values, size, rate)
+    if piece.inner or piece.joins:
+        known = [term for term in (*piece.terms, *piece.held) if term[0] in inside]
+        carried = (2 if piece.joins else 1) * reach(known, inside, piece.shape)
+        if piece.inner:
+            # Where a body inside of a body ends, its error goes on in the outer one. Where gamma
+            # is infinite, 0 times it is still 0.
+            inside[piece.output] = np.minimum(carried + error, HUGE)
+        error = error + carried if piece.joins else error
+    return Ran(piece, size, np.asarray(error))
 
 
 def local_error(step: Step, values: Mapping[str, Array], size: Array, rate: Rate = gamma) -> Array:
@@ -241,7 +274,9 @@ def local_error(step: Step, values: Mapping[str, Array], size: Array, rate: Rate
     coarsest = max(kinds, key=unit_roundoff)
     once = np.dtype(np.float32)
     if unit_roundoff(coarsest) <= unit_roundoff(once) or not computes_wide(step.node, coarsest):
-        return times(rate(count, unit_roundoff(coarsest)), size) + count * smallest(result.dtype)
+        found = np.asarray(times(rate(count, unit_roundoff(coarsest)), size))
+        found += count * smallest(result.dtype)
+        return found
     # The operands as the node had them may be their float32 forms, before the rounding to the
     # 16 bits that the run shows: the runtime leaves out a cast down and up again.
     ends = size + np.abs(result.astype(np.float64))
@@ -260,34 +295,3 @@ def _readers(program: LinearProgram) -> dict[str, int]:
         for name, _ in step.terms:
             counts[name] = counts.get(name, 0) + 1
     return counts
-
-
-def first_departure(program: LinearProgram, values: Mapping[str, Array]) -> str | None:
-    """Describe the first node whose piece, at the run's inputs to it, misses the run's output.
-
-    Every node is compared on its own with its own rounding bound, so errors of earlier nodes
-    neither excuse nor accuse later ones.
-    """
-    for ran in runs(program.steps, values):
-        step = ran.piece
-        wide = {name: values[name].astype(np.float64) for name, _ in step.terms}
-        native = values[step.output].astype(np.float64)
-        ours = step(wide)
-        # Padding that no maximum takes, entries under a mask, the NaN of a row that is masked as a
-        # whole: infinities that no output shows are no rounding.
-        gap = np.where(np.isfinite(native), np.abs(finite(native) - ours), 0.0)
-        coefficients = gamma(2 * step.roundings + 2, unit_roundoff(program.dtype))
-        # What nobody can tell allows everything: it proves nothing, and accuses nobody.
-        allowed = np.nan_to_num(ran.error + coefficients * ran.size, nan=np.inf, posinf=np.inf)
-        # A NaN that the runtime made and masks later is no value to agree with.
-        agrees = (gap <= allowed) | np.isnan(native)
-        if not agrees.all():
-            excess = np.where(agrees, -np.inf, np.nan_to_num(gap - allowed, nan=np.inf))
-            at = np.unravel_index(int(np.argmax(excess)), step.shape)
-            index = tuple(int(i) for i in at)
-            return (
-                f"{step.node.op_type} at node {step.node.name!r}, output {step.output!r}{index}: "
-                f"onnxruntime has {native[at]:.9g}, the piece {ours[at]:.9g}, "
-                f"apart by {gap[at]:.3g} where rounding allows {allowed[at]:.3g}"
-            )
-    return None

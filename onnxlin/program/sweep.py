@@ -8,6 +8,9 @@ what travels may be stacks of arrays, matrices, or marks.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import reduce
+from itertools import chain
+from operator import add
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -59,10 +62,10 @@ def applied(
         Broadcastable to ``(K, *shape)`` where there are no terms. It may be one of the tensors
         itself, which an identity hands on without a copy: do not write into it.
     """
-    parts = [op.matvec(read(values[name])) for name, op in terms]
-    if bias is not None:
-        parts.append(bias)
-    total: Array = sum(parts[1:], start=parts[0]) if parts else np.zeros(())
+    # One after the other: of a Concat of a hundred tensors each part is as large as all of it.
+    parts = (op.matvec(read(values[name])) for name, op in terms)
+    every = parts if bias is None else chain(parts, [bias])
+    total: Array = reduce(add, every, next(every, np.zeros(())))
     return total
 
 

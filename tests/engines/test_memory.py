@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +22,11 @@ from onnxlin import Linearizer
 from onnxlin.engines.compiled.export.example import example_feeds, opened_shapes
 from onnxlin.engines.compiled.size import COPIES, Size, Use, within
 from onnxlin.engines.memory import enough, hand_back, memory_budget, mib, peak, size_of
-from onnxlin.engines.reverse import charge, charge_each, needed, spare
+from onnxlin.engines.reverse import charge, charge_each, chunks, needed, spare
 from onnxlin.linearizer.early import tensor_bytes
-from onnxlin.program.roundoff import charges_of_both, each_charge
+from onnxlin.primitives import Array
+from onnxlin.program import Step
+from onnxlin.program.roundoff import Charges, charges_of_both
 from onnxlin.section.trace import Tracer
 
 ENGINES = ["explicit", "reverse", "forward", "compiled"]
@@ -79,31 +82,47 @@ def test_what_a_refusal_says_is_enough_is_enough(fixtures: Path, engine: str) ->
     assert m.memory_needed <= memory_budget(budget)
 
 
-def test_errors_are_weighed_in_blocks_where_they_do_not_fit(fixtures: Path) -> None:
+@pytest.mark.parametrize("rows", [[0], None, list(range(10)) * 3])
+def test_errors_are_made_again_where_they_do_not_fit(fixtures: Path, rows: list[int]) -> None:
     lin, x = picture(fixtures / "lenet5_mnist.onnx")
-    origin = lin(x, engine="reverse").made_from("the test")
+    origin = lin(x, rows, engine="reverse").made_from("the test")
     job, program = origin.job, origin.program
     tight = replace(job, memory=needed(job))
     assert spare(tight) == 0 < spare(job)
     whole = charge(job, *charges_of_both(program, origin.values))
-    blocks = charge_each(tight, each_charge(program, origin.values), 2)
-    np.testing.assert_allclose(blocks, whole, rtol=1e-5)
-    sweeps: list[tuple[int, int]] = []
-    for some, count in ((job, 1), (tight, len(program.steps))):
-        sweeps.clear()
-        told = replace(some, progress=lambda *at: sweeps.append(at))
-        charge_each(told, each_charge(program, origin.values), 2)
-        assert sum(done == total for done, total in sweeps) == count
+    made: list[str] = []
+
+    def counted(step: Step) -> tuple[Array, Array]:
+        made.append(step.output)
+        return Charges(program, origin.values)(step)
+
+    for some in (job, tight):
+        made.clear()
+        found = charge_each(some, counted, 2)
+        np.testing.assert_allclose(found, whole, rtol=1e-5)
+        times = 1 if some is job else len(list(chunks(some)))
+        assert Counter(made) == dict.fromkeys({step.output for step in program.steps}, times)
 
 
-def test_verify_holds_what_its_budget_says(fixtures: Path) -> None:
-    path = fixtures / "vgg_fashion.onnx"
+@pytest.mark.parametrize("rows", [[3], None])
+@pytest.mark.parametrize("net", ["vgg_fashion", "resnet_mnist"])
+def test_a_proof_that_does_not_fit_is_refused_and_what_fits_is_held(
+    fixtures: Path, net: str, rows: list[int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("onnxlin.affine_map.bounds.WORTH_IT", 0)  # these nets are small
+    path = fixtures / f"{net}.onnx"
     lin, x = picture(path)
-    m = lin(x, [3], "reverse")
-    budget = m.memory_needed + 2**20
-    tight = Linearizer(path, memory=budget)(x, [3], "reverse")
-    held = tight.made_from("the test").job.held
-    assert taken(tight.verify) <= 1.2 * (budget - held) + SLACK
+    m = lin(x, rows, "reverse")
+    least = needed(m.made_from("the test").job) + 1
+    tight = Linearizer(path, memory=least)(x, rows, "reverse")
+    with pytest.raises(onnxlin.MemoryBudgetError, match="proof of the map needs") as refused:
+        tight.verify()
+    assert tight.residual.max() < 1e-5  # all else is there
+    budget: Any = re.search(r"memory= to '(\w+)'", str(refused.value))[1]
+    proved = Linearizer(path, memory=budget)(x, rows, "reverse")
+    room = memory_budget(budget) - proved.made_from("the test").job.held
+    assert taken(proved.verify) <= 1.2 * room + SLACK
+    np.testing.assert_allclose(proved.error_bound, m.error_bound, rtol=1e-4)
 
 
 @pytest.mark.parametrize("engine", ["auto", *ENGINES])

@@ -18,7 +18,7 @@ from onnxlin.graph import Array
 from onnxlin.graph.weights import filled
 from onnxlin.linearizer import Linearizer
 from onnxlin.program import Step
-from onnxlin.program.roundoff import first_departure
+from onnxlin.program.departure import first_departure
 from onnxlin.readings.checks import chosen, of_outputs, require_f
 from onnxlin.section.feeds import Instance
 
