@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.benchmarks.live import about, report, surgery
+from tests.benchmarks.live import about, command, report, surgery, torch_ways, wheels
 from tests.benchmarks.live.child import COUNT, Task
 from tests.benchmarks.live.parent import Plan as Turns
 from tests.benchmarks.live.parent import answers, contenders, merged
@@ -69,6 +69,37 @@ def test_forward_is_left_out_where_columns_are_many() -> None:
     assert contenders(turns, 100, 784)[0] == ["live", "forward"]
 
 
+def test_torch_is_left_out_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = Turns(("live",), TASK, 1, True)
+    monkeypatch.setattr(torch_ways, "find_spec", lambda name: None)
+    assert contenders(turns, 10, 784) == (["live"], {"torch": "torch and onnx2torch not installed"})
+    monkeypatch.setattr(torch_ways, "find_spec", lambda name: name)
+    assert contenders(turns, 10, 784) == (["live", *torch_ways.WAYS], {})
+    names, notes = contenders(turns, 1000, 784)
+    assert names == ["live", torch_ways.ONE_BY_ONE]
+    assert notes["torch"] == "others hold 1000 rows of every tensor at once"
+
+
+def test_what_is_asked_wrongly_or_cannot_be_had_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.delenv(wheels.VARIABLE, raising=False)
+    for arguments, text in (
+        (["--nets", "vgg17"], "'vgg17' is not NAME"),
+        (["--engines", "dead"], "no engines: dead; there are live"),
+        (["--grow", "colour"], "no scans: colour"),
+        (["--fetch"], "--fetch needs --wheels FOLDER"),
+    ):
+        with pytest.raises(SystemExit, match=text):
+            command.main(arguments)
+    out = tmp_path / "out.jsonl"
+    command.main(["--nets", "vgg16,alexnet:5", "--rows", "9", "--out", str(out)])
+    told = capsys.readouterr().out
+    assert "- all (alexnet:5 9): it has 5 rows; say alexnet:9" in told
+    assert f"- all (vgg16 9): {wheels.FILES['vgg16']} is not below any folder given" in told
+    assert told.strip() == report.whole(report.read([out]))
+
+
 # Tables
 
 
@@ -104,6 +135,12 @@ def test_a_first_call_stands_in_brackets_and_departures_are_marked() -> None:
     found = cells(report.times(report.lines(records())), "reverse")
     assert found[4:9] == ["(2.25)", "2.25", "0.150", "15.00", "15.00"]
     assert found[11] == "5e-02 DEPARTS"
+
+
+def test_everybody_at_a_glance() -> None:
+    head, _, line = report.glance(report.lines(records())).splitlines()
+    assert head == "| net | rows | live share | live | reverse | torch slow | torch fast |"
+    assert line == "| net | 10 | 25.0% | 0.32 | (15.00) | 6.00 | 5.33 |"
 
 
 def test_the_best_of_torch_is_marked() -> None:

@@ -206,10 +206,10 @@ def test_no_names_of_networks(text: str) -> None:
 
 
 def test_scans_ask_for_what_they_say() -> None:
-    work, _ = grow.asked(["rows", "share"], "resnet50")
+    work = grow.asked(["rows", "share"], "resnet50")
     assert [rows for spec, rows in work if spec.text == "resnet50:4000"] == list(grow.ROWS)
     assert [spec.share for spec, _ in work if spec.name == "small"][-1] == 1.0
-    with pytest.raises(SystemExit, match="no scans: colour"):
+    with pytest.raises(ValueError, match="no scans: colour"):
         grow.asked(["colour"], None)
 
 

@@ -97,7 +97,7 @@ def vit(rows: int, size: int, *, width: int, heads: int, layers: int) -> onnx.Mo
     x = net("Add", padded, net.weight(net.rng.normal(size=(1, tokens, width))))
     for _ in range(layers):
         x = net("Add", x, _attention(net, _normal(net, x), width, heads, tokens))
-        wide = net("Gelu", net.dense(_normal(net, x), 4 * width, 1))
+        wide = net.gelu(net.dense(_normal(net, x), 4 * width, 1))
         x = net("Add", x, net.dense(wide, width, 1))
     first = net("Gather", _normal(net, x), net.weight(np.array(0)), axis=1)
     return net.model(net.dense(first, rows, 1))

@@ -17,7 +17,9 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.benchmarks.live.photo import noise, prepared
 
 Array = np.ndarray[Any, Any]
-OPSET = 20
+OPSET = 17
+"""The newest that onnx2torch reads."""
+
 PICTURES = 2
 """That the normalisations are taken over."""
 
@@ -131,6 +133,12 @@ class Net:
     def relu(self, x: str) -> str:
         """``max(x, 0)``."""
         return self("Relu", x)
+
+    def gelu(self, x: str) -> str:
+        """``x (1 + erf(x / sqrt 2)) / 2``, as exporters write it."""
+        part = self("Erf", self("Mul", x, self.weight(np.float32(sqrt(0.5)))))
+        whole = self("Add", part, self.weight(np.float32(1)))
+        return self("Mul", self("Mul", x, whole), self.weight(np.float32(0.5)))
 
     def clip(self, x: str) -> str:
         """ReLU6."""

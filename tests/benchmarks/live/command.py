@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.benchmarks.live import wheels
@@ -69,7 +69,7 @@ def plan(given: argparse.Namespace) -> Plan:
     return Plan(engines, task, given.passes, not given.no_torch)
 
 
-def run(given: argparse.Namespace, work: list[tuple[Spec, int]]) -> list[Record]:
+def run(given: argparse.Namespace, todo: list[tuple[Spec, int]]) -> list[Record]:
     """Measure everything; return the records, and write each as soon as it is there."""
     records: list[Record] = []
 
@@ -79,16 +79,24 @@ def run(given: argparse.Namespace, work: list[tuple[Spec, int]]) -> list[Record]
             with given.out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
 
-    first = described(given.threads)
+    picture = given.photo.name if given.photo else "smooth noise"
+    first = (
+        f"{described(given.threads)} Picture: {picture}; {given.passes} processes each, of "
+        f"{given.rounds} rounds; the floor in batches of {given.batch}."
+    )
     tell(first)
     keep({"machine": first})
     image, ways = pixels(given.photo), plan(given)
     with folder(given.cache) as at:
-        for spec, rows in work:
+        for spec, rows in todo:
+            about = {"net": spec.text, "rows": rows, "contender": "all"}
+            if rows > spec.head:
+                keep(about | {"skipped": f"it has {spec.head} rows; say {spec.name}:{rows}"})
+                continue
             try:
                 files = written(spec, at, image, given.wheels)
             except (FileNotFoundError, ValueError) as error:
-                keep({"net": spec.text, "rows": rows, "contender": "all", "skipped": str(error)})
+                keep(about | {"skipped": str(error)})
                 continue
             for record in measured(ways, spec, files, rows, tell):
                 keep(record)
@@ -97,6 +105,21 @@ def run(given: argparse.Namespace, work: list[tuple[Spec, int]]) -> list[Record]
 
 def tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def work(given: argparse.Namespace) -> list[tuple[Spec, int]]:
+    """Networks and numbers of rows that are asked for.
+
+    Raises
+    ------
+    ValueError
+        There is no such network or scan.
+    """
+    if given.grow:
+        return asked(given.grow.split(","), given.nets)
+    names = given.nets.split(",") if given.nets else NETS
+    counts = [int(text) for text in given.rows.split(",")]
+    return [(spec, rows) for spec in map(Spec.of, names) for rows in counts]
 
 
 def main(arguments: list[str]) -> None:
@@ -108,12 +131,8 @@ def main(arguments: list[str]) -> None:
         if given.wheels is None:
             raise SystemExit("--fetch needs --wheels FOLDER to download to")
         wheels.fetch(given.wheels)
-    print_of: Callable[[list[Record]], str] = whole
-    if given.grow:
-        work, print_of = asked(given.grow.split(","), given.nets)
-    else:
-        names = given.nets.split(",") if given.nets else NETS
-        counts = [int(text) for text in given.rows.split(",")]
-        work = [(spec, rows) for spec in map(Spec.of, names) for rows in counts
-                if rows <= spec.head]  # fmt: skip
-    print(f"\n{print_of(run(given, work))}")
+    try:
+        todo = work(given)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    print(f"\n{whole(run(given, todo))}")

@@ -123,6 +123,24 @@ def figures(line: Line, part: float | None) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def glance(found: Sequence[Line]) -> str:
+    """Medians over the floor's: one line for a network and number of rows, a column for each."""
+    names = list(dict.fromkeys(line.contender for line in found if line.calls))
+    share = shares(found)
+    cells: dict[tuple[str, int], dict[str, str]] = {}
+    for line in found:
+        if line.calls:
+            ratio_of = figures(line, None)[3]
+            told = f"({ratio_of})" if line.first else ratio_of
+            cells.setdefault((line.net, line.rows), {})[line.contender] = told
+    rows = []
+    for (net, count), by_name in cells.items():
+        part = share.get((net, count))
+        asked = (net, str(count), "-" if part is None else f"{part:.1%}")
+        rows.append((*asked, *(by_name.get(name, "-") for name in names)))
+    return table(("net", "rows", "live share", *names), rows)
+
+
 def best_torch(found: Iterable[Line]) -> list[Line]:
     """Torch's fastest way for each network and number of rows."""
     best: dict[tuple[str, int], Line] = {}
@@ -191,8 +209,11 @@ def whole(records: Sequence[Record]) -> str:
     """Everything that is printed about some records."""
     found = lines(records)
     machines = dict.fromkeys(record["machine"] for record in records if "machine" in record)
-    parts = [
-        *machines, LEGEND, "Warm:", times(found), "Cold, each in a fresh process:", cold(found),
-        f"Not measured, or not for longer:\n\n{notes(found)}",
-    ]  # fmt: skip
+    tables = {
+        "x floor, at a glance": glance(found),
+        "Warm": times(found),
+        "Cold, each in a fresh process": cold(found),
+        "Not measured, or not for longer": notes(found),
+    }
+    parts = [*machines, LEGEND, *(f"{name}:\n\n{text}" for name, text in tables.items())]
     return "\n\n".join(parts)
