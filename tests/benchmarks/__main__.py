@@ -1,7 +1,7 @@
 """Print tables of times, ratios and memory: ``python -m tests.benchmarks``.
 
 The networks and most contenders need the extra ``bench``; ``--zoo`` and
-``--readings`` do not.
+``--readings`` do not. What the live engine costs has options of its own: ``--live --help``.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--cold", action="store_true", help="import, load and compile instead")
     parser.add_argument("--zoo", action="store_true", help="files of ONNXLIN_ZOO instead")
     parser.add_argument("--readings", action="store_true", help="what is asked of a map instead")
+    parser.add_argument("--live", action="store_true", help="the live engine: see --live --help")
     parser.add_argument("--whole", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--engines", default="compiled,reverse", help="of --memory --zoo")
     parser.add_argument("--file", nargs=3, help=argparse.SUPPRESS)
@@ -129,6 +130,11 @@ def cold(given: argparse.Namespace, at: Path) -> None:
 
 
 def main() -> None:
+    if "--live" in sys.argv:
+        from tests.benchmarks.live.command import main as live
+
+        live([argument for argument in sys.argv[1:] if argument != "--live"])
+        return
     given = options()
     if given.readings:
         from tests.benchmarks.readings import readings_table
