@@ -17,6 +17,8 @@ from onnxlin.program import LinearProgram
 from onnxlin.program.sweep import back
 
 Progress = Callable[[int, int], None]
+# Cotangents that are brought to float64 at once.
+AT_ONCE = 2**18
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,20 +44,19 @@ class Job:
     progress: Progress | None = None
     held: int = 0
 
+    @cached_property
+    def widths(self) -> Widths:
+        """What sweeps need."""
+        return widths(self.program)
+
     @property
     def a_row(self) -> int:
         """Bytes that one row of a sweep needs at its widest."""
-        return self._rows[0]
+        return self.widths(1)
 
     def sweep(self, count: int) -> int:
-        """Bytes that so many rows swept at once need: of the windows there are a few at a time."""
-        one, further = self._rows
-        windows = min((count - 1) * (one - further), BLOCK_BYTES)
-        return one + (count - 1) * further + windows
-
-    @cached_property
-    def _rows(self) -> tuple[int, int]:
-        return row_bytes(self.program)
+        """Bytes that so many rows swept at once need."""
+        return self.widths(count)
 
     def report(self, done: int, total: int) -> None:
         """Tell the caller how far the work is."""
@@ -114,24 +115,49 @@ def total(bias: Mapping[str, Array], rows: int) -> Array:
     return sum(bias.values(), start=np.zeros(rows))
 
 
-def row_bytes(program: LinearProgram) -> tuple[int, int]:
-    """Memory that one row of a sweep needs at its widest, and what each row beside it adds.
+@dataclass(frozen=True, eq=False)
+class Widths:
+    """Bytes that a sweep needs at each of its steps.
 
-    Convolutions unfold the windows of a few samples at a time, however many rows there are.
+    Parameters
+    ----------
+    each : int array (steps,)
+        Of every row.
+    windows : int array (steps,)
+        Of what is made of a few rows at a time, however many there are: unfolded windows.
     """
+
+    each: Array
+    windows: Array
+
+    def __call__(self, count: int) -> int:
+        """At the widest step, for so many rows at once."""
+        windows = np.maximum(np.minimum(count * self.windows, BLOCK_BYTES), self.windows)
+        return int((count * self.each + windows).max(initial=0))
+
+    @property
+    def row(self) -> int:
+        """The least that a further row takes."""
+        return int(self.each.max(initial=0))
+
+
+def widths(program: LinearProgram) -> Widths:
+    """Memory that sweeps of a program need."""
     alive = {name: prod(shape) for name, shape in program.outputs.items()}
-    widest = further = sum(alive.values())
+    each, windows = [max(sum(alive.values()), program.columns)], [0]
     for step, own in back(program.steps, alive, _leave_room):
-        inside = max((op.workspace for _, op in step.terms), default=0)
+        unfolds = [op for _, op in step.terms if isinstance(getattr(op, "base", op), Conv)]
+        inside = max((op.workspace for _, op in step.terms if op not in unfolds), default=0)
         beside = dict(alive)
         for name, op in step.terms:
-            # The cotangent that is there, the one added, and their sum.
-            beside[name] = op.columns * (1 if name not in beside else 2)
-        each = max((op.workspace for _, op in step.terms if not isinstance(op, Conv)), default=0)
-        widest = max(widest, own + sum(beside.values()) + inside)
-        further = max(further, own + sum(beside.values()) + each)
+            # What is there, what is added, and their sum.
+            beside[name] = op.columns * (1 if name not in beside else 3)
+        each.append(own + sum(beside.values()) + inside)
+        # A padded image with its windows; or one row in float64, whose share of b is added up.
+        padded = max((op.workspace + op.columns for op in unfolds), default=0)
+        windows.append(max(padded, 2 * own if step.bias is not None else 0))
     item = program.dtype.itemsize
-    return max(widest, program.columns) * item, max(further, program.columns) * item
+    return Widths(item * np.array(each, np.int64), item * np.array(windows, np.int64))
 
 
 def _leave_room(alive: dict[str, int], name: str, op: LinearMap, _own: int) -> None:
@@ -155,6 +181,10 @@ def dot(cotangents: Array, bias: Array) -> Array:
     """
     if not cotangents.size:
         return np.zeros(len(cotangents))
+    few = max(AT_ONCE * len(cotangents) // cotangents.size, 1)
+    if few < len(cotangents):
+        parts = (cotangents[i : i + few] for i in range(0, len(cotangents), few))
+        return np.concatenate([dot(part, bias) for part in parts])
     rank = cotangents.ndim - 1
     bias = bias.reshape((1,) * (rank - bias.ndim) + bias.shape)
     # An axis along which the bias repeats is summed first: no full-size copy of the bias.

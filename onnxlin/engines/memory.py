@@ -22,7 +22,7 @@ def memory_budget(memory: int | float | str | None) -> int:
 
 
 PIECES = 0.5
-"""Bytes of the pieces at x, masks, slopes and biases, for each byte of the run's tensors."""
+"""Bytes of the pieces at x for each byte of the run's tensors, where they are not there yet."""
 
 
 A_NODE = 26 * 2**10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
@@ -16,8 +17,9 @@ from onnxlin.primitives import Array, Shape
 from onnxlin.program import LinearProgram, Step, slices
 from onnxlin.program.sweep import add_to, back
 
-# More rows at once make the products no faster, and fall out of the cache.
-MOST_ROWS = 8
+# More rows at once make the products no faster, and fall out of the cache; but of tensors that are
+# so small that many rows of them are within it, each step costs more than its products.
+MOST_ROWS, CACHE = 8, 2**20
 # Charges of so many entries are added up in the sweep's own precision, then in float64.
 AT_ONCE = 2**15
 
@@ -204,8 +206,8 @@ def left(job: Job) -> int:
 
 def at_once(job: Job) -> int:
     """Rows of a sweep that fit the budget beside W; at least one."""
-    room = left(job)
-    return max((k for k in range(1, MOST_ROWS + 1) if job.sweep(k) <= room), default=1)
+    room, most = left(job), max(MOST_ROWS, min(CACHE // max(job.a_row, 1), len(job.seeds)))
+    return max(bisect(range(1, most + 1), room, key=job.sweep), 1)
 
 
 def estimate(job: Job) -> int:

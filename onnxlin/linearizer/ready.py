@@ -12,13 +12,14 @@ import numpy as np
 from onnxlin.affine_map import Origin
 from onnxlin.engines.compiled import Shelf
 from onnxlin.engines.job import Job, Progress
-from onnxlin.engines.memory import A_NODE, PIECES, memory_budget, size_of
+from onnxlin.engines.memory import A_NODE, memory_budget, size_of
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import TraceError
 from onnxlin.graph import Array
 from onnxlin.linearizer.early import hold_run, tensor_bytes
 from onnxlin.program import LinearProgram
 from onnxlin.program.builder import Builder, deciding
+from onnxlin.program.size import pieces_bytes
 from onnxlin.section import Section
 from onnxlin.section.feeds import Instance, completed, flattened, make_feeds
 from onnxlin.section.infinite import culprit
@@ -138,10 +139,11 @@ class Ready:
     @cached_property
     def weight(self) -> int:
         """Bytes of the model's constants, of what follows from them alone, and of its nodes."""
-        graph = self.section.graph
-        arrays = [*graph.initialisers.values(), *self.builder.tracer.fixed.values()]
-        sizes = {id(array): size_of(array) for array in arrays}
-        return sum(sizes.values()) + A_NODE * len(graph.nodes)
+        graph, fixed = self.section.graph, self.builder.tracer.fixed
+        stored = {id(array): size_of(array) for array in graph.initialisers.values()}
+        # What follows from constants is made again in each run, beside what is kept of it.
+        made = {id(a): size_of(a) for a in fixed.values() if id(a) not in stored}
+        return sum(stored.values()) + 2 * sum(made.values()) + A_NODE * len(graph.nodes)
 
     def job(
         self,
@@ -158,8 +160,9 @@ class Ready:
             The run's tensors.
         """
         fixed = self.builder.tracer.fixed
-        ran = sum(size_of(value) for name, value in values.items() if name not in fixed)
-        held = self.weight + int(ran * (1 + PIECES))
+        ran = [value for name, value in values.items() if name not in fixed]
+        others = (*self.section.graph.initialisers.values(), *fixed.values(), *ran)
+        held = self.weight + sum(map(size_of, ran)) + pieces_bytes(program, others)
         return Job(program, seeds, self.budget(), progress, held)
 
     def origin(

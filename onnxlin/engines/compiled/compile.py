@@ -18,7 +18,7 @@ from onnxlin.engines.compiled.assemble import assembled, info, stacked_info
 from onnxlin.engines.compiled.size import Layout, Size, stored_bytes, uses
 from onnxlin.engines.compiled.sweep import Swept, adjoint_sweep, tangent_sweep
 from onnxlin.engines.compiled.tracer import GraphTracer
-from onnxlin.engines.job import row_bytes
+from onnxlin.engines.job import widths
 from onnxlin.graph import Array
 from onnxlin.graph.weights import beside
 from onnxlin.lowering import Emitter, NotStaticError, Stack, Traced
@@ -176,7 +176,7 @@ def compile_section(
     names = NAMES[direction].beside(section.graph.tensors, graph)
     written = _written(graph, section, mode, feeds, standing)
     program = written.program
-    _, a_row = row_bytes(program)
+    a_row = widths(program).row
     size = Size(stored_bytes(graph), written.size, a_row, nodes=len(graph.nodes))
     if layout is not None and not written.rounds:
         size, graph.lean = layout(size, uses(graph, program))
