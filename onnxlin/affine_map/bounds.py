@@ -17,7 +17,7 @@ from onnxlin.affine_map.origin import Origin
 from onnxlin.affine_map.verdict import Doubt
 from onnxlin.engines.noise import FACTOR, deviations_by_sweeps, deviations_of_rows
 from onnxlin.engines.reverse import charge_each, risen, sweep
-from onnxlin.engines.seeds import Seeds
+from onnxlin.engines.seeds import some_of
 from onnxlin.primitives import Array
 from onnxlin.program.roundoff import charges, each_charge, sizes, spread
 from onnxlin.program.underflow import underflow
@@ -140,16 +140,6 @@ class Bounds:
         program, values = self.origin.program, self.origin.values
         each = each_charge(program, values, spread, anew=self.anew)
         return {step.output: risen(both[kind], program.dtype) for step, *both in each}
-
-
-def some_of(seeds: Seeds, rows: Array) -> Seeds:
-    """Return some of the rows asked."""
-    index, matrix = seeds.index, seeds.matrix
-    return Seeds(
-        seeds.size,
-        None if index is None else index[rows],
-        None if matrix is None else matrix[rows],
-    )
 
 
 def cancelling(origin: Origin, rows: Array) -> Array:

@@ -70,6 +70,7 @@ class Filling:
             for rows in parts:
                 put(rows)
                 self.summed.add(rows)
+                del rows  # the next are computed now, and these are as large
 
     @property
     def W(self) -> Array:  # noqa: N802

@@ -51,5 +51,8 @@ def let_go(W: Array) -> None:
     They are read again, from the system's own copy, where somebody looks once more.
     """
     advice = getattr(mmap, "MADV_DONTNEED", None)  # not every system takes advice
-    if isinstance(W.base, mmap.mmap) and advice is not None:
-        W.base.madvise(advice)
+    whole: object = W.base
+    while isinstance(whole, np.ndarray):  # W is a view
+        whole = whole.base
+    if isinstance(whole, mmap.mmap) and advice is not None:
+        whole.madvise(advice)

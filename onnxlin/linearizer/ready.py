@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -194,6 +194,8 @@ class Anew:
         The rows asked.
     progress : callable, optional
         Of this process alone.
+    stored : bool
+        Whether the map's W lies in a file: that, too, in this process alone.
     """
 
     ready: Ready
@@ -201,13 +203,15 @@ class Anew:
     dtype: np.dtype[Any]
     seeds: Seeds
     progress: Progress | None = None
+    stored: bool = False
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "progress": None}
+        return {**vars(self), "progress": None, "stored": False}
 
     def __call__(self) -> Origin:
         """Make it."""
         values = self.ready.trace(self.feeds)
         program = self.ready.builder(values, self.dtype)
         job = self.ready.job(program, values, self.seeds, self.progress)
+        job = replace(job, stored=self.stored)
         return self.ready.origin(self.feeds, values, program, job)
