@@ -9,7 +9,7 @@ import numpy as np
 
 from onnxlin.primitives import Array
 
-LARGE = 2**22  # entries of W that are brought to float64 at once
+LARGE = 2**20  # entries of W that are brought to float64 at once
 
 
 def by_rows(W: Array, function: Callable[[Array], Array]) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 from onnxlin.affine_map import AffineMap
@@ -41,8 +40,7 @@ def by_program(ready: Ready, ask: Ask) -> AffineMap:
         found = None if runner is None else by_runner(ready, ask, runner)
         if found is not None:
             return found
-    job = ready.job(program, values, seeds, ask.progress)
-    job = replace(job, stored=ask.save is not None)
+    job = ready.job(program, values, seeds, ask.progress, stored=ask.save is not None)
 
     def made(solution: Solution | None = None, needs: int | None = None) -> AffineMap:
         return AffineMap(

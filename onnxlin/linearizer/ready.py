@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from typing import Any
 
@@ -149,6 +149,8 @@ class Ready:
         values: Mapping[str, Array],
         seeds: Seeds,
         progress: Progress | None = None,
+        *,
+        stored: bool = False,
     ) -> Job:
         """Rows to compute, with what the budget holds already.
 
@@ -156,11 +158,13 @@ class Ready:
         ----------
         values : {tensor name: array}
             The run's tensors.
+        stored : bool
+            Whether W goes to a file.
         """
         fixed = self.builder.tracer.fixed
         ran = sum(size_of(value) for name, value in values.items() if name not in fixed)
         held = self.weight + int(ran * (1 + PIECES))
-        return Job(program, seeds, self.budget(), progress, held)
+        return Job(program, seeds, self.budget(), progress, held, stored)
 
     def origin(
         self, feeds: Mapping[str, Array], values: dict[str, Array], program: LinearProgram, job: Job
@@ -212,6 +216,5 @@ class Anew:
         """Make it."""
         values = self.ready.trace(self.feeds)
         program = self.ready.builder(values, self.dtype)
-        job = self.ready.job(program, values, self.seeds, self.progress)
-        job = replace(job, stored=self.stored)
+        job = self.ready.job(program, values, self.seeds, self.progress, stored=self.stored)
         return self.ready.origin(self.feeds, values, program, job)
