@@ -9,6 +9,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
+import onnxlin
 from onnxlin.affine_map import AffineMap
 from onnxlin.cli import target
 from onnxlin.linearizer import by_program
@@ -91,3 +92,24 @@ def test_w_beyond_the_budget(run, run_json, tmp_path) -> None:
     m = AffineMap.load("map.npz", mmap=True)
     assert m.W.nbytes > 70 * 2**20
     assert [row["Wx"] for row in found["rows"]] == m.Wx.tolist()
+
+
+SQUEEZENET = Path(os.environ.get("ONNXLIN_ZOO", "nowhere")) / (
+    "imagenet_squeezenet_fp32_from_fp16.onnx"
+)
+
+
+@pytest.mark.skipif(not SQUEEZENET.exists(), reason="needs ONNXLIN_ZOO")
+def test_rows_of_a_trained_net(run_json) -> None:
+    """Through the file within 256 MiB as in memory, to the last bit."""
+    pixels = np.random.default_rng(0).integers(0, 256, (224, 224, 3)).astype(np.uint8)
+    pytest.importorskip("PIL.Image").fromarray(pixels).save("photo.png")
+    asked = ["explain", SQUEEZENET, "photo.png", "--rows", "0:128", "--engine", "reverse"]
+    found = run_json(*asked, "--memory", "256MiB", "--out", "kept")
+    assert found["residual"]["verdict"] == "PASS"
+    m = AffineMap.load("kept", mmap=True)
+    lin = onnxlin.Linearizer(SQUEEZENET)
+    whole = lin(m.inputs, range(128), "reverse")
+    np.testing.assert_array_equal(m.W, whole.W)
+    np.testing.assert_array_equal(m.b, whole.b)
+    np.testing.assert_array_equal(m.residual, whole.residual)
