@@ -212,7 +212,7 @@ def _beside(path: str) -> Iterator[IO[bytes]]:
     own = _own_name(target)
     stream = None
     try:
-        opened = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
+        opened = os.open(own, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)  # to be mapped
         stream = io.BufferedWriter(io.FileIO(_above(opened), "wb"), ROOM)
         yield stream
         stream.flush()

@@ -263,7 +263,7 @@ class AffineMap(Sent):
         return model.to_model(self)
 
     @classmethod
-    def load(cls, path: File) -> AffineMap:
+    def load(cls, path: File, *, mmap: bool = False) -> AffineMap:
         """Read what `save` wrote: everything that follows from W and b, without the program.
 
         Parameters
@@ -272,6 +272,10 @@ class AffineMap(Sent):
             As it was given to `save`. Nothing in the file is run, or believed unseen: it holds no
             pickle, its parts must fit each other, and its checksum its numbers. A file of an older
             onnxlin has none; a note of the map says so.
+        mmap : bool
+            Leave W in the file, which must have a name: it is a read-only `numpy.memmap`, of which
+            no more is in memory than is looked at. It is held against the checksum all the same,
+            once, a few rows at a time.
 
         Raises
         ------
@@ -279,7 +283,9 @@ class AffineMap(Sent):
             It is no saved map, or is damaged.
         LimitError
             It unpacks to more than `onnxlin.limits` lets it; a ModelError.
+        OptionError
+            ``mmap`` of an open file, a pipe or a device.
         """
-        found = file.read(path)
+        found = file.read(path, mapped=mmap)
         solution = Solution(found.pop("W"), found.pop("bias"))
         return cls(**found, solution=solution, origin=None)

@@ -19,7 +19,7 @@ from onnxlin.affine_map.verdict import Doubt
 from onnxlin.engines.memory import WORTH_IT, enough, mib
 from onnxlin.engines.noise import FACTOR, deviations_by_sweeps, deviations_of_rows
 from onnxlin.engines.reverse import charge_each, left, risen, sweep
-from onnxlin.engines.seeds import Seeds
+from onnxlin.engines.seeds import some_of
 from onnxlin.errors import MemoryBudgetError
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram
@@ -184,16 +184,6 @@ def proof_bytes(program: LinearProgram) -> int:
 def deviations_bytes(program: LinearProgram) -> int:
     """Bytes of a number for every entry that a program computes."""
     return sum(prod(step.shape) for step in program.steps) * program.dtype.itemsize
-
-
-def some_of(seeds: Seeds, rows: Array) -> Seeds:
-    """Return some of the rows asked."""
-    index, matrix = seeds.index, seeds.matrix
-    return Seeds(
-        seeds.size,
-        None if index is None else index[rows],
-        None if matrix is None else matrix[rows],
-    )
 
 
 def cancelling(origin: Origin, rows: Array) -> Array:

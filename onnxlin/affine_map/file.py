@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,12 @@ import numpy as np
 from onnxlin import archives
 from onnxlin.affine_map import stored
 from onnxlin.affine_map.protocol import Readable
+from onnxlin.affine_map.wide import some_rows
 from onnxlin.engines.seeds import Seeds
-from onnxlin.errors import FileError, ModelError
+from onnxlin.errors import FileError, ModelError, OptionError
 from onnxlin.files import File, described, is_written_directly
 from onnxlin.graph.regular import require_regular
-from onnxlin.primitives import Array
+from onnxlin.primitives import Array, Shape
 
 ENDING = ".npz"
 
@@ -28,6 +31,65 @@ def write(path: File, m: Readable, bound: Array | None) -> None:
     ------
     FileError
     """
+    W = m.W
+    with filling(path, W.shape, W.dtype) as made:
+        made.fill(some_rows(W))
+        made.finish(m, bound)
+
+
+@contextmanager
+def filling(path: File, shape: Shape, dtype: np.dtype[Any]) -> Iterator[Filling]:
+    """Open a map's file to be filled; it is there once the block has ended well.
+
+    Parameters
+    ----------
+    shape, dtype
+        Of W.
+
+    Raises
+    ------
+    FileError
+    """
+    with archives.drafting(_written_at(path)) as draft:
+        yield Filling(draft, shape, dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Filling:
+    """A map's file in the making: W first, a few rows at a time, then what follows from it."""
+
+    draft: archives.Draft
+    shape: Shape
+    dtype: np.dtype[Any]
+    summed: stored.Sum = field(default_factory=stored.Sum)
+
+    def fill(self, parts: Iterable[Array]) -> None:
+        """Write W, of which some rows come after the others, in their order."""
+        self.summed.begin("W", self.shape, self.dtype)
+        with self.draft.growing("W", self.shape, self.dtype) as put:
+            for rows in parts:
+                put(rows)
+                self.summed.add(rows)
+                del rows  # the next are computed now, and these are as large
+
+    @property
+    def W(self) -> Array:  # noqa: N802
+        """W as it has been written: a read-only memory map, which outlasts the writing."""
+        found: Array = self.draft.mapped("W")
+        return found
+
+    def finish(self, m: Readable, bound: Array | None) -> None:
+        """Write all but W; ``bound`` as in `write`."""
+        arrays = _beside(m, bound)
+        self.summed.add_all(arrays)
+        for name, array in arrays.items():
+            self.draft.add(name, array)
+        self.draft.add(stored.CHECKSUM, np.array(self.summed.written()))
+        self.draft.first(stored.CHECKSUM)
+
+
+def _beside(m: Readable, bound: Array | None) -> dict[str, Any]:
+    """All arrays of a map's file but W and the checksum."""
     inputs, outputs = m.shapes
     about = {
         "format": stored.FORMAT,
@@ -42,7 +104,7 @@ def write(path: File, m: Readable, bound: Array | None) -> None:
         "bias_nodes": list(m.bias_by_node),
     }
     arrays: dict[str, Any] = {"about": np.array(json.dumps(about))}
-    arrays |= {"W": m.W, "b": m.b, "x": m.x, "y": m.y, "residual": m.residual}
+    arrays |= {"b": m.b, "x": m.x, "y": m.y, "residual": m.residual}
     shares = list(m.bias_by_node.values())
     arrays["bias_by_node"] = np.stack(shares) if shares else np.zeros((0, len(m.rows)))
     arrays["output"] = _packed(m.outputs)
@@ -52,9 +114,7 @@ def write(path: File, m: Readable, bound: Array | None) -> None:
     arrays |= {"row_index": rows.index} if rows.matrix is None else {"row_matrix": rows.matrix}
     if bound is not None:
         arrays["bound"] = bound
-    # First: damage to an archive's directory may hide what comes after.
-    summed = {stored.CHECKSUM: np.array(stored.checksum(arrays))}
-    archives.write(_written_at(path), summed | arrays)
+    return arrays
 
 
 def _packed(tensors: Mapping[str, Array]) -> Array:
@@ -63,19 +123,52 @@ def _packed(tensors: Mapping[str, Array]) -> Array:
     return np.concatenate([np.ravel(value) for value in wide])
 
 
-def read(path: File) -> dict[str, Any]:
+def required_name(what: str, path: Any) -> str | os.PathLike[str]:
+    """Return the name of a file that can be mapped.
+
+    Parameters
+    ----------
+    what : str
+        The argument that asks for it.
+
+    Raises
+    ------
+    OptionError
+        It is no name, or that of a pipe or a device.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise OptionError(
+            f"{what} needs the name of a file, from which W is read as it is needed; "
+            f"{path!r} is none. Give a name."
+        )
+    if is_written_directly(path):
+        raise OptionError(
+            f"{what} needs a file from which W is read as it is needed; {os.fspath(path)!r} is a "
+            "pipe or a device. Give another name."
+        )
+    return path
+
+
+def read(path: File, *, mapped: bool = False) -> dict[str, Any]:
     """Read a map: the arguments of `AffineMap`, with ``W`` and ``bias`` apart.
+
+    Parameters
+    ----------
+    mapped : bool
+        Whether W stays where it is, a read-only memory map of the file.
 
     Raises
     ------
     ModelError
         The file is not there, is no map, or its parts do not fit each other (`stored`).
+    OptionError
+        What is to be mapped has no name.
     """
-    found_at = _stored_at(path)
+    found_at = _stored_at(required_name("mmap=True", path) if mapped else path)
     if isinstance(found_at, str | os.PathLike):
         require_regular(found_at, "map", ModelError)
     try:
-        found = archives.read(found_at)
+        found = archives.read(found_at, ("W",) if mapped else ())
         about = stored.require_map(found)
     except FileError as error:
         raise ModelError(

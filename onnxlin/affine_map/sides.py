@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from onnxlin.affine_map.origin import Origin
+from onnxlin.affine_map.wide import by_rows
 from onnxlin.engines.forward import push
 from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array
@@ -32,7 +33,8 @@ def fallen(W: Array, rows: Seeds, origin: Origin) -> tuple[str, ...]:
     v = np.random.default_rng(0).standard_normal((DIRECTIONS, W.shape[1]))
     v = v.astype(origin.program.dtype)
     theirs, off = _swept(origin.program, rows, v)
-    gap = np.abs(W.astype(np.float64) @ v.T.astype(np.float64) - theirs).max(axis=1)
+    ours = by_rows(W, lambda W: W @ v.T.astype(np.float64))
+    gap = np.abs(ours - theirs).max(axis=1)
     if (gap <= APART * off).all():
         return ()
     ties = sorted(near_ties(origin.program, origin.values), key=lambda t: t.distance / t.doubt)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from onnxlin.affine_map.proved import TINY
-from onnxlin.affine_map.wide import by_rows
+from onnxlin.affine_map.wide import by_rows, let_go
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import FileError
 from onnxlin.primitives import Array
@@ -45,20 +45,43 @@ class About:
     bias_nodes: tuple[str, ...]
 
 
+class Sum:
+    """The checksum in the making: arrays are added as their names are sorted, W before all."""
+
+    def __init__(self) -> None:
+        self._found = hashlib.sha256()
+
+    def begin(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Begin with an array, of which all rows are to come."""
+        self._found.update(f"{name} {dtype.newbyteorder('<').str} {shape}\n".encode())
+
+    def add(self, rows: Array) -> None:
+        """Add some rows, or an array without any."""
+        # In one order of bytes and of axes: a file may be copied by a machine that has others.
+        kind, some = rows.dtype.newbyteorder("<"), np.atleast_1d(rows)
+        step = max(AT_ONCE * len(some) // max(rows.nbytes, 1), 1)
+        for start in range(0, len(some) if rows.nbytes else 0, step):
+            part = np.ascontiguousarray(some[start : start + step], kind)
+            self._found.update(part.reshape(-1).view(np.uint8).data)
+            let_go(rows)
+
+    def add_all(self, arrays: Mapping[str, Any]) -> None:
+        """Add whole arrays."""
+        for name in sorted(set(arrays) - {CHECKSUM}):
+            array = np.asarray(arrays[name])
+            self.begin(name, array.shape, array.dtype)
+            self.add(array)
+
+    def written(self) -> str:
+        """Return it as a file has it."""
+        return self._found.hexdigest()
+
+
 def checksum(arrays: Mapping[str, Any]) -> str:
     """Sum of all arrays, the text among them: their names, types, shapes and numbers."""
-    found = hashlib.sha256()
-    for name in sorted(set(arrays) - {CHECKSUM}):
-        # In one order of bytes and of axes: a file may be copied by a machine that has others.
-        array = np.asarray(arrays[name])
-        kind = array.dtype.newbyteorder("<")
-        found.update(f"{name} {kind.str} {array.shape}\n".encode())
-        rows = np.atleast_1d(array)
-        step = max(AT_ONCE * len(rows) // max(array.nbytes, 1), 1)
-        for start in range(0, len(rows) if array.nbytes else 0, step):
-            part = np.ascontiguousarray(rows[start : start + step], kind)
-            found.update(part.reshape(-1).view(np.uint8).data)
-    return found.hexdigest()
+    found = Sum()
+    found.add_all(arrays)
+    return found.written()
 
 
 def require_map(found: dict[str, Any]) -> About:

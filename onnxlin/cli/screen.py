@@ -157,11 +157,12 @@ def _finite(data: Any) -> Any:
 class Progress:
     """Progress on stderr: on a terminal only, and only for work that takes over a second.
 
-    A context manager that is called with (done, total).
+    A context manager that is called with (done, total). What comes ``then`` is timed by itself; it
+    has begun where less is done than before.
     """
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    def __init__(self, what: str, then: str = "") -> None:
+        self.what, self._then, self._done = what, then, 0
         self._start = time.monotonic()
         self._terminal = sys.stderr.isatty()
         self._shown = False
@@ -169,9 +170,10 @@ class Progress:
     def __enter__(self) -> Progress:
         return self
 
-    def next(self, what: str) -> None:
-        """Begin with other work, which is timed by itself."""
-        self.what, self._start = what, time.monotonic()
+    def next(self) -> None:
+        """Begin with what comes then."""
+        if self._then:
+            self.what, self._then, self._start = self._then, "", time.monotonic()
 
     def __exit__(self, *_: object) -> None:
         if self._shown:
@@ -179,6 +181,9 @@ class Progress:
 
     def __call__(self, done: int, total: int) -> None:
         """Show how far the work is."""
+        if done < self._done:
+            self.next()
+        self._done = done
         taken = time.monotonic() - self._start
         if not self._terminal or taken < PATIENCE:
             return

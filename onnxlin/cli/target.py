@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from onnxlin import archives
 from onnxlin.cli.screen import Progress
 from onnxlin.errors import FileError, ModelError, OptionError, RowsError
+from onnxlin.files import folder_of
 from onnxlin.graph import Array
 from onnxlin.graph.regular import require_regular
 from onnxlin.inputs import Columns, Given, Preprocessing, read_input
@@ -214,12 +216,26 @@ def _indices(text: str, size: int) -> list[int]:
     return found
 
 
-def linearise(lin: Linearizer, feeds: Mapping[str, Array], rows: Array | None, options: Any) -> Any:
-    """Compute the map under a progress display; W and its bound are ready when this returns."""
-    with Progress("rows of W") as progress:
-        m = lin(dict(feeds), rows, options.engine, options.dtype, progress=progress)
+def linearise(
+    lin: Linearizer,
+    feeds: Mapping[str, Array],
+    rows: Array | None,
+    options: Any,
+    save: Path | None = None,
+) -> Any:
+    """Compute the map under a progress display; W and its bound are ready when this returns.
+
+    Parameters
+    ----------
+    save : path, optional
+        The file into which W is computed.
+    """
+    if save is not None:
+        folder_of(save, "Give another --out, or --no-files.")
+    with Progress("rows of W", "bounds of rows") as progress:
+        m = lin(dict(feeds), rows, options.engine, options.dtype, progress=progress, save=save)
         m.W  # noqa: B018  # computed on first access, which is what takes time
-        progress.next("bounds of rows")
+        progress.next()
         m.error_bound  # noqa: B018
     return m
 

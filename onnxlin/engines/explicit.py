@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from onnxlin.engines.job import Job, Solution, weigh
-from onnxlin.engines.memory import enough, mib
+from onnxlin.engines.memory import enough, mib, or_save
 from onnxlin.engines.reverse import constant_shares
 from onnxlin.errors import MemoryBudgetError
 from onnxlin.primitives import Array, LinearMap
@@ -72,9 +72,10 @@ def estimate(program: LinearProgram, rows: int) -> int:
 
 def _refusal(job: Job) -> str:
     need = job.held + estimate(job.program, len(job.seeds))
+    save = or_save(job.held + estimate(job.program, 1), job.memory)
     return (
         f"engine='explicit' would need about {mib(need)} (matrices of "
         f"{job.program.nnz:,} entries in {len(job.program.steps)} nodes, {len(job.seeds)} rows of "
         f"{job.program.columns:,}); memory={mib(job.memory)}. Use engine='reverse', "
-        f"ask for fewer rows=, or raise memory= to {enough(need)}."
+        f"ask for fewer rows=, {save}or raise memory= to {enough(need)}."
     )

@@ -36,6 +36,8 @@ class Job:
         Called with (done, total) sweeps' worth of rows or columns.
     held : int
         Bytes of them that the model, the tensors of its run and the program take already.
+    stored : bool
+        Whether W lies in a file, and takes no memory.
     """
 
     program: LinearProgram
@@ -43,6 +45,7 @@ class Job:
     memory: int
     progress: Progress | None = None
     held: int = 0
+    stored: bool = False
 
     @cached_property
     def widths(self) -> Widths:

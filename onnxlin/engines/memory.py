@@ -47,6 +47,15 @@ def enough(size: int) -> str:
     return f"'{-(-size // 2**20)}MiB'" if size >= 2**21 else f"'{-(-size // 2**10)}KiB'"
 
 
+def or_save(one_row: int, memory: int) -> str:
+    """Advise to keep W in a file, in the middle of a sentence, if a row of it at a time fits."""
+    text = (
+        "give save= a file, into which W goes a few rows at a time (`onnxlin explain` without "
+        "--no-files does), "
+    )
+    return text if one_row <= memory else ""
+
+
 # Asking the system takes as long as the rest of a small map's call.
 RECENT = 0.5
 """Seconds for which an answer about free memory holds."""

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
 from onnxlin.engines import explicit, reverse
+from onnxlin.engines.blocks import Blocks, block_of
 from onnxlin.engines.explicit import estimate
 from onnxlin.engines.forward import estimate as forward_bytes
 from onnxlin.engines.forward import forward
-from onnxlin.engines.job import Engine, Job
+from onnxlin.engines.job import Engine, Job, Progress
 from onnxlin.engines.live import estimate as live_bytes
 from onnxlin.engines.live import live
+from onnxlin.engines.reverse import line
+from onnxlin.engines.seeds import Seeds, some_of
 from onnxlin.program import LinearProgram
 from onnxlin.section.options import one_of
 
@@ -41,6 +48,37 @@ def estimated(job: Job, engine: str) -> int:
         return job.held + explicit.estimate(job.program, len(job.seeds))
     others = {"forward": forward_bytes, "live": live_bytes}
     return others.get(engine, reverse.estimate)(job)
+
+
+# Rows of which an engine makes no more use where W goes to a file, a block of rows at a time: a few
+# sweeps of `reverse`. Others do much of their work again for each block.
+A_BLOCK = {"reverse": 64}
+
+
+def in_blocks(job: Job, engine: str) -> tuple[Blocks, int]:
+    """Cut the rows asked into blocks that fit the budget; with the bytes that computing one takes.
+
+    Parameters
+    ----------
+    job : Job
+        Of all rows.
+    """
+
+    def of(seeds: Seeds, progress: Progress | None = None) -> Job:
+        return replace(job, seeds=seeds, progress=progress, stored=False)
+
+    def need(count: int) -> int:
+        return estimated(of(some_of(job.seeds, np.arange(count))), engine)
+
+    total = len(job.seeds)
+    size = block_of(
+        total, job.memory - job.held, line(job), A_BLOCK.get(engine, total),
+        lambda count: need(count) <= job.memory,
+    )  # fmt: skip
+    solve = lambda seeds, progress: ENGINES[engine](of(seeds, progress))
+    program = job.program
+    made = Blocks(solve, job.seeds, size, program.columns, program.dtype, job.progress)
+    return made, need(min(size, total))
 
 
 # What one multiplication, one node of a sweep and one node to compile take on a common processor,

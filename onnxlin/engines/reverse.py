@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from onnxlin.engines.job import Job, Solution, dot
-from onnxlin.engines.memory import enough, mib
+from onnxlin.engines.memory import enough, mib, or_save
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import MemoryBudgetError
 from onnxlin.primitives import Array, Shape
@@ -200,8 +200,13 @@ def spare(job: Job) -> int:
 
 def left(job: Job) -> int:
     """Bytes that the budget leaves beside W and all that is there already; negative if none."""
-    W = len(job.seeds) * job.program.columns * job.program.dtype.itemsize
-    return job.memory - job.held - W
+    W = len(job.seeds) * line(job)
+    return job.memory - job.held - (0 if job.stored else W)
+
+
+def line(job: Job) -> int:
+    """Bytes of a row of W."""
+    return job.program.columns * job.program.dtype.itemsize
 
 
 def at_once(job: Job) -> int:
@@ -246,6 +251,6 @@ def refuse(job: Job, one: int | None = None) -> Array:
         f"W of {len(job.seeds)} x {program.columns} {program.dtype} and one sweep need "
         f"{mib(need)} ({mib(job.held)} for the model, the tensors of its run and their pieces, "
         f"{mib(need - job.held - one)} for W, {mib(one)} for a sweep); "
-        f"memory={mib(job.memory)}. Ask for fewer rows=, raise memory= to {enough(need)}, or use "
-        ".operator(), which never forms W."
+        f"memory={mib(job.memory)}. Ask for fewer rows=, raise memory= to {enough(need)}, "
+        f"{or_save(job.held + line(job) + one, job.memory)}or use .operator(), which never forms W."
     )

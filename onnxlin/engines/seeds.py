@@ -60,6 +60,16 @@ class Seeds:
         return found
 
 
+def some_of(seeds: Seeds, rows: Array) -> Seeds:
+    """Return some of the rows asked."""
+    index, matrix = seeds.index, seeds.matrix
+    return Seeds(
+        seeds.size,
+        None if index is None else index[rows],
+        None if matrix is None else matrix[rows],
+    )
+
+
 def is_single(rows: Any) -> bool:
     """Whether a ``rows`` argument asks for one row, seen before the number of outputs is known."""
     if type(rows) is range:

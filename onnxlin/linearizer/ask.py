@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,8 @@ class Ask:
     dtype : float32, float64 or None
         Of W; None takes what `Ready.dtype` says of the model.
     progress : callable, optional
+    save : path, optional
+        Of the file into which W is computed.
     """
 
     feeds: Mapping[str, Array]
@@ -36,6 +39,7 @@ class Ask:
     engine: str
     dtype: np.dtype[Any] | None
     progress: Progress | None = None
+    save: str | os.PathLike[str] | None = None
 
     @property
     def single(self) -> bool:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from onnxlin.affine_map import AffineMap
+from onnxlin.engines.blocks import Blocks
 from onnxlin.engines.compiled import Answer, Runner
-from onnxlin.engines.job import Progress
+from onnxlin.engines.job import Progress, Solution
 from onnxlin.engines.seeds import Seeds, make_seeds
 from onnxlin.errors import MemoryBudgetError, OptionError, TraceError
+from onnxlin.graph import Array
 from onnxlin.linearizer.ask import Ask
+from onnxlin.linearizer.kept import kept
 from onnxlin.linearizer.ready import Anew, Ready
 
 
@@ -52,6 +56,8 @@ def by_runner(ready: Ready, ask: Ask, runner: Runner) -> AffineMap | None:
     try:
         seeds = make_seeds(ask.rows, runner.compiled.n_rows)
         memory = ready.budget()
+        if ask.save is not None:
+            return _kept(ready, ask, runner, seeds, ask.save)
         found = runner(ask.feeds, seeds, memory, ask.progress)
         why, needs = runner.why(len(seeds), memory), runner.needs(len(seeds), memory)
         dtype = runner.compiled.dtype
@@ -60,6 +66,32 @@ def by_runner(ready: Ready, ask: Ask, runner: Runner) -> AffineMap | None:
         if ask.engine == "compiled":
             raise
         return None
+
+
+def _kept(
+    ready: Ready, ask: Ask, runner: Runner, seeds: Seeds, path: str | os.PathLike[str]
+) -> AffineMap:
+    """Answer with a W that is computed into a file."""
+    memory, dtype, ends = ready.budget(), runner.compiled.dtype, dict[str, Array]()
+    size = runner.block(len(seeds), memory)
+
+    def solve(some: Seeds, progress: Progress | None) -> Solution:
+        found = runner(ask.feeds, some, memory, progress)
+        if not ends:
+            ready.ends(found.values, seeds)  # before all other blocks are waited for
+        ends.update(found.values)
+        return found.solution
+
+    def made(solution: Solution) -> AffineMap:
+        found, why = Answer(solution, ends), runner.why(size, memory)
+        needs = runner.needs(size, memory)
+        return map_of(
+            ready, found, seeds, dtype, why, progress=ask.progress, needs=needs, stored=True
+        )
+
+    return kept(
+        path, Blocks(solve, seeds, size, runner.compiled.columns, dtype, ask.progress), made
+    )
 
 
 def map_of(
@@ -71,8 +103,9 @@ def map_of(
     *,
     progress: Progress | None = None,
     needs: int | None = None,
+    stored: bool = False,
 ) -> AffineMap:
-    """Make a map of what a compiled graph has found.
+    """Make a map of what a compiled graph has found; ``stored`` if its W lies in a file.
 
     Raises
     ------
@@ -93,7 +126,7 @@ def map_of(
         plan=why,
         dtype=dtype,
         # A graph has no program: it is built when the map is asked for more than W and b.
-        origin=Anew(ready, feeds, dtype, seeds, progress),
+        origin=Anew(ready, feeds, dtype, seeds, progress, stored),
         own=partial(ready.own, feeds),
         solution=found.solution,
         notes=section.notes,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from onnxlin.affine_map import AffineMap
-from onnxlin.engines.plan import plan, seconds
+from onnxlin.engines.job import Solution
+from onnxlin.engines.plan import in_blocks, plan, seconds
 from onnxlin.engines.seeds import make_seeds
 from onnxlin.linearizer.ask import Ask
 from onnxlin.linearizer.by_graph import by_runner
+from onnxlin.linearizer.kept import kept
 from onnxlin.linearizer.ready import Ready
 
 
@@ -19,7 +23,8 @@ def by_program(ready: Ready, ask: Ask) -> AffineMap:
     ------
     RowsError, TraceError, UnsupportedNodeError
     MemoryBudgetError
-        The model and its run alone do not fit.
+        The model and its run alone do not fit; or not even a row, where W goes to a file.
+    FileError
     """
     ready.hold(ask.feeds)
     values = ready.trace(ask.feeds)
@@ -35,16 +40,25 @@ def by_program(ready: Ready, ask: Ask) -> AffineMap:
         found = None if runner is None else by_runner(ready, ask, runner)
         if found is not None:
             return found
-    job = ready.job(program, values, seeds, ask.progress)
-    return AffineMap(
-        inputs=inputs,
-        outputs=outputs,
-        rows=seeds,
-        mode=ready.mode,
-        rounding=ready.section.rounding,
-        engine=engine,
-        plan=why,
-        dtype=dtype,
-        origin=ready.origin(ask.feeds, values, program, job),
-        notes=ready.section.notes,
-    )
+    job = ready.job(program, values, seeds, ask.progress, stored=ask.save is not None)
+
+    def made(solution: Solution | None = None, needs: int | None = None) -> AffineMap:
+        return AffineMap(
+            inputs=inputs,
+            outputs=outputs,
+            rows=seeds,
+            mode=ready.mode,
+            rounding=ready.section.rounding,
+            engine=engine,
+            plan=why,
+            dtype=dtype,
+            origin=ready.origin(ask.feeds, values, program, job),
+            notes=ready.section.notes,
+            solution=solution,
+            needs=needs,
+        )
+
+    if ask.save is None:
+        return made()
+    blocks, needs = in_blocks(job, engine)
+    return kept(ask.save, blocks, partial(made, needs=needs))

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import numpy_helper
 
-from onnxlin.affine_map import AffineMap
+from onnxlin.affine_map import AffineMap, required_name
 from onnxlin.engines.compiled import Shelf
 from onnxlin.engines.job import Progress
 from onnxlin.engines.memory import hand_back, keep_freed_arrays, memory_budget
@@ -182,6 +182,7 @@ class Linearizer:
         dtype: npt.DTypeLike | None = None,
         *,
         progress: Progress | None = None,
+        save: Path | None = None,
     ) -> AffineMap:
         """Linearise at x.
 
@@ -197,13 +198,20 @@ class Linearizer:
             Of W; by default float64 for a float64 model, else float32.
         progress : callable, optional
             Called with (done, total) while W is computed.
+        save : path, optional
+            A file for a W that is larger than memory. It is computed a block of rows at a time,
+            each written at once; the map's W then is a read-only `numpy.memmap` of the file, which
+            is that of `AffineMap.save`, with its bound, and there when this returns.
 
         Raises
         ------
-        InputError, RowsError, OptionError, TraceError, UnsupportedNodeError
+        InputError, RowsError, OptionError, TraceError, UnsupportedNodeError, MemoryBudgetError
+        FileError
+            ``save`` cannot be written; what was there before is there still.
         """
         require_engine(engine)
-        ask = Ask(self.feeds(x), rows, engine, asked_dtype(dtype), progress)
+        save = None if save is None else required_name("save=", save)
+        ask = Ask(self.feeds(x), rows, engine, asked_dtype(dtype), progress, save)
         ready = self.serving(x)._ready
         found = by_graph(ready, ask)
         return by_program(ready, ask) if found is None else found
@@ -266,6 +274,7 @@ def linearize(
     memory: int | str | None = None,
     progress: Progress | None = None,
     base_dir: Path | None = None,
+    save: Path | None = None,
 ) -> AffineMap:
     """Return the affine map F(x) = W x + b that a model is at x.
 
@@ -281,4 +290,4 @@ def linearize(
         memory=memory,
         base_dir=base_dir,
     )
-    return ready(x, rows, engine, dtype, progress=progress)
+    return ready(x, rows, engine, dtype, progress=progress, save=save)

@@ -151,6 +151,8 @@ class Ready:
         values: Mapping[str, Array],
         seeds: Seeds,
         progress: Progress | None = None,
+        *,
+        stored: bool = False,
     ) -> Job:
         """Rows to compute, with what the budget holds already.
 
@@ -158,12 +160,14 @@ class Ready:
         ----------
         values : {tensor name: array}
             The run's tensors.
+        stored : bool
+            Whether W goes to a file.
         """
         fixed = self.builder.tracer.fixed
         ran = [value for name, value in values.items() if name not in fixed]
         others = (*self.section.graph.initialisers.values(), *fixed.values(), *ran)
         held = self.weight + sum(map(size_of, ran)) + pieces_bytes(program, others)
-        return Job(program, seeds, self.budget(), progress, held)
+        return Job(program, seeds, self.budget(), progress, held, stored)
 
     def origin(
         self, feeds: Mapping[str, Array], values: dict[str, Array], program: LinearProgram, job: Job
@@ -197,6 +201,8 @@ class Anew:
         The rows asked.
     progress : callable, optional
         Of this process alone.
+    stored : bool
+        Whether the map's W lies in a file: that, too, in this process alone.
     """
 
     ready: Ready
@@ -204,13 +210,14 @@ class Anew:
     dtype: np.dtype[Any]
     seeds: Seeds
     progress: Progress | None = None
+    stored: bool = False
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "progress": None}
+        return {**vars(self), "progress": None, "stored": False}
 
     def __call__(self) -> Origin:
         """Make it."""
         values = self.ready.trace(self.feeds)
         program = self.ready.builder(values, self.dtype)
-        job = self.ready.job(program, values, self.seeds, self.progress)
+        job = self.ready.job(program, values, self.seeds, self.progress, stored=self.stored)
         return self.ready.origin(self.feeds, values, program, job)

@@ -60,6 +60,19 @@ def test_progress_shows_on_a_terminal_after_a_second(monkeypatch) -> None:
         assert bool(stream.getvalue()) == expected
 
 
+def test_progress_begins_anew_where_less_is_done(monkeypatch) -> None:
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    now = iter(range(0, 100, 2))
+    monkeypatch.setattr("onnxlin.cli.screen.time.monotonic", lambda: float(next(now)))
+    with Progress("rows", "bounds") as progress:
+        for done in (2, 4, 1, 4, 0):
+            progress(done, 4)
+    lines = [line.split(",")[0] for line in stream.getvalue().split("\r\033[K")]
+    assert lines == ["", "rows: 2 of 4", "rows: 4 of 4", "bounds: 1 of 4", "bounds: 4 of 4",
+                     "bounds: 0 of 4", ""]  # fmt: skip
+
+
 def test_labels_of_several_outputs() -> None:
     labels = target.Labels({"a": (1, 2), "b": (), "c": (2, 2)})
     assert [labels[i] for i in range(7)] == [

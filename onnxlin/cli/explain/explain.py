@@ -78,7 +78,10 @@ def answer(options: Any) -> dict[str, Any]:
     classes = [labels.find(name, len(y)) for name in options.classes]
     rows = target.choose_rows(options.rows, classes, y, target.columns(lin, given.feeds))
     vocabulary = page.read_vocabulary(options.vocabulary, target.metadata(lin))
-    m = target.linearise(lin, given.feeds, rows.rows, options)
+    archive = files.archive(options)
+    size = len(y) if rows.rows is None else len(rows.rows), target.columns(lin, given.feeds)
+    large = files.is_large(archive, *size, options.memory)
+    m = target.linearise(lin, given.feeds, rows.rows, options, archive if large else None)
     parts = page.parts(m, given, lin.graph, vocabulary)
     chances, prediction = _prediction(y, labels, groups(lin.section), options.top)
     verdict = report.rows(m, labels)
@@ -99,8 +102,9 @@ def answer(options: Any) -> dict[str, Any]:
         "explained": _explained(m, chosen, labels, parts, against=against, count=options.top),
         "files": [],
     }
-    if not options.no_files:
-        document["files"] = files.write(m, parts, document["explained"], against.values, options)
+    if archive is not None:
+        drawn = files.draw(m, parts, document["explained"], against.values, options)
+        document["files"] = [*drawn, files.keep(m, archive, there=large)]
     document["files"] += exports.write(m, options)
     if options.html is not None:
         about = About(lin, given, parts, labels, chances, prediction["probability_is"])

@@ -13,12 +13,18 @@ import numpy as np
 
 from onnxlin import plot
 from onnxlin.affine_map import AffineMap
+from onnxlin.cli import target
+from onnxlin.engines.memory import memory_budget
 from onnxlin.errors import OptionError
-from onnxlin.files import folder_of
+from onnxlin.files import folder_of, is_written_directly
 from onnxlin.graph import Array
 from onnxlin.page import Part
 from onnxlin.readings.row.parts import seen
 from onnxlin.texts import shown
+
+ANOTHER = "Give another --out, or --no-files."
+ENTRY = 32
+"""Bytes of budget for each entry of W, from which on W stays in memory: there is more than W."""
 
 
 @dataclass(frozen=True)
@@ -31,19 +37,48 @@ class Drawing:
     what: str
 
 
-def write(
+def archive(options: Any) -> Path | None:
+    """Where the map is written; None with ``--no-files``.
+
+    Raises
+    ------
+    OptionError
+        It is the input itself.
+    """
+    if options.no_files:
+        return None
+    path = Path(f"{_prefix(options.out, options.input)}.npz")
+    _protect(path, options.input)
+    return path
+
+
+def is_large(path: Path | None, rows: int, columns: int, memory: str | None) -> bool:
+    """Whether W goes to its file while it is computed, as it is large or the budget is small."""
+    if path is None or is_written_directly(path):
+        return False
+    entries = rows * columns
+    return entries > target.LARGE_MAP or ENTRY * entries > memory_budget(memory)
+
+
+def keep(m: AffineMap, path: Path, *, there: bool) -> str:
+    """Write the map unless it is ``there`` already; return the path."""
+    if not there:
+        folder_of(path, ANOTHER)
+        m.save(path)
+    return str(path)
+
+
+def draw(
     m: AffineMap,
     parts: tuple[Part, ...],
     explained: list[dict[str, Any]],
     values: Mapping[int, Array],
     options: Any,
 ) -> list[str]:
-    """Write a picture of each explained row's values and the map; return the paths."""
+    """Write a picture of each explained row's values; return the paths."""
     prefix = _prefix(options.out, options.input)
-    archive = Path(f"{prefix}.npz")
-    _protect(archive, options.input)
-    written = []
-    folder_of(archive, "Give another --out, or --no-files.")
+    written: list[str] = []
+    folder_of(Path(f"{prefix}.npz"), ANOTHER)
     for item in explained:
         path = Path(f"{prefix}.{_slug(item)}.png")
         _protect(path, options.input)
@@ -53,8 +88,7 @@ def write(
         _draw(m, values[item["position"]], parts, drawing)
         item["picture"] = str(path)
         written.append(str(path))
-    m.save(archive)
-    return [*written, str(archive)]
+    return written
 
 
 def _prefix(out: str | None, source: str) -> str:

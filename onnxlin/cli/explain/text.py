@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from onnxlin.cli.screen import Cell, Screen, percent
@@ -103,6 +104,10 @@ def _rows(document: Document, screen: Screen, count: int) -> None:
     columns = ["output", "F(x)", *softmax, "W x", "b", "% W x", "% b"]
     cells = [_cells(row, bool(softmax)) for row in kept]
     screen.table([*columns, "off by", "at most", ""], cells)
+    if left:
+        counts = Counter(row["verdict"] for row in rows).items()
+        decided = ", ".join(f"{count:,} {verdict}" for verdict, count in counts)
+        screen.line(f"  all {len(rows):,} rows: {decided}")
 
 
 def _cells(row: Document, softmax: bool) -> list[Cell]:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import onnx
 
+from onnxlin.engines.blocks import block_of
 from onnxlin.engines.compiled.compile import Compiled
 from onnxlin.engines.compiled.dropped import drop_output
 from onnxlin.engines.job import Columns, Progress, Solution
-from onnxlin.engines.memory import enough, mib
+from onnxlin.engines.memory import enough, mib, or_save
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import MemoryBudgetError
 from onnxlin.graph import Array
@@ -164,6 +165,12 @@ class Runner:
     def _at_once(self, total: int, memory: int) -> int:
         return min(self._chunk(memory - self._beside(total), total), max(total, 1))
 
+    def block(self, total: int, memory: int) -> int:
+        """Rows of W, of so many, to have in memory at once where they go to a file."""
+        left = memory - self._standing
+        fits = lambda rows: self._beside(rows) + self._each <= memory
+        return block_of(total, left, self._line, MOST_ROWS, fits)
+
     def serves(self, dtype: np.dtype[Any] | None) -> bool:
         """Whether W comes in this precision."""
         # NumPy takes None for float64 when it compares types.
@@ -178,10 +185,11 @@ class Runner:
         need = self._each
         if need > memory:
             budget = memory + self._beside(total)
+            save = or_save(self._beside(1) + need, budget)
             raise MemoryBudgetError(
                 f"engine='compiled' needs about {mib(need)} for a row beside W and what stands "
                 f"({self.compiled.size}); memory={mib(budget)} leaves {mib(max(memory, 0))}. Ask "
-                f"for fewer rows= or raise memory= to {enough(budget - memory + need)}."
+                f"for fewer rows=, {save}or raise memory= to {enough(budget - memory + need)}."
             )
         return 1 if self.compiled.single else min(memory // max(need, 1), MOST_ROWS)
 

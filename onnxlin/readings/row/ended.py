@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from onnxlin.affine_map import AffineMap
+from onnxlin.affine_map.wide import some_rows
 from onnxlin.graph import Array, Node
 from onnxlin.program import LinearProgram, Step
 from onnxlin.program.sweep import reach
@@ -74,7 +75,8 @@ def ended(m: AffineMap, section: Section, rows: Sequence[int] | None = None) -> 
     DetachedError
     """
     asked = np.arange(len(m.rows)) if rows is None else np.array(rows, np.int64)
-    zero = asked[~m.W[asked].any(axis=1)]
+    some = [part.any(axis=1) for part in some_rows(m.W, asked)]
+    zero = asked[~np.concatenate([np.zeros(0, bool), *some])]
     if not zero.size:
         return None
     program = m.made_from("ended()").program

@@ -14,21 +14,18 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from math import prod
 from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from onnxlin import limits
+from onnxlin.archives.members import ENDING, LOCAL, mapped_at
 from onnxlin.errors import FileError
-from onnxlin.files import NAME_TOO, File, described, writing
+from onnxlin.files import File, described
 
-__all__ = ["read", "read_one", "write"]
-
-ENDING = ".npy"
 # What NumPy writes before the numbers, for every plain type; no evaluation is needed to read it.
 HEADER = re.compile(
     r"\{'descr': '([<>|=][a-zA-Z]\d*)', 'fortran_order': (True|False), "
@@ -41,6 +38,8 @@ LONGEST_HEADER = 2**16
 PACKED = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1040}
 """Ways of packing, and how many times more a byte can become in each (deflate: 1,032)."""
 AT_ONCE = 2**22
+LENGTHS_AT = 26
+"""Where a member's header has the lengths of its name and of what comes behind that."""
 
 # All that zipfile, zlib and the system raise at what is no archive, or a broken one.
 BROKEN = (
@@ -49,37 +48,21 @@ BROKEN = (
 )  # fmt: skip
 
 
-def write(file: File, arrays: Mapping[str, npt.ArrayLike], what_to_do: str = NAME_TOO) -> None:
-    """Write an ``.npz``; equal arrays make equal bytes.
+def read(file: File, mapped: Collection[str] = ()) -> dict[str, Any]:
+    """Read every array of an ``.npz``.
 
     Parameters
     ----------
     file : path, or an open binary file
-    arrays : {name: array}
-        Any names: `numpy.savez` takes them as keywords, and has one of its own, "file".
-    what_to_do : str
-        The end of the error's text.
-
-    Raises
-    ------
-    FileError
-    """
-    with writing(file, what_to_do) as stream, zipfile.ZipFile(stream, "w") as archive:
-        for name, value in arrays.items():
-            # Without a date: zip has none before this one.
-            entry = zipfile.ZipInfo(f"{name}{ENDING}", (1980, 1, 1, 0, 0, 0))
-            with archive.open(entry, "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(value), allow_pickle=False)
-
-
-def read(file: File) -> dict[str, Any]:
-    """Read every array of an ``.npz``.
+    mapped : names, optional
+        Arrays that are not brought to memory: read-only memory maps of the file, `numpy.memmap`.
 
     Raises
     ------
     FileError
         It is no archive of arrays, is broken or cut short, states what cannot be, holds objects
-        (which are pickles), or two arrays of one name. The text is the reason alone.
+        (which are pickles), or two arrays of one name; or what is to be mapped is packed. The text
+        is the reason alone.
     LimitError
         It unpacks to more than ``unpacked_bytes``.
     """
@@ -96,7 +79,10 @@ def read(file: File) -> dict[str, Any]:
         for member in members:
             name = member.filename.removesuffix(ENDING)
             with archive.open(member) as unpacked:
-                found[name] = _array(unpacked, member.file_size, name)
+                if name in mapped:
+                    found[name] = _mapped(stream, member, unpacked, name)
+                else:
+                    found[name] = _array(unpacked, member.file_size, name)
         return found
 
 
@@ -151,12 +137,7 @@ def _require_plain(member: zipfile.ZipInfo, size: int) -> None:
 def _array(stream: IO[bytes], size: int, name: str) -> Any:
     """Read an array of ``size`` bytes, header included."""
     order, shape, dtype, start = _header(stream, name)
-    length = prod(shape) * dtype.itemsize
-    if start + length != size:
-        raise FileError(
-            f"array {name!r} has shape {shape} of {dtype}, {length:,} bytes, but "
-            f"{size - start:,} are there"
-        )
+    length = _length(shape, dtype, size - start, name)
     try:
         flat = np.empty(length, np.uint8)
     except MemoryError as error:
@@ -164,6 +145,30 @@ def _array(stream: IO[bytes], size: int, name: str) -> Any:
     _fill(stream, flat, name)
     found = flat.view(dtype) if dtype.itemsize else np.empty(prod(shape), dtype)
     return found.reshape(shape, order=order)
+
+
+def _length(shape: tuple[int, ...], dtype: np.dtype[Any], there: int, name: str) -> int:
+    """Bytes of an array, which must be as many as are there."""
+    length = prod(shape) * dtype.itemsize
+    if length != there:
+        raise FileError(
+            f"array {name!r} has shape {shape} of {dtype}, {length:,} bytes, but {there:,} are "
+            "there"
+        )
+    return length
+
+
+def _mapped(stream: IO[bytes], member: zipfile.ZipInfo, unpacked: IO[bytes], name: str) -> Any:
+    """Map an array where it lies in the archive, once all of it has been read."""
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise FileError(f"array {name!r} in it is packed, and only what is not can be mapped")
+    order, shape, dtype, start = _header(unpacked, name)
+    _length(shape, dtype, member.file_size - start, name)
+    while unpacked.read(AT_ONCE):  # at its end zipfile holds the sum of all bytes against its own
+        pass
+    stream.seek(member.header_offset + LENGTHS_AT)
+    begin = member.header_offset + LOCAL + sum(struct.unpack("<HH", stream.read(4)))
+    return mapped_at(stream, begin + start, shape, dtype, order)
 
 
 def _plain(text: str) -> np.dtype[Any] | None:
