@@ -17,6 +17,7 @@ from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import TraceError
 from onnxlin.graph import Array
 from onnxlin.linearizer.early import hold_run, tensor_bytes
+from onnxlin.operators.packed import packed_bytes
 from onnxlin.program import LinearProgram
 from onnxlin.program.builder import Builder, deciding
 from onnxlin.program.size import pieces_bytes
@@ -143,7 +144,8 @@ class Ready:
         stored = {id(array): size_of(array) for array in graph.initialisers.values()}
         # What follows from constants is made again in each run, beside what is kept of it.
         made = {id(a): size_of(a) for a in fixed.values() if id(a) not in stored}
-        return sum(stored.values()) + 2 * sum(made.values()) + A_NODE * len(graph.nodes)
+        packed = packed_bytes(graph.nodes, graph.initialisers)
+        return sum(stored.values()) + packed + 2 * sum(made.values()) + A_NODE * len(graph.nodes)
 
     def job(
         self,

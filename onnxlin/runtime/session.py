@@ -84,9 +84,6 @@ def without_optimisers(*, threads: int = 0, spinning: bool = True) -> SessionOpt
     # The tensors of a run are handed out; an arena would keep their room when they are let go of.
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
-    # Of each matrix a copy for speed: with one x at a time it makes nothing faster (AlexNet 38 ms
-    # either way, 230 MiB; ViT-tiny 55 ms, 36 MiB).
-    options.add_session_config_entry("session.disable_prepacking", "1")
     if not spinning:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options

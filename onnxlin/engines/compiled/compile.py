@@ -15,13 +15,14 @@ import numpy as np
 import onnx
 
 from onnxlin.engines.compiled.assemble import assembled, info, stacked_info
-from onnxlin.engines.compiled.size import Layout, Size, stored_bytes, uses
+from onnxlin.engines.compiled.size import Layout, Size, convolves, stored_bytes, uses
 from onnxlin.engines.compiled.sweep import Swept, adjoint_sweep, tangent_sweep
 from onnxlin.engines.compiled.tracer import GraphTracer
 from onnxlin.engines.job import widths
 from onnxlin.graph import Array
 from onnxlin.graph.weights import beside
 from onnxlin.lowering import Emitter, NotStaticError, Stack, Traced
+from onnxlin.operators.packed import packed_bytes
 from onnxlin.primitives import Shape
 from onnxlin.program import LinearProgram
 from onnxlin.program.builder import Builder
@@ -177,7 +178,14 @@ def compile_section(
     written = _written(graph, section, mode, feeds, standing)
     program = written.program
     a_row = widths(program).row
-    size = Size(stored_bytes(graph), written.size, a_row, nodes=len(graph.nodes))
+    size = Size(
+        # The session of the model stays open beside the graph's.
+        stored_bytes(graph) + packed_bytes(section.graph.nodes, section.graph.initialisers),
+        written.size,
+        a_row,
+        nodes=len(graph.nodes),
+        blocked=convolves(program),
+    )
     if layout is not None and not written.rounds:
         size, graph.lean = layout(size, uses(graph, program))
     if direction == ADJOINT:

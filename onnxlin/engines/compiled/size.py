@@ -35,18 +35,18 @@ MORE = 0.55
 SOME_ROWS = 8
 """Rows at once, for which there is room before there is any for copies."""
 
-A_NODE = 12 * 2**10
+A_NODE = 6 * 2**10
 """Bytes that sessions and protos keep of a node, its sweep with it; onnxruntime 1.32."""
 
 A_FEW = 2.0
 """Times that a weight is multiplied, up to which a copy makes nothing faster."""
 
 
-TENSORS, ROWS = 1.15, 1.1
-"""Bytes of onnxruntime's arena for each of the forward pass, and of NumPy's sweep.
+BLOCKED, ROWS = 1.2, 1.1
+"""Bytes of onnxruntime's arena for each of a forward pass of convolutions, and of NumPy's sweep.
 
-Measured with onnxruntime 1.32 on files (docs/performance.md): blocked convolutions read and write
-copies in a layout of their own.
+Measured with onnxruntime 1.32 on files (docs/performance.md): convolutions read and write copies in
+a layout of their own.
 """
 
 
@@ -66,6 +66,8 @@ class Size:
         What onnxruntime keeps of the weights beside the model's own.
     nodes : int
         Of the forward pass and its coefficients, for all that is kept of nodes.
+    blocked : bool
+        Whether there are convolutions.
     """
 
     weights: int
@@ -73,12 +75,13 @@ class Size:
     row: int
     copies: int = 0
     nodes: int = 0
+    blocked: bool = True
 
     @property
     def standing(self) -> int:
         """All that does not depend on the number of rows."""
         own = self.weights + self.copies + A_NODE * self.nodes
-        return own + int(TENSORS * self.tensors)
+        return own + int((BLOCKED if self.blocked else 1) * self.tensors)
 
     @property
     def each(self) -> int:
@@ -133,6 +136,12 @@ def weight_of(section: Section) -> int:
 def stored_bytes(graph: Emitter) -> int:
     """Bytes of the constants of a graph: the model's, and what follows from them alone."""
     return sum({id(array): array.nbytes for array in graph.stored.values()}.values())
+
+
+def convolves(program: LinearProgram) -> bool:
+    """Whether a program holds convolutions."""
+    ops = (op for step in program.steps for _, op in step.terms)
+    return any(isinstance(getattr(op, "base", op), Conv) for op in ops)
 
 
 def uses(graph: Emitter, program: LinearProgram) -> dict[str, Use]:
