@@ -138,17 +138,12 @@ class Widths:
         windows = np.maximum(np.minimum(count * self.windows, BLOCK_BYTES), self.windows)
         return int((count * self.each + windows).max(initial=0))
 
-    @property
-    def row(self) -> int:
-        """The least that a further row takes."""
-        return int(self.each.max(initial=0))
-
 
 def widths(program: LinearProgram) -> Widths:
     """Memory that sweeps of a program need."""
     alive = {name: prod(shape) for name, shape in program.outputs.items()}
     each, windows = [max(sum(alive.values()), program.columns)], [0]
-    for step, own in back(program.steps, alive, _leave_room):
+    for step, own in back(program.steps, alive, leave_room):
         unfolds = [op for _, op in step.terms if isinstance(getattr(op, "base", op), Conv)]
         inside = max((op.workspace for _, op in step.terms if op not in unfolds), default=0)
         beside = dict(alive)
@@ -163,7 +158,8 @@ def widths(program: LinearProgram) -> Widths:
     return Widths(item * np.array(each, np.int64), item * np.array(windows, np.int64))
 
 
-def _leave_room(alive: dict[str, int], name: str, op: LinearMap, _own: int) -> None:
+def leave_room(alive: dict[str, int], name: str, op: LinearMap, _own: int) -> None:
+    """Send room back in place of cotangents, with `onnxlin.program.sweep.back`."""
     alive[name] = op.columns
 
 

@@ -19,7 +19,7 @@ from onnxlin.program.sweep import add_to, back
 
 # More rows at once make the products no faster, and fall out of the cache; but of tensors that are
 # so small that many rows of them are within it, each step costs more than its products.
-MOST_ROWS, CACHE = 8, 2**20
+MOST_ROWS, MOST_SMALL, CACHE = 8, 64, 2**20
 # Charges of so many entries are added up in the sweep's own precision, then in float64.
 AT_ONCE = 2**15
 
@@ -211,8 +211,8 @@ def line(job: Job) -> int:
 
 def at_once(job: Job) -> int:
     """Rows of a sweep that fit the budget beside W; at least one."""
-    room, most = left(job), max(MOST_ROWS, min(CACHE // max(job.a_row, 1), len(job.seeds)))
-    return max(bisect(range(1, most + 1), room, key=job.sweep), 1)
+    most = MOST_SMALL if job.sweep(MOST_SMALL) <= CACHE else MOST_ROWS
+    return max(bisect(range(1, most + 1), left(job), key=job.sweep), 1)
 
 
 def estimate(job: Job) -> int:

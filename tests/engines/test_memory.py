@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -28,6 +29,8 @@ from onnxlin.primitives import Array
 from onnxlin.program import Step
 from onnxlin.program.roundoff import Charges, charges_of_both
 from onnxlin.section.trace import Tracer
+from tests.benchmarks.zoo_memory import AT_LEAST, in_child
+from tests.small import zoo
 
 ENGINES = ["explicit", "reverse", "forward", "compiled"]
 SLACK = 2**19
@@ -278,3 +281,17 @@ def test_small_things() -> None:
     assert peak() > 2**20
     hand_back(2**30)
     hand_back(0)
+
+
+LARGE = [path for path in zoo(os.environ.get("ONNXLIN_ZOO", "")) if path.stat().st_size > 2**20]
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux")
+@pytest.mark.parametrize("engine", ["compiled", "reverse"])
+@pytest.mark.parametrize("path", LARGE, ids=lambda path: path.name)
+def test_estimates_are_what_models_of_the_zoo_take(path: Path, engine: str) -> None:
+    # Closer figures are those of `python -m tests.benchmarks --memory --zoo`.
+    found = in_child(path, engine, "1")
+    if found.get("estimate", 0) * 2**20 < AT_LEAST:
+        pytest.skip("too small, or refused")
+    assert 0.5 <= found["later"] / found["estimate"] <= 2

@@ -15,10 +15,9 @@ import numpy as np
 import onnx
 
 from onnxlin.engines.compiled.assemble import assembled, info, stacked_info
-from onnxlin.engines.compiled.size import Layout, Size, convolves, stored_bytes, uses
+from onnxlin.engines.compiled.size import Layout, Size, a_row, convolves, stored_bytes, uses
 from onnxlin.engines.compiled.sweep import Swept, adjoint_sweep, tangent_sweep
 from onnxlin.engines.compiled.tracer import GraphTracer
-from onnxlin.engines.job import widths
 from onnxlin.graph import Array
 from onnxlin.graph.weights import beside
 from onnxlin.lowering import Emitter, NotStaticError, Stack, Traced
@@ -177,12 +176,12 @@ def compile_section(
     names = NAMES[direction].beside(section.graph.tensors, graph)
     written = _written(graph, section, mode, feeds, standing)
     program = written.program
-    a_row = widths(program).row
+    row = a_row(program)
     size = Size(
         # The session of the model stays open beside the graph's.
         stored_bytes(graph) + packed_bytes(section.graph.nodes, section.graph.initialisers),
         written.size,
-        a_row,
+        row,
         nodes=len(graph.nodes),
         blocked=convolves(program),
     )
@@ -212,7 +211,7 @@ def compile_section(
         outputs=dict(program.outputs),
         further=_computed(section),
         dtype=dtype,
-        row_bytes=a_row,
+        row_bytes=row,
         work=program.nnz / max(len(program.steps), 1),
         single=single,
         rounds=written.rounds,

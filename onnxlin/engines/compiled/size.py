@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 
+from onnxlin.engines.job import leave_room
 from onnxlin.engines.memory import enough, mib
 from onnxlin.errors import MemoryBudgetError
 from onnxlin.graph.weights import LARGE
 from onnxlin.lowering import Emitter
 from onnxlin.primitives import Conv, coefficients
 from onnxlin.program import LinearProgram
+from onnxlin.program.sweep import back
 from onnxlin.section import Section
 
 COPIES = 2
@@ -136,6 +139,21 @@ def weight_of(section: Section) -> int:
 def stored_bytes(graph: Emitter) -> int:
     """Bytes of the constants of a graph: the model's, and what follows from them alone."""
     return sum({id(array): array.nbytes for array in graph.stored.values()}.values())
+
+
+def a_row(program: LinearProgram) -> int:
+    """Bytes that a row of a sweep takes at its widest: onnxruntime adds cotangents up in place."""
+    alive = {name: prod(shape) for name, shape in program.outputs.items()}
+    widest = max(sum(alive.values()), program.columns)
+    for step, own in back(program.steps, alive, leave_room):
+        beside = dict(alive)
+        for name, op in step.terms:
+            beside[name] = op.columns * (1 if name not in beside else 2)
+        unfolded = max(
+            (op.workspace for _, op in step.terms if not isinstance(op, Conv)), default=0
+        )
+        widest = max(widest, own + sum(beside.values()) + unfolded)
+    return widest * program.dtype.itemsize
 
 
 def convolves(program: LinearProgram) -> bool:

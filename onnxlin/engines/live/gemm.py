@@ -8,10 +8,16 @@ is added.
 from __future__ import annotations
 
 import ctypes
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 
 from onnxlin.primitives import Array
 
@@ -41,13 +47,57 @@ def _pointer(kind: str) -> Any:
         return None
 
 
+@cache
+def _threads() -> tuple[Any, Any] | None:
+    """What asks OpenBLAS of SciPy's wheel for its number of threads, and what tells it."""
+    folder = Path(scipy.__file__).parent
+    for path in sorted(folder.with_name("scipy.libs").glob("libscipy_openblas*")):
+        library = ctypes.CDLL(str(path))
+        for end in ("", "64_"):
+            with suppress(AttributeError):
+                ask = getattr(library, f"scipy_openblas_get_num_threads{end}")
+                return ask, getattr(library, f"scipy_openblas_set_num_threads{end}")
+    return None
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows
+        return os.cpu_count() or 1
+
+
+_LOCK = threading.Lock()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Have each product computed by the thread that asks for it, while several threads ask.
+
+    OpenBLAS else cuts every product up among threads of its own, one product after the other.
+    """
+    known = _threads()
+    if known is None:
+        yield
+        return
+    ask, tell = known
+    with _LOCK:
+        before = ask()
+        tell(1)
+        try:
+            yield
+        finally:
+            tell(before)
+
+
 def _apart(array: Array) -> int:
     """Entries from one line to the next; of a single line NumPy says anything, and BLAS minds."""
     return max(array.strides[0] // array.itemsize if len(array) > 1 else 1, array.shape[1], 1)
 
 
 class Product:
-    """Adds products of matrices to parts of one array; one for each thread.
+    """Puts or adds products of matrices into parts of one array; one for each thread.
 
     Parameters
     ----------
@@ -58,16 +108,23 @@ class Product:
         self._gemm = _pointer({4: "s", 8: "d"}[dtype.itemsize])
         number = ctypes.c_float if dtype.itemsize == 4 else ctypes.c_double
         self._ints = [ctypes.c_int() for _ in range(6)]
-        self._one, self._chars = number(1), [ctypes.c_char(c) for c in (b"N", b"T")]
+        self._one, self._none = number(1), number(0)
+        self._chars = [ctypes.c_char(c) for c in (b"N", b"T")]
         at = ctypes.addressof
         self._m, self._n, self._k, self._lda, self._ldb, self._ldc = map(at, self._ints)
         self._plain, self._turned = map(at, self._chars)
-        self._unit = at(self._one)
+        self._unit, self._zero = at(self._one), at(self._none)
 
-    def __call__(self, a: Array, b: Array, c: Array, *, turned: bool = False) -> None:
-        """``c += a @ b``, or ``a.T @ b`` if turned; lines of all three are contiguous."""
+    def __call__(
+        self, a: Array, b: Array, c: Array, *, turned: bool = False, fresh: bool = False
+    ) -> None:
+        """``c += a @ b``, or ``a.T @ b`` if turned; lines of all three are contiguous.
+
+        Where c is fresh, the product is put there, whatever there was.
+        """
         if self._gemm is None:
-            c += (a.T if turned else a) @ b
+            made = (a.T if turned else a) @ b
+            c[...] = made if fresh else c + made
             return
         # In BLAS's order of columns: c' += b' a'.
         m, n, k, lda, ldb, ldc = self._ints
@@ -76,5 +133,5 @@ class Product:
         self._gemm(
             self._plain, self._turned if turned else self._plain, self._m, self._n, self._k,
             self._unit, b.ctypes.data, self._lda, a.ctypes.data, self._ldb,
-            self._unit, c.ctypes.data, self._ldc,
+            self._zero if fresh else self._unit, c.ctypes.data, self._ldc,
         )  # fmt: skip

@@ -26,9 +26,11 @@ class Blocks:
 
     parts: tuple[tuple[Array, Any, Any], ...]
 
-    def __call__(self, G: Array, out: Array) -> None:
+    def __call__(self, G: Array, out: Array, *, fresh: bool) -> None:
         """One product for each block."""
         product = Product(G.dtype)
+        if fresh:
+            out[...] = 0
         for matrix, rows, columns in self.parts:
             given = G[rows]
             if isinstance(columns, slice):

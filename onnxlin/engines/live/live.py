@@ -12,6 +12,7 @@ from onnxlin.engines.live.links import Link, links
 from onnxlin.engines.live.liveness import live_entries
 from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.pulls import Moved, Pull, pull
+from onnxlin.engines.live.room import Room
 from onnxlin.engines.reverse import constant_shares, fits, needed, refuse
 from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array, Conv, LinearMap
@@ -111,6 +112,11 @@ class Plan:
         return found
 
     @cached_property
+    def room(self) -> Room:
+        """Memory of cotangents, used again and again."""
+        return Room(self.program.dtype)
+
+    @cached_property
     def a_row(self) -> int:
         """Bytes that one row of a sweep needs at its widest."""
         held = {n: len(self.places[n]) for n in self.program.outputs if n in self.places}
@@ -126,7 +132,7 @@ class Plan:
 
     def sweep(self, rows: slice, out: Array) -> dict[str, Array]:
         """Sweep some rows; put W', ``(columns, k)``, into ``out`` and return shares of b."""
-        dtype, places = self.program.dtype, self.places
+        dtype, places, room = self.program.dtype, self.places, self.room
         dense, waiting = self.seeds.dense(rows, dtype), dict[str, Array]()
         for name, at in slices(self.program.outputs):
             if name in places:
@@ -139,16 +145,22 @@ class Plan:
             if link.bias is not None:
                 flat = np.broadcast_to(link.bias, link.shape).reshape(-1)[places[link.output].flat]
                 add_to(shares, link.node, _weighed(flat, arrived))
+            handed = False
             for i, (name, step) in enumerate(terms):
-                if name not in waiting and i == len(terms) - 1 and _hands_on(step):
-                    waiting[name] = arrived
+                fresh = name not in waiting
+                if fresh and i == len(terms) - 1 and _hands_on(step):
+                    waiting[name], handed = arrived, True
                     continue
-                if name not in waiting:
-                    waiting[name] = np.zeros((len(places[name]), arrived.shape[1]), dtype)
-                step(arrived, waiting[name])
+                if fresh:
+                    waiting[name] = room.take(len(places[name]), arrived.shape[1])
+                step(arrived, waiting[name], fresh=fresh)
+            if not handed:
+                room.give(arrived)
         for name, at in slices(self.program.inputs):
             if name in waiting:
                 out[at][places[name].flat] = waiting[name]
+        for left in waiting.values():
+            room.give(left)
         return shares
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,8 +13,16 @@ from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.windows import windows
 from onnxlin.primitives import Adjoint, Array, Conv, Diagonal, LinearMap, MatMul, Reshape, Select
 
-Pull = Callable[[Array, Array], None]
-"""Adds to cotangents of the map's input, ``(entries, K)``, what those of its output send."""
+
+class Pull(Protocol):
+    """The adjoint of a map between live entries."""
+
+    def __call__(self, G: Array, out: Array, *, fresh: bool) -> None:
+        """Add to cotangents of the input, ``(entries, K)``, what those of the output send.
+
+        Where ``out`` is fresh, put it there, whatever there was.
+        """
+
 
 # Entries of a matrix for each live one on its sides, up to which it is multiplied as a sparse one.
 FEW = 8
@@ -34,12 +41,23 @@ class Moved:
     scale: Array | None
     same: bool
 
-    def __call__(self, G: Array, out: Array) -> None:
+    def __call__(self, G: Array, out: Array, *, fresh: bool) -> None:
         """Gather the lines."""
+        whole = len(self.target) == len(out)
+        if fresh and whole:
+            if self.same:
+                np.copyto(out, G)
+            else:  # "clip" alone writes without a copy between; no index is out of range
+                np.take(G, self.source, axis=0, out=out, mode="clip")
+            if self.scale is not None:
+                out *= self.scale[:, None]
+            return
+        if fresh:
+            out[...] = 0
         taken = G if self.same else G.take(self.source, axis=0)
         if self.scale is not None:
             taken = taken * self.scale[:, None]
-        if len(self.target) == len(out):
+        if whole:
             out += taken
         else:
             out[self.target] += taken
@@ -51,9 +69,10 @@ class Sparse:
 
     matrix: sp.csr_array
 
-    def __call__(self, G: Array, out: Array) -> None:
+    def __call__(self, G: Array, out: Array, *, fresh: bool) -> None:
         """One product."""
-        out += self.matrix @ G
+        made = self.matrix @ G
+        out[...] = made if fresh else out + made
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +84,10 @@ class Dense:
     target: Places
     block: int
 
-    def __call__(self, G: Array, out: Array) -> None:
+    def __call__(self, G: Array, out: Array, *, fresh: bool) -> None:
         """Spread, go back, and take."""
+        if fresh:
+            out[...] = 0
         for start in range(0, G.shape[1], self.block):
             rows = slice(start, start + self.block)
             part = G[:, rows]

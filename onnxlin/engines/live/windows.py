@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from math import ceil, prod
 from typing import Any
 
 import numpy as np
 
-from onnxlin.engines.live.gemm import Product
+from onnxlin.engines.live.gemm import Product, alone, cores
 from onnxlin.engines.live.places import Places
 from onnxlin.primitives import Adjoint, Array, Conv, LinearMap, Shape
 
@@ -25,7 +25,6 @@ from onnxlin.primitives import Adjoint, Array, Conv, LinearMap, Shape
 ENOUGH = 24
 # Pixels that are taken together at most: the table grows with their square.
 MOST = 16
-THREADS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,19 +46,21 @@ class Windows:
     target: Places
     dtype: np.dtype[Any]
 
-    def __call__(self, G: Array, out: Array) -> None:
+    def __call__(self, G: Array, out: Array, *, fresh: bool) -> None:
         """Add the products, by several threads."""
         n, _, *space = self.target.shape
         rows = [(i, at) for i in range(n) for at in np.ndindex(*space[:-1])]
-        if len(rows) < THREADS:
-            self._run(rows, G, out)
+        threads = min(cores(), len(rows))
+        if threads < 2:
+            self._run(rows, G, out, fresh=fresh)
             return
-        with ThreadPoolExecutor(THREADS) as pool:
-            parts = [rows[i::THREADS] for i in range(THREADS)]
-            for done in [pool.submit(self._run, part, G, out) for part in parts]:
+        with alone(), ThreadPoolExecutor(threads) as pool:
+            parts = [rows[i::threads] for i in range(threads)]
+            run = partial(self._run, G=G, out=out, fresh=fresh)
+            for done in [pool.submit(run, part) for part in parts]:
                 done.result()
 
-    def _run(self, rows: list[tuple[int, Shape]], G: Array, out: Array) -> None:
+    def _run(self, rows: list[tuple[int, Shape]], G: Array, out: Array, *, fresh: bool) -> None:
         """Add what arrives at some rows of target pixels."""
         add = Product(self.dtype)
         width, step = self.target.shape[-1], self.block
@@ -74,7 +75,7 @@ class Windows:
                 low, high = starts[x], starts[min(x + step, base + width)]
                 if low == high:
                     continue
-                own = codes[low:high] - x * target
+                own, new = codes[low:high] - x * target, fresh
                 origin, phase = self._origin(x - base)
                 for lead, first, count, table in self.taps[phase]:
                     row, left = meets[lead], origin + first
@@ -86,7 +87,10 @@ class Windows:
                         part = table.take(others[s0:s1] - (row + left) * source, axis=0)
                         if len(own) < part.shape[1]:
                             part = part.take(own, axis=1)
-                        add(part, G[s0:s1], out[low:high], turned=True)
+                        add(part, G[s0:s1], out[low:high], turned=True, fresh=new)
+                        new = False
+                if new:
+                    out[low:high] = 0
 
     def _meets(self, sample: int, at: Shape) -> dict[Shape, int]:
         """First source pixel of the row that each leading tap meets from a row of the target's.

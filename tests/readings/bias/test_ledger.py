@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from onnxlin import AffineMap, DetachedError, Linearizer, OptionError, ResidualError, linearize
+from onnxlin.engines.reverse import needed
 from onnxlin.program.roundoff import gamma
 from onnxlin.readings import bias_maps, ledger, spread_bias
 from onnxlin.readings.bias.kinds import KINDS, MEANING
@@ -238,7 +239,8 @@ def test_planted_errors_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_map_of_many_rows_is_swept_in_chunks() -> None:
     """Other numbers of rows are added up in another order: equal to within the composing."""
     path, x = given("lenet5_mnist")
-    m, few = (Linearizer(path, memory=room)(x, engine="reverse") for room in (None, "912KiB"))
+    m = linearize(path, x, engine="reverse")
+    few = Linearizer(path, memory=needed(m.made_from("the test").job))(x, engine="reverse")
     biases = {layer.output: layer.bias for layer in m.layers}
     for a, b in zip(bias_maps(few), bias_maps(m), strict=True):
         assert a.tensor == b.tensor
