@@ -10,26 +10,61 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import onnxlin
-from onnxlin.engines.live.gemm import Product
+from onnxlin.engines.live.gemm import Product, alone, threads_of_blas
 from onnxlin.engines.live.live import Plan
+from onnxlin.engines.live.pulls import moves
 from tests.small import model
 
 sizes = st.integers(1, 4)
 
 
-@given(sizes, sizes, sizes, st.booleans(), st.sampled_from([np.float32, np.float64]))
-def test_products_are_added_in_place(m, k, n, turned, dtype) -> None:
+@pytest.mark.parametrize("blas", [True, False])
+@given(
+    st.tuples(sizes, sizes, sizes) | st.tuples(st.just(1), st.just(1), sizes),
+    st.booleans(),
+    st.sampled_from([np.float32, np.float64]),
+)
+def test_products_are_added_or_put_in_place(blas, shape, fresh, dtype) -> None:
     """Of lines of larger arrays, and of single ones, whose strides NumPy leaves to chance."""
-    rng = np.random.default_rng(m * 16 + k * 4 + n)
-    a = rng.integers(-3, 4, (k, m) if turned else (m, k)).astype(dtype)
-    b, c = (rng.integers(-3, 4, (rows + 2, n)).astype(dtype) for rows in (k, m))
-    turns = [a, np.ascontiguousarray(a.T).T] if 1 in a.shape else [a]
-    for given_a in turns:
-        found = c.copy()
-        Product(np.dtype(dtype))(given_a, b[1 : k + 1], found[1 : m + 1], turned=turned)
-        expected = c.copy()
-        expected[1 : m + 1] += (a.T if turned else a) @ b[1 : k + 1]
-        np.testing.assert_array_equal(found, expected)
+    rng, (m, k, n) = np.random.default_rng(shape), shape
+    beside = 0 if m == k == 1 else 1
+    matrix = rng.integers(-3, 4, (k, m)).astype(dtype)
+    G, out = (rng.integers(-3, 4, (rows + 2 * beside, n)).astype(dtype) for rows in (k, m))
+    expected = out.copy()
+    lines = slice(beside, beside + m)
+    made = matrix.T @ G[beside : beside + k]
+    expected[lines] = made if fresh else expected[lines] + made
+    if fresh:
+        out[lines] = np.nan
+    product = Product(G, out)
+    if not blas:
+        product._gemm = None
+    product(matrix, beside, beside + k, beside, beside + m, fresh=fresh)
+    np.testing.assert_array_equal(out, expected)
+
+
+def test_a_product_of_its_own_thread_leaves_others_as_they_were() -> None:
+    known = threads_of_blas()
+    if known is None:
+        pytest.skip("this SciPy is not built with OpenBLAS of its own")
+    before = known[0]()
+    with alone():
+        assert known[0]() == 1
+    assert known[0]() == before
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5)), max_size=40), st.booleans())
+def test_moves_are_the_sparse_matrix(entries, fresh) -> None:
+    """However often a line is sent, and however many arrive at one."""
+    source, target = np.array(entries, np.int64).reshape(-1, 2).T
+    factor = np.arange(1, len(source) + 1, dtype=np.float32)
+    G = np.random.default_rng(0).integers(-3, 4, (5, 3)).astype(np.float32)
+    matrix = np.zeros((6, 5), np.float32)
+    np.add.at(matrix, (target, source), factor)
+    out = np.full((6, 3), np.nan if fresh else 2, np.float32)
+    expected = matrix @ G + (0 if fresh else 2)
+    moves(source, target, factor, 5, 6)(G, out, fresh=fresh)
+    np.testing.assert_array_equal(out, expected)
 
 
 def test_what_no_row_sees_is_dead() -> None:

@@ -8,7 +8,6 @@ is added.
 from __future__ import annotations
 
 import ctypes
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +15,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import scipy
 
 from onnxlin.primitives import Array
@@ -48,7 +46,7 @@ def _pointer(kind: str) -> Any:
 
 
 @cache
-def _threads() -> tuple[Any, Any] | None:
+def threads_of_blas() -> tuple[Any, Any] | None:
     """What asks OpenBLAS of SciPy's wheel for its number of threads, and what tells it."""
     folder = Path(scipy.__file__).parent
     for path in sorted(folder.with_name("scipy.libs").glob("libscipy_openblas*")):
@@ -60,14 +58,6 @@ def _threads() -> tuple[Any, Any] | None:
     return None
 
 
-def cores() -> int:
-    """Processors that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS and Windows
-        return os.cpu_count() or 1
-
-
 _LOCK = threading.Lock()
 
 
@@ -77,7 +67,7 @@ def alone() -> Iterator[None]:
 
     OpenBLAS else cuts every product up among threads of its own, one product after the other.
     """
-    known = _threads()
+    known = threads_of_blas()
     if known is None:
         yield
         return
@@ -91,47 +81,54 @@ def alone() -> Iterator[None]:
             tell(before)
 
 
-def _apart(array: Array) -> int:
-    """Entries from one line to the next; of a single line NumPy says anything, and BLAS minds."""
-    return max(array.strides[0] // array.itemsize if len(array) > 1 else 1, array.shape[1], 1)
-
-
 class Product:
-    """Puts or adds products of matrices into parts of one array; one for each thread.
+    """Products of matrices with lines of one array, put or added into lines of another.
+
+    One for each thread. Addresses are counted here: asking NumPy for them would take as long as
+    many a product.
 
     Parameters
     ----------
-    dtype : float32 or float64
+    G, out : array (lines, K), (other lines, K)
+        Of one dtype, float32 or float64; their lines are contiguous.
     """
 
-    def __init__(self, dtype: np.dtype[Any]) -> None:
-        self._gemm = _pointer({4: "s", 8: "d"}[dtype.itemsize])
-        number = ctypes.c_float if dtype.itemsize == 4 else ctypes.c_double
-        self._ints = [ctypes.c_int() for _ in range(6)]
-        self._one, self._none = number(1), number(0)
-        self._chars = [ctypes.c_char(c) for c in (b"N", b"T")]
-        at = ctypes.addressof
-        self._m, self._n, self._k, self._lda, self._ldb, self._ldc = map(at, self._ints)
-        self._plain, self._turned = map(at, self._chars)
-        self._unit, self._zero = at(self._one), at(self._none)
+    def __init__(self, G: Array, out: Array) -> None:
+        item, k = G.itemsize, max(G.shape[1], 1)
+        self._G, self._out = G, out
+        self._gemm = _pointer({4: "s", 8: "d"}[item])
+        # Of a single line NumPy gives any stride, and BLAS minds.
+        self._step, self._pace = (
+            array.strides[0] if len(array) > 1 else k * item for array in (G, out)
+        )
+        self._from, self._to = (array.ctypes.data for array in (G, out))
+        number = ctypes.c_float if item == 4 else ctypes.c_double
+        self._sizes = [ctypes.c_int() for _ in range(3)]
+        given = (G.shape[1], self._step // item, self._pace // item)
+        self._kept: list[Any] = [*map(ctypes.c_int, given), number(0), number(1)]
+        self._kept += map(ctypes.c_char, (b"N", b"T"))
+        self._n, self._k, self._ld = (ctypes.addressof(size) for size in self._sizes)
+        places = (ctypes.addressof(value) for value in self._kept)
+        self._m, self._ldg, self._ldo, self._zero, self._one, self._plain, self._turned = places
 
     def __call__(
-        self, a: Array, b: Array, c: Array, *, turned: bool = False, fresh: bool = False
+        self, matrix: Array, first: int, last: int, low: int, high: int, *, fresh: bool = False
     ) -> None:
-        """``c += a @ b``, or ``a.T @ b`` if turned; lines of all three are contiguous.
+        """``out[low:high] += matrix.T @ G[first:last]``; the matrix is contiguous.
 
-        Where c is fresh, the product is put there, whatever there was.
+        Where the lines are fresh, the product is put there, whatever there was.
         """
         if self._gemm is None:
-            made = (a.T if turned else a) @ b
-            c[...] = made if fresh else c + made
+            made = matrix.T @ self._G[first:last]
+            self._out[low:high] = made if fresh else self._out[low:high] + made
             return
-        # In BLAS's order of columns: c' += b' a'.
-        m, n, k, lda, ldb, ldc = self._ints
-        m.value, n.value, k.value = c.shape[1], c.shape[0], b.shape[0]
-        lda.value, ldb.value, ldc.value = (_apart(array) for array in (b, a, c))
+        # In BLAS's order of columns: out' += G' matrix.
+        n, k, ld = self._sizes
+        n.value = ld.value = high - low
+        k.value = last - first
         self._gemm(
-            self._plain, self._turned if turned else self._plain, self._m, self._n, self._k,
-            self._unit, b.ctypes.data, self._lda, a.ctypes.data, self._ldb,
-            self._zero if fresh else self._unit, c.ctypes.data, self._ldc,
+            self._plain, self._turned, self._m, self._n, self._k,
+            self._one, self._from + first * self._step, self._ldg,
+            matrix.__array_interface__["data"][0], self._ld,
+            self._zero if fresh else self._one, self._to + low * self._pace, self._ldo,
         )  # fmt: skip

@@ -28,15 +28,16 @@ class Blocks:
 
     def __call__(self, G: Array, out: Array, *, fresh: bool) -> None:
         """One product for each block."""
-        product = Product(G.dtype)
         if fresh:
             out[...] = 0
+        whole = Product(G, out)
         for matrix, rows, columns in self.parts:
-            given = G[rows]
-            if isinstance(columns, slice):
-                product(matrix, given, out[columns], turned=True)
+            if not isinstance(columns, slice):
+                out[columns] += matrix.T @ G[rows]
+            elif isinstance(rows, slice):
+                whole(matrix, rows.start, rows.stop, columns.start, columns.stop)
             else:
-                out[columns] += matrix.T @ given
+                Product(G[rows], out)(matrix, 0, len(rows), columns.start, columns.stop)
 
 
 def lines(op: MatMul, source: Places, target: Places, dtype: np.dtype[Any]) -> Blocks:

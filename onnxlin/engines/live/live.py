@@ -8,11 +8,13 @@ from functools import cached_property
 import numpy as np
 
 from onnxlin.engines.job import Job, Solution
+from onnxlin.engines.live.apart import apart
 from onnxlin.engines.live.links import Link, links
 from onnxlin.engines.live.liveness import live_entries
 from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.pulls import Moved, Pull, pull
 from onnxlin.engines.live.room import Room
+from onnxlin.engines.live.threads import spread
 from onnxlin.engines.reverse import constant_shares, fits, needed, refuse
 from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array, Conv, LinearMap
@@ -21,8 +23,6 @@ from onnxlin.program.sweep import add_to
 
 # More rows make the products no faster.
 MOST_ROWS = 1024
-# Lines whose bias is weighed at once in float64.
-AT_ONCE = 2**11
 
 
 def live(job: Job) -> Solution:
@@ -78,7 +78,7 @@ class Plan:
     @cached_property
     def chain(self) -> list[Link]:
         """The program's maps, one by one."""
-        return links(self.program)
+        return apart(links(self.program))
 
     @cached_property
     def places(self) -> dict[str, Places]:
@@ -158,7 +158,7 @@ class Plan:
                 room.give(arrived)
         for name, at in slices(self.program.inputs):
             if name in waiting:
-                out[at][places[name].flat] = waiting[name]
+                _put(out[at], places[name].flat, waiting[name])
         for left in waiting.values():
             room.give(left)
         return shares
@@ -166,18 +166,31 @@ class Plan:
 
 def _hands_on(step: Pull) -> bool:
     """Whether the cotangents of the output are those of the input, line by line."""
-    return isinstance(step, Moved) and step.same and step.scale is None
+    return isinstance(step, Moved) and step.same
 
 
 def _windowed(op: LinearMap) -> bool:
     return isinstance(getattr(op, "base", op), Conv)
 
 
+def _put(out: Array, lines: Array, G: Array) -> None:
+    """Put lines where they belong."""
+
+    def some(part: slice) -> None:
+        out[lines[part]] = G[part]
+
+    spread(some, len(lines), G.shape[1] * G.itemsize)
+
+
 def _weighed(bias: Array, G: Array) -> Array:
     """``bias @ G`` in float64; lines whose bias is 0 are left out."""
-    found = np.zeros(G.shape[1])
-    (some,) = np.nonzero(bias)
-    for start in range(0, len(some), AT_ONCE):
-        part = some[start : start + AT_ONCE]
-        found += bias[part].astype(np.float64) @ G[part].astype(np.float64)
-    return found
+    (kept,) = np.nonzero(bias)
+    found: dict[int, Array] = {}
+
+    def some(part: slice) -> None:
+        lines = kept[part]
+        taken = G[part] if len(kept) == len(G) else G[lines]
+        found[part.start] = bias[lines].astype(np.float64) @ taken.astype(np.float64)
+
+    spread(some, len(kept), G.shape[1] * 8)
+    return sum((found[start] for start in sorted(found)), start=np.zeros(G.shape[1]))

@@ -69,3 +69,9 @@ class Places:
         pixels = prod(self.shape) // self.shape[1]
         counts = np.bincount(self.codes // self.shape[1], minlength=pixels)
         return np.concatenate([[0], np.cumsum(counts)])
+
+    @cached_property
+    def first(self) -> list[int]:
+        """`starts` as plain numbers, which are read one by one."""
+        found: list[int] = self.starts.tolist()
+        return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,8 +11,9 @@ import scipy.sparse as sp
 
 from onnxlin.engines.live.lines import lines
 from onnxlin.engines.live.places import Places
+from onnxlin.engines.live.threads import spread
 from onnxlin.engines.live.windows import windows
-from onnxlin.primitives import Adjoint, Array, Conv, Diagonal, LinearMap, MatMul, Reshape, Select
+from onnxlin.primitives import Adjoint, Array, Diagonal, LinearMap, MatMul, Reshape, Select
 
 
 class Pull(Protocol):
@@ -26,41 +28,64 @@ class Pull(Protocol):
 
 # Entries of a matrix for each live one on its sides, up to which it is multiplied as a sparse one.
 FEW = 8
+# Lines that are added up in one, up to which they are gathered.
+ROUNDS = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Moved:
-    """Entry ``target[i]``, in order, is read by ``source[i]`` alone; ``scale`` its factor.
+    """Line ``target[i]`` takes line ``source[i]``, times ``scale[i]`` where there is a scale.
 
-    ``same`` says that the lines are those of the source, in order and unchanged: cotangents of the
-    one array are those of the other.
+    Parameters
+    ----------
+    source : int array (n,)
+    target : int array (n,) or None
+        No line twice, ascending; None stands for all, in order.
+    scale : array (n,) or None
+    same : bool
+        Whether the lines are those of the source, all of them in order and unchanged: cotangents of
+        the one array are those of the other.
     """
 
     source: Array
-    target: Array
+    target: Array | None
     scale: Array | None
-    same: bool
+    same: bool = False
 
     def __call__(self, G: Array, out: Array, *, fresh: bool) -> None:
-        """Gather the lines."""
-        whole = len(self.target) == len(out)
-        if fresh and whole:
-            if self.same:
-                np.copyto(out, G)
-            else:  # "clip" alone writes without a copy between; no index is out of range
-                np.take(G, self.source, axis=0, out=out, mode="clip")
-            if self.scale is not None:
-                out *= self.scale[:, None]
-            return
-        if fresh:
+        """Gather the lines, a few at a time and by several threads."""
+        if fresh and self.target is not None:
             out[...] = 0
-        taken = G if self.same else G.take(self.source, axis=0)
-        if self.scale is not None:
-            taken = taken * self.scale[:, None]
-        if whole:
-            out += taken
+        spread(partial(self._move, G, out, fresh), len(self.source), G.shape[1] * G.itemsize)
+
+    def _move(self, G: Array, out: Array, fresh: bool, part: slice) -> None:
+        target = part if self.target is None else self.target[part]
+        scale = None if self.scale is None else self.scale[part, None]
+        if fresh and self.target is None:
+            # "clip" alone writes without a copy between; no index is out of range.
+            np.take(G, self.source[part], axis=0, out=out[part], mode="clip")
+            if scale is not None:
+                out[part] *= scale
+            return
+        taken = G.take(self.source[part], axis=0)
+        if scale is not None:
+            taken *= scale
+        if fresh:
+            out[target] = taken
         else:
-            out[self.target] += taken
+            out[target] += taken
+
+
+@dataclass(frozen=True, eq=False)
+class Added:
+    """Several such moves, one after the other: lines that take more than one."""
+
+    moves: tuple[Moved, ...]
+
+    def __call__(self, G: Array, out: Array, *, fresh: bool) -> None:
+        """Add what each brings."""
+        for i, move in enumerate(self.moves):
+            move(G, out, fresh=fresh and not i)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,51 +124,64 @@ class Dense:
 
 def pull(op: LinearMap, source: Places, target: Places, dtype: np.dtype[Any]) -> Pull:
     """Choose how cotangents go from a map's live outputs back to its live inputs."""
-    if op.fan_in <= 1 and not isinstance(op, Conv | MatMul | Adjoint):
-        moved = _moved(op, source, target, dtype)
-        if moved is not None:
-            return moved
     if isinstance(op, MatMul) and source and target:
         return lines(op, source, target, dtype)
     found = windows(op, source, target, dtype)
     if found is not None:
         return found
-    if op.nnz <= FEW * (op.rows + op.columns):
-        matrix = op.to_sparse(dtype)[source.flat][:, target.flat]
-        return Sparse(sp.csr_array(matrix.T))
-    return Dense(op, source, target, max(1, 2**24 // max(op.rows + op.columns, 1)))
+    triples = _known(op, source, target, dtype)
+    if triples is None and op.nnz <= FEW * (op.rows + op.columns):
+        matrix = op.to_sparse(dtype)[source.flat][:, target.flat].tocoo()
+        triples = matrix.row, matrix.col, matrix.data
+    if triples is None:
+        return Dense(op, source, target, max(1, 2**24 // max(op.rows + op.columns, 1)))
+    return moves(*triples, len(source), len(target))
 
 
-def _moved(op: LinearMap, source: Places, target: Places, dtype: np.dtype[Any]) -> Pull | None:
-    """The map as a gather of lines, or as a sparse matrix where entries are read repeatedly."""
-    scale = None
+def _known(
+    op: LinearMap, source: Places, target: Places, dtype: np.dtype[Any]
+) -> tuple[Array, Array, Array] | None:
+    """``(source line, target line, factor)`` of maps that read one entry for each; else None."""
+    if isinstance(op, Adjoint) and isinstance(op.base, Select):
+        at = source.line[op.base.index.reshape(-1)[target.flat]]
+        kept = np.flatnonzero(at >= 0)
+        return at[kept], kept, np.ones(len(kept), dtype)
+    factor = np.ones(len(source), dtype)
     if isinstance(op, Reshape | Diagonal):
         read = source.flat
         if isinstance(op, Diagonal):
-            scale = np.broadcast_to(op.scale, op.in_shape).reshape(-1)[read].astype(dtype)
+            factor = np.broadcast_to(op.scale, op.in_shape).reshape(-1)[read].astype(dtype)
     elif isinstance(op, Select):
         read = op.index.reshape(-1)[source.flat]
     else:
-        matrix = op.to_sparse(dtype)
-        read = np.full(op.rows, -1, np.int64)
-        some = np.diff(matrix.indptr) > 0
-        read[some] = matrix.indices
-        scale = np.zeros(op.rows, dtype)
-        scale[some] = matrix.data
-        read, scale = read[source.flat], scale[source.flat]
+        return None
     line = np.where(read >= 0, target.line[read], -1)
     kept = np.flatnonzero(line >= 0)
-    line = line[kept]
-    if scale is not None:
-        scale = scale[kept]
-        scale = None if (scale == 1).all() else scale
-    counts = np.bincount(line, minlength=len(target))
-    if counts.max(initial=0) > 1:
-        data = np.ones(len(kept), dtype) if scale is None else scale
-        return Sparse(sp.csr_array((data, (line, kept)), shape=(len(target), len(source))))
-    order = np.argsort(line)
-    kept, line = kept[order], line[order]
-    scale = None if scale is None else scale[order]
-    whole = len(kept) == len(source) == len(target)
-    same = whole and bool((kept == np.arange(len(kept))).all())
-    return Moved(kept, line, scale, same)
+    return kept, line[kept], factor[kept]
+
+
+def moves(source: Array, target: Array, factor: Array, given: int, taken: int) -> Pull:
+    """Moves where few lines are added up in one, else a sparse matrix.
+
+    Parameters
+    ----------
+    source, target, factor : array (n,)
+        What goes where.
+    given, taken : int
+        Lines that there are.
+    """
+    order = np.argsort(target, kind="stable")
+    source, target, factor = source[order], target[order], factor[order]
+    # Which of those that go to one line each of them is.
+    turn = np.arange(len(target)) - np.searchsorted(target, target)
+    rounds = int(turn.max(initial=0)) + 1
+    if rounds > ROUNDS:
+        return Sparse(sp.csr_array((factor, (target, source)), shape=(taken, given)))
+    made: list[Moved] = []
+    for part in (turn == i for i in range(rounds)):
+        lines, scale = target[part], factor[part]
+        whole = len(lines) == taken
+        plain = bool((scale == 1).all())
+        same = whole and plain and given == taken and bool((source[part] == lines).all())
+        made.append(Moved(source[part], None if whole else lines, None if plain else scale, same))
+    return made[0] if rounds == 1 else Added(tuple(made))

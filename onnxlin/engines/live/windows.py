@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from onnxlin.engines.live.gemm import Product, alone, cores
+from onnxlin.engines.live.gemm import Product, alone
 from onnxlin.engines.live.places import Places
+from onnxlin.engines.live.threads import cores
 from onnxlin.primitives import Adjoint, Array, Conv, LinearMap, Shape
 
 # Columns that one product should have at least: below, BLAS is slow.
@@ -62,11 +63,11 @@ class Windows:
 
     def _run(self, rows: list[tuple[int, Shape]], G: Array, out: Array, *, fresh: bool) -> None:
         """Add what arrives at some rows of target pixels."""
-        add = Product(self.dtype)
+        add, taps = Product(G, out), self.taps
         width, step = self.target.shape[-1], self.block
         source, target = self.source.shape[1], self.target.shape[1]
-        starts, codes = self.target.starts, self.target.codes
-        froms, others = self.source.starts, self.source.codes
+        starts, codes = self.target.first, self.target.codes
+        froms, others = self.source.first, self.source.codes
         last = self.source.shape[-1]
         for sample, at in rows:
             meets = self._meets(sample, at)
@@ -75,20 +76,23 @@ class Windows:
                 low, high = starts[x], starts[min(x + step, base + width)]
                 if low == high:
                     continue
-                own, new = codes[low:high] - x * target, fresh
+                own, new = None, fresh
                 origin, phase = self._origin(x - base)
-                for lead, first, count, table in self.taps[phase]:
+                for lead, first, count, table in taps[phase]:
                     row, left = meets[lead], origin + first
                     a, b = max(left, 0), min(left + count, last)
                     if row < 0 or a >= b:
                         continue
                     s0, s1 = froms[row + a], froms[row + b]
-                    if s0 < s1:
-                        part = table.take(others[s0:s1] - (row + left) * source, axis=0)
-                        if len(own) < part.shape[1]:
-                            part = part.take(own, axis=1)
-                        add(part, G[s0:s1], out[low:high], turned=True, fresh=new)
-                        new = False
+                    if s0 == s1:
+                        continue
+                    part = table.take(others[s0:s1] - (row + left) * source, 0)
+                    if high - low < part.shape[1]:
+                        if own is None:
+                            own = codes[low:high] - x * target
+                        part = part.take(own, 1)
+                    add(part, s0, s1, low, high, fresh=new)
+                    new = False
                 if new:
                     out[low:high] = 0
 
