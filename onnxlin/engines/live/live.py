@@ -9,6 +9,7 @@ import numpy as np
 
 from onnxlin.engines.job import Job, Solution
 from onnxlin.engines.live.apart import apart
+from onnxlin.engines.live.gemm import alone
 from onnxlin.engines.live.links import Link, links
 from onnxlin.engines.live.liveness import live_entries
 from onnxlin.engines.live.places import Places
@@ -100,11 +101,12 @@ class Plan:
     def pulls(self) -> list[tuple[Link, list[tuple[str, Pull]]]]:
         """Last link first: where its cotangents go."""
         places, found = self.places, []
+        rows = min(len(self.seeds), MOST_ROWS)
         for link in reversed(self.chain):
             if link.output in places:
                 source = places[link.output]
                 terms = [
-                    (name, pull(op, source, places[name], self.program.dtype))
+                    (name, pull(op, source, places[name], self.program.dtype, rows))
                     for name, op in link.terms
                     if name in places
                 ]
@@ -192,5 +194,6 @@ def _weighed(bias: Array, G: Array) -> Array:
         taken = G[part] if len(kept) == len(G) else G[lines]
         found[part.start] = bias[lines].astype(np.float64) @ taken.astype(np.float64)
 
-    spread(some, len(kept), G.shape[1] * 8)
+    with alone():
+        spread(some, len(kept), G.shape[1] * 8)
     return sum((found[start] for start in sorted(found)), start=np.zeros(G.shape[1]))

@@ -122,11 +122,11 @@ class Dense:
             out[:, rows] += back.reshape(len(back), self.op.columns)[:, self.target.flat].T
 
 
-def pull(op: LinearMap, source: Places, target: Places, dtype: np.dtype[Any]) -> Pull:
-    """Choose how cotangents go from a map's live outputs back to its live inputs."""
+def pull(op: LinearMap, source: Places, target: Places, dtype: np.dtype[Any], rows: int) -> Pull:
+    """Choose how cotangents of about so many rows go from live outputs back to live inputs."""
     if isinstance(op, MatMul) and source and target:
         return lines(op, source, target, dtype)
-    found = windows(op, source, target, dtype)
+    found = windows(op, source, target, dtype, rows)
     if found is not None:
         return found
     triples = _known(op, source, target, dtype)

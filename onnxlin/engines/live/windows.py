@@ -22,8 +22,12 @@ from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.threads import cores
 from onnxlin.primitives import Adjoint, Array, Conv, LinearMap, Shape
 
-# Columns that one product should have at least: below, BLAS is slow.
-ENOUGH = 24
+# Seconds of a call beside its product, in which Python's lock lets one thread work at a time; and
+# multiplications a second of large products by one thread. Measured on two processors of the kind
+# that servers have; only what is taken together hangs on it.
+CALL, RATE = 3e-5, 4e10
+# Sides of a product at which BLAS has half its rate.
+SLOW = 12
 # Pixels that are taken together at most: the table grows with their square.
 MOST = 16
 
@@ -39,6 +43,8 @@ class Windows:
         Whether it is the adjoint: source are outputs of the convolution, target its inputs.
     source, target : Places
     dtype : numpy.dtype
+    rows : int
+        Of W, about, that come at once.
     """
 
     op: Conv
@@ -46,6 +52,7 @@ class Windows:
     source: Places
     target: Places
     dtype: np.dtype[Any]
+    rows: int
 
     def __call__(self, G: Array, out: Array, *, fresh: bool) -> None:
         """Add the products, by several threads."""
@@ -120,14 +127,25 @@ class Windows:
 
     @cached_property
     def block(self) -> int:
-        """How many target pixels are taken together."""
-        pixels = prod(self.target.shape) // max(self.target.shape[1], 1)
-        each = len(self.target) / max(pixels, 1)
-        if each >= ENOUGH or self.op.dilations[-1] > 1 or not each:
-            return 1
-        size = min(ceil(ENOUGH / each), MOST, self.target.shape[-1])
+        """How many target pixels are taken together: the cheapest number, by what products cost."""
         s = self.op.strides[-1] if self.back else 1
-        return -(-size // s) * s
+        if self.op.dilations[-1] > 1 or not len(self.target):
+            return s
+        most = min(MOST, self.target.shape[-1])
+        return min(range(s, max(most, s) + 1, s), key=self._cost)
+
+    def _cost(self, block: int) -> float:
+        """Seconds for a target pixel, at such blocks."""
+        pixels = [prod(p.shape) // max(p.shape[1], 1) for p in (self.target, self.source)]
+        n, c = (
+            len(p) / max(count, 1)
+            for p, count in zip((self.target, self.source), pixels, strict=True)
+        )
+        kernel, s = self.op.weight.shape[-1], self.op.strides[-1]
+        met = ceil((block - 1 + kernel) / s) if self.back else (block - 1) * s + kernel
+        n, k = block * n, met * c
+        rate = RATE * n / (n + SLOW) * k / (k + SLOW)
+        return (CALL + n * k * self.rows / rate) / block
 
     @cached_property
     def taps(self) -> dict[int, list[tuple[Shape, int, int, Array]]]:
@@ -177,9 +195,11 @@ def _pixel(shape: Shape, sample: int, at: Shape) -> int:
     return found * shape[-1]
 
 
-def windows(op: LinearMap, source: Places, target: Places, dtype: np.dtype[Any]) -> Windows | None:
+def windows(
+    op: LinearMap, source: Places, target: Places, dtype: np.dtype[Any], rows: int
+) -> Windows | None:
     """The products of a convolution or its transpose; None where it is no such thing."""
     base, back = (op.base, False) if isinstance(op, Adjoint) else (op, True)
     if not isinstance(base, Conv) or base.group > 1 or not (source.pixels and target.pixels):
         return None
-    return Windows(base, back, source, target, dtype)
+    return Windows(base, back, source, target, dtype, rows)
