@@ -14,6 +14,7 @@ from onnxlin.engines.forward import forward
 from onnxlin.engines.job import Engine, Job, Progress
 from onnxlin.engines.live import estimate as live_bytes
 from onnxlin.engines.live import live
+from onnxlin.engines.live import seconds as live_seconds
 from onnxlin.engines.reverse import line
 from onnxlin.engines.seeds import Seeds, some_of
 from onnxlin.program import LinearProgram
@@ -90,6 +91,33 @@ def seconds(program: LinearProgram, rows: int) -> tuple[float, float]:
     """Estimate a reverse sweep of so many rows, and compiling the program."""
     steps = len(program.steps)
     return A_STEP * steps + A_PRODUCT * rows * program.nnz, A_NODE * steps
+
+
+# A graph of dense products takes so many seconds for a multiplication. Where rows are heavy,
+# it is worth looking whether fewer multiplications will do: that takes part of a second.
+A_DENSE, MANY, HEAVY = 1.8e-11, 64, 5e10
+# The other is taken where it is expected to be so many times faster.
+SURE = 1.25
+
+
+def are_heavy(rows: int, nnz: int) -> bool:
+    """Whether so many rows, each of so many multiplications, may be for the live engine."""
+    return rows >= MANY and rows * nnz >= HEAVY
+
+
+def why_live(job: Job) -> str | None:
+    """Say why the live engine is to compute many rows under "auto"; None if it is not."""
+    rows, program = len(job.seeds), job.program
+    if not are_heavy(rows, program.nnz):
+        return None
+    dense = A_DENSE * rows * program.nnz
+    own = live_seconds(job)
+    if SURE * own > dense:
+        return None
+    return (
+        f"about {own:.2g} s are expected for {rows} rows of live entries alone, {dense:.2g} s for "
+        "dense products"
+    )
 
 
 def require_engine(engine: str) -> str:

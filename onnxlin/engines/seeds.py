@@ -80,6 +80,16 @@ def is_single(rows: Any) -> bool:
         return False
 
 
+def how_many(rows: Any, size: int) -> int:
+    """How many rows are asked for, of so many; 0 where `make_seeds` will say what is wrong."""
+    if rows is None:
+        return size
+    try:
+        return len(np.atleast_1d(rows))
+    except ValueError:
+        return 0
+
+
 def make_seeds(rows: Any, size: int) -> Seeds:
     """Read the ``rows`` argument.
 

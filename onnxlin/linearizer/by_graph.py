@@ -12,7 +12,8 @@ from onnxlin.affine_map import AffineMap
 from onnxlin.engines.blocks import Blocks
 from onnxlin.engines.compiled import Answer, Runner
 from onnxlin.engines.job import Progress, Solution
-from onnxlin.engines.seeds import Seeds, make_seeds
+from onnxlin.engines.plan import are_heavy
+from onnxlin.engines.seeds import Seeds, how_many, make_seeds
 from onnxlin.errors import MemoryBudgetError, OptionError, TraceError
 from onnxlin.graph import Array
 from onnxlin.linearizer.ask import Ask
@@ -48,7 +49,12 @@ def _required(ready: Ready, ask: Ask) -> Runner:
 
 def _open(ready: Ready, ask: Ask) -> Runner | None:
     found = ready.shelf.ready(ask.feeds, single=ask.single) if ask.engine == "auto" else None
-    return found if found is not None and found.serves(ask.dtype) else None
+    if found is None or not found.serves(ask.dtype):
+        return None
+    # Of many rows a program has to say whether the live engine is faster.
+    whole, nnz = found.compiled.n_rows, found.compiled.nnz
+    heavy = are_heavy(whole, nnz) and are_heavy(how_many(ask.rows, whole), nnz)
+    return None if heavy else found
 
 
 def by_runner(ready: Ready, ask: Ask, runner: Runner) -> AffineMap | None:

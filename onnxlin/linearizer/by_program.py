@@ -6,7 +6,7 @@ from functools import partial
 
 from onnxlin.affine_map import AffineMap
 from onnxlin.engines.job import Solution
-from onnxlin.engines.plan import in_blocks, plan, seconds
+from onnxlin.engines.plan import in_blocks, plan, seconds, why_live
 from onnxlin.engines.seeds import make_seeds
 from onnxlin.linearizer.ask import Ask
 from onnxlin.linearizer.by_graph import by_runner
@@ -17,7 +17,8 @@ from onnxlin.linearizer.ready import Ready
 def by_program(ready: Ready, ask: Ask) -> AffineMap:
     """Answer from the linear program at x.
 
-    Under "auto", once sweeps have cost as much as compiling, a graph is opened and answers instead.
+    Under "auto" many rows may be for the live engine; else, once sweeps have cost as much as
+    compiling, a graph is opened and answers instead.
 
     Raises
     ------
@@ -34,13 +35,16 @@ def by_program(ready: Ready, ask: Ask) -> AffineMap:
     inputs, outputs = ready.ends(values, seeds)
     program = ready.builder(values, dtype)
     engine, why = plan(program, len(seeds), ask.engine)
+    job = ready.job(program, values, seeds, ask.progress, stored=ask.save is not None)
+    if (ask.engine, engine) == ("auto", "reverse"):
+        living = why_live(job)
+        engine, why = (engine, why) if living is None else ("live", living)
     if (ask.engine, engine) == ("auto", "reverse"):
         costs = seconds(program, len(seeds))
         runner = ready.shelf.worth_opening(ask.feeds, dtype, *costs, single=ask.single)
         found = None if runner is None else by_runner(ready, ask, runner)
         if found is not None:
             return found
-    job = ready.job(program, values, seeds, ask.progress, stored=ask.save is not None)
 
     def made(solution: Solution | None = None, needs: int | None = None) -> AffineMap:
         return AffineMap(

@@ -84,6 +84,8 @@ class Compiled:
         Of everything that is computed.
     row_bytes : int
         Estimate of the memory that one row needs at the widest point of the sweep.
+    nnz : int
+        Multiplications of one sweep.
     work : float
         Multiplications of one row at a node, on average.
     single : bool
@@ -110,6 +112,7 @@ class Compiled:
     further: tuple[str, ...]
     dtype: np.dtype[Any]
     row_bytes: int
+    nnz: int
     work: float
     single: bool
     rounds: bool
@@ -212,6 +215,7 @@ def compile_section(
         further=_computed(section),
         dtype=dtype,
         row_bytes=row,
+        nnz=program.nnz,
         work=program.nnz / max(len(program.steps), 1),
         single=single,
         rounds=written.rounds,

@@ -1,5 +1,5 @@
 """The live engine: rows of W from those entries alone that any row can see, all rows at once."""
 
-from onnxlin.engines.live.live import estimate, live
+from onnxlin.engines.live.live import estimate, live, seconds
 
-__all__ = ["estimate", "live"]
+__all__ = ["estimate", "live", "seconds"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxlin.engines.live.gemm import Product
+from onnxlin.engines.live.gemm import CALL, RATE, Product
 from onnxlin.engines.live.places import Places
 from onnxlin.primitives import Array, MatMul
 
@@ -38,6 +38,10 @@ class Blocks:
                 whole(matrix, rows.start, rows.stop, columns.start, columns.stop)
             else:
                 Product(G[rows], out)(matrix, 0, len(rows), columns.start, columns.stop)
+
+    def seconds(self, rows: int) -> float:
+        """By the multiplications."""
+        return sum(CALL + rows * matrix.size / RATE for matrix, *_ in self.parts)
 
 
 def lines(op: MatMul, source: Places, target: Places, dtype: np.dtype[Any]) -> Blocks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil, inf
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from onnxlin.program.sweep import add_to
 
 # More rows make the products no faster.
 MOST_ROWS = 1024
+# How often a line is read or written, and bytes of lines a second.
+PASSES, BYTES = 3, 6e9
 
 
 def live(job: Job) -> Solution:
@@ -55,6 +58,22 @@ def estimate(job: Job) -> int:
     """Bytes that `live` takes in all, with what is there already."""
     plan = Plan(job.program, job.seeds)
     return needed(job, plan.a_row) + (_at_once(job, plan) - 1) * plan.a_row
+
+
+def seconds(job: Job) -> float:
+    """Estimate how long `live` takes: products, lines that are read and written, and the plan.
+
+    Measured against nets (docs/performance.md): mostly within half as much again. Infinite where
+    not even a row fits the budget.
+    """
+    plan = Plan(job.program, job.seeds)
+    if not fits(job, plan.a_row):
+        return inf
+    block, rows = _at_once(job, plan), len(job.seeds)
+    lines = sum(len(plan.places[link.output]) for link, _ in plan.pulls)
+    each = sum(step.seconds(block) for _, terms in plan.pulls for _, step in terms)
+    moved = PASSES * lines * rows * job.program.dtype.itemsize / BYTES
+    return ceil(rows / block) * each + moved
 
 
 def _at_once(job: Job, plan: Plan) -> int:

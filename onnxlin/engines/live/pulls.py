@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import scipy.sparse as sp
 
+from onnxlin.engines.live.gemm import RATE
 from onnxlin.engines.live.lines import lines
 from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.threads import spread
@@ -25,11 +26,16 @@ class Pull(Protocol):
         Where ``out`` is fresh, put it there, whatever there was.
         """
 
+    def seconds(self, rows: int) -> float:
+        """Estimate the products for so many rows, beside reading and writing the lines."""
+
 
 # Entries of a matrix for each live one on its sides, up to which it is multiplied as a sparse one.
 FEW = 8
 # Lines that are added up in one, up to which they are gathered.
 ROUNDS = 8
+# Entries of a sparse matrix, or of arrays that are turned round, that are gone through in a second.
+SPARSE = 1e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +63,10 @@ class Moved:
         if fresh and self.target is not None:
             out[...] = 0
         spread(partial(self._move, G, out, fresh), len(self.source), G.shape[1] * G.itemsize)
+
+    def seconds(self, rows: int) -> float:
+        """Nothing is multiplied that counts."""
+        return 0.0
 
     def _move(self, G: Array, out: Array, fresh: bool, part: slice) -> None:
         target = part if self.target is None else self.target[part]
@@ -87,6 +97,10 @@ class Added:
         for i, move in enumerate(self.moves):
             move(G, out, fresh=fresh and not i)
 
+    def seconds(self, rows: int) -> float:
+        """Nothing is multiplied that counts."""
+        return 0.0
+
 
 @dataclass(frozen=True, eq=False)
 class Sparse:
@@ -98,6 +112,10 @@ class Sparse:
         """One product."""
         made = self.matrix @ G
         out[...] = made if fresh else out + made
+
+    def seconds(self, rows: int) -> float:
+        """By the entries of the matrix."""
+        return rows * self.matrix.nnz / SPARSE
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +138,10 @@ class Dense:
             full[:, self.source.flat] = part.T
             back = self.op.rmatvec(full.reshape(len(full), *self.op.out_shape))
             out[:, rows] += back.reshape(len(back), self.op.columns)[:, self.target.flat].T
+
+    def seconds(self, rows: int) -> float:
+        """By all entries, which are read and written in another order before and after."""
+        return rows * (self.op.nnz / RATE + (self.op.rows + self.op.columns) / SPARSE)
 
 
 def pull(op: LinearMap, source: Places, target: Places, dtype: np.dtype[Any], rows: int) -> Pull:

@@ -17,15 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from onnxlin.engines.live.gemm import Product, alone
+from onnxlin.engines.live.gemm import CALL, RATE, Product, alone
 from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.threads import cores
 from onnxlin.primitives import Adjoint, Array, Conv, LinearMap, Shape
 
-# Seconds of a call beside its product, in which Python's lock lets one thread work at a time; and
-# multiplications a second of large products by one thread. Measured on two processors of the kind
-# that servers have; only what is taken together hangs on it.
-CALL, RATE = 3e-5, 4e10
 # Sides of a product at which BLAS has half its rate.
 SLOW = 12
 # Pixels that are taken together at most: the table grows with their square.
@@ -132,10 +128,18 @@ class Windows:
         if self.op.dilations[-1] > 1 or not len(self.target):
             return s
         most = min(MOST, self.target.shape[-1])
-        return min(range(s, max(most, s) + 1, s), key=self._cost)
+        return min(range(s, max(most, s) + 1, s), key=lambda block: self._cost(block, self.rows))
 
-    def _cost(self, block: int) -> float:
-        """Seconds for a target pixel, at such blocks."""
+    def seconds(self, rows: int) -> float:
+        """Estimate the products of so many rows."""
+        pixels = prod(self.target.shape) / max(self.target.shape[1], 1)
+        leads: float = prod(self.op.weight.shape[2:-1])
+        if self.back:  # of a kernel's taps, those that a stride lets meet a pixel
+            leads /= prod(self.op.strides[:-1])
+        return self._cost(self.block, rows) * pixels * leads / cores()
+
+    def _cost(self, block: int, rows: int) -> float:
+        """Seconds for a target pixel and a leading tap, at such blocks, of one thread."""
         pixels = [prod(p.shape) // max(p.shape[1], 1) for p in (self.target, self.source)]
         n, c = (
             len(p) / max(count, 1)
@@ -145,7 +149,7 @@ class Windows:
         met = ceil((block - 1 + kernel) / s) if self.back else (block - 1) * s + kernel
         n, k = block * n, met * c
         rate = RATE * n / (n + SLOW) * k / (k + SLOW)
-        return (CALL + n * k * self.rows / rate) / block
+        return (CALL + n * k * rows / rate) / block
 
     @cached_property
     def taps(self) -> dict[int, list[tuple[Shape, int, int, Array]]]:
