@@ -150,8 +150,8 @@ def main() -> None:
         from tests.benchmarks.zoo_memory import zoo_memory
 
         nets = given.nets.split(",") if given.nets else []
-        folder = Path(os.environ.get("ONNXLIN_ZOO", "nowhere"))
-        zoo_memory(folder, given.engines.split(","), given.rows.split(","), nets)
+        models = Path(os.environ.get("ONNXLIN_ZOO", "nowhere"))
+        zoo_memory(models, given.engines.split(","), given.rows.split(","), nets)
         return
     if given.whole or given.zoo:
         from tests.benchmarks.zoo import whole_squeezenet, zoo

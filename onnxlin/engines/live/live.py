@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, inf
+from math import ceil, inf, prod
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.pulls import Moved, Pull, pull
 from onnxlin.engines.live.room import Room
 from onnxlin.engines.live.threads import spread
+from onnxlin.engines.live.windows import Windows
 from onnxlin.engines.reverse import constant_shares, fits, needed, refuse
 from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array, Conv, LinearMap
@@ -39,8 +40,8 @@ def live(job: Job) -> Solution:
     """
     program, seeds = job.program, job.seeds
     plan = Plan(program, seeds)
-    if not fits(job, plan.a_row):
-        refuse(job, plan.a_row)
+    if not fits(job, plan.standing + plan.a_row):
+        refuse(job, plan.standing + plan.a_row)
     # Lines of cotangents are columns of W: it is kept that way round, and handed on as a view.
     turned = np.zeros((program.columns, len(seeds)), program.dtype)
     bias: dict[str, Array] = {}
@@ -57,7 +58,7 @@ def live(job: Job) -> Solution:
 def estimate(job: Job) -> int:
     """Bytes that `live` takes in all, with what is there already."""
     plan = Plan(job.program, job.seeds)
-    return needed(job, plan.a_row) + (_at_once(job, plan) - 1) * plan.a_row
+    return needed(job, plan.standing) + _at_once(job, plan) * plan.a_row
 
 
 def seconds(job: Job) -> float:
@@ -67,7 +68,7 @@ def seconds(job: Job) -> float:
     not even a row fits the budget.
     """
     plan = Plan(job.program, job.seeds)
-    if not fits(job, plan.a_row):
+    if not fits(job, plan.standing + plan.a_row):
         return inf
     block, rows = _at_once(job, plan), len(job.seeds)
     lines = sum(len(plan.places[link.output]) for link, _ in plan.pulls)
@@ -78,7 +79,7 @@ def seconds(job: Job) -> float:
 
 def _at_once(job: Job, plan: Plan) -> int:
     """Rows of one sweep: as many as the budget lets it."""
-    left = job.memory - needed(job, 0)
+    left = job.memory - needed(job, plan.standing)
     return max(min(left // max(plan.a_row, 1), len(job.seeds), MOST_ROWS), 1)
 
 
@@ -133,9 +134,21 @@ class Plan:
         return found
 
     @cached_property
+    def standing(self) -> int:
+        """Bytes of what says where lines are, and of tables of kernels."""
+        # Of each line its entry and its code, of each entry its line.
+        index = sum(16 * len(at) + 8 * prod(at.shape) for at in self.places.values())
+        return index + sum(
+            step.table_bytes
+            for _, terms in self.pulls
+            for _, step in terms
+            if isinstance(step, Windows)
+        )
+
+    @cached_property
     def room(self) -> Room:
         """Memory of cotangents, used again and again."""
-        return Room(self.program.dtype)
+        return Room(self.program.dtype, self.a_row // self.program.dtype.itemsize)
 
     @cached_property
     def a_row(self) -> int:

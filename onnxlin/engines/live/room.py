@@ -18,10 +18,12 @@ class Room:
     Parameters
     ----------
     dtype : float32 or float64
+    most : int
+        Lines that are in use at once. Beyond that nothing is kept.
     """
 
-    def __init__(self, dtype: np.dtype[Any]) -> None:
-        self._dtype = dtype
+    def __init__(self, dtype: np.dtype[Any], most: int) -> None:
+        self._dtype, self._most = dtype, most
         self._free: list[Array] = []
         self._used: dict[int, Array] = {}
 
@@ -31,9 +33,12 @@ class Room:
         fits = [buffer for buffer in self._free if size <= buffer.size <= WASTE * size]
         buffer = min(fits, key=lambda each: each.size, default=None)
         if buffer is None:
-            # One that fits nothing makes room for what is asked.
-            if self._free:
-                self._drop(max(self._free, key=lambda each: each.size))
+            # What fits nothing makes room for what is asked.
+            held = sum(each.size for each in (*self._free, *self._used.values()))
+            while self._free and held + size > self._most * k:
+                largest = max(self._free, key=lambda each: each.size)
+                held -= largest.size
+                self._drop(largest)
             buffer = np.empty(size, self._dtype)
         else:
             self._drop(buffer)

@@ -130,6 +130,19 @@ class Windows:
         most = min(MOST, self.target.shape[-1])
         return min(range(s, max(most, s) + 1, s), key=lambda block: self._cost(block, self.rows))
 
+    @property
+    def table_bytes(self) -> int:
+        """Bytes of the tables of weights."""
+        kernel, channels = self.op.weight.shape[2:], self.source.shape[1] * self.target.shape[1]
+        # As many source pixels as a block meets, for every pixel of the block.
+        met = self._met_by(self.block) * self.block
+        return prod(kernel[:-1]) * met * channels * self.dtype.itemsize
+
+    def _met_by(self, block: int) -> int:
+        """Source pixels along the last axis that so many target pixels meet."""
+        kernel, s = self.op.weight.shape[-1], self.op.strides[-1]
+        return ceil((block - 1 + kernel) / s) if self.back else (block - 1) * s + kernel
+
     def seconds(self, rows: int) -> float:
         """Estimate the products of so many rows."""
         pixels = prod(self.target.shape) / max(self.target.shape[1], 1)
@@ -145,9 +158,7 @@ class Windows:
             len(p) / max(count, 1)
             for p, count in zip((self.target, self.source), pixels, strict=True)
         )
-        kernel, s = self.op.weight.shape[-1], self.op.strides[-1]
-        met = ceil((block - 1 + kernel) / s) if self.back else (block - 1) * s + kernel
-        n, k = block * n, met * c
+        n, k = block * n, self._met_by(block) * c
         rate = RATE * n / (n + SLOW) * k / (k + SLOW)
         return (CALL + n * k * rows / rate) / block
 
