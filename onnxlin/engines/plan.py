@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
@@ -93,9 +94,11 @@ def seconds(program: LinearProgram, rows: int) -> tuple[float, float]:
     return A_STEP * steps + A_PRODUCT * rows * program.nnz, A_NODE * steps
 
 
-# A graph of dense products takes so many seconds for a multiplication. Where rows are heavy,
-# it is worth looking whether fewer multiplications will do: that takes part of a second.
-A_DENSE, MANY, HEAVY = 1.8e-11, 64, 5e10
+# A graph of dense products takes so many seconds for a multiplication, and for an entry of a tensor
+# that is written and read (SqueezeNet, ResNet-18; docs/performance.md). Where rows are heavy, it is
+# worth looking whether fewer will do: that takes part of a second.
+A_DENSE, AN_ENTRY = 1.25e-11, 7e-10
+MANY, HEAVY = 64, 5e10
 # The other is taken where it is expected to be so many times faster.
 SURE = 1.25
 
@@ -110,7 +113,8 @@ def why_live(job: Job) -> str | None:
     rows, program = len(job.seeds), job.program
     if not are_heavy(rows, program.nnz):
         return None
-    dense = A_DENSE * rows * program.nnz
+    entries = sum(prod(step.shape) for step in program.steps)
+    dense = rows * (A_DENSE * program.nnz + AN_ENTRY * entries)
     own = live_seconds(job)
     if SURE * own > dense:
         return None

@@ -42,6 +42,7 @@ def test_it_is_chosen_where_it_is_faster(fixtures: Path, heavy, opened: bool) ->
 def test_it_is_not_chosen_where_it_is_slower_or_does_not_fit(fixtures: Path, heavy) -> None:
     path = fixtures / "lenet5_mnist.onnx"
     heavy.setattr(plan, "A_DENSE", 0.0)
+    heavy.setattr(plan, "AN_ENTRY", 0.0)
     assert Linearizer(path)(X).engine == "reverse"
     heavy.setattr(plan, "A_DENSE", 1.0)
     heavy.setattr(plan, "live_seconds", lambda _: np.inf)
