@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import scipy
 
 from onnxlin.primitives import Array
@@ -51,16 +52,18 @@ def _pointer(kind: str) -> Any:
 
 
 @cache
-def threads_of_blas() -> tuple[Any, Any] | None:
-    """What asks OpenBLAS of SciPy's wheel for its number of threads, and what tells it."""
-    folder = Path(scipy.__file__).parent
-    for path in sorted(folder.with_name("scipy.libs").glob("libscipy_openblas*")):
-        library = ctypes.CDLL(str(path))
-        for end in ("", "64_"):
-            with suppress(AttributeError):
-                ask = getattr(library, f"scipy_openblas_get_num_threads{end}")
-                return ask, getattr(library, f"scipy_openblas_set_num_threads{end}")
-    return None
+def threads_of_blas() -> tuple[tuple[Any, Any], ...]:
+    """What asks OpenBLAS of NumPy's and SciPy's wheels for its number of threads, and tells it."""
+    found = []
+    for package in (np, scipy):
+        folder = Path(str(package.__file__)).parent.with_name(f"{package.__name__}.libs")
+        for path in sorted(folder.glob("libscipy_openblas*")):
+            library = ctypes.CDLL(str(path))
+            for end in ("", "64_"):
+                with suppress(AttributeError):
+                    ask = getattr(library, f"scipy_openblas_get_num_threads{end}")
+                    found.append((ask, getattr(library, f"scipy_openblas_set_num_threads{end}")))
+    return tuple(found)
 
 
 _LOCK = threading.Lock()
@@ -72,18 +75,15 @@ def alone() -> Iterator[None]:
 
     OpenBLAS else cuts every product up among threads of its own, one product after the other.
     """
-    known = threads_of_blas()
-    if known is None:
-        yield
-        return
-    ask, tell = known
     with _LOCK:
-        before = ask()
-        tell(1)
+        before = [(tell, ask()) for ask, tell in threads_of_blas()]
         try:
+            for tell, _ in before:
+                tell(1)
             yield
         finally:
-            tell(before)
+            for tell, count in before:
+                tell(count)
 
 
 class Product:
