@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
@@ -155,7 +156,8 @@ def test_a_fault_is_made_small_and_kept(folder, tmp_path, monkeypatch):
     with Worker(folder / "subjects", SANDBOX) as worker:
         (key,) = again(worker, whole, ["check"])
         small = shrink(whole, lambda one: key in again(worker, one, ["check"]), seconds=60)
-        path = cases.write(tmp_path, small, ["check"], key, note="planted")
+        path = cases.write(tmp_path, small, ["check"], key, note=f"planted in {cases.ROOT}/a.py")
+        assert json.loads(path.read_text())["found"] == {"note": "planted in a.py"}
         found, entries, same = cases.read(path)
         assert again(worker, found, entries) == {key} == {same}
     proto = onnx.ModelProto.FromString(small.data)

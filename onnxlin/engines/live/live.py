@@ -40,8 +40,8 @@ def live(job: Job) -> Solution:
     """
     program, seeds = job.program, job.seeds
     plan = Plan(program, seeds)
-    if not fits(job, plan.standing + plan.a_row):
-        refuse(job, plan.standing + plan.a_row)
+    if not fits(job, plan.least):
+        refuse(job, plan.least)
     # Lines of cotangents are columns of W: it is kept that way round, and handed on as a view.
     turned = np.zeros((program.columns, len(seeds)), program.dtype)
     bias: dict[str, Array] = {}
@@ -68,7 +68,7 @@ def seconds(job: Job) -> float:
     not even a row fits the budget.
     """
     plan = Plan(job.program, job.seeds)
-    if not fits(job, plan.standing + plan.a_row):
+    if not fits(job, plan.least):
         return inf
     block, rows = _at_once(job, plan), len(job.seeds)
     lines = sum(len(plan.places[link.output]) for link, _ in plan.pulls)
@@ -144,6 +144,11 @@ class Plan:
             for _, step in terms
             if isinstance(step, Windows)
         )
+
+    @property
+    def least(self) -> int:
+        """Bytes without which there is not even one row."""
+        return self.standing + self.a_row
 
     @cached_property
     def room(self) -> Room:

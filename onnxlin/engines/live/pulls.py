@@ -165,7 +165,8 @@ def _known(
 ) -> tuple[Array, Array, Array] | None:
     """``(source line, target line, factor)`` of maps that read one entry for each; else None."""
     if isinstance(op, Adjoint) and isinstance(op.base, Select):
-        at = source.line[op.base.index.reshape(-1)[target.flat]]
+        read = op.base.index.reshape(-1)[target.flat]
+        at = np.where(read >= 0, source.line[read], -1)
         kept = np.flatnonzero(at >= 0)
         return at[kept], kept, np.ones(len(kept), dtype)
     factor = np.ones(len(source), dtype)
