@@ -37,7 +37,7 @@ def by_graph(ready: Ready, ask: Ask) -> AffineMap | None:
 
 def _required(ready: Ready, ask: Ask) -> Runner:
     if ready.shelf.ready(ask.feeds, single=ask.single) is None:
-        ready.hold(ask.feeds)
+        ready.hold(ask.feeds, pieces=False)
     runner = ready.shelf.require(ask.feeds, single=ask.single)
     if not runner.serves(ask.dtype):
         raise OptionError(

@@ -36,19 +36,25 @@ def _itemsize(elem_type: Any) -> int:
     return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(elem_type)).itemsize if known else 1
 
 
-def hold_run(weight: int, tensors: int, memory: int) -> None:
+def hold_run(weight: int, tensors: int, memory: int, *, pieces: bool = True) -> None:
     """Refuse what does not fit before a row of W is asked for.
 
     What is so small that nobody misses it is left to be refused where W is, in full.
+
+    Parameters
+    ----------
+    pieces : bool
+        Whether the nodes' pieces are made, and not written into a graph.
 
     Raises
     ------
     MemoryBudgetError
     """
-    need = weight + int(tensors * (1 + PIECES))
+    need = weight + int(tensors * (1 + PIECES * pieces))
     if need > max(memory, WORTH_IT):
+        run = "its run with their pieces" if pieces else "its run"
         raise MemoryBudgetError(
-            f"The model's weights ({mib(weight)}) and the tensors of its run with their pieces "
-            f"({mib(need - weight)}) need about {mib(need)} before any row of W; "
-            f"memory={mib(memory)}. Give a smaller x, or raise memory= to {enough(need)} and more."
+            f"The model's weights ({mib(weight)}) and the tensors of {run} ({mib(need - weight)}) "
+            f"need about {mib(need)} before any row of W; memory={mib(memory)}. Give a smaller x, "
+            f"or raise memory= to {enough(need)} and more."
         )

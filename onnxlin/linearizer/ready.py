@@ -117,8 +117,10 @@ class Ready:
         """Bytes that a map and all that it is computed from may take now."""
         return memory_budget(self.memory)
 
-    def hold(self, feeds: Mapping[str, Array]) -> None:
+    def hold(self, feeds: Mapping[str, Array], *, pieces: bool = True) -> None:
         """Refuse a model that does not fit the budget that was given, before it is run.
+
+        ``pieces`` says whether the nodes' pieces are made, and not written into a graph.
 
         Raises
         ------
@@ -130,7 +132,7 @@ class Ready:
         if key not in self._sizes:
             self._sizes.clear()
             self._sizes[key] = tensor_bytes(self.section, feeds)
-        hold_run(self.weight, self._sizes[key], self.budget())
+        hold_run(self.weight, self._sizes[key], self.budget(), pieces=pieces)
 
     @cached_property
     def _sizes(self) -> dict[Any, int]:

@@ -6,7 +6,7 @@ from onnxlin.lowering.facts import Fact, facts
 from onnxlin.lowering.moves import beside, padded, permuted, stretched, summed, taken
 from onnxlin.lowering.scatter import scattered
 from onnxlin.lowering.stack import FEW, Laid, Scaled, Stack
-from onnxlin.lowering.traced import NotStaticError, Traced, example, is_traced, tensor, wrap
+from onnxlin.lowering.traced import NotStaticError, Traced, example, hollow, is_traced, tensor, wrap
 
 __all__ = [
     "FEW",
@@ -20,6 +20,7 @@ __all__ = [
     "beside",
     "example",
     "facts",
+    "hollow",
     "is_traced",
     "padded",
     "permuted",

@@ -4,7 +4,8 @@ A traced array stands for a tensor of the graph and carries its value at one exa
 every function and operator that meets one to this module (NEP 13 and NEP 18), which adds nodes to
 the graph and computes the example's value beside it. So shapes and types need no inference of
 their own, and what a rule decides from *values* (a branch, a size) is an error and never an
-accident of the example.
+accident of the example. Nothing depends on how large its floats are, so that many of them are held
+as one (`hollow`).
 
 *Traced* here says how an array is held: as a tensor of a graph instead of numbers. What rules call
 a traced operand is another matter, whether x moves it; the interpreters of NumPy have those, too.
@@ -48,13 +49,13 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     name : str
         Of the tensor.
     example : array
-        Its value at the example x.
+        Its value at the example x, or, of many floats, anything of that shape and type.
     """
 
     def __init__(self, emitter: Emitter, name: str, example: Array) -> None:
         self.emitter = emitter
         self.name = name
-        self.example = example
+        self.example = hollow(example)
         emitter.shapes[name] = example.shape
 
     def __repr__(self) -> str:
@@ -148,6 +149,20 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         if function is None or name.startswith("_"):
             raise NoSuchMethodError(f"a traced array has no {name!r}")
         return lambda *args, **options: function(self, *args, **options)
+
+
+# Bytes of an example from which on it is worth holding none of them.
+MUCH = 2**16
+
+
+def hollow(array: Array) -> Array:
+    """An array of the same shape and type without the memory, where that is much: of floats, ones.
+
+    A graph's coefficients together are as large as several runs of the model.
+    """
+    if array.nbytes < MUCH or array.dtype.kind != "f":
+        return array
+    return np.broadcast_to(np.ones((), array.dtype), array.shape)
 
 
 def is_traced(value: Any) -> bool:

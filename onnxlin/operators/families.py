@@ -15,7 +15,10 @@ RANDOM = named(
 RESHAPES = named("Reshape Flatten Squeeze Unsqueeze")
 """All that changes is the shape."""
 
-LAYOUT = RESHAPES | named("Identity Transpose Cast")
+SAME_ENTRIES = RESHAPES | named("Identity")
+"""The output is the input's entries in their order: the same memory serves both."""
+
+LAYOUT = SAME_ENTRIES | named("Transpose Cast")
 """Every entry of the input stands in the output, once."""
 
 COPIES = LAYOUT | named(

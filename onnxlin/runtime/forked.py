@@ -21,19 +21,30 @@ class ForkSafe:
     Parameters
     ----------
     reopen : callable
-        Opens the session. Called at once, and once more in every child that uses it.
+        Opens the session. Called at once, once more in every child that uses it, and after `rest`.
     """
 
     def __init__(self, reopen: Callable[[], Any]) -> None:
         self._reopen = reopen
-        self._here = (os.getpid(), reopen())
+        self._here: tuple[int, Any] = (os.getpid(), reopen())
+        self._rested = False
         _LIVE.add(self)
+
+    def rest(self) -> None:
+        """Let go of the session and its memory until it is used again; then it stays.
+
+        For one that may not be needed any more. That it was is known the second time, when nothing
+        is done: whoever uses it again and again waits for it once.
+        """
+        pid, session = self._here
+        if not self._rested and session is not None and pid == os.getpid():
+            self._rested, self._here = True, (pid, None)
 
     @property
     def session(self) -> Any:
         """The session of this process."""
         pid, session = self._here
-        if pid != os.getpid():
+        if pid != os.getpid() or session is None:
             # Two threads that come here at once open one each, and the first is let go of.
             session = self._reopen()
             self._here = (os.getpid(), session)
@@ -50,7 +61,7 @@ class ForkSafe:
         return getattr(self.session, name)
 
     def inherited(self) -> Any:
-        """The session that was last opened, whichever process did it."""
+        """The session that was last opened, whichever process did it; None while it rests."""
         return self._here[1]
 
 

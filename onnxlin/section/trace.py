@@ -99,6 +99,11 @@ class Tracer:
         self._rounds.hold({**self.fixed, **feeds})
         return run(self._session, wanted, feeds)
 
+    def rest(self) -> None:
+        """Let go of the session until the next run; see `onnxlin.runtime.forked.ForkSafe.rest`."""
+        if self._session is not None:
+            self._session.runtime.rest()
+
     def native_outputs(self, node: Node, values: Mapping[str, Any]) -> dict[str, Array]:
         """Return the further outputs of a node: captured by the run, or by one of its own."""
         found = {}

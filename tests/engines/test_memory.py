@@ -295,3 +295,49 @@ def test_estimates_are_what_models_of_the_zoo_take(path: Path, engine: str) -> N
     if found.get("estimate", 0) * 2**20 < AT_LEAST:
         pytest.skip("too small, or refused")
     assert 0.5 <= found["later"] / found["estimate"] <= 2
+
+
+def heavy_model(path: Path) -> Path:
+    """9 MiB of weights, and tensors of 8 MiB each."""
+    helper, dims = onnx.helper, [1, 3, 128, 128]
+    weights = np.random.default_rng(0).normal(size=(2**11, 3 * 2**7)).astype(np.float32)
+    nodes = [
+        helper.make_node("Softplus" if i % 2 else "Tanh", [f"t{i}"], [f"t{i + 1}"])
+        for i in range(12)
+    ]
+    nodes = [helper.make_node("Conv", ["x", "A"], ["t0"]), *nodes]
+    nodes += [helper.make_node("GlobalAveragePool", ["t12"], ["g"])]
+    nodes += [
+        helper.make_node("Flatten", ["g"], ["f"]),
+        helper.make_node("Gemm", ["f", "B"], ["y"]),
+    ]
+    A = np.full((128, 3, 1, 1), 0.1, np.float32)
+    B = np.resize(weights, (128, 2**14 + 2**12))
+    graph = helper.make_graph(
+        nodes,
+        "heavy",
+        [helper.make_tensor_value_info("x", 1, dims)],
+        [helper.make_tensor_value_info("y", 1, [1, B.shape[1]])],
+        [onnx.numpy_helper.from_array(A, "A"), onnx.numpy_helper.from_array(B, "B")],
+    )
+    opset = helper.make_opsetid("", 18)
+    onnx.save_model(helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
+    return path
+
+
+def test_compiling_holds_no_coefficients_and_lets_the_run_rest(tmp_path: Path) -> None:
+    lin = Linearizer(heavy_model(tmp_path / "heavy.onnx"))
+    x = np.random.default_rng(0).random((1, 3, 128, 128), np.float32)
+    tensor = 128 * 128 * 128 * 4
+    most = taken(lambda: lin(x, [0], "compiled"))
+    # Slopes and intercepts of the smooth nodes would be 24; tensors of the run are not NumPy's.
+    assert most < 4 * tensor
+    session = lin._ready.builder.tracer._session.runtime
+    assert session.inherited() is None
+    m = lin(x, [0], "compiled")
+    assert session.inherited() is None
+    m.verify()  # asks for the run
+    opened = session.inherited()
+    assert opened is not None
+    session.rest()  # whoever has asked once may ask again
+    assert session.inherited() is opened

@@ -15,13 +15,12 @@ import numpy as np
 import onnx
 
 from onnxlin.engines.compiled.assemble import assembled, info, stacked_info
-from onnxlin.engines.compiled.size import Layout, Size, a_row, convolves, stored_bytes, uses
+from onnxlin.engines.compiled.size import Layout, Size, sized, uses
 from onnxlin.engines.compiled.sweep import Swept, adjoint_sweep, tangent_sweep
 from onnxlin.engines.compiled.tracer import GraphTracer
 from onnxlin.graph import Array
 from onnxlin.graph.weights import beside
 from onnxlin.lowering import Emitter, NotStaticError, Stack, Traced
-from onnxlin.operators.packed import packed_bytes
 from onnxlin.primitives import Shape
 from onnxlin.program import LinearProgram
 from onnxlin.program.builder import Builder
@@ -179,15 +178,7 @@ def compile_section(
     names = NAMES[direction].beside(section.graph.tensors, graph)
     written = _written(graph, section, mode, feeds, standing)
     program = written.program
-    row = a_row(program)
-    size = Size(
-        # The session of the model stays open beside the graph's.
-        stored_bytes(graph) + packed_bytes(section.graph.nodes, section.graph.initialisers),
-        written.size,
-        row,
-        nodes=len(graph.nodes),
-        blocked=convolves(program),
-    )
+    size = sized(graph, program, written.size)
     if layout is not None and not written.rounds:
         size, graph.lean = layout(size, uses(graph, program))
     if direction == ADJOINT:
@@ -214,7 +205,7 @@ def compile_section(
         outputs=dict(program.outputs),
         further=_computed(section),
         dtype=dtype,
-        row_bytes=row,
+        row_bytes=size.row,
         nnz=program.nnz,
         work=program.nnz / max(len(program.steps), 1),
         single=single,

@@ -14,8 +14,8 @@ from onnxlin.engines.compiled.compile import Compiled, compile_section, float_ty
 from onnxlin.engines.compiled.many.session import InstancesRunner
 from onnxlin.engines.compiled.many.stacked import stacked
 from onnxlin.engines.compiled.session import Runner
-from onnxlin.engines.compiled.size import Size, Uses, weight_of, within
-from onnxlin.engines.memory import hand_back, memory_budget
+from onnxlin.engines.compiled.size import Size, Uses, within
+from onnxlin.engines.memory import WORTH_IT, hand_back, memory_budget
 from onnxlin.errors import ModelError, OnnxlinError, OptionError
 from onnxlin.graph import Array
 from onnxlin.lowering import NotStaticError
@@ -118,8 +118,11 @@ class Shelf:
                 standing=self.standing,
                 layout=partial(self._layout, single=single),
             )
+            weight = sum(array.nbytes for array in found.weights.values())
+            if self.standing is not None and weight >= WORTH_IT:
+                self.standing.rest()  # from here on the graph runs the model itself
             made = Runner(found, self.options)
-            hand_back(weight_of(self._section))
+            hand_back(weight)
             return made
 
         return self._kept(_key(feeds, single=single), compiled)

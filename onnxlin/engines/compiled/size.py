@@ -17,11 +17,10 @@ from onnxlin.engines.job import leave_room
 from onnxlin.engines.memory import enough, mib
 from onnxlin.errors import MemoryBudgetError
 from onnxlin.graph.weights import LARGE
-from onnxlin.lowering import Emitter
+from onnxlin.lowering import Emitter, is_traced
 from onnxlin.primitives import Conv, coefficients
 from onnxlin.program import LinearProgram
 from onnxlin.program.sweep import back
-from onnxlin.section import Section
 
 COPIES = 2
 """Of a weight, that a session makes which is fast: one for either direction."""
@@ -53,6 +52,10 @@ a layout of their own.
 """
 
 
+KEPT = 2.5
+"""Times that what is kept may lie there at once: as it comes, in another layout, as a mask."""
+
+
 @dataclass(frozen=True)
 class Size:
     """Bytes that a compiled graph takes.
@@ -62,7 +65,7 @@ class Size:
     weights : int
         The model's constants.
     tensors : int
-        What the forward pass keeps.
+        What the forward pass makes, or less where it keeps little of that.
     row : int
         A sweep of one row.
     copies : int
@@ -131,14 +134,17 @@ Layout = Callable[[Size, Uses], tuple[Size, dict[str, bool]]]
 """Chooses of which weights there are copies; see `within`."""
 
 
-def weight_of(section: Section) -> int:
-    """Bytes of a model's constants."""
-    return sum(array.nbytes for array in section.graph.initialisers.values())
-
-
 def stored_bytes(graph: Emitter) -> int:
     """Bytes of the constants of a graph: the model's, and what follows from them alone."""
     return sum({id(array): array.nbytes for array in graph.stored.values()}.values())
+
+
+def kept_bytes(program: LinearProgram) -> int:
+    """Bytes that wait for the way back: slopes, masks and biases that are computed at x."""
+    parts = [p for step in program.steps for _, op in step.terms for p in coefficients(op)]
+    parts += [step.bias for step in program.steps]
+    sizes = {part.name: part.size * part.dtype.itemsize for part in parts if is_traced(part)}
+    return int(KEPT * sum(sizes.values()))
 
 
 def a_row(program: LinearProgram) -> int:
@@ -160,6 +166,23 @@ def convolves(program: LinearProgram) -> bool:
     """Whether a program holds convolutions."""
     ops = (op for step in program.steps for _, op in step.terms)
     return any(isinstance(getattr(op, "base", op), Conv) for op in ops)
+
+
+def sized(graph: Emitter, program: LinearProgram, tensors: int) -> Size:
+    """What a graph takes of which a program is to be written the other way.
+
+    Parameters
+    ----------
+    tensors : int
+        Bytes of all that its forward pass makes.
+    """
+    return Size(
+        stored_bytes(graph),
+        min(tensors, kept_bytes(program)),
+        a_row(program),
+        nodes=len(graph.nodes),
+        blocked=convolves(program),
+    )
 
 
 def uses(graph: Emitter, program: LinearProgram) -> dict[str, Use]:

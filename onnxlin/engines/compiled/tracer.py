@@ -13,8 +13,13 @@ from onnxlin.engines.memory import size_of
 from onnxlin.graph import Array, Node, is_float
 from onnxlin.graph.sequences import element
 from onnxlin.load.newest import NEWEST_RUNNABLE, newest_node
-from onnxlin.lowering import Emitter, Fact, NotStaticError, Traced, example
-from onnxlin.operators.families import RANDOM, permutation, rounds_quotient_down
+from onnxlin.lowering import Emitter, Fact, NotStaticError, Traced, example, hollow
+from onnxlin.operators.families import (
+    RANDOM,
+    SAME_ENTRIES,
+    permutation,
+    rounds_quotient_down,
+)
 from onnxlin.operators.quantisation import rounds
 from onnxlin.operators.schemas import output_position
 from onnxlin.operators.shaped import settled_shapes
@@ -27,7 +32,7 @@ class GraphTracer:
     """Stands in for a `Tracer`: writes the section's nodes into a graph instead of keeping a run.
 
     A `Tracer` answers with the tensors' values at x. This one answers with `Traced` arrays, which
-    stand for the tensors at any x of these shapes, and keeps the values at the x given as examples.
+    stand for the tensors at any x of these shapes, and keeps examples of them, from the x given.
 
     Parameters
     ----------
@@ -68,8 +73,10 @@ class GraphTracer:
     def __call__(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
         """Write the nodes; tensor name -> array where it is known before x, `Traced` where not."""
         self._examples = self._tracer({name: example(value) for name, value in feeds.items()})
-        found = [value for n, value in self._examples.items() if n not in self.fixed]
-        self.size = sum(map(size_of, found))
+        # A reshaped tensor is the same memory.
+        again = {o for n in self.section.graph.nodes if n.op_type in SAME_ENTRIES for o in n.writes}
+        apart = self._examples.keys() - self.fixed.keys() - again
+        self.size = sum(size_of(self._examples[name]) for name in apart)
         # Sequences are always put together by their nodes: no graph stores one.
         every: dict[str, Any] = dict(self.fixed)
         fixed = {name: value for name, value in every.items() if not isinstance(value, list)}
@@ -90,6 +97,10 @@ class GraphTracer:
             name: self._written(name, value)
             for name, value in list(self._examples.items())
             if not isinstance(value, list) or name in varying
+        }
+        self._examples = {
+            name: hollow(value) if isinstance(value, np.ndarray) else value
+            for name, value in self._examples.items()
         }
         return {**self._examples, **written, **self.fixed, **known}
 
