@@ -38,6 +38,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--zoo", action="store_true", help="files of ONNXLIN_ZOO instead")
     parser.add_argument("--readings", action="store_true", help="what is asked of a map instead")
     parser.add_argument("--live", action="store_true", help="the live engine: see --live --help")
+    parser.add_argument("--auto", action="store_true", help="whether auto picks what is best")
+    parser.add_argument("--seconds", type=float, default=60, help="of calls, for --auto")
     parser.add_argument("--whole", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--engines", default="compiled,reverse", help="of --memory --zoo")
     parser.add_argument("--file", nargs=3, help=argparse.SUPPRESS)
@@ -152,6 +154,13 @@ def main() -> None:
         nets = given.nets.split(",") if given.nets else []
         models = Path(os.environ.get("ONNXLIN_ZOO", "nowhere"))
         zoo_memory(models, given.engines.split(","), given.rows.split(","), nets)
+        return
+    if given.auto:
+        from tests.benchmarks.auto import auto
+
+        print(f"{machine(given.threads)}\n")
+        names = given.nets.split(",") if given.nets else []
+        auto([int(rows) for rows in given.rows.split(",")], names, given.seconds)
         return
     if given.whole or given.zoo:
         from tests.benchmarks.zoo import whole_squeezenet, zoo

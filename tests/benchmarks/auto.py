@@ -1,0 +1,145 @@
+"""Whether ``engine="auto"`` is right: its calls against those of the best engine in hindsight.
+
+``python -m tests.benchmarks --auto``. Every engine has each file and number of rows in a fresh
+process of its own, and makes one call after the other, each at another x, until it has made
+`CALLS`, or its time is over and what further calls take is known well enough. What so many calls
+take in all is then compared. Files are those of ONNXLIN_ZOO, and some fixtures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.benchmarks.tables import table
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+SMALL = ("mlp5_mnist", "lenet5_mnist", "resnet_mnist", "densenet_fashion")
+ENGINES = ("reverse", "compiled", "live", "forward", "auto")
+CALLS = (1, 10, 100)
+LATEST = 5
+"""The calls whose median stands for all further ones."""
+
+LONGER = 4
+"""Times the seconds of calling after which a process is stopped."""
+
+
+def calls(path: str, engine: str, rows: int, limit: float) -> dict[str, Any]:
+    """Time one call after the other, in this process: seconds of each, the first with opening.
+
+    No further call is begun after ``limit`` seconds, but a second one is.
+    """
+    import onnxlin
+    from onnxlin.engines.compiled.export.example import example_feeds, opened_shapes
+
+    # Imports and first uses of NumPy's and onnxruntime's own are nobody's engine.
+    digit = np.random.default_rng(0).random((1, 1, 28, 28))
+    onnxlin.linearize(FIXTURES / "lenet5_mnist.onnx", digit, engine="reverse")
+    start = time.perf_counter()
+    lin = onnxlin.Linearizer(path)
+    opening = time.perf_counter() - start
+    shapes = {n: [k or 8 for k in s] for n, s in opened_shapes(lin.section, 8).items()}
+    feeds = example_feeds(lin.section, None, shapes)
+    noise, found = np.random.default_rng(0), list[float]()
+    try:
+        while len(found) < max(CALLS) and (len(found) < 2 or sum(found) < limit):
+            x = {
+                name: (value + 1e-2 * noise.standard_normal(value.shape)).astype(value.dtype)
+                if value.dtype.kind == "f"
+                else value
+                for name, value in feeds.items()
+            }
+            start = time.perf_counter()
+            m = lin(x, range(rows), engine)
+            m.W, m.b  # noqa: B018
+            found.append(time.perf_counter() - start)
+            if found[0] > limit:
+                break
+    except onnxlin.OnnxlinError as error:
+        return {"skipped": f"{type(error).__name__}: {error}"[:160]}
+    found[0] += opening
+    return {"seconds": found, "last": m.engine, "why": m.plan}
+
+
+def in_all(seconds: list[float], count: int) -> float:
+    """Return what so many calls take: those that were made, and further ones like the latest."""
+    further = float(np.median(seconds[-LATEST:] if len(seconds) > 1 else seconds))
+    return sum(seconds[:count]) + max(count - len(seconds), 0) * further
+
+
+def in_child(path: Path, engine: str, rows: int, limit: float) -> dict[str, Any]:
+    """Time an engine in a fresh process."""
+    what = [str(path), engine, str(rows), str(limit)]
+    command, most = [sys.executable, "-m", "tests.benchmarks.auto", *what], LONGER * limit
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=most)
+    except subprocess.TimeoutExpired:
+        return {"skipped": f"no answer in {most:g} s"}
+    if done.returncode:
+        return {"skipped": f"fails: {' '.join(done.stderr.splitlines()[-1:])[:160]}"}
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def measured(
+    paths: Iterable[Path], counts: Sequence[int], limit: float, tell: Callable[[str], None]
+) -> Iterator[tuple[str, int, dict[str, dict[str, Any]]]]:
+    """Every file for every number of rows by every engine."""
+    for path in paths:
+        for rows in counts:
+            found = {}
+            for engine in ENGINES:
+                found[engine] = in_child(path, engine, rows, limit)
+                tell(f"{path.stem}, {rows} rows, {engine}: {_said(found[engine])}")
+            yield path.stem, rows, found
+
+
+def _said(found: dict[str, Any]) -> str:
+    if "skipped" in found:
+        return str(found["skipped"])
+    return ", ".join(f"{in_all(found['seconds'], n):.3g} s" for n in CALLS)
+
+
+def judged(results: Iterable[tuple[str, int, dict[str, dict[str, Any]]]]) -> str:
+    """A line for each file, number of rows and number of calls, and how far auto is off."""
+    head = ("net", "rows", "calls", "best", "its s", "auto's s", "auto / best", "auto ends with")
+    lines, ratios = [], dict[int, list[tuple[float, float]]]()
+    for net, rows, found in results:
+        timed = {name: own["seconds"] for name, own in found.items() if "seconds" in own}
+        auto = timed.pop("auto", None)
+        if auto is None or not timed:
+            continue
+        for count in CALLS:
+            best = min(timed, key=lambda name: in_all(timed[name], count))
+            least, own = in_all(timed[best], count), in_all(auto, count)
+            ratios.setdefault(count, []).append((own, least))
+            numbers = (f"{least:.3g}", f"{own:.3g}", f"{own / least:.2f}")
+            lines.append((net, str(rows), str(count), best, *numbers, found["auto"]["last"]))
+    said = [
+        f"{count} calls: in all {sum(a for a, _ in pairs) / sum(b for _, b in pairs):.2f} times "
+        f"the best in hindsight; at most {max(a / b for a, b in pairs):.2f}; within 1.3: "
+        f"{sum(a <= 1.3 * b for a, b in pairs)} of {len(pairs)}."
+        for count, pairs in ratios.items()
+    ]
+    return "\n\n".join([table(head, lines), *said])
+
+
+def auto(counts: Sequence[int], names: Sequence[str], limit: float) -> None:
+    """Print the table; ``names`` are parts of names of files, all if there are none."""
+    zoo = Path(os.environ.get("ONNXLIN_ZOO", "nowhere"))
+    paths = [FIXTURES / f"{name}.onnx" for name in SMALL] + sorted(zoo.glob("*.onnx"))
+    chosen = [path for path in paths if not names or any(part in path.stem for part in names)]
+    tell = lambda text: print(text, file=sys.stderr, flush=True)
+    print(judged(measured(chosen, counts, limit, tell)))
+
+
+if __name__ == "__main__":
+    print(json.dumps(calls(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))))
