@@ -4,7 +4,7 @@ from onnxlin.lowering import functions, indexing, ufuncs  # noqa: F401  # they f
 from onnxlin.lowering.emitter import Emitter
 from onnxlin.lowering.facts import Fact, facts
 from onnxlin.lowering.moves import beside, padded, permuted, stretched, summed, taken
-from onnxlin.lowering.scatter import scattered
+from onnxlin.lowering.scatter import Scattered, scattered
 from onnxlin.lowering.stack import FEW, Laid, Scaled, Stack
 from onnxlin.lowering.traced import NotStaticError, Traced, example, hollow, is_traced, tensor, wrap
 
@@ -15,6 +15,7 @@ __all__ = [
     "Laid",
     "NotStaticError",
     "Scaled",
+    "Scattered",
     "Stack",
     "Traced",
     "beside",

@@ -27,3 +27,20 @@ def as_number(graph: Emitter, mask: str) -> str | None:
         return None
     above = graph.found("Relu", z)
     return above and graph("HardSigmoid", above, alpha=STEEP, beta=0.0)
+
+
+def pooled_number(graph: Emitter, number: str, index: str) -> str | None:
+    """Write ``number[index]``, what `as_number` wrote of max(0, z), where a pool found the index.
+
+    The largest entry of each window is what the pool makes. None where that is not what it is.
+    """
+    above = graph.maker(number)
+    pool = graph.producer(index)
+    while pool is not None and pool.op_type == "Reshape":
+        index = pool.input[0]
+        pool = graph.producer(index)
+    if above is None or above.op_type != "HardSigmoid" or pool is None:
+        return None
+    if pool.op_type != "MaxPool" or above.input[0] != pool.input[0] or index not in pool.output[1:]:
+        return None
+    return graph("HardSigmoid", pool.output[0], alpha=STEEP, beta=0.0)

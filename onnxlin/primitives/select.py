@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from onnxlin.lowering import Stack, is_traced, scattered, tensor
+from onnxlin.lowering import Scattered, Stack, is_traced, scattered, tensor
 from onnxlin.primitives.linear_map import Array, LinearMap, Shape
 
 
@@ -98,8 +98,9 @@ class Select(LinearMap):
         graph, index, size = y.emitter, self.index, self.columns
         if not self._total:
             index, size = np.where(index < 0, self.columns, index), self.columns + 1
-        distinct = self.distinct and size == self.columns
-        name = scattered(y, index.reshape(self.rows), size, distinct=distinct)
+        if size == self.columns and is_traced(index):
+            return Scattered(graph, self.in_shape, y, index, self.distinct)
+        name = scattered(y, index.reshape(self.rows), size, distinct=False)
         if size > self.columns:
             bounds = (graph.ints([n]) for n in (0, self.columns, 1))
             name = graph("Slice", name, *bounds)

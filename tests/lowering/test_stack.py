@@ -23,9 +23,11 @@ def whole(*shape: int, seed: int = 0) -> Any:
 
 def run(graph: Emitter, given: dict[str, Any], wanted: list[str]) -> list[Any]:
     helper = onnx.helper
+    types = {n: int(helper.np_dtype_to_tensor_dtype(a.dtype)) for n, a in given.items()}
+    floats = int(helper.np_dtype_to_tensor_dtype(graph.dtype))
     ins, outs = (
-        [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in names]
-        for names in (given, wanted)
+        [helper.make_tensor_value_info(n, kind, None) for n, kind in kinds]
+        for kinds in (types.items(), [(name, floats) for name in wanted])
     )
     kept = [onnx.numpy_helper.from_array(a, n) for n, a in graph.stored.items()]
     body = helper.make_graph(graph.finished(wanted), "stack", ins, outs, kept)

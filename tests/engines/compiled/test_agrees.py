@@ -122,3 +122,26 @@ def test_windows_that_share_entries(stride: int, dilation: int) -> None:
     x[0, 0, 2::4] = 1
     for rows in (None, [0], np.ones((1, lin.run(x)["y"].size))):
         assert_agrees(lin, {"x": x}, rows)
+
+
+@pytest.mark.parametrize("kernel", [2, 3])
+@pytest.mark.parametrize("kind", ["float", "double"])
+def test_large_windows_after_a_relu(kernel: int, kind: str) -> None:
+    """The mask is that of the winners; rows of so many entries are scattered one by one."""
+    text = f"""g ({kind}[1,5,120,120] x) => ({kind}[1,5,1,1] y) {{
+        z = Neg(x)
+        r = Relu(z)
+        p = MaxPool<kernel_shape=[{kernel},{kernel}], strides=[2,2]>(r)
+        q = Mul(p, p)
+        axes = Constant<value_ints=[2, 3]>()
+        y = ReduceSum(q, axes) }}"""
+    lin = Linearizer(model(text), session_options=plain())
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1, 5, 120, 120)).astype(np.float32 if kind == "float" else np.float64)
+    lin(x, engine="compiled")
+    # Most windows hold zeros alone, and many the same number twice.
+    x = np.round(rng.normal(1, 1, x.shape)).astype(x.dtype)
+    for rows in (None, [0]):
+        found, other = (lin(x, rows, engine=engine) for engine in ("compiled", "reverse"))
+        np.testing.assert_array_equal(found.W, other.W)  # whole numbers: every sum is exact
+        assert np.any(found.W)
