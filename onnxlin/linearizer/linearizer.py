@@ -144,7 +144,8 @@ class Linearizer:
         Initialisers that are inputs, too, are constants until x names them; then they are held at
         what x has for them, or linearised where ``inputs=`` names them.
         """
-        names = named_beside(x, self.graph)
+        graph = self._ready.section.graph
+        names = named_beside(x, graph) if graph.optional else None
         if not names:
             return self
         if names not in self._others:
@@ -211,8 +212,8 @@ class Linearizer:
         """
         require_engine(engine)
         save = None if save is None else required_name("save=", save)
-        ask = Ask(self.feeds(x), rows, engine, asked_dtype(dtype), progress, save)
         ready = self.serving(x)._ready
+        ask = Ask(ready.feeds(x), rows, engine, asked_dtype(dtype), progress, save)
         found = by_graph(ready, ask)
         return by_program(ready, ask) if found is None else found
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import prod
 from typing import Any
 
@@ -125,7 +125,7 @@ class Compiled:
         """Bytes of the large weights."""
         return sum(array.nbytes for array in self.weights.values())
 
-    @property
+    @cached_property
     def n_rows(self) -> int:
         """Number of outputs."""
         return sum(prod(shape) for shape in self.outputs.values())
