@@ -14,7 +14,7 @@ import numpy.typing as npt
 from onnx import numpy_helper
 
 from onnxlin.affine_map import AffineMap, required_name
-from onnxlin.engines.compiled import Shelf
+from onnxlin.engines.compiled import Shelf, runs_beside
 from onnxlin.engines.job import Progress
 from onnxlin.engines.memory import hand_back, keep_freed_arrays, memory_budget
 from onnxlin.engines.plan import require_engine
@@ -231,7 +231,8 @@ class Linearizer:
         """
         require_engine(engine)
         apart = instances(xs, self.graph.inputs)
-        at_once = together(len(apart), engine)
+        runs = runs_beside(self._ready.shelf.options)
+        at_once = together(len(apart), engine, runs)
 
         def one(x: Instance) -> AffineMap:
             return self(x, rows, engine, dtype)

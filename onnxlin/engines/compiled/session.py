@@ -61,6 +61,8 @@ class Runner:
     compiled : Compiled
     options : onnxruntime.SessionOptions, optional
         Threads and the like; by default onnxruntime's own.
+    threads : int
+        Without options, where a node is worth some; 0 for onnxruntime's own number.
 
     Raises
     ------
@@ -68,7 +70,9 @@ class Runner:
         onnxruntime has no kernel for something in the graph.
     """
 
-    def __init__(self, compiled: Compiled, options: door.SessionOptions | None = None) -> None:
+    def __init__(
+        self, compiled: Compiled, options: door.SessionOptions | None = None, threads: int = 0
+    ) -> None:
         self.compiled = compiled
         ends = (*compiled.outputs, *compiled.further)
         # An output that is an input is not asked for: some onnxruntimes answer with its memory.
@@ -94,7 +98,7 @@ class Runner:
         if lean:
             model, self._fed = fed(model, lean), lean
         if options is None or sum(array.nbytes for array in inside.values()) > MOST_INSIDE:
-            options = options or _options(compiled)
+            options = options or _options(compiled, threads)
             self._held = door.attach(options, inside)
         else:
             # Options of the caller's may serve other sessions as well: nothing is added to them.
@@ -186,10 +190,14 @@ class Runner:
             self._planned = key, found
         return found
 
+    def least(self, total: int) -> int:
+        """Bytes that so many rows take if they are swept one by one."""
+        return self._beside(total) + self._each
+
     def block(self, total: int, memory: int) -> int:
         """Rows of W, of so many, to have in memory at once where they go to a file."""
         left = memory - self._standing
-        fits = lambda rows: self._beside(rows) + self._each <= memory
+        fits = lambda rows: self.least(rows) <= memory
         return block_of(total, left, self._line, MOST_ROWS, fits)
 
     def serves(self, dtype: np.dtype[Any] | None) -> bool:
@@ -215,6 +223,6 @@ class Runner:
         return 1 if self.compiled.single else min(memory // max(need, 1), MOST_ROWS)
 
 
-def _options(compiled: Compiled) -> door.SessionOptions:
+def _options(compiled: Compiled, threads: int) -> door.SessionOptions:
     little = compiled.work * (1 if compiled.single else SOME_ROWS) < WORTH_A_THREAD
-    return door.for_compiled(threads=1 if little else 0, little=little)
+    return door.for_compiled(threads=1 if little else threads, little=little)
