@@ -165,7 +165,7 @@ class Runner:
         values.update(zip(self._ends, found, strict=False))
         if not compiled.nodes:
             found.append(np.zeros((len(asked), 0), compiled.dtype))
-        return Raw(found[-2], found[-1], values)
+        return Raw(found[-2].reshape(len(asked), compiled.columns), found[-1], values)
 
     def _dense(self, seeds: Seeds) -> Array:
         """All of the rows as cotangents; few of them are kept for a call that asks the same."""
