@@ -1,7 +1,7 @@
 """Stacks of instances run beside each other: kernels of small nets keep few threads busy.
 
 Two runs of one session with half of the threads each took LeNet-5 through 64 instances, ten rows
-each, in 10 ms where one run with all of them took 17: its transposed convolutions work with one
+each, in 11 ms where one run with all of them took 17: its transposed convolutions work with one
 thread. Where products take all the time nothing is lost, and what Python does with an answer is
 done while the next ones are computed.
 """
