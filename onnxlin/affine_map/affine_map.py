@@ -72,7 +72,9 @@ class AffineMap(Sent):
         self.engine, self.plan = engine, plan
         self.dtype = np.dtype(dtype)
         self.notes = tuple(notes)
-        self._origin, self._stored, self._needs = origin, solution, needs
+        self._origin, self._needs = origin, needs
+        if solution is not None:
+            vars(self)["_solution"] = solution
         super().__init__(bound, own, origin.anew if isinstance(origin, Origin) else origin)
 
     def __repr__(self) -> str:
@@ -91,14 +93,14 @@ class AffineMap(Sent):
         return self.rows.apply(flattened(self.outputs))
 
     def _repr_html_(self) -> str:
-        known = self._stored is not None or "_solution" in vars(self)
+        known = "_solution" in vars(self)
         return html.to_html(self, known=known, bounded=self.known_bound is not None)
 
     # W, b and their parts
 
     @cached_property
     def _solution(self) -> Solution:
-        return self._stored or ENGINES[self.engine](self.made_from("W").job)
+        return ENGINES[self.engine](self.made_from("W").job)
 
     @property
     def W(self) -> Array:  # noqa: N802  # the name that the mathematics has

@@ -113,7 +113,7 @@ class Columns(Mapping[str, Array]):
 def total(bias: Mapping[str, Array], rows: int) -> Array:
     """Add shares up in their order: ``(rows,)``."""
     if isinstance(bias, Columns) and bias.names:
-        added: Array = np.cumsum(bias.array, axis=1)[:, -1]  # one after the other, as below
+        added: Array = bias.array.cumsum(axis=1)[:, -1]  # one after the other, as below
         return added
     return sum(bias.values(), start=np.zeros(rows))
 

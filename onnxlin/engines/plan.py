@@ -32,6 +32,9 @@ ENGINES: dict[str, Engine] = {
 NAMES = (*ENGINES, "compiled")
 """Every engine; `onnxlin.engines.compiled` has no program to interpret, it has become a graph."""
 
+CHOICES = ("auto", *NAMES)
+"""What ``engine=`` takes."""
+
 
 def plan(program: LinearProgram, rows: int, engine: str) -> tuple[str, str]:
     """Return the engine's name and the reason: ``engine="auto"`` compares the sweeps needed."""
@@ -126,4 +129,4 @@ def why_live(job: Job) -> str | None:
 
 def require_engine(engine: str) -> str:
     """Return the name if there is such an engine, or "auto"."""
-    return one_of("engine", engine, ["auto", *NAMES])
+    return one_of("engine", engine, CHOICES)

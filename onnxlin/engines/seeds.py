@@ -11,6 +11,9 @@ import numpy as np
 from onnxlin.errors import RowsError
 from onnxlin.primitives import Array
 
+FEW = 64
+"""Rows of a list that are worth a look at each, to know the list again."""
+
 
 @dataclass(frozen=True, eq=False)
 class Seeds:
@@ -72,8 +75,10 @@ def some_of(seeds: Seeds, rows: Array) -> Seeds:
 
 def is_single(rows: Any) -> bool:
     """Whether a ``rows`` argument asks for one row, seen before the number of outputs is known."""
-    if type(rows) is range:
+    if type(rows) in (range, list):
         return len(rows) == 1
+    if type(rows) is int:
+        return True
     try:
         return rows is not None and len(np.atleast_1d(rows)) == 1
     except ValueError:  # `make_seeds` says what is wrong
@@ -104,13 +109,16 @@ def make_seeds(rows: Any, size: int) -> Seeds:
     ------
     RowsError
     """
-    if rows is None or type(rows) is range:
+    if rows is None or type(rows) in (range, int):
         return _listed(rows, size)
+    # Not all that equals an integer is one: True, 1.0.
+    if type(rows) is list and len(rows) <= FEW and all(type(row) is int for row in rows):
+        return _listed(tuple(rows), size)
     return _read(rows, size)
 
 
 @lru_cache(maxsize=8)
-def _listed(rows: range | None, size: int) -> Seeds:
+def _listed(rows: range | int | tuple[int, ...] | None, size: int) -> Seeds:
     """Read what cannot change between two calls: reading it costs as much as a small net's map."""
     found = Seeds(size, np.arange(size), None) if rows is None else _read(rows, size)
     assert found.index is not None

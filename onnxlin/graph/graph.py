@@ -90,7 +90,7 @@ class TensorType:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The NumPy dtype."""
-        return onnx.helper.tensor_dtype_to_np_dtype(self.elem_type)
+        return _numpy_type(self.elem_type)
 
     @property
     def is_float(self) -> bool:
@@ -103,6 +103,11 @@ class TensorType:
         shape = "" if self.shape is None else "x".join(shown(str(n or "?")) for n in self.shape)
         kind = "text" if self.elem_type == onnx.TensorProto.STRING else self.dtype
         return f"{kind}[{shape}]"
+
+
+@cache
+def _numpy_type(elem_type: int) -> np.dtype[Any]:
+    return onnx.helper.tensor_dtype_to_np_dtype(elem_type)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,9 +35,12 @@ def by_graph(ready: Ready, ask: Ask) -> AffineMap | None:
 
 
 def _required(ready: Ready, ask: Ask) -> Runner:
-    if ready.shelf.ready(ask.feeds, single=ask.single) is None:
-        ready.hold(ask.feeds, pieces=False)
-    runner = ready.shelf.require(ask.feeds, single=ask.single)
+    single = ask.single
+    runner = ready.shelf.latest(ask.feeds, single=single)
+    if runner is None:
+        if ready.shelf.ready(ask.feeds, single=single) is None:
+            ready.hold(ask.feeds, pieces=False)
+        runner = ready.shelf.require(ask.feeds, single=single)
     if not runner.serves(ask.dtype):
         raise OptionError(
             f"engine='compiled' computes in the model's own {runner.compiled.dtype}; "
@@ -65,7 +67,7 @@ def by_runner(ready: Ready, ask: Ask, runner: Runner) -> AffineMap | None:
         if ask.save is not None:
             return _kept(ready, ask, runner, seeds, ask.save)
         found = runner(ask.feeds, seeds, memory, ask.progress)
-        why, needs = runner.why(len(seeds), memory), runner.needs(len(seeds), memory)
+        why, needs = runner.plan(len(seeds), memory)
         dtype = runner.compiled.dtype
         return map_of(ready, found, seeds, dtype, why, progress=ask.progress, needs=needs)
     except (TraceError, MemoryBudgetError):
@@ -89,8 +91,7 @@ def _kept(
         return found.solution
 
     def made(solution: Solution) -> AffineMap:
-        found, why = Answer(solution, ends), runner.why(size, memory)
-        needs = runner.needs(size, memory)
+        found, (why, needs) = Answer(solution, ends), runner.plan(size, memory)
         return map_of(
             ready, found, seeds, dtype, why, progress=ask.progress, needs=needs, stored=True
         )
@@ -121,7 +122,8 @@ def map_of(
     section = ready.section
     feeds = {name: found.values[name] for name in section.graph.inputs}
     inputs, outputs = ready.ends(found.values, seeds)
-
+    # A graph has no program: it is built when the map is asked for more than W and b.
+    anew = Anew(ready, feeds, dtype, seeds, progress, stored)
     return AffineMap(
         inputs=inputs,
         outputs=outputs,
@@ -131,9 +133,8 @@ def map_of(
         engine="compiled",
         plan=why,
         dtype=dtype,
-        # A graph has no program: it is built when the map is asked for more than W and b.
-        origin=Anew(ready, feeds, dtype, seeds, progress, stored),
-        own=partial(ready.own, feeds),
+        origin=anew,
+        own=anew.own,
         solution=found.solution,
         notes=section.notes,
         needs=needs,

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from onnx import numpy_helper
 
 from onnxlin.affine_map import AffineMap, required_name
-from onnxlin.engines.compiled import Shelf
+from onnxlin.engines.compiled import Shelf, runs_beside
 from onnxlin.engines.job import Progress
 from onnxlin.engines.memory import hand_back, keep_freed_arrays, memory_budget
 from onnxlin.engines.plan import require_engine
@@ -144,7 +144,8 @@ class Linearizer:
         Initialisers that are inputs, too, are constants until x names them; then they are held at
         what x has for them, or linearised where ``inputs=`` names them.
         """
-        names = named_beside(x, self.graph)
+        graph = self._ready.section.graph
+        names = named_beside(x, graph) if graph.optional else None
         if not names:
             return self
         if names not in self._others:
@@ -211,8 +212,8 @@ class Linearizer:
         """
         require_engine(engine)
         save = None if save is None else required_name("save=", save)
-        ask = Ask(self.feeds(x), rows, engine, asked_dtype(dtype), progress, save)
         ready = self.serving(x)._ready
+        ask = Ask(ready.feeds(x), rows, engine, asked_dtype(dtype), progress, save)
         found = by_graph(ready, ask)
         return by_program(ready, ask) if found is None else found
 
@@ -230,7 +231,8 @@ class Linearizer:
         """
         require_engine(engine)
         apart = instances(xs, self.graph.inputs)
-        at_once = together(len(apart), engine)
+        runs = runs_beside(self._ready.shelf.options)
+        at_once = together(len(apart), engine, runs)
 
         def one(x: Instance) -> AffineMap:
             return self(x, rows, engine, dtype)

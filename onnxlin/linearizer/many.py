@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxlin.affine_map import AffineMap
+from onnxlin.engines.compiled import Answer, ahead
 from onnxlin.engines.seeds import make_seeds
 from onnxlin.errors import MemoryBudgetError, TraceError
 from onnxlin.linearizer.ask import asked_dtype
@@ -16,16 +17,29 @@ from onnxlin.linearizer.by_graph import map_of
 from onnxlin.linearizer.ready import Ready
 from onnxlin.section.feeds import Instance, instance, stack_feeds
 
-# Instances that a compiled graph takes at once, the largest number that is at least half full:
-# more make it no faster. Fewer instances than these few are not worth another graph, if "compiled"
-# is asked for or if nothing is.
+# Instances that a compiled graph takes at once: more make it no faster. Fewer instances than these
+# few are not worth another graph, if "compiled" is asked for or if nothing is.
 AT_ONCE, FEWEST, WORTH_OPENING = (64, 16, 8), 4, 32
+# The same where two runs go beside each other.
+BESIDE = (32, 8, 4)
 
 
-def together(count: int, engine: str) -> int | None:
-    """How many of so many instances to take at once; None for one by one."""
+def together(count: int, engine: str, runs: int) -> int | None:
+    """How many of so many instances to take at once; None for one by one.
+
+    The largest number that is at least half full, or that gives every run something to do.
+
+    Parameters
+    ----------
+    runs : int
+        Beside each other.
+    """
     fewest = {"compiled": FEWEST, "auto": WORTH_OPENING}.get(engine, np.inf)
-    return None if count < fewest else next(n for n in AT_ONCE if n <= 2 * count)
+    if count < fewest:
+        return None
+    if runs == 1:
+        return next(n for n in AT_ONCE if n <= 2 * count)
+    return next((n for n in BESIDE if runs * n <= count), BESIDE[-1])
 
 
 def stacks(
@@ -46,16 +60,23 @@ def stacks(
         yield from one_by_one(apart, one)
         return
     seeds = make_seeds(rows, runner.n_rows)
-    for start in range(0, len(apart), at_once):
+    runs = runner.runs(len(seeds), memory)
+    each = memory if runs == 1 else memory // (runs + 1)
+    why = f"{at_once} instances at once in a graph compiled for them"
+
+    def answers(start: int) -> Sequence[Answer] | None:
         some = apart[start : start + at_once]
         feeds = stack_feeds(some, ready.section.graph.inputs, ready.held, start)
         try:
-            answers = runner(feeds, seeds, memory)
+            return runner(feeds, seeds, each)
         except (TraceError, MemoryBudgetError):
-            yield from one_by_one(some, one, start)
-            continue
-        why = f"{at_once} instances at once in a graph compiled for them"
-        yield from (map_of(ready, found, seeds, runner.dtype, why) for found in answers)
+            return None
+
+    for start, found in ahead(answers, range(0, len(apart), at_once), runs):
+        if found is None:
+            yield from one_by_one(apart[start : start + at_once], one, start)
+        else:
+            yield from (map_of(ready, answer, seeds, runner.dtype, why) for answer in found)
 
 
 def one_by_one(

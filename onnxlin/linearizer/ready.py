@@ -24,6 +24,7 @@ from onnxlin.program.size import pieces_bytes
 from onnxlin.section import Section
 from onnxlin.section.feeds import Instance, completed, flattened, make_feeds
 from onnxlin.section.infinite import culprit
+from onnxlin.section.numbers import all_finite
 from onnxlin.section.trace import Tracer
 
 
@@ -89,9 +90,10 @@ class Ready:
             An output that they take part in is NaN or infinite: no map can equal it.
         """
         outputs = {name: values[name] for name in self.section.outputs}
-        bad = ~np.isfinite(flattened(outputs))
-        if bad.any() and (asked := bad & seeds.taken).any():
-            raise TraceError(self._infinite(values, outputs, int(np.argmax(asked))))
+        if not all(map(all_finite, outputs.values())):
+            asked = ~np.isfinite(flattened(outputs)) & seeds.taken
+            if asked.any():
+                raise TraceError(self._infinite(values, outputs, int(np.argmax(asked))))
         return {name: values[name] for name in self.section.inputs}, outputs
 
     def _infinite(self, values: Mapping[str, Array], outputs: Mapping[str, Array], row: int) -> str:
@@ -218,6 +220,10 @@ class Anew:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "progress": None, "stored": False}
+
+    def own(self) -> dict[str, Array]:
+        """Run the model once: see `Ready.own`."""
+        return self.ready.own(self.feeds)
 
     def __call__(self) -> Origin:
         """Make it."""

@@ -200,7 +200,9 @@ def run(session: ForkSafe, wanted: Sequence[str], feeds: Mapping[str, Any]) -> l
     """
     reached("running")
     # The runtime takes arrays of rank 0, but none of NumPy's scalars.
-    given = {n: np.asarray(v) if isinstance(v, np.generic) else v for n, v in feeds.items()}
+    given = feeds
+    if any(isinstance(value, np.generic) for value in feeds.values()):
+        given = {n: np.asarray(v) if isinstance(v, np.generic) else v for n, v in feeds.items()}
     try:
         if not is_set():  # as nearly always: entering what watches costs as much as a small node
             return session.run(wanted, given)

@@ -8,12 +8,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
 from onnxlin.errors import InputError, OptionError
 from onnxlin.graph import Array, Graph, TensorType
-from onnxlin.section.numbers import as_array, entry, fitted
+from onnxlin.section.numbers import all_finite, as_array, entry, fitted
 
 Instance = npt.ArrayLike | Mapping[str, npt.ArrayLike]
+
+PLAIN = {
+    int(onnx.helper.np_dtype_to_tensor_dtype(dtype)): dtype
+    for dtype in map(np.dtype, (np.float32, np.float64, np.int32, np.int64))
+}
+"""Element types of which arrays of one of NumPy's own types fit as they are."""
 
 
 def make_feeds(
@@ -33,11 +40,34 @@ def make_feeds(
     InputError
         A name, shape, dtype or value does not fit.
     """
+    plain = _plain(x, inputs)
+    if plain is not None:
+        return plain
     given = _named(x, inputs)
     feeds = {name: _tensor(name, given[name], kind) for name, kind in inputs.items()}
     for name, kind in inputs.items():
         if kind.is_float:
             _check_finite(name, given[name], feeds[name], held=name in held)
+    return feeds
+
+
+def _plain(x: Instance, inputs: Mapping[str, TensorType]) -> dict[str, Array] | None:
+    """Copy arrays that fit as they are; None where one does not, or takes a closer look.
+
+    Nearly every x does, and what follows would take as long as a small net's map.
+    """
+    given: Any = x
+    named = type(x) is dict
+    if given.keys() != inputs.keys() if named else len(inputs) != 1:
+        return None
+    feeds = {}
+    for name, kind in inputs.items():
+        value, plain = given[name] if named else given, PLAIN.get(kind.elem_type)
+        if plain is None or type(value) is not np.ndarray or value.dtype is not plain:
+            return None
+        if not (_fits(value.shape, kind) and (plain.kind != "f" or all_finite(value))):
+            return None
+        feeds[name] = value.copy()
     return feeds
 
 
@@ -88,7 +118,7 @@ def stack_feeds(
     if alike:
         stack = _stack(given, first)
         floats = [name for name, kind in inputs.items() if kind.is_float]
-        if stack is not None and all(_all_finite(stack[name]) for name in floats):
+        if stack is not None and all(all_finite(stack[name]) for name in floats):
             return stack
     feeds = []
     for i, x in enumerate(xs, start):
@@ -163,7 +193,7 @@ def unfeedable(inputs: Mapping[str, TensorType]) -> str | None:
 
 
 def _check_finite(name: str, given: Any, cast: Array, *, held: bool) -> None:
-    if _all_finite(cast):
+    if all_finite(cast):
         return
     wide = as_array(f"Input {name!r}", given).astype(np.float64)
     bad = np.isnan(wide) if held else ~np.isfinite(wide)
@@ -176,8 +206,7 @@ def _check_finite(name: str, given: Any, cast: Array, *, held: bool) -> None:
 
 def _check_shape(name: str, array: Array, kind: TensorType) -> None:
     assert kind.shape is not None
-    fixed = [(n, m) for n, m in zip(array.shape, kind.shape, strict=False) if isinstance(m, int)]
-    if array.ndim == len(kind.shape) and all(n == m for n, m in fixed):
+    if _fits(array.shape, kind):
         return
     hint = ""
     if array.ndim + 1 == len(kind.shape):
@@ -185,6 +214,14 @@ def _check_shape(name: str, array: Array, kind: TensorType) -> None:
     elif array.ndim == 4 and len(kind.shape) == 4 and array.shape[-1] == kind.shape[1]:
         hint = " The channel axis seems to be last: give x.transpose(0, 3, 1, 2)."
     raise InputError(f"Input {name!r} has shape {array.shape}; the model takes {kind}.{hint}")
+
+
+def _fits(shape: tuple[int, ...], kind: TensorType) -> bool:
+    """Whether an input takes arrays of this shape."""
+    if kind.shape is None or shape == kind.shape:
+        return True
+    pairs = zip(shape, kind.shape, strict=False)
+    return len(shape) == len(kind.shape) and all(n == m for n, m in pairs if isinstance(m, int))
 
 
 def instances(xs: Instance, inputs: Mapping[str, TensorType]) -> list[Instance]:
@@ -236,12 +273,6 @@ def read_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     if asked not in DTYPES:
         raise OptionError(f"dtype={dtype!r}; expected float32 or float64.")
     return asked
-
-
-def _all_finite(array: Array) -> bool:
-    """Whether there is neither NaN nor infinity, in any float type that NumPy or an add-on has."""
-    native = array if array.dtype.kind == "f" else array.astype(np.float64)
-    return bool(np.isfinite(native).all())
 
 
 def flattened(tensors: Mapping[str, Array]) -> Array:

@@ -16,6 +16,8 @@ from onnxlin.errors import InputError
 from onnxlin.graph import Array, is_float
 
 REAL = "fiu"
+# Entries of which a copy costs nothing.
+FEW = 2**13
 LONGEST = 40  # characters of an entry that are repeated in a message
 
 
@@ -86,6 +88,14 @@ def real(what: str, given: Any) -> Array:
             f"needed. {entry(array, bad)}."
         )
     return wide
+
+
+def all_finite(array: Array) -> bool:
+    """Whether there is neither NaN nor infinity, in any float type that NumPy or an add-on has."""
+    native = array if array.dtype.kind == "f" else array.astype(np.float64)
+    # As bytes a few are looked through in a fifth of the time that a reduction takes to start.
+    each = np.isfinite(native)
+    return b"\0" not in each.tobytes() if each.size <= FEW else bool(each.all())
 
 
 def entry(array: Array, bad: Array) -> str:

@@ -74,3 +74,43 @@ def test_ranges_are_read_once_and_cannot_be_written() -> None:
     with pytest.raises(RowsError):
         make_seeds(range(6), 5)
     assert [is_single(rows) for rows in (range(1), range(2), range(0))] == [True, False, False]
+
+
+def test_what_fits_as_it_is_is_copied() -> None:
+    given = instance(1, 2, dtype=np.float32)
+    found = make_feeds(given, INPUTS)
+    given["x"][:], given["i"][:] = 9, 9
+    np.testing.assert_array_equal(found["x"], [[1, 2]])
+    np.testing.assert_array_equal(found["i"], [0])
+    assert {name: value.dtype for name, value in found.items()} == {"x": np.float32, "i": np.int64}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_large_numbers_are_finite_and_others_are_told_of(dtype: Any) -> None:
+    """Their squares are infinite, they are not."""
+    inputs = {"x": TensorType(FLOAT if dtype is np.float32 else 11, (1, 2))}
+    large = np.full((1, 2), np.finfo(dtype).max)
+    np.testing.assert_array_equal(make_feeds(large, inputs)["x"], large)
+    for bad in (np.nan, np.inf, -np.inf):
+        x = np.array([[1, bad]], dtype)
+        with pytest.raises(InputError, match=r"Input 'x' holds 1 NaN or infinite values.*\[0, 1\]"):
+            make_feeds(x, inputs)
+        assert np.isnan(bad) or make_feeds(x, inputs, held=["x"])["x"][0, 1] == bad
+
+
+@pytest.mark.parametrize("x", [np.zeros((2, 2), np.float32), np.zeros(2, np.float32)])
+def test_an_array_of_another_shape_is_refused_whatever_its_dtype(x: Any) -> None:
+    with pytest.raises(InputError, match="has shape"):
+        make_feeds(x, {"x": INPUTS["x"]})
+
+
+def test_a_list_of_rows_is_known_again_by_its_numbers_and_their_types() -> None:
+    assert make_seeds([1, -1], 3) is make_seeds([1, -1], 3)
+    np.testing.assert_array_equal(make_seeds([1, -1], 3).index, [1, 2])
+    np.testing.assert_array_equal(make_seeds([1], 3).index, [1])
+    np.testing.assert_array_equal(make_seeds(1, 3).index, [1])
+    for other in ([True], [1.0], True, 1.0):
+        with pytest.raises(RowsError, match="expected output indices"):
+            make_seeds(other, 3)
+    with pytest.raises(RowsError, match="do not exist"):
+        make_seeds([3], 3)

@@ -3,6 +3,7 @@
 from onnxlin.engines.compiled.compile import Compiled, compile_section
 from onnxlin.engines.compiled.export.compilable import check_model
 from onnxlin.engines.compiled.export.export import compile_model
+from onnxlin.engines.compiled.many.runs import ahead, runs_beside
 from onnxlin.engines.compiled.session import Answer, Runner
 from onnxlin.engines.compiled.sessions import Shelf
 
@@ -11,7 +12,9 @@ __all__ = [
     "Compiled",
     "Runner",
     "Shelf",
+    "ahead",
     "check_model",
     "compile_model",
     "compile_section",
+    "runs_beside",
 ]

@@ -36,11 +36,13 @@ def assembled(
     return helper.make_model(body, opset_imports=imports, ir_version=10, producer_name="onnxlin")
 
 
-def stacked_info(graph: Emitter, name: str, shape: Shape) -> onnx.ValueInfoProto:
-    """Describe a tensor that has an array of this shape for every row."""
+def stacked_info(graph: Emitter, name: str, merged: int, rest: Shape) -> onnx.ValueInfoProto:
+    """Describe a tensor ``(K * merged, *rest)``."""
     kind = int(onnx.helper.np_dtype_to_tensor_dtype(graph.dtype))
-    count: str | int = 1 if graph.single else STACKING
-    return onnx.helper.make_tensor_value_info(name, kind, [count, *shape])
+    count: str | int = STACKING if merged == 1 else f"{STACKING} * {merged}"
+    return onnx.helper.make_tensor_value_info(
+        name, kind, [merged if graph.single else count, *rest]
+    )
 
 
 def info(name: str, dtype: Any, shape: Shape) -> onnx.ValueInfoProto:

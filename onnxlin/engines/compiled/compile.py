@@ -5,9 +5,9 @@ In the other direction the model takes tangents: x, tangents -> y, tangents @ W.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from math import prod
 from typing import Any
 
@@ -15,12 +15,13 @@ import numpy as np
 import onnx
 
 from onnxlin.engines.compiled.assemble import assembled, info, stacked_info
+from onnxlin.engines.compiled.results import Names, results
 from onnxlin.engines.compiled.size import Layout, Size, sized, uses
-from onnxlin.engines.compiled.sweep import Swept, adjoint_sweep, tangent_sweep
+from onnxlin.engines.compiled.sweep import adjoint_sweep, tangent_sweep
 from onnxlin.engines.compiled.tracer import GraphTracer
 from onnxlin.graph import Array
 from onnxlin.graph.weights import beside
-from onnxlin.lowering import Emitter, NotStaticError, Stack, Traced
+from onnxlin.lowering import Emitter, NotStaticError, Traced
 from onnxlin.primitives import Shape
 from onnxlin.program import LinearProgram
 from onnxlin.program.builder import Builder
@@ -28,27 +29,6 @@ from onnxlin.section import Section
 from onnxlin.section.trace import Tracer
 
 ADJOINT, TANGENT = "adjoint", "tangent"
-
-
-@dataclass(frozen=True)
-class Names:
-    """Tensors that a compiled model has beside those of its source; "" for what it has not.
-
-    Parameters
-    ----------
-    given, rows, bias, shares : str
-        What is taken, and what is made of it; see `Compiled`.
-    """
-
-    given: str
-    rows: str
-    bias: str = ""
-    shares: str = ""
-
-    def beside(self, tensors: Collection[str], graph: Emitter) -> Names:
-        """Return names that none of these tensors has."""
-        mine = (self.given, self.rows, self.bias, self.shares)
-        return Names(*(graph.fresh(name) if name in tensors else name for name in mine))
 
 
 NAMES = {
@@ -72,7 +52,9 @@ class Compiled:
         The model's inputs, without the seeds.
     seeds, rows, bias, shares : str
         Tensors (K, n_out), and ``seeds @ W`` (K, n_in), ``seeds @ b`` (K,), (K, nodes). In the
-        tangent direction (K, n_in) and ``seeds @ W.T`` (K, n_out), and "" for the other two.
+        tangent direction (K, n_in) and ``seeds @ W.T`` (K, n_out), and "" for the other two. Where
+        the model is not to be run by others ``seeds @ W`` has these entries in some other shape,
+        and for ``seeds @ b`` there is "".
     nodes : tuple of str
         What the columns of the shares belong to.
     inputs, outputs : {tensor name: shape}
@@ -124,12 +106,12 @@ class Compiled:
         """Bytes of the large weights."""
         return sum(array.nbytes for array in self.weights.values())
 
-    @property
+    @cached_property
     def n_rows(self) -> int:
         """Number of outputs."""
         return sum(prod(shape) for shape in self.outputs.values())
 
-    @property
+    @cached_property
     def columns(self) -> int:
         """Number of input features."""
         return sum(prod(shape) for shape in self.inputs.values())
@@ -152,6 +134,7 @@ def compile_section(
     axes: Mapping[str, int] | None = None,
     standing: Tracer | None = None,
     layout: Layout | None = None,
+    alone: bool = False,
 ) -> Compiled:
     """Compile for the shapes of these feeds.
 
@@ -167,6 +150,9 @@ def compile_section(
     layout : callable, optional
         Says of sizes whether weights are to be kept once and no more (`onnxlin.engines.compiled.
         size`), and may raise MemoryBudgetError; by default the graph is what is fastest.
+    alone : bool
+        Whether the model is to be run by others. Else it leaves to `Runner` what is cheaper there:
+        to shape rows, and to sum shares.
 
     Raises
     ------
@@ -176,21 +162,22 @@ def compile_section(
     dtype = float_type(section, feeds)
     graph = Emitter(dtype, section.graph.tensors, single=single)
     names = NAMES[direction].beside(section.graph.tensors, graph)
+    names = names if alone else replace(names, bias="")
     written = _written(graph, section, mode, feeds, standing)
     program = written.program
     size = sized(graph, program, written.size)
     if layout is not None and not written.rounds:
         size, graph.lean = layout(size, uses(graph, program))
     if direction == ADJOINT:
-        swept = adjoint_sweep(graph, program, names.given, written.values, axes)
+        swept = adjoint_sweep(graph, program, names.given, written.values, axes, flat=alone)
     else:
         swept = tangent_sweep(graph, program, names.given)
-    results = _results(graph, program, swept, names, axes)
+    found = results(graph, program, swept, names, axes)
     width = program.rows if direction == ADJOINT else program.columns
     given = [info(n, v.dtype, v.shape) for n, v in feeds.items()]
-    given.append(stacked_info(graph, names.given, (width,)))
+    given.append(stacked_info(graph, names.given, 1, (width,)))
     made = [info(n, v.dtype, v.shape) for n, v in written.ends.items()]
-    made += [stacked_info(graph, name, shape) for name, shape in results.items()]
+    made += [stacked_info(graph, name, *layout) for name, layout in found.items()]
     model = assembled(graph, section, given, made)
     return Compiled(
         model=model,
@@ -252,38 +239,3 @@ def _written(
 def _computed(section: Section) -> tuple[str, ...]:
     """Inputs of the section that the model computes from its own."""
     return tuple(name for name in section.inputs if name not in section.graph.inputs)
-
-
-def _results(
-    graph: Emitter,
-    program: LinearProgram,
-    swept: Swept,
-    names: Names,
-    axes: Mapping[str, int] | None,
-) -> dict[str, Shape]:
-    """Name what a sweep has made; return the shapes of one row of each."""
-    made: dict[str, tuple[str, Shape]]
-    if not names.bias:
-        made = {names.rows: (swept.rows, (program.rows,))}
-    else:
-        name, shape = next(iter(program.outputs.items()))
-        apart = () if axes is None else (shape[axes[name]],)
-        stack = Stack.of(graph, names.given, (program.rows,))
-        parts = swept.shares or stack.zeros(0)
-        if axes is not None and not swept.shares:
-            parts = graph(
-                "Expand", graph("Unsqueeze", parts, graph.ints([1])), graph.ints([1, *apart, 0])
-            )
-        if swept.shares:
-            total = graph("ReduceSum", parts, graph.ints([-1]), keepdims=0)
-        else:  # along an axis without entries some onnxruntimes sum to the wrong shape
-            total = stack.zeros(prod(apart))
-            total = total if apart else graph("Squeeze", total, graph.ints([-1]))
-        made = {
-            names.rows: (swept.rows, (program.columns,)),
-            names.bias: (total, apart),
-            names.shares: (parts, (*apart, len(swept.nodes))),
-        }
-    for name, (tensor, _) in made.items():
-        graph.add(onnx.helper.make_node("Identity", [tensor], [name]))
-    return {name: shape for name, (_, shape) in made.items()}

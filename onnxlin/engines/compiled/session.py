@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -28,10 +27,11 @@ MOST_ROWS = 64
 # Multiplications at a node below which a second thread costs more than it helps; a graph for any
 # number of rows is judged by those of this many.
 WORTH_A_THREAD, SOME_ROWS = 2**16, 16
+# Entries of cotangents that are worth keeping from one call to the next.
+FEW = 2**14
 
 
-@dataclass(frozen=True, eq=False)
-class Answer:
+class Answer(NamedTuple):
     """What one x gave.
 
     Parameters
@@ -45,8 +45,7 @@ class Answer:
     values: Mapping[str, Array]
 
 
-@dataclass(frozen=True, eq=False)
-class Raw:
+class Raw(NamedTuple):
     """W and shares of all rows asked, and the section's ends."""
 
     W: Array
@@ -62,6 +61,8 @@ class Runner:
     compiled : Compiled
     options : onnxruntime.SessionOptions, optional
         Threads and the like; by default onnxruntime's own.
+    threads : int
+        Without options, where a node is worth some; 0 for onnxruntime's own number.
 
     Raises
     ------
@@ -69,7 +70,9 @@ class Runner:
         onnxruntime has no kernel for something in the graph.
     """
 
-    def __init__(self, compiled: Compiled, options: door.SessionOptions | None = None) -> None:
+    def __init__(
+        self, compiled: Compiled, options: door.SessionOptions | None = None, threads: int = 0
+    ) -> None:
         self.compiled = compiled
         ends = (*compiled.outputs, *compiled.further)
         # An output that is an input is not asked for: some onnxruntimes answer with its memory.
@@ -80,6 +83,9 @@ class Runner:
         self._each = compiled.row_bytes if size is None else size.each
         self._standing = 0 if size is None else size.standing
         self._line = compiled.columns * compiled.dtype.itemsize
+        # What the latest call has asked and what it took, for the next one.
+        self._asked: tuple[Seeds | None, Array] = None, np.zeros(0)
+        self._planned: tuple[Any, tuple[str, int]] = None, ("", 0)
         model: Any = compiled.model
         if not compiled.nodes:
             # Of no biases there are no shares: some runtimes fail at tensors of no entries.
@@ -92,7 +98,7 @@ class Runner:
         if lean:
             model, self._fed = fed(model, lean), lean
         if options is None or sum(array.nbytes for array in inside.values()) > MOST_INSIDE:
-            options = options or _options(compiled)
+            options = options or _options(compiled, threads)
             self._held = door.attach(options, inside)
         else:
             # Options of the caller's may serve other sessions as well: nothing is added to them.
@@ -113,9 +119,9 @@ class Runner:
         progress: Progress | None = None,
     ) -> Answer:
         """Compute the rows at one x, so many at once as memory allows."""
-        found = self.raw(feeds, seeds, memory, progress)
-        bias = Columns(self.compiled.nodes, found.shares.astype(np.float64))
-        return Answer(Solution(found.W, bias), {**feeds, **found.values})
+        W, shares, values = self.raw(feeds, seeds, memory, progress)
+        bias = Columns(self.compiled.nodes, shares.astype(np.float64))
+        return Answer(Solution(W, bias), {**feeds, **values})
 
     def raw(
         self,
@@ -125,50 +131,73 @@ class Runner:
         progress: Progress | None = None,
     ) -> Raw:
         """Return what the graph makes, its rows put together."""
-        compiled, dtype, total = self.compiled, self.compiled.dtype, len(seeds)
+        dtype, total = self.compiled.dtype, len(seeds)
         size = self._chunk(memory - self._beside(total), total)
-        given = {**self._fed, **{name: feeds[name] for name in compiled.feeds}}
-        rows = [slice(i, min(i + size, total)) for i in range(0, max(total, 1), size)]
-        W = shares = np.zeros(0)
-        values = {name: feeds[name] for name in self._given}
-        for at in rows:
+        if 0 < total <= size:
+            found = self._run(feeds, self._dense(seeds))
+            if progress is not None:
+                progress(total, total)
+            return found
+        values: dict[str, Array] = {}
+        for start in range(0, max(total, 1), size):
+            at = slice(start, min(start + size, total))
             asked = seeds.dense(at, dtype)
             if not total:  # some kernels take no empty stack: one row is asked for and left out
                 asked = np.zeros((1, asked.shape[1]), dtype)
-            found = door.run(self._session, self._wanted, {**given, compiled.seeds: asked})
-            values |= zip(self._ends, found, strict=False)
-            parts = found[len(self._ends) :]
-            if not compiled.nodes:
-                parts.append(np.zeros((len(asked), 0), dtype))
-            if len(rows) == 1:
-                W, shares = (part[:total] for part in parts)
-            else:
-                if at.start == 0:
-                    W, shares = (np.empty((total, *part.shape[1:]), dtype) for part in parts)
-                W[at], shares[at] = parts
+            found = self._run(feeds, asked)
+            values |= found.values
+            if start == 0:
+                parts = found.W, found.shares
+                W, shares = (np.empty((total, *part.shape[1:]), dtype) for part in parts)
+            W[at], shares[at] = found.W[:total], found.shares[:total]
             if progress is not None:
                 progress(at.stop, total)
         return Raw(W, shares, values)
 
-    def why(self, total: int, memory: int) -> str:
-        """Say what this graph is, and what so many rows will take."""
-        need = self._each / 2**20
-        return (
-            f"the model is compiled for these shapes; {self._at_once(total, memory)} rows at once, "
-            f"{need:,.1f} MiB each, beside {mib(self._beside(total))}"
-        )
+    def _run(self, feeds: Mapping[str, Array], asked: Array) -> Raw:
+        """Run once."""
+        compiled = self.compiled
+        given = {name: feeds[name] for name in compiled.feeds}
+        given |= self._fed
+        given[compiled.seeds] = asked
+        found = door.run(self._session, self._wanted, given)
+        values = {name: feeds[name] for name in self._given}
+        values.update(zip(self._ends, found, strict=False))
+        if not compiled.nodes:
+            found.append(np.zeros((len(asked), 0), compiled.dtype))
+        return Raw(found[-2].reshape(len(asked), compiled.columns), found[-1], values)
 
-    def needs(self, total: int, memory: int) -> int:
-        """Bytes that so many rows take in all."""
-        return self._beside(total) + self._at_once(total, memory) * self._each
+    def _dense(self, seeds: Seeds) -> Array:
+        """All of the rows as cotangents; few of them are kept for a call that asks the same."""
+        kept, asked = self._asked
+        if kept is not seeds:
+            asked = seeds.dense(slice(None), self.compiled.dtype)
+            if asked.size <= FEW:
+                self._asked = seeds, asked
+        return asked
 
-    def _at_once(self, total: int, memory: int) -> int:
-        return min(self._chunk(memory - self._beside(total), total), max(total, 1))
+    def plan(self, total: int, memory: int) -> tuple[str, int]:
+        """Say what this graph is and what so many rows will take; and the bytes of it all."""
+        key = total, memory
+        known, found = self._planned
+        if known != key:  # free memory is looked at twice a second
+            at_once = min(self._chunk(memory - self._beside(total), total), max(total, 1))
+            why = (
+                f"the model is compiled for these shapes; {at_once} rows at once, "
+                f"{self._each / 2**20:,.1f} MiB each, beside {mib(self._beside(total))}"
+            )
+            found = why, self._beside(total) + at_once * self._each
+            self._planned = key, found
+        return found
+
+    def least(self, total: int) -> int:
+        """Bytes that so many rows take if they are swept one by one."""
+        return self._beside(total) + self._each
 
     def block(self, total: int, memory: int) -> int:
         """Rows of W, of so many, to have in memory at once where they go to a file."""
         left = memory - self._standing
-        fits = lambda rows: self._beside(rows) + self._each <= memory
+        fits = lambda rows: self.least(rows) <= memory
         return block_of(total, left, self._line, MOST_ROWS, fits)
 
     def serves(self, dtype: np.dtype[Any] | None) -> bool:
@@ -194,6 +223,6 @@ class Runner:
         return 1 if self.compiled.single else min(memory // max(need, 1), MOST_ROWS)
 
 
-def _options(compiled: Compiled) -> door.SessionOptions:
+def _options(compiled: Compiled, threads: int) -> door.SessionOptions:
     little = compiled.work * (1 if compiled.single else SOME_ROWS) < WORTH_A_THREAD
-    return door.for_compiled(threads=1 if little else 0, little=little)
+    return door.for_compiled(threads=1 if little else threads, little=little)

@@ -100,6 +100,15 @@ class Shelf:
                 return found
         return None
 
+    def latest(self, feeds: Mapping[str, Array], *, single: bool) -> Runner | None:
+        """Return what `require` would, if it is open; None if not."""
+        key = _key(feeds, single=single)
+        found = self._latest.get(key)
+        if not isinstance(found, Runner):
+            return None
+        self._latest.move_to_end(key)
+        return found
+
     def opened(self, feeds: Mapping[str, Array], *, single: bool) -> Runner | Refused:
         """Return a session for these shapes, opened now if need be, or why there can be none.
 

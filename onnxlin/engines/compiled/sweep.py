@@ -14,7 +14,7 @@ from onnxlin.engines.compiled.formulas import Formulas
 from onnxlin.engines.compiled.instance_shares import InstanceShares
 from onnxlin.engines.compiled.shares import Shares
 from onnxlin.lowering import FEW, Emitter, Laid, Stack, is_traced
-from onnxlin.primitives import LinearMap, weighable
+from onnxlin.primitives import LinearMap, Shape, weighable
 from onnxlin.program import LinearProgram, Step, slices
 from onnxlin.program.sweep import back
 
@@ -31,6 +31,8 @@ class Swept:
     ----------
     rows : str
         Tensor ``seeds @ W``, (K, n_in), or ``tangents @ W.T``, (K, n_out).
+    layout : (merged, rest)
+        That tensor's, ``(K * merged, *rest)``.
     nodes : tuple of str
         The nodes that have a share of b.
     shares : str
@@ -38,6 +40,7 @@ class Swept:
     """
 
     rows: str
+    layout: tuple[int, Shape]
     nodes: tuple[str, ...]
     shares: str
 
@@ -48,6 +51,8 @@ def adjoint_sweep(
     seeds: str,
     values: Mapping[str, Any],
     axes: Mapping[str, int] | None = None,
+    *,
+    flat: bool = True,
 ) -> Swept:
     """Write the sweep from the outputs to the inputs.
 
@@ -59,6 +64,9 @@ def adjoint_sweep(
         Of the forward pass.
     axes : {tensor name: axis}, optional
         Along which instances lie side by side; the shares then are (K, instances, nodes).
+    flat : bool
+        Whether rows must be (K, n_in); else they are left as they come where there is one input.
+        What a graph lays out last it copies, and whoever reads it need not.
     """
     whole = Stack.of(graph, seeds, (program.rows,))
     waiting: dict[str, Pending] = {}
@@ -76,13 +84,25 @@ def adjoint_sweep(
             _touched(shares, step, found.total(), values)
         elif step.bias is not None:
             shares.add(step.node.name, step.output, found.total(), step.bias)
+    W = _rows(program, waiting, whole, flat=flat)
+    Formulas(graph, {W.name, *shares.biases}).batch()
+    return Swept(W.name, W.layout, *(shares.written() if shares else ((), "")))
+
+
+def _rows(
+    program: LinearProgram, waiting: Mapping[str, Pending], seeds: Laid, *, flat: bool
+) -> Laid:
+    """Put what has arrived at the inputs side by side."""
+    graph, width = seeds.emitter, (program.columns,)
+    if not flat and len(program.inputs) == 1 and program.columns:
+        (name,) = program.inputs
+        if name in waiting:
+            return waiting[name].total().applied
     rows = [
-        waiting[name].total().flat if name in waiting else whole.zeros(prod(shape))
+        waiting[name].total().flat if name in waiting else seeds.zeros(prod(shape))
         for name, shape in program.inputs.items()
     ]
-    W = graph("Concat", *rows, axis=1) if len(rows) > 1 else rows[0]
-    Formulas(graph, {W, *shares.biases}).batch()
-    return Swept(W, *(shares.written() if shares else ((), "")))
+    return Stack.of(graph, graph("Concat", *rows, axis=1) if len(rows) > 1 else rows[0], width)
 
 
 def _take(waiting: dict[str, Pending], name: str, op: LinearMap, made: Pending) -> None:
@@ -143,4 +163,4 @@ def tangent_sweep(graph: Emitter, program: LinearProgram, tangents: str) -> Swep
     ]
     W = graph("Concat", *rows, axis=1) if len(rows) > 1 else rows[0]
     Formulas(graph, {W}).batch()
-    return Swept(W, (), "")
+    return Swept(W, (1, (program.rows,)), (), "")

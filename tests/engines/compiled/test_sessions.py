@@ -205,3 +205,18 @@ def test_auto_goes_on_without_a_graph_that_cannot_answer(monkeypatch: pytest.Mon
     np.testing.assert_array_equal(m.W, reverse.W)
     with pytest.raises(onnxlin.TraceError, match="the graph alone"):
         lin(X, engine="compiled")
+
+
+def test_calls_that_ask_the_same_give_each_its_own_answer() -> None:
+    """What is kept of one call for the next one is in nobody's map."""
+    lin = Linearizer(mlp())
+    first = lin(X, rows=[1], engine="compiled")
+    kept = first.W.copy(), first.b.copy()
+    first.W[:] = 7
+    for rows in ([1], [0], [[0.0, 2.0]], [1]):
+        found = lin(X, rows=rows, engine="compiled")
+        alone = onnxlin.linearize(mlp(), X, rows=rows, engine="reverse")
+        np.testing.assert_allclose(found.W, alone.W, rtol=1e-5)
+        np.testing.assert_allclose(found.b, alone.b, rtol=1e-5)
+    np.testing.assert_array_equal(found.W, kept[0])
+    np.testing.assert_array_equal(found.b, kept[1])

@@ -117,7 +117,7 @@ def compiled_at(
     """
     feeds = example_feeds(section, x, shapes)
     try:
-        compiled = compile_section(section, mode, feeds, direction=direction)
+        compiled = compile_section(section, mode, feeds, direction=direction, alone=True)
         session(compiled.model, compiled.weights)
     except LimitError:
         raise

@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from onnxlin.engines.compiled.compile import compile_section
+from onnxlin.engines.compiled.many.runs import runs_beside, threads_of_each
 from onnxlin.engines.compiled.many.stacked import Stacked
 from onnxlin.engines.compiled.session import Answer, Runner
 from onnxlin.engines.job import Columns, Solution
@@ -52,9 +53,10 @@ class InstancesRunner:
         self._inputs = {name: shapes[name] for name in stacked.section.inputs}
         self._outputs = {name: shapes[name] for name in stacked.section.outputs}
         many = self._full(feeds)
-        self._runner = Runner(
-            compile_section(stacked.section, mode, many, axes=stacked.axes), options
-        )
+        compiled = compile_section(stacked.section, mode, many, axes=stacked.axes)
+        # What rounds on the way has onnxruntime's own number of threads.
+        self._runs = 1 if compiled.rounds else runs_beside(options)
+        self._runner = Runner(compiled, options, threads_of_each(self._runs))
         self.dtype = self._runner.compiled.dtype
         self.n_rows = sum(prod(shape) for shape in self._outputs.values())
 
@@ -71,6 +73,11 @@ class InstancesRunner:
             values |= {name: self._one(name, value, i) for name, value in found.values.items()}
             answers.append(Answer(Solution(W[i], bias), values))
         return answers
+
+    def runs(self, rows: int, memory: int) -> int:
+        """How many runs, each for so many rows, to have beside each other in this memory."""
+        # What was made last is still looked at.
+        return self._runs if (self._runs + 1) * self._runner.least(rows) <= memory else 1
 
     def _full(self, feeds: Feeds) -> dict[str, Array]:
         """Let the last instance stand in for those that are missing."""
