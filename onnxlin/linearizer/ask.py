@@ -26,7 +26,7 @@ class Ask:
         x, in the model's own types.
     rows : indices (K,), combinations (K, n_out) or None
         As the caller gave them.
-    engine : {"auto", "explicit", "reverse", "forward", "live", "compiled"}
+    engine : {"auto", "explicit", "reverse", "forward", "live", "cut", "compiled"}
     dtype : float32, float64 or None
         Of W; None takes what `Ready.dtype` says of the model.
     progress : callable, optional

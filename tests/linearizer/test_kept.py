@@ -34,7 +34,7 @@ from tests.files.steps import acting, full, interrupt
 from tests.small import X, mlp
 
 ROOT = Path(__file__).parents[2]
-ENGINES = ("reverse", "forward", "explicit", "live", "compiled")
+ENGINES = ("reverse", "forward", "explicit", "live", "cut", "compiled")
 
 
 def picture() -> np.ndarray:
@@ -83,7 +83,7 @@ def test_the_file_is_that_of_the_map_in_memory(
         assert_same(AffineMap.load(path, mmap=True), m)
 
 
-@pytest.mark.parametrize("engine", ["reverse", "forward", "explicit", "live"])
+@pytest.mark.parametrize("engine", ["reverse", "forward", "explicit", "live", "cut"])
 @pytest.mark.parametrize("size", [1, 3, 5])
 def test_blocks_are_the_rows_asked_for_by_themselves(
     fixtures: Path, tmp_path: Path, engine: str, size: int
@@ -355,7 +355,7 @@ def test_a_w_beyond_the_budget_takes_no_more_than_the_budget(tmp_path: Path, eng
 
 @pytest.mark.parametrize(
     ("engine", "side", "memory"),
-    [(e, 128, "40MiB") for e in ("reverse", "explicit", "live", "compiled")]
+    [(e, 128, "40MiB") for e in ("reverse", "explicit", "live", "cut", "compiled")]
     + [("forward", 32, "2MiB")],
 )
 def test_a_refusal_says_save_where_that_helps(
