@@ -9,7 +9,7 @@ import numpy as np
 
 from onnxlin.engines import explicit, reverse
 from onnxlin.engines.blocks import Blocks, block_of
-from onnxlin.engines.cuts import Halves, narrowest
+from onnxlin.engines.cuts import Halves, Sweeper, cost_of, narrowest
 from onnxlin.engines.explicit import estimate
 from onnxlin.engines.forward import estimate as forward_bytes
 from onnxlin.engines.forward import forward
@@ -77,7 +77,11 @@ def halves_of(job: Job) -> Halves | None:
     found = narrowest(job.program, job.seeds)
     if found is None:
         return None
-    halves = Halves(job, found, swept, lambda half: estimated(half, sweeping(half)))
+    own = Sweeper("", swept, lambda half: estimated(half, sweeping(half)))
+    halves = Halves(job, found, own, own)
+    name = sweeping(halves.lower_job())
+    below = Sweeper(name, ENGINES[name], lambda half: estimated(half, name))
+    halves = replace(halves, below=below)
     return halves if halves.fits else None
 
 
@@ -92,20 +96,22 @@ def cut_bytes(job: Job) -> int:
 A_BLOCK = {"reverse": 64}
 
 
-def in_blocks(job: Job, engine: str) -> tuple[Blocks, int]:
+def in_blocks(job: Job, engine: str, halves: Halves | None = None) -> tuple[Blocks, int]:
     """Cut the rows asked into blocks that fit the budget; with the bytes that computing one takes.
 
     Parameters
     ----------
     job : Job
         Of all rows.
+    halves : Halves, optional
+        How they are computed, of engine "cut".
     """
 
     def of(seeds: Seeds, progress: Progress | None = None) -> Job:
         return replace(job, seeds=seeds, progress=progress, stored=False)
 
-    halves = halves_of(job) if engine == "cut" else None
-    engine = sweeping(job) if engine == "cut" else engine
+    if engine == "cut":
+        halves, engine = halves or halves_of(job), sweeping(job)
 
     def need(count: int) -> int:
         if halves is not None:
@@ -162,6 +168,30 @@ def why_live(job: Job) -> str | None:
     return (
         f"about {own:.2g} s are expected for {rows} rows of live entries alone, {dense:.2g} s for "
         "dense products"
+    )
+
+
+# So many rows, of which sweeping takes so many seconds by those numbers: there a cut is looked for.
+SOME, NOTICED = 16, 5e-3
+
+
+def may_be_cut(rows: int, nnz: int) -> bool:
+    """Whether so many rows, each of so many multiplications, are worth looking for a cut."""
+    return rows >= SOME and A_PRODUCT * rows * nnz >= NOTICED
+
+
+def why_cut(job: Job) -> tuple[Halves, str] | None:
+    """Say where rows are to be cut under "auto", and why; None if they are not."""
+    rows = len(job.seeds)
+    if rows < SOME or not may_be_cut(rows, job.program.nnz):
+        return None
+    halves, whole = halves_of(job), cost_of(job.program, rows)
+    if halves is None or SURE * halves.cut.cost(rows) > whole:
+        return None
+    live, names = len(halves.cut.live), " and ".join(map(repr, halves.cut.names))
+    return halves, (
+        f"all paths pass {names}, where {live} entries are live: sweeps for those and a product "
+        f"take {halves.cut.cost(rows) / whole:.2g} of the multiplications of {rows} rows"
     )
 
 

@@ -55,3 +55,8 @@ def asked_dtype(dtype: npt.DTypeLike | None) -> np.dtype[Any] | None:
     OptionError
     """
     return None if dtype is None else read_dtype(dtype)
+
+
+def asked_of(feeds: Mapping[str, Array], rows: int) -> tuple[Any, ...]:
+    """Name what a cut depends on but for the pattern at x: shapes, and how many rows."""
+    return rows, *((name, value.shape) for name, value in feeds.items())

@@ -83,7 +83,7 @@ def test_the_file_is_that_of_the_map_in_memory(
         assert_same(AffineMap.load(path, mmap=True), m)
 
 
-@pytest.mark.parametrize("engine", ["reverse", "forward", "explicit", "live", "cut"])
+@pytest.mark.parametrize("engine", ["reverse", "forward", "explicit", "live"])
 @pytest.mark.parametrize("size", [1, 3, 5])
 def test_blocks_are_the_rows_asked_for_by_themselves(
     fixtures: Path, tmp_path: Path, engine: str, size: int

@@ -12,7 +12,29 @@ from onnxlin.engines.cuts.find import Cut
 from onnxlin.engines.job import AT_ONCE, Engine, Job, Progress, Solution
 from onnxlin.engines.reverse import line
 from onnxlin.engines.seeds import Seeds, some_of
+from onnxlin.errors import MemoryBudgetError
 from onnxlin.primitives import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Sweeper:
+    """What sweeps a half.
+
+    Parameters
+    ----------
+    name : str
+        Of the engine; "" where each job has its own.
+    engine : Engine
+    estimate : callable
+        Bytes that it takes in all for a job; it may raise MemoryBudgetError.
+    standing : int
+        Bytes that stay when it is done.
+    """
+
+    name: str
+    engine: Engine
+    estimate: Callable[[Job], int]
+    standing: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,19 +46,14 @@ class Halves:
     job : Job
         Of all rows.
     cut : Cut
-    engine : Engine
-        Sweeps either half.
-    estimate : callable
-        Bytes that it takes in all for a job.
-    below : Engine, optional
-        Computes the rows of the cut's tensors; by default the other does.
+    above, below : Sweeper
+        Of the rows asked as far as the cut's tensors, and of those.
     """
 
     job: Job
     cut: Cut
-    engine: Engine
-    estimate: Callable[[Job], int]
-    below: Engine | None = None
+    above: Sweeper
+    below: Sweeper
 
     @property
     def kept(self) -> int:
@@ -48,27 +65,33 @@ class Halves:
         """The rows of the cut's tensors, once they are there: they serve all rows asked."""
         return []
 
-    def _below(self, progress: Progress | None = None) -> Job:
+    def lower_job(self, progress: Progress | None = None) -> Job:
+        """The rows of the cut's tensors."""
         rows, live = len(self.job.seeds), len(self.cut.live)
         told, cut = _told(progress, 0, live, live + rows), self.cut
         return replace(self.job, program=cut.lower, seeds=cut.seeds, progress=told, stored=False)
 
-    def _above(self, seeds: Seeds, progress: Progress | None = None) -> Job:
+    def _upper_job(self, seeds: Seeds, progress: Progress | None = None) -> Job:
         live, rows = len(self.cut.live), len(seeds)
         told = _told(progress, live, rows, live + rows)
-        held = self.job.held + self.kept + rows * line(self.job)
+        held = self.job.held + self.below.standing + self.kept + rows * line(self.job)
         return Job(self.cut.upper, seeds, self.job.memory, told, held)
 
     def needs(self, count: int) -> int:
         """Bytes that computing so many rows takes in all, with what is there already."""
         some = some_of(self.job.seeds, np.arange(count))
-        return max(self.estimate(self._below()), self.estimate(self._above(some)))
+        return max(
+            self.below.estimate(self.lower_job()), self.above.estimate(self._upper_job(some))
+        )
 
     @property
     def fits(self) -> bool:
         """Whether the rows, or one of them where W goes to a file, fit the budget."""
         rows = len(self.job.seeds)
-        return self.needs(min(rows, 1) if self.job.stored else rows) <= self.job.memory
+        try:
+            return self.needs(min(rows, 1) if self.job.stored else rows) <= self.job.memory
+        except MemoryBudgetError:
+            return False
 
     def __call__(self, seeds: Seeds, progress: Progress | None = None) -> Solution:
         """Compute some rows: all of them, or a block.
@@ -78,9 +101,9 @@ class Halves:
         MemoryBudgetError
         """
         if not self._done:
-            self._done.append((self.below or self.engine)(self._below(progress)))
+            self._done.append(self.below.engine(self.lower_job(progress)))
         (lower,) = self._done
-        upper = self.engine(self._above(seeds, progress))
+        upper = self.above.engine(self._upper_job(seeds, progress))
         return Solution(times(upper.W, lower.W), _shares(upper, lower))
 
 
