@@ -79,7 +79,10 @@ def halves_of(job: Job) -> Halves | None:
         return None
     own = Sweeper("", swept, lambda half: estimated(half, sweeping(half)))
     halves = Halves(job, found, own, own)
-    name = sweeping(halves.lower_job())
+    half = halves.lower_job()
+    # What is mostly alive is not for the live engine: to look closer would take seconds.
+    mostly = found.share > ALIVE
+    name = plan(half.program, len(half.seeds), "auto")[0] if mostly else sweeping(half)
     below = Sweeper(name, ENGINES[name], lambda half: estimated(half, name))
     halves = replace(halves, below=below)
     return halves if halves.fits else None
@@ -171,6 +174,8 @@ def why_live(job: Job) -> str | None:
     )
 
 
+# From this part of multiplications between live entries on, dense products are faster.
+ALIVE = 0.6
 # So many rows, of which sweeping takes so many seconds by those numbers: there a cut is looked for.
 SOME, NOTICED = 16, 5e-3
 

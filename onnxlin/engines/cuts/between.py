@@ -8,7 +8,6 @@ from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 from onnxlin.engines.live.links import links
 from onnxlin.engines.live.liveness import live_entries
@@ -119,8 +118,11 @@ class Between:
         Returns
         -------
         tuple of str
-            None where there are more tensors than are looked through.
+            () where there are more tensors than are looked through.
         """
+        # Three milliseconds that small nets, which are not cut, need not wait for.
+        from scipy.sparse.csgraph import breadth_first_order, maximum_flow  # noqa: PLC0415
+
         n, (starts, stops) = len(self.size), self.ends
         if not starts or not stops or n > MOST or n * most > np.iinfo(np.int32).max // 2:
             return ()

@@ -33,11 +33,15 @@ class Cut:
         Its inputs are the live entries alone.
     live : int array (L,)
         Which of the outputs of ``lower`` those are, in order.
+    share : float
+        Part of the multiplications of ``lower`` that live entries take, as far as their number on
+        either side of each map tells.
     """
 
     lower: LinearProgram
     upper: LinearProgram
     live: Array
+    share: float
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -127,7 +131,18 @@ def split(program: LinearProgram, names: Collection[str], marks: Mapping[str, Ar
     rest = _behind(program, set(program.outputs) - set(ends), set(ends), marks)
     upper = replace(program, inputs=begins, steps=(*first, *rest), decisions=())
     live = [at.start + np.flatnonzero(marks[name]) for name, at in slices(ends)]
-    return Cut(lower, upper, np.concatenate(live))
+    return Cut(lower, upper, np.concatenate(live), _share(lower, marks))
+
+
+def _share(program: LinearProgram, marks: Mapping[str, Array]) -> float:
+    """Part of the multiplications between live entries."""
+    share = {name: float(mark.mean()) for name, mark in marks.items()}
+    live = sum(
+        op.nnz * share[name] * share[step.output]
+        for step in program.steps
+        for name, op in step.terms
+    )
+    return live / max(program.nnz, 1)
 
 
 def _behind(

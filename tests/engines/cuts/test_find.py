@@ -66,6 +66,7 @@ def test_dead_entries_are_not_counted() -> None:
     cut = cut_of(proto)
     assert cut.names == ("a2",)
     assert len(cut.live) == alive == cut.upper.columns
+    assert 0 < cut.share < 1 == cut_of(nets.stack([20, 15, 8, 15, 20], "Tanh")).share
 
 
 def test_a_skip_around_is_seen() -> None:
