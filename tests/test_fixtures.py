@@ -55,7 +55,7 @@ def test_odd_model(path: Path) -> None:
     assert assert_linear_or_listed(model, x) == "linear"
     m = onnxlin.linearize(path, x, dtype=np.float64)
     hand = by_hand(m)
-    for engine in ("explicit", "reverse", "forward", "live"):
+    for engine in ("explicit", "reverse", "forward", "live", "cut"):
         other = onnxlin.linearize(path, x, dtype=np.float64, engine=engine)
         assert (np.abs(other.W - hand.W) <= hand.slack).all()
         assert (np.abs(other.b - hand.b) <= hand.bias_slack).all()

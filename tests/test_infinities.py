@@ -19,7 +19,7 @@ from tests.infinities import GUARDS, INFINITE, LIMITS, NO_NUMBER, plant
 from tests.proofs import unrefused
 from tests.small import model
 
-ENGINES = ("explicit", "reverse", "forward", "live", "compiled")
+ENGINES = ("explicit", "reverse", "forward", "live", "cut", "compiled")
 NET = """g (float[2,3] x) => (float[2,2] y) <float[3,2] A = {1, -2, 3, 0.5, -1, 2}> {
     h = MatMul(x, A)  s = Softplus(h)  y = Mul(s, h) }"""
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]], np.float32)

@@ -52,7 +52,7 @@ WITHOUT_MAKER = {
     **dict.fromkeys(("ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"), QUANTISED),
 }
 MODES = ("tangent", "frozen")
-ENGINES = ("explicit", "reverse", "forward", "live")
+ENGINES = ("explicit", "reverse", "forward", "live", "cut")
 few = settings(max_examples=max(settings().max_examples // 4, 1))
 
 
@@ -204,7 +204,7 @@ def test_operator_is_w(grown: GrownModel, seed: int) -> None:
     ).all()
 
 
-@given(onnx_models(min_nodes=2), st.sampled_from(["reverse", "forward", "live"]))
+@given(onnx_models(min_nodes=2), st.sampled_from(["reverse", "forward", "live", "cut"]))
 def test_chunks_do_not_change_the_map(grown: GrownModel, engine: str) -> None:
     whole = linearized(grown, engine=engine)
     hand, sweeps = by_hand(whole), []

@@ -15,7 +15,7 @@ from onnxlin.section import MODES
 from tests.proofs import unrefused
 from tests.small import model
 
-ENGINES = ("explicit", "reverse", "forward", "live", "compiled")
+ENGINES = ("explicit", "reverse", "forward", "live", "cut", "compiled")
 LOWEST = float(np.finfo(np.float32).min)
 LOWS = {"1e9": -1e9, "1e30": -1e30, "lowest": LOWEST, "infinite": -np.inf}
 # Row 0 sees everything, row 1 two entries, row 2 one, row 3 none: left padding.

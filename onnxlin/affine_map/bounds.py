@@ -14,8 +14,10 @@ from math import prod
 
 import numpy as np
 
+from onnxlin.affine_map.joined import Joined
 from onnxlin.affine_map.origin import Origin
 from onnxlin.affine_map.verdict import Doubt
+from onnxlin.engines.cuts import Cut
 from onnxlin.engines.memory import WORTH_IT, enough, mib
 from onnxlin.engines.noise import FACTOR, deviations_by_sweeps, deviations_of_rows
 from onnxlin.engines.reverse import charge_each, left, risen, sweep
@@ -56,6 +58,8 @@ class Bounds:
         What adding up W x + b in float64 may bring.
     anew : bool
         Whether a compiled graph has made the map, by kernels of its own.
+    cut : Cut, optional
+        By which the map was made in two halves.
     """
 
     origin: Origin
@@ -63,6 +67,7 @@ class Bounds:
     scale: Array
     summing: Array
     anew: bool
+    cut: Cut | None = None
 
     def of_run(self, error: Array, y: Array) -> Array:
         """Bound errors ``(n_rows,)`` against the run: its roundings and those of composing.
@@ -124,7 +129,15 @@ class Bounds:
         job = self.origin.job
         seeds = job.seeds if len(rows) == len(job.seeds) else some_of(job.seeds, rows)
         errors = Charges(self.origin.program, self.origin.values, anew=self.anew)
-        return charge_each(replace(job, seeds=seeds), errors, 2)
+        found = charge_each(replace(job, seeds=seeds), errors, 2)
+        return found if self._joined is None else found + self._joined.sure(rows)
+
+    @cached_property
+    def _joined(self) -> Joined | None:
+        if self.cut is None:
+            return None
+        live, lower = len(self.cut.live), self.cut.lower
+        return Joined(self.origin, self.cut, live <= FEW or live * lower.nnz <= CHEAP)
 
     @cached_property
     def _likely_ones(self) -> dict[int, Array]:
@@ -143,6 +156,8 @@ class Bounds:
                 # In the map's precision: those of all steps are large together.
                 each = {s.output: risen(errors(s)[kind], program.dtype) for s in program.steps}
                 made = deviations_of_rows(replace(job, held=job.held + held), each)
+            if self._joined is not None:
+                made = made + self._joined.likely()
             self._likely_ones[kind] = SIGMAS * made
         return self._likely_ones[kind]
 

@@ -14,6 +14,7 @@ from onnxlin.affine_map.origin import Origin
 from onnxlin.affine_map.sides import fallen
 from onnxlin.affine_map.verdict import Doubt, Verdict, judge, together
 from onnxlin.affine_map.wide import by_rows
+from onnxlin.engines.cuts import narrowest
 from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array
 from onnxlin.program import Known
@@ -36,6 +37,7 @@ class Proved(ABC):
 
     outputs: dict[str, Array]
     rows: Seeds
+    engine: str
     notes: tuple[str, ...]
 
     def __init__(self, bound: Array | None, own: Callable[[], Mapping[str, Array]] | None) -> None:
@@ -225,8 +227,9 @@ class Proved(ABC):
             summing = len(self.x) * float(np.finfo(np.float64).eps) * self._added_up
             size, origin = self._plain_size[0], self.made_from(what)
             hold(origin, proof_bytes(origin.program))
+            cut = narrowest(origin.program, origin.job.seeds) if self.engine == "cut" else None
             self._made_bounds = Bounds(
-                origin, size, self.scale, summing, anew=self._own is not None
+                origin, size, self.scale, summing, anew=self._own is not None, cut=cut
             )
         return self._made_bounds
 

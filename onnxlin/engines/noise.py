@@ -14,7 +14,7 @@ import numpy as np
 
 from onnxlin.engines.job import Job
 from onnxlin.engines.reverse import AT_ONCE, MOST_ROWS, chunks, kept, left, sweep
-from onnxlin.primitives import Array
+from onnxlin.primitives import Array, Shape
 from onnxlin.program import LinearProgram, Step
 from onnxlin.program.sweep import absolute, applied, forth
 
@@ -32,6 +32,7 @@ def deviations_of_rows(job: Job, deviations: Mapping[str, Array]) -> Array:
     Parameters
     ----------
     deviations : {output name of a step: array of its shape}
+        Or of an input; inputs that are not there have none.
 
     Returns
     -------
@@ -101,20 +102,22 @@ def _pushed(
     kind = program.dtype.type
     normal = {np.dtype(np.float32): np.float32}.get(program.dtype, np.float64)
 
-    def noisy(step: Step, values: Mapping[str, Array]) -> Array:
-        sent = applied(step.terms, values, read=np.asarray)
-        deviation = np.where(np.isfinite(deviations[step.output]), deviations[step.output], 0)
-        shape = (count, *step.shape)
+    def drawn(name: str, shape: Shape, sent: Array) -> Array:
+        deviation = np.where(np.isfinite(deviations[name]), deviations[name], 0)
         if not deviation.any():
-            return np.broadcast_to(sent, shape)
-        noise = rng.standard_normal(shape, dtype=normal).astype(kind, copy=False)
+            return np.broadcast_to(sent, (count, *shape))
+        noise = rng.standard_normal((count, *shape), dtype=normal).astype(kind, copy=False)
         noise *= (deviation * scale).astype(kind)
         noise += sent
         return noise
 
+    def noisy(step: Step, values: Mapping[str, Array]) -> Array:
+        return drawn(step.output, step.shape, applied(step.terms, values, read=np.asarray))
+
     start = {
         name: np.zeros((count, *shape), program.dtype) for name, shape in program.inputs.items()
     }
+    start |= {n: drawn(n, start[n].shape[1:], start[n]) for n in start if n in deviations}
     with np.errstate(over="ignore", invalid="ignore"):
         values = forth(program.steps, start, noisy, program.outputs)
     yield from program.gathered(values, count)
@@ -129,6 +132,7 @@ def _reached_by(job: Job, known: Mapping[str, Array]) -> Array:
         return np.broadcast_to(sent | ~known[step.output], (1, *step.shape)).astype(np.float64)
 
     start = {name: np.zeros((1, *shape)) for name, shape in program.inputs.items()}
+    start |= {name: 1.0 * ~known[name][None] for name in start if name in known}
     values = forth(program.steps, start, marked, program.outputs)
     whole = program.gathered(values)[0]
     rows: Array = job.seeds.apply(whole) if job.seeds.matrix is None else np.ones(len(job.seeds))

@@ -9,10 +9,11 @@ import numpy as np
 
 from onnxlin.engines import explicit, reverse
 from onnxlin.engines.blocks import Blocks, block_of
+from onnxlin.engines.cuts import Halves, Sweeper, cost_of, narrowest
 from onnxlin.engines.explicit import estimate
 from onnxlin.engines.forward import estimate as forward_bytes
 from onnxlin.engines.forward import forward
-from onnxlin.engines.job import Engine, Job, Progress
+from onnxlin.engines.job import Engine, Job, Progress, Solution
 from onnxlin.engines.live import estimate as live_bytes
 from onnxlin.engines.live import live
 from onnxlin.engines.live import seconds as live_seconds
@@ -21,11 +22,19 @@ from onnxlin.engines.seeds import Seeds, some_of
 from onnxlin.program import LinearProgram
 from onnxlin.section.options import one_of
 
+
+def cut(job: Job) -> Solution:
+    """Compute rows by the narrowest cut of the program; sweep it whole where there is none."""
+    halves = halves_of(job)
+    return swept(job) if halves is None else halves(job.seeds, job.progress)
+
+
 ENGINES: dict[str, Engine] = {
     "explicit": explicit.explicit,
     "reverse": reverse.reverse,
     "forward": forward,
     "live": live,
+    "cut": cut,
 }
 """Engines by name that interpret a program."""
 
@@ -51,8 +60,41 @@ def estimated(job: Job, engine: str) -> int:
     """Bytes that computing W takes in all, with the model and the tensors of its run."""
     if engine == "explicit":
         return job.held + explicit.estimate(job.program, len(job.seeds))
-    others = {"forward": forward_bytes, "live": live_bytes}
+    others = {"forward": forward_bytes, "live": live_bytes, "cut": cut_bytes}
     return others.get(engine, reverse.estimate)(job)
+
+
+def swept(job: Job) -> Solution:
+    """Sweep a program by the engine that is expected to be fastest."""
+    return ENGINES[sweeping(job)](job)
+
+
+def sweeping(job: Job) -> str:
+    """Name that engine."""
+    engine, _ = plan(job.program, len(job.seeds), "auto")
+    return "live" if engine == "reverse" and why_live(job) else engine
+
+
+def halves_of(job: Job) -> Halves | None:
+    """Cut the program of a job where that is cheapest; None where it cannot be, or does not fit."""
+    found = narrowest(job.program, job.seeds)
+    if found is None:
+        return None
+    own = Sweeper("", swept, lambda half: estimated(half, sweeping(half)))
+    halves = Halves(job, found, own, own)
+    half = halves.lower_job()
+    # What is mostly alive is not for the live engine: to look closer would take seconds.
+    mostly = found.share > ALIVE
+    name = plan(half.program, len(half.seeds), "auto")[0] if mostly else sweeping(half)
+    below = Sweeper(name, ENGINES[name], lambda half: estimated(half, name))
+    halves = replace(halves, below=below)
+    return halves if halves.fits else None
+
+
+def cut_bytes(job: Job) -> int:
+    """Bytes that `cut` takes in all, with what is there already."""
+    halves = halves_of(job)
+    return estimated(job, sweeping(job)) if halves is None else halves.needs(len(job.seeds))
 
 
 # Rows of which an engine makes no more use where W goes to a file, a block of rows at a time: a few
@@ -60,27 +102,35 @@ def estimated(job: Job, engine: str) -> int:
 A_BLOCK = {"reverse": 64}
 
 
-def in_blocks(job: Job, engine: str) -> tuple[Blocks, int]:
+def in_blocks(job: Job, engine: str, halves: Halves | None = None) -> tuple[Blocks, int]:
     """Cut the rows asked into blocks that fit the budget; with the bytes that computing one takes.
 
     Parameters
     ----------
     job : Job
         Of all rows.
+    halves : Halves, optional
+        How they are computed, of engine "cut".
     """
 
     def of(seeds: Seeds, progress: Progress | None = None) -> Job:
         return replace(job, seeds=seeds, progress=progress, stored=False)
 
+    if engine == "cut":
+        halves, engine = halves or halves_of(job), sweeping(job)
+
     def need(count: int) -> int:
+        if halves is not None:
+            return halves.needs(count)
         return estimated(of(some_of(job.seeds, np.arange(count))), engine)
 
-    total = len(job.seeds)
+    total, most = len(job.seeds), A_BLOCK.get(engine, len(job.seeds))
+    kept, most = (0, most) if halves is None else (halves.kept, total)
     size = block_of(
-        total, job.memory - job.held, line(job), A_BLOCK.get(engine, total),
+        total, job.memory - job.held - kept, line(job), most,
         lambda count: need(count) <= job.memory,
     )  # fmt: skip
-    solve = lambda seeds, progress: ENGINES[engine](of(seeds, progress))
+    solve = halves or (lambda seeds, progress: ENGINES[engine](of(seeds, progress)))
     program = job.program
     made = Blocks(solve, job.seeds, size, program.columns, program.dtype, job.progress)
     return made, need(min(size, total))
@@ -124,6 +174,32 @@ def why_live(job: Job) -> str | None:
     return (
         f"about {own:.2g} s are expected for {rows} rows of live entries alone, {dense:.2g} s for "
         "dense products"
+    )
+
+
+# From this part of multiplications between live entries on, dense products are faster.
+ALIVE = 0.6
+# So many rows, of which sweeping takes so many seconds by those numbers: there a cut is looked for.
+SOME, NOTICED = 16, 5e-3
+
+
+def may_be_cut(rows: int, nnz: int) -> bool:
+    """Whether so many rows, each of so many multiplications, are worth looking for a cut."""
+    return rows >= SOME and A_PRODUCT * rows * nnz >= NOTICED
+
+
+def why_cut(job: Job) -> tuple[Halves, str] | None:
+    """Say where rows are to be cut under "auto", and why; None if they are not."""
+    rows = len(job.seeds)
+    if rows < SOME or not may_be_cut(rows, job.program.nnz):
+        return None
+    halves, whole = halves_of(job), cost_of(job.program, rows)
+    if halves is None or SURE * halves.cut.cost(rows) > whole:
+        return None
+    live, names = len(halves.cut.live), " and ".join(map(repr, halves.cut.names))
+    return halves, (
+        f"all paths pass {names}, where {live} entries are live: sweeps for those and a product "
+        f"take {halves.cut.cost(rows) / whole:.2g} of the multiplications of {rows} rows"
     )
 
 

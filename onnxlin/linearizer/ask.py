@@ -26,7 +26,7 @@ class Ask:
         x, in the model's own types.
     rows : indices (K,), combinations (K, n_out) or None
         As the caller gave them.
-    engine : {"auto", "explicit", "reverse", "forward", "live", "compiled"}
+    engine : {"auto", "explicit", "reverse", "forward", "live", "cut", "compiled"}
     dtype : float32, float64 or None
         Of W; None takes what `Ready.dtype` says of the model.
     progress : callable, optional
@@ -55,3 +55,8 @@ def asked_dtype(dtype: npt.DTypeLike | None) -> np.dtype[Any] | None:
     OptionError
     """
     return None if dtype is None else read_dtype(dtype)
+
+
+def asked_of(feeds: Mapping[str, Array], rows: int) -> tuple[Any, ...]:
+    """Name what a cut depends on but for the pattern at x: shapes, and how many rows."""
+    return rows, *((name, value.shape) for name, value in feeds.items())

@@ -11,11 +11,11 @@ from onnxlin.affine_map import AffineMap
 from onnxlin.engines.blocks import Blocks
 from onnxlin.engines.compiled import Answer, Runner
 from onnxlin.engines.job import Progress, Solution
-from onnxlin.engines.plan import are_heavy
+from onnxlin.engines.plan import are_heavy, may_be_cut
 from onnxlin.engines.seeds import Seeds, how_many, make_seeds
 from onnxlin.errors import MemoryBudgetError, OptionError, TraceError
 from onnxlin.graph import Array
-from onnxlin.linearizer.ask import Ask
+from onnxlin.linearizer.ask import Ask, asked_of
 from onnxlin.linearizer.kept import kept
 from onnxlin.linearizer.ready import Anew, Ready
 
@@ -53,10 +53,13 @@ def _open(ready: Ready, ask: Ask) -> Runner | None:
     found = ready.shelf.ready(ask.feeds, single=ask.single) if ask.engine == "auto" else None
     if found is None or not found.serves(ask.dtype):
         return None
-    # Of many rows a program has to say whether the live engine is faster.
+    # Of many rows a program has to say whether the live engine is faster, or a cut.
     whole, nnz = found.compiled.n_rows, found.compiled.nnz
-    heavy = are_heavy(whole, nnz) and are_heavy(how_many(ask.rows, whole), nnz)
-    return None if heavy else found
+    if not (are_heavy(whole, nnz) or may_be_cut(whole, nnz)):
+        return found
+    rows = how_many(ask.rows, whole)
+    narrow = may_be_cut(rows, nnz) and not ready.is_whole(asked_of(ask.feeds, rows))
+    return None if narrow or are_heavy(rows, nnz) else found
 
 
 def by_runner(ready: Ready, ask: Ask, runner: Runner) -> AffineMap | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 from onnxlin.affine_map import AffineMap
-from onnxlin.engines.job import Solution
-from onnxlin.engines.plan import in_blocks, plan, seconds, why_live
+from onnxlin.engines.cuts import Halves
+from onnxlin.engines.job import Job, Solution
+from onnxlin.engines.plan import in_blocks, plan, seconds, why_cut, why_live
 from onnxlin.engines.seeds import make_seeds
-from onnxlin.linearizer.ask import Ask
+from onnxlin.linearizer.ask import Ask, asked_of
+from onnxlin.linearizer.by_cut import with_graph
 from onnxlin.linearizer.by_graph import by_runner
 from onnxlin.linearizer.kept import kept
 from onnxlin.linearizer.ready import Ready
@@ -17,8 +19,8 @@ from onnxlin.linearizer.ready import Ready
 def by_program(ready: Ready, ask: Ask) -> AffineMap:
     """Answer from the linear program at x.
 
-    Under "auto" many rows may be for the live engine; else, once sweeps have cost as much as
-    compiling, a graph is opened and answers instead.
+    Under "auto" many rows may be for a cut, or for the live engine; else, once sweeps have cost as
+    much as compiling, a graph is opened and answers instead.
 
     Raises
     ------
@@ -36,6 +38,7 @@ def by_program(ready: Ready, ask: Ask) -> AffineMap:
     program = ready.builder(values, dtype)
     engine, why = plan(program, len(seeds), ask.engine)
     job = ready.job(program, values, seeds, ask.progress, stored=ask.save is not None)
+    halves, engine, why = _cut(ready, ask, job, engine, why)
     if (ask.engine, engine) == ("auto", "reverse"):
         living = why_live(job)
         engine, why = (engine, why) if living is None else ("live", living)
@@ -45,6 +48,8 @@ def by_program(ready: Ready, ask: Ask) -> AffineMap:
         found = None if runner is None else by_runner(ready, ask, runner)
         if found is not None:
             return found
+
+    anew = halves is not None and halves.below.name == "compiled"
 
     def made(solution: Solution | None = None, needs: int | None = None) -> AffineMap:
         return AffineMap(
@@ -57,12 +62,28 @@ def by_program(ready: Ready, ask: Ask) -> AffineMap:
             plan=why,
             dtype=dtype,
             origin=ready.origin(ask.feeds, values, program, job),
+            own=partial(ready.own, ask.feeds) if anew else None,
             notes=ready.section.notes,
             solution=solution,
             needs=needs,
         )
 
+    if ask.save is None and anew:
+        assert halves is not None
+        return made(halves(seeds, ask.progress), halves.needs(len(seeds)))
     if ask.save is None:
         return made()
-    blocks, needs = in_blocks(job, engine)
+    blocks, needs = in_blocks(job, engine, halves)
     return kept(ask.save, blocks, partial(made, needs=needs))
+
+
+def _cut(ready: Ready, ask: Ask, job: Job, engine: str, why: str) -> tuple[Halves | None, str, str]:
+    """Cut the program under "auto", where that is expected to be faster."""
+    if ask.engine != "auto":
+        return None, engine, why
+    found = why_cut(job)
+    if found is None:
+        ready.found_whole(asked_of(ask.feeds, len(job.seeds)))
+        return None, engine, why
+    halves, why = found
+    return with_graph(ready, ask, halves, job.program.dtype), "cut", why

@@ -194,7 +194,7 @@ class Linearizer:
             ``x`` holds what the model saw.
         rows : indices (K,) or combinations (K, n_out), optional
             Rows of W to compute; by default all.
-        engine : {"auto", "explicit", "reverse", "forward", "live", "compiled"}
+        engine : {"auto", "explicit", "reverse", "forward", "live", "cut", "compiled"}
         dtype : float32 or float64, optional
             Of W; by default float64 for a float64 model, else float32.
         progress : callable, optional

@@ -21,11 +21,14 @@ from onnxlin.operators.packed import packed_bytes
 from onnxlin.program import LinearProgram
 from onnxlin.program.builder import Builder, deciding
 from onnxlin.program.size import pieces_bytes
-from onnxlin.section import Section
+from onnxlin.section import Section, make_section
 from onnxlin.section.feeds import Instance, completed, flattened, make_feeds
 from onnxlin.section.infinite import culprit
 from onnxlin.section.numbers import all_finite
 from onnxlin.section.trace import Tracer
+
+# Of cuts of one model: where it is cut depends on x, but seldom.
+MOST_ENDINGS, MOST_WHOLE = 4, 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +138,42 @@ class Ready:
             self._sizes.clear()
             self._sizes[key] = tensor_bytes(self.section, feeds)
         hold_run(self.weight, self._sizes[key], self.budget(), pieces=pieces)
+
+    def ending(self, outputs: tuple[str, ...]) -> Ready:
+        """Return the same model, ready as far as some tensors on the way.
+
+        Raises
+        ------
+        TensorNameError
+            One of them is no float tensor of the graph.
+        """
+        if outputs not in self._endings:
+            own = self.section
+            section = make_section(own.graph, own.inputs, outputs, own.rounding)
+            shelf = Shelf(section, self.mode, self.shelf.options, self.memory)
+            if len(self._endings) == MOST_ENDINGS:
+                self._endings.clear()
+            self._endings[outputs] = Ready(section, self.mode, shelf, self.memory)
+        return self._endings[outputs]
+
+    @cached_property
+    def _endings(self) -> dict[tuple[str, ...], Ready]:
+        """Those that were asked for lately."""
+        return {}
+
+    def found_whole(self, asked: tuple[Any, ...]) -> None:
+        """Keep in mind that a cut was looked for, and none paid; see `is_whole`."""
+        if len(self._whole) == MOST_WHOLE:
+            self._whole.clear()
+        self._whole.add(asked)
+
+    def is_whole(self, asked: tuple[Any, ...]) -> bool:
+        """Whether that is known of what is asked, `onnxlin.linearizer.ask.asked_of`."""
+        return asked in self._whole
+
+    @cached_property
+    def _whole(self) -> set[tuple[Any, ...]]:
+        return set()
 
     @cached_property
     def _sizes(self) -> dict[Any, int]:

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 import onnxlin
 from onnxlin.engines.live.gemm import Product, alone, threads_of_blas
 from onnxlin.engines.live.live import Plan
+from onnxlin.engines.live.liveness import reached, reached_back
 from onnxlin.engines.live.pulls import moves
+from onnxlin.primitives import MatMul
 from tests.small import model
 
 sizes = st.integers(1, 4)
@@ -89,3 +91,18 @@ def test_blocks_of_rows_make_the_same_map(fixtures: Path) -> None:
     none = onnxlin.Linearizer(fixtures / "lenet5_mnist.onnx", memory=needed - 11 * a_row)
     with pytest.raises(onnxlin.MemoryBudgetError, match="raise memory="):
         none(x, engine="live", dtype=np.float64).W  # noqa: B018
+
+
+@pytest.mark.parametrize("left", [False, True])
+@pytest.mark.parametrize("back", [False, True])
+@given(st.data())
+def test_full_lines_are_what_a_product_would_mark(left, back, data) -> None:
+    """What is live throughout is marked by the matrix alone."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    matrix = rng.integers(0, 2, (3, 4)) * (rng.random((3, 4)) < 0.4)
+    op = MatMul.of((2, 4, 5) if left else (2, 5, 3), matrix.astype(np.float32), left=left)
+    live = np.ones(op.out_shape if back else op.in_shape, bool)
+    sparse = abs(op.to_sparse())
+    flat = (sparse.T if back else sparse) @ live.ravel().astype(float) > 0
+    found = (reached_back if back else reached)(op, live)
+    np.testing.assert_array_equal(found.ravel(), flat)

@@ -32,7 +32,7 @@ from onnxlin.section.trace import Tracer
 from tests.benchmarks.zoo_memory import AT_LEAST, in_child
 from tests.small import zoo
 
-ENGINES = ["explicit", "reverse", "forward", "live", "compiled"]
+ENGINES = ["explicit", "reverse", "forward", "live", "cut", "compiled"]
 SLACK = 2**19
 """Bytes of Python's own objects, which nobody counts."""
 
@@ -54,7 +54,7 @@ def picture(path: Path) -> tuple[Linearizer, Any]:
     )
 
 
-@pytest.mark.parametrize("engine", ["reverse", "forward", "live"])
+@pytest.mark.parametrize("engine", ["reverse", "forward", "live", "cut"])
 @pytest.mark.parametrize("net", ["resnet_mnist", "vgg_fashion"])
 def test_an_estimate_is_what_is_taken(fixtures: Path, net: str, engine: str) -> None:
     lin, x = picture(fixtures / f"{net}.onnx")

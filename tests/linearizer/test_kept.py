@@ -34,7 +34,7 @@ from tests.files.steps import acting, full, interrupt
 from tests.small import X, mlp
 
 ROOT = Path(__file__).parents[2]
-ENGINES = ("reverse", "forward", "explicit", "live", "compiled")
+ENGINES = ("reverse", "forward", "explicit", "live", "cut", "compiled")
 
 
 def picture() -> np.ndarray:
@@ -355,7 +355,7 @@ def test_a_w_beyond_the_budget_takes_no_more_than_the_budget(tmp_path: Path, eng
 
 @pytest.mark.parametrize(
     ("engine", "side", "memory"),
-    [(e, 128, "40MiB") for e in ("reverse", "explicit", "live", "compiled")]
+    [(e, 128, "40MiB") for e in ("reverse", "explicit", "live", "cut", "compiled")]
     + [("forward", 32, "2MiB")],
 )
 def test_a_refusal_says_save_where_that_helps(

@@ -14,7 +14,7 @@ from onnxlin import Linearizer, linearize
 from onnxlin.testing.models import run
 from tests.small import X, mlp, model
 
-ENGINES = ("explicit", "reverse", "forward", "live")
+ENGINES = ("explicit", "reverse", "forward", "live", "cut")
 SUM = "g (float[1,2] a, float[1,3] b) => (float[1,1] y, float[1,2] z) <int64[1] i = {1}> "
 SUM += "{ [sum] y = ReduceSum(b, i)  [add] z = Add(a, y) }"
 

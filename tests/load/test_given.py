@@ -13,7 +13,7 @@ from tests.engines.compiled.exported import run, session
 
 X = np.array([1, -1, 2], np.float32)
 W, OTHER = np.array([1, 2, 3], np.float32), np.array([5, -5, 7], np.float32)
-ENGINES = ("reverse", "forward", "explicit", "live", "compiled", "auto")
+ENGINES = ("reverse", "forward", "explicit", "live", "cut", "compiled", "auto")
 
 
 def product(ir_version: int = 8, size: int = 3, *, both: bool = True) -> onnx.ModelProto:

@@ -52,7 +52,7 @@ def findings() -> list[Any]:
 MAKERS: dict[str, Callable[[], Any]] = {
     "map": fresh,
     "map by every engine": lambda: [
-        lin()(X, engine=e) for e in ("explicit", "reverse", "forward", "live", "compiled")
+        lin()(X, engine=e) for e in ("explicit", "reverse", "forward", "live", "cut", "compiled")
     ],
     "map of combinations": lambda: lin()(X, rows=[[0.5, -1.0]]).verify(),
     "map in float64": lambda: lin()(X, dtype=np.float64),

@@ -64,6 +64,11 @@ class Runner:
     threads : int
         Without options, where a node is worth some; 0 for onnxruntime's own number.
 
+    Attributes
+    ----------
+    standing : int
+        Bytes that it takes for as long as it is open.
+
     Raises
     ------
     NotStaticError
@@ -81,7 +86,7 @@ class Runner:
         self._wanted = [*self._ends, compiled.rows, *([compiled.shares] if compiled.nodes else [])]
         size = compiled.size
         self._each = compiled.row_bytes if size is None else size.each
-        self._standing = 0 if size is None else size.standing
+        self.standing = 0 if size is None else size.standing
         self._line = compiled.columns * compiled.dtype.itemsize
         # What the latest call has asked and what it took, for the next one.
         self._asked: tuple[Seeds | None, Array] = None, np.zeros(0)
@@ -196,7 +201,7 @@ class Runner:
 
     def block(self, total: int, memory: int) -> int:
         """Rows of W, of so many, to have in memory at once where they go to a file."""
-        left = memory - self._standing
+        left = memory - self.standing
         fits = lambda rows: self.least(rows) <= memory
         return block_of(total, left, self._line, MOST_ROWS, fits)
 
@@ -207,7 +212,7 @@ class Runner:
 
     def _beside(self, total: int) -> int:
         """Bytes that do not depend on how many rows are swept at once: of W and of the session."""
-        return self._standing + total * self._line
+        return self.standing + total * self._line
 
     def _chunk(self, memory: int, total: int) -> int:
         """Rows at once, of so many."""

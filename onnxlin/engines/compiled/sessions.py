@@ -226,14 +226,21 @@ class Shelf:
     ) -> Runner | None:
         """Return a session if it pays: when sweeps without it have cost as much as opening one.
 
+        One that is open already pays.
+
         Parameters
         ----------
         sweeps, opening : float
             Estimates of what is to be done now without compiling, and of compiling, in seconds.
         """
+        if dtype != float_type(self._section, feeds):
+            return None
+        there = self.ready(feeds, single=single)
+        if there is not None:
+            return there
         key = _key(feeds, single=single)
         self._spent[key] = self._spent.get(key, 0.0) + sweeps
-        if self._spent[key] <= opening or dtype != float_type(self._section, feeds):
+        if self._spent[key] <= opening:
             return None
         try:
             found = self.opened(feeds, single=single)

@@ -76,15 +76,24 @@ def _marked(op: LinearMap, live: Array, *, back: bool) -> Array:
         return live & np.broadcast_to(op.scale != 0, shape)
     if isinstance(op, Conv):
         return _windows(op, live, back=back)
-    if isinstance(op, MatMul) and op.matrix.size > LARGE and op.matrix.ndim == 2:
-        axis = -2 if op.left else -1
-        return np.broadcast_to(live.any(axis=axis, keepdims=True), shape)
+    if isinstance(op, MatMul) and op.matrix.ndim == 2 and (op.matrix.size > LARGE or live.all()):
+        return _lines(op, live, shape, back=back)
     sized = live.astype(np.float32)[None]
     size = op.absolute()
     with np.errstate(under="ignore"):
         found: Array = size.rmatvec(sized) if back else size.matvec(sized)
     hit: Array = found[0] > 0
     return hit
+
+
+def _lines(op: MatMul, live: Array, shape: Shape, *, back: bool) -> Array:
+    """Every line for itself, of a large matrix; whatever the matrix has, where all is live."""
+    if op.matrix.size > LARGE:
+        axis = -2 if op.left else -1
+        return np.broadcast_to(live.any(axis=axis, keepdims=True), shape)
+    # To look at its entries is less than a product.
+    some = (op.matrix != 0).any(axis=0 if back == op.left else 1)
+    return np.broadcast_to(some[:, None] if op.left else some, shape)
 
 
 def _windows(op: Conv, live: Array, *, back: bool) -> Array:

@@ -14,14 +14,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from onnxlin.engines.cuts import narrowest
 from onnxlin.engines.forward import tangents
 from onnxlin.engines.job import Job
-from onnxlin.engines.reverse import charge
+from onnxlin.engines.reverse import charge, reverse
 from onnxlin.engines.seeds import Seeds
 from onnxlin.graph import Array
 from onnxlin.primitives import Diagonal, LinearMap
 from onnxlin.program import LinearProgram, Step
-from onnxlin.program.roundoff import charges, sizes
+from onnxlin.program.roundoff import charges, gamma, sizes, unit_roundoff
 from onnxlin.program.underflow import underflow
 
 # Of a sweep that only charges: chunks of rows are cut to it.
@@ -58,6 +59,33 @@ def of_biases(program: LinearProgram, rows: Seeds, sized: LinearProgram | None =
     errors = charges(sized or program, at, native=False)
     found: Array = charge(Job(program, rows, MEMORY), errors)[0]
     return found + underflow(program, at)
+
+
+def of_joining(program: LinearProgram, rows: Seeds, directions: Array) -> tuple[Array, Array]:
+    """What a cut may make more of ``W v`` and of b, for the rows asked.
+
+    Of two halves ``T L`` what composing makes of L arrives through ``|T|``, and the product itself
+    adds up as many terms as the cut has entries.
+
+    Parameters
+    ----------
+    directions : array (k, columns), float64
+
+    Returns
+    -------
+    array (n_rows, k), array (n_rows,)
+    """
+    cut = narrowest(program, rows)
+    if cut is None:
+        return np.zeros((len(rows), len(directions))), np.zeros(len(rows))
+    upper = reverse(Job(cut.upper, rows, MEMORY))
+    lower = reverse(Job(cut.lower, cut.seeds, MEMORY))
+    T, L = (np.abs(half.W.astype(np.float64)) for half in (upper, lower))
+    joined = gamma(2 * len(cut.live), unit_roundoff(program.dtype))
+    moved = of_directions(cut.lower, cut.seeds, directions) + joined * (L @ np.abs(directions).T)
+    shares = sum((np.abs(share) for share in lower.bias.values()), start=np.zeros(len(cut.live)))
+    biases = of_biases(cut.lower, cut.seeds) + joined * shares
+    return T @ moved, T @ biases
 
 
 def at_nothing(program: LinearProgram) -> dict[str, Array]:

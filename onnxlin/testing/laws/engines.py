@@ -10,7 +10,7 @@ from onnxlin.engines.plan import A_NODE, A_PRODUCT, A_STEP, seconds
 from onnxlin.errors import MemoryBudgetError, OptionError
 from onnxlin.graph import Array
 from onnxlin.program import LinearProgram
-from onnxlin.testing.bounds.composing import made_anew, of_biases, of_directions
+from onnxlin.testing.bounds.composing import made_anew, of_biases, of_directions, of_joining
 from onnxlin.testing.bounds.departures import inconsistent
 from onnxlin.testing.laws.alone import lowered_wrongly
 from onnxlin.testing.laws.subject import Feeds, Subject
@@ -24,7 +24,7 @@ COMPILING = 10.0
 # Of each sort of directions.
 COLUMNS = 2
 
-OTHERS = ("explicit", "forward", "live")
+OTHERS = ("explicit", "forward", "live", "cut")
 """Engines that interpret the program as ``reverse`` does."""
 
 
@@ -57,7 +57,7 @@ def _affordable(engine: str, program: LinearProgram, rows: int) -> bool:
     if engine == "explicit":
         small = estimate(program, rows) <= EXPLICIT_BYTES
         return small and program.nnz <= EXPLICIT_ENTRIES
-    if engine == "live":
+    if engine in ("live", "cut"):
         return sum(seconds(program, rows)) <= SECONDS
     columns = program.columns + len(program.steps)
     sweeps = -(-columns // 64)
@@ -95,10 +95,14 @@ def _assert_same(m: AffineMap, other: AffineMap, mode: str, sized: LinearProgram
     directions = telling_directions(gap, np.abs(m.W), random=other.engine != "forward")
     allowed = 2 * of_directions(program, m.rows, directions, sized)
     allowed += 2 * len(m.x) * EPS * (np.abs(m.W) @ np.abs(directions.T))
+    biases = 2 * of_biases(program, m.rows, sized)
+    if other.engine == "cut":
+        joined = of_joining(program, m.rows, directions)
+        allowed, biases = allowed + joined[0], biases + joined[1]
     expected = "{} of engine='" + other.engine + "' = {} of engine='reverse'"
     for what, ours, theirs, room in (
         ("W v", other.W @ directions.T, m.W @ directions.T, allowed),
-        ("b", other.b, m.b, 2 * of_biases(program, m.rows, sized)),
+        ("b", other.b, m.b, biases),
     ):
         if found := worst(ours.astype(np.float64), theirs.astype(np.float64), room):
             node = inconsistent(program)

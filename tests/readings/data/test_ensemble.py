@@ -68,7 +68,7 @@ def test_engines_agree_on_the_joined_program(grown: GrownModel, mode: str) -> No
     m = pair(grown.x, dtype=np.float64)
     job = m.made_from("a test").job
     slack, hand = 2 * m.composition_bound * m.scale, by_hand(m)
-    for engine in ("explicit", "reverse", "forward", "live"):
+    for engine in ("explicit", "reverse", "forward", "live", "cut"):
         found = ENGINES[engine](job)
         assert_close(found.W, m.W, hand.slack)
         assert (np.abs(sum(found.bias.values()) - m.b) <= slack).all()
@@ -195,7 +195,7 @@ def test_a_member_that_does_not_depend_on_x_goes_into_b() -> None:
     m = Ensemble([(1, mlp()), (0.5, model(text))])(X).verify()
     np.testing.assert_array_equal(m.W, linearize(mlp(), X).W)
     assert m.bias_by_node["1/y"].tolist() == [1.5, 2.0]
-    for engine in ("explicit", "reverse", "forward", "live"):
+    for engine in ("explicit", "reverse", "forward", "live", "cut"):
         assert ENGINES[engine](m.made_from("a test").job).bias["1/y"].tolist() == [1.5, 2.0]
 
 

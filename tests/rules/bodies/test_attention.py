@@ -37,7 +37,7 @@ def masked() -> onnx.ModelProto:
     return one
 
 
-@pytest.mark.parametrize("engine", ["explicit", "reverse", "forward", "live"])
+@pytest.mark.parametrize("engine", ["explicit", "reverse", "forward", "live", "cut"])
 @pytest.mark.parametrize("mode", ["tangent", "frozen"])
 def test_masks_at_minus_infinity_weigh_nothing(mode: str, engine: str) -> None:
     x = grid(RNG, 3, 4)

@@ -102,7 +102,7 @@ def test_texts(name: str, kind: str) -> None:
     if not runs(whole, {"x": X}):
         pytest.skip("onnxruntime has no kernel")
     want = unrefused(onnxlin.linearize(floats, X, rounding=STRAIGHT, dtype=np.float64))
-    for engine in ("explicit", "reverse", "forward", "live"):
+    for engine in ("explicit", "reverse", "forward", "live", "cut"):
         m = onnxlin.linearize(whole, X, rounding=STRAIGHT, engine=engine, dtype=np.float64)
         np.testing.assert_array_equal(unrefused(m).W, want.W)
     if name not in NO_GRAPH:

@@ -151,7 +151,7 @@ def test_a_wrong_lowering(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["engines"].node.startswith("Tanh at node 'bend', output 't': on its own, ")
 
 
-@pytest.mark.parametrize("engine", ["explicit", "forward", "live"])
+@pytest.mark.parametrize("engine", ["explicit", "forward", "live", "cut"])
 def test_a_wrong_engine(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     true = plan.ENGINES[engine]
 
@@ -186,7 +186,8 @@ def test_shares_under_the_wrong_names(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def swapped(job: Job) -> Solution:
         found = true(job)
-        return Solution(found.W, {"one": found.bias["two"], "two": found.bias["one"]})
+        other = {"one": "two", "two": "one"}
+        return Solution(found.W, {other[name]: share for name, share in found.bias.items()})
 
     monkeypatch.setitem(plan.ENGINES, "reverse", swapped)
     found = broken(model(text), np.ones(3, np.float32))
