@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil, inf, prod
 
@@ -13,6 +13,7 @@ from onnxlin.engines.live.apart import apart
 from onnxlin.engines.live.gemm import alone
 from onnxlin.engines.live.links import Link, links
 from onnxlin.engines.live.liveness import live_entries
+from onnxlin.engines.live.merging import Merged, best, merged_in, onto_columns
 from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.pulls import Moved, Pull, pull
 from onnxlin.engines.live.room import Room
@@ -39,7 +40,7 @@ def live(job: Job) -> Solution:
         W and a sweep of one row do not fit the budget.
     """
     program, seeds = job.program, job.seeds
-    plan = Plan(program, seeds)
+    plan = _planned(job)
     if not fits(job, plan.least):
         refuse(job, plan.least)
     # Lines of cotangents are columns of W: it is kept that way round, and handed on as a view.
@@ -57,7 +58,7 @@ def live(job: Job) -> Solution:
 
 def estimate(job: Job) -> int:
     """Bytes that `live` takes in all, with what is there already."""
-    plan = Plan(job.program, job.seeds)
+    plan = _planned(job)
     return needed(job, plan.standing) + _at_once(job, plan) * plan.a_row
 
 
@@ -67,9 +68,27 @@ def seconds(job: Job) -> float:
     Measured against nets (docs/performance.md): mostly within half as much again. Infinite where
     not even a row fits the budget.
     """
-    plan = Plan(job.program, job.seeds)
+    plan = _planned(job)
     if not fits(job, plan.least):
         return inf
+    return _seconds(job, plan)
+
+
+def _planned(job: Job) -> Plan:
+    """The plan; nothing is merged where the budget does not hold what that takes, or few rows."""
+    plan = Plan(job.program, job.seeds)
+    if plan.merged is None:
+        return plan
+    held = fits(job, plan.least)
+    if held and _at_once(job, plan) == min(len(job.seeds), MOST_ROWS):
+        return plan
+    other = replace(plan, merging=False)
+    # What takes long to find, and is the same.
+    vars(other).update({name: vars(plan)[name] for name in ("chain", "places", "each")})
+    return plan if held and _seconds(job, plan) < _seconds(job, other) else other
+
+
+def _seconds(job: Job, plan: Plan) -> float:
     block, rows = _at_once(job, plan), len(job.seeds)
     lines = sum(len(plan.places[link.output]) for link, _ in plan.pulls)
     each = sum(step.seconds(block) for _, terms in plan.pulls for _, step in terms)
@@ -91,10 +110,13 @@ class Plan:
     ----------
     program : LinearProgram
     seeds : Seeds
+    merging : bool
+        Whether a stretch near the input may be merged.
     """
 
     program: LinearProgram
     seeds: Seeds
+    merging: bool = True
 
     @cached_property
     def chain(self) -> list[Link]:
@@ -118,8 +140,24 @@ class Plan:
         }
 
     @cached_property
+    def merged(self) -> Merged | None:
+        """The stretch that is merged."""
+        rows = min(len(self.seeds), MOST_ROWS)
+        if not self.merging:
+            return None
+        program = self.program
+        found = best(self.each, self.places, program.outputs, program.dtype, rows)
+        columns = dict(slices(program.inputs))
+        return found and onto_columns(found, self.each, columns, program.outputs)
+
+    @cached_property
     def pulls(self) -> list[tuple[Link, list[tuple[str, Pull]]]]:
         """Last link first: where its cotangents go."""
+        return self.each if self.merged is None else merged_in(self.each, self.merged)
+
+    @cached_property
+    def each(self) -> list[tuple[Link, list[tuple[str, Pull]]]]:
+        """Every link by itself."""
         places, found = self.places, []
         rows = min(len(self.seeds), MOST_ROWS)
         for link in reversed(self.chain):
@@ -138,12 +176,14 @@ class Plan:
         """Bytes of what says where lines are, and of tables of kernels."""
         # Of each line its entry and its code, of each entry its line.
         index = sum(16 * len(at) + 8 * prod(at.shape) for at in self.places.values())
-        return index + sum(
+        boxes = 0 if self.merged is None else self.merged.bytes
+        tables = (
             step.table_bytes
             for _, terms in self.pulls
             for _, step in terms
             if isinstance(step, Windows)
         )
+        return index + boxes + sum(tables)
 
     @property
     def least(self) -> int:
@@ -162,7 +202,11 @@ class Plan:
         widest = sum(held.values())
         for link, terms in self.pulls:
             own, inside = held.pop(link.output, 0), 0
-            for name, _ in terms:
+            for name, step in terms:
+                if isinstance(step, Merged):
+                    inside = step.lines
+                    if step.columns is not None:
+                        continue
                 held[name] = len(self.places[name])
                 # What was gathered, before it is added.
                 inside = max(inside, held[name])
@@ -190,14 +234,15 @@ class Plan:
                 if fresh and i == len(terms) - 1 and _hands_on(step):
                     waiting[name], handed = arrived, True
                     continue
-                if fresh:
+                whole = isinstance(step, Merged) and step.columns is not None
+                if fresh and not whole:
                     waiting[name] = room.take(len(places[name]), arrived.shape[1])
-                step(arrived, waiting[name], fresh=fresh)
+                _send(step, arrived, out if whole else waiting[name], shares, fresh=fresh)
             if not handed:
                 room.give(arrived)
         for name, at in slices(self.program.inputs):
             if name in waiting:
-                _put(out[at], places[name].flat, waiting[name])
+                _put(out[at], places[name].flat, waiting[name], add=self.merged is not None)
         for left in waiting.values():
             room.give(left)
         return shares
@@ -212,11 +257,23 @@ def _windowed(op: LinearMap) -> bool:
     return isinstance(getattr(op, "base", op), Conv)
 
 
-def _put(out: Array, lines: Array, G: Array) -> None:
-    """Put lines where they belong."""
+def _send(step: Pull, G: Array, out: Array, shares: dict[str, Array], *, fresh: bool) -> None:
+    """Take cotangents through a map; what is merged has shares of b beside."""
+    if not isinstance(step, Merged):
+        step(G, out, fresh=fresh)
+        return
+    for node, share in step.run(G, out, fresh=fresh).items():
+        add_to(shares, node, share)
+
+
+def _put(out: Array, lines: Array, G: Array, *, add: bool) -> None:
+    """Put lines where they belong, or add them to what is there."""
 
     def some(part: slice) -> None:
-        out[lines[part]] = G[part]
+        if add:
+            out[lines[part]] += G[part]
+        else:
+            out[lines[part]] = G[part]
 
     spread(some, len(lines), G.shape[1] * G.itemsize)
 

@@ -1,0 +1,5 @@
+"""Stretches near the input merged: what their last tensor sees is made once, for all rows of W."""
+
+from onnxlin.engines.live.merging.merge import Merged, best, merged_in, onto_columns
+
+__all__ = ["Merged", "best", "merged_in", "onto_columns"]
