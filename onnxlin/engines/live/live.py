@@ -10,14 +10,13 @@ import numpy as np
 
 from onnxlin.engines.job import Job, Solution
 from onnxlin.engines.live.apart import apart
-from onnxlin.engines.live.gemm import alone
+from onnxlin.engines.live.ends import put, weighed
 from onnxlin.engines.live.links import Link, links
 from onnxlin.engines.live.liveness import live_entries
-from onnxlin.engines.live.merging import Merged, best, merged_in, onto_columns
+from onnxlin.engines.live.merging import KEPT, Merged, best, merged_in, onto_columns
 from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.pulls import Moved, Pull, pull
 from onnxlin.engines.live.room import Room
-from onnxlin.engines.live.threads import spread
 from onnxlin.engines.live.windows import Windows
 from onnxlin.engines.reverse import constant_shares, fits, needed, refuse
 from onnxlin.engines.seeds import Seeds
@@ -27,6 +26,8 @@ from onnxlin.program.sweep import add_to
 
 # More rows make the products no faster.
 MOST_ROWS = 1024
+# Bytes of local Jacobians that are kept where the budget holds no more.
+TIGHT = 2**26
 # How often a line is read or written, and bytes of lines a second.
 PASSES, BYTES = 3, 6e9
 
@@ -79,13 +80,16 @@ def _planned(job: Job) -> Plan:
     plan = Plan(job.program, job.seeds)
     if plan.merged is None:
         return plan
-    held = fits(job, plan.least)
-    if held and _at_once(job, plan) == min(len(job.seeds), MOST_ROWS):
-        return plan
-    other = replace(plan, merging=False)
-    # What takes long to find, and is the same.
-    vars(other).update({name: vars(plan)[name] for name in ("chain", "places", "each")})
-    return plan if held and _seconds(job, plan) < _seconds(job, other) else other
+    tried = []
+    for kept in (KEPT, TIGHT, 0):
+        other = replace(plan, merging=kept)
+        # What takes long to find, and is the same.
+        vars(other).update({name: vars(plan)[name] for name in ("chain", "places", "each")})
+        if fits(job, other.least) or not kept:
+            tried.append(other)
+            if _at_once(job, other) == min(len(job.seeds), MOST_ROWS):
+                break
+    return min(tried, key=lambda each: _seconds(job, each))
 
 
 def _seconds(job: Job, plan: Plan) -> float:
@@ -110,13 +114,13 @@ class Plan:
     ----------
     program : LinearProgram
     seeds : Seeds
-    merging : bool
-        Whether a stretch near the input may be merged.
+    merging : int
+        Bytes of local Jacobians that a merge may keep at once; 0 for none.
     """
 
     program: LinearProgram
     seeds: Seeds
-    merging: bool = True
+    merging: int = KEPT
 
     @cached_property
     def chain(self) -> list[Link]:
@@ -148,7 +152,10 @@ class Plan:
         program = self.program
         found = best(self.each, self.places, program.outputs, program.dtype, rows)
         columns = dict(slices(program.inputs))
-        return found and onto_columns(found, self.each, columns, program.outputs)
+        if found is None:
+            return None
+        found = replace(found, kept=self.merging)
+        return onto_columns(found, self.each, columns, program.outputs)
 
     @cached_property
     def pulls(self) -> list[tuple[Link, list[tuple[str, Pull]]]]:
@@ -227,7 +234,7 @@ class Plan:
                 continue
             if link.bias is not None:
                 flat = np.broadcast_to(link.bias, link.shape).reshape(-1)[places[link.output].flat]
-                add_to(shares, link.node, _weighed(flat, arrived))
+                add_to(shares, link.node, weighed(flat, arrived))
             handed = False
             for i, (name, step) in enumerate(terms):
                 fresh = name not in waiting
@@ -242,7 +249,7 @@ class Plan:
                 room.give(arrived)
         for name, at in slices(self.program.inputs):
             if name in waiting:
-                _put(out[at], places[name].flat, waiting[name], add=self.merged is not None)
+                put(out[at], places[name].flat, waiting[name], add=self.merged is not None)
         for left in waiting.values():
             room.give(left)
         return shares
@@ -264,30 +271,3 @@ def _send(step: Pull, G: Array, out: Array, shares: dict[str, Array], *, fresh: 
         return
     for node, share in step.run(G, out, fresh=fresh).items():
         add_to(shares, node, share)
-
-
-def _put(out: Array, lines: Array, G: Array, *, add: bool) -> None:
-    """Put lines where they belong, or add them to what is there."""
-
-    def some(part: slice) -> None:
-        if add:
-            out[lines[part]] += G[part]
-        else:
-            out[lines[part]] = G[part]
-
-    spread(some, len(lines), G.shape[1] * G.itemsize)
-
-
-def _weighed(bias: Array, G: Array) -> Array:
-    """``bias @ G`` in float64; lines whose bias is 0 are left out."""
-    (kept,) = np.nonzero(bias)
-    found: dict[int, Array] = {}
-
-    def some(part: slice) -> None:
-        lines = kept[part]
-        taken = G[part] if len(kept) == len(G) else G[lines]
-        found[part.start] = bias[lines].astype(np.float64) @ taken.astype(np.float64)
-
-    with alone():
-        spread(some, len(kept), G.shape[1] * 8)
-    return sum((found[start] for start in sorted(found)), start=np.zeros(G.shape[1]))

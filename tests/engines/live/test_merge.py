@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import onnxlin
 import onnxlin.engines.live
 from onnxlin.engines.live.live import Plan
-from onnxlin.engines.live.merging import local, merge
+from onnxlin.engines.live.merging import merge
 from onnxlin.engines.live.merging.stretch import stretches
 from tests.small import model
 
@@ -120,7 +120,7 @@ def inputs(proto: onnx.ModelProto, seed: int = 0) -> dict[str, Any]:
 
 def plan_of(m: onnxlin.AffineMap) -> Plan:
     job = m.made_from("a test").job
-    return Plan(job.program, job.seeds, merging=False)
+    return Plan(job.program, job.seeds, merging=0)
 
 
 def ends(plan: Plan) -> list[str]:
@@ -137,6 +137,11 @@ def forced(target: str) -> Any:
         return merge.Merged(found, dtype)
 
     return choose
+
+
+def planned(job: Any, kept: int) -> Plan:
+    """A plan whose bands are as small as may be, or as large."""
+    return Plan(job.program, job.seeds, merging=kept)
 
 
 def assert_same(m: onnxlin.AffineMap, other: onnxlin.AffineMap, tol: float) -> None:
@@ -159,9 +164,9 @@ def test_wherever_it_is_merged_the_map_is_the_same(net, dtype, monkeypatch) -> N
     assert bool(tried) == (net != "volume")
     tol = 2e-5 if dtype == np.float32 else 1e-12
     for end in tried:
-        for kept in (0, local.KEPT):
-            monkeypatch.setattr(local, "KEPT", kept)
+        for kept in (1, merge.KEPT):
             monkeypatch.setattr(LIVE, "best", forced(end))
+            monkeypatch.setattr(LIVE, "_planned", lambda job, kept=kept: planned(job, kept))
             m = lin(x, engine="live", dtype=dtype)
             assert_same(m, other, tol)
             m.verify()

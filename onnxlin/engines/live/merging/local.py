@@ -11,6 +11,7 @@ import numpy as np
 
 from onnxlin.engines.live.links import Link
 from onnxlin.engines.live.merging.bands import Band, Shape
+from onnxlin.engines.live.merging.composed import Composed, composed
 from onnxlin.engines.live.merging.cones import POINT
 from onnxlin.engines.live.merging.makers import (
     Maker,
@@ -19,13 +20,16 @@ from onnxlin.engines.live.merging.makers import (
     Widened,
     maker,
 )
+from onnxlin.engines.live.merging.periods import periods
 from onnxlin.engines.live.merging.stretch import Piece, Stretch
-from onnxlin.primitives import Array, Conv
+from onnxlin.primitives import Array
 
-# Bytes of boxes that are kept at once, where a single row of pixels needs no more.
-KEPT = 2**28
-# Products for an entry, up to which they cost no more than copying it into wider boxes would.
-FEW = 64
+# Bytes of boxes that are kept at once, where a single row of pixels needs no more: the more rows
+# of pixels are made at once, the less often threads wait for each other.
+KEPT = 2**30
+
+# Bytes of boxes that are put to 0 in a second, touched for the first time or not.
+BYTES = 3e9
 
 Key = tuple[str, int]
 
@@ -41,12 +45,15 @@ class Stage:
     makers : tuple of (key of the source, Maker)
     link : Link or None
         Of which they are, with its bias; None for wider boxes, and for those of the root.
+    composed : Composed or None
+        What makes them, in the place of all makers, of no other boxes.
     """
 
     key: Key
     shape: Shape
     makers: tuple[tuple[Key, Maker], ...]
     link: Link | None = None
+    composed: Composed | None = None
 
 
 @dataclass(frozen=True)
@@ -66,10 +73,13 @@ class Local:
     ----------
     stretch : Stretch
     dtype : numpy.dtype
+    kept : int
+        Bytes of boxes that are kept at once, if a single row of pixels needs no more.
     """
 
     stretch: Stretch
     dtype: np.dtype[Any]
+    kept: int
 
     @cached_property
     def nodes(self) -> list[str]:
@@ -79,38 +89,8 @@ class Local:
 
     @cached_property
     def periods(self) -> dict[str, int]:
-        """Columns of a circle for each tensor: what its pixels see, and what is cheap to share."""
-        pieces, cone = self.stretch.pieces, self.stretch.cone
-        found = {piece.link.output: piece.cone.size[1] for piece in pieces}
-        found[self.stretch.root] = 1
-        # Blocks of as many columns as pixels of the end move on by must not be cut by a circle.
-        found[self.stretch.target] = -(-cone.size[1] // cone.step[1]) * cone.step[1]
-        cheap = self._cheap()
-        while True:
-            before = dict(found)
-            for piece in reversed(pieces):
-                own = piece.link.output
-                for read in piece.reads:
-                    grows = isinstance(read.op, Conv) and read.op.weight.shape[3] > 1
-                    if not grows or read.name in cheap:
-                        found[read.name] = max(found[read.name], found[own])
-                    found[own] = max(found[own], found[read.name])
-            if found == before:
-                return found
-
-    def _cheap(self) -> set[str]:
-        """Tensors that take few products from the root."""
-        found = {self.stretch.root}
-        for piece in self.stretch.pieces:
-            few = all(
-                read.name == self.stretch.root and read.op.weight[0].size <= FEW
-                if isinstance(read.op, Conv)
-                else read.name in found
-                for read in piece.reads
-            )
-            if few:
-                found.add(piece.link.output)
-        return found
+        """Columns of a circle for each tensor."""
+        return periods(self.stretch)
 
     @property
     def stages(self) -> list[Stage]:
@@ -149,7 +129,24 @@ class Local:
         ):
             keys[name] = keys[only.name]
             return
-        made[key], keys[name] = Stage(key, shape, tuple(makers), piece.link), key
+        whole = self._composed(piece, keys, made, shape)
+        made[key] = Stage(key, shape, () if whole else tuple(makers), piece.link, whole)
+        keys[name] = key
+
+    def _composed(
+        self, piece: Piece, keys: dict[str, Key], made: dict[Key, Stage], shape: Shape
+    ) -> Composed | None:
+        """What makes boxes of a piece that reads a convolution of the root, and nothing else."""
+        read = piece.reads[0]
+        before = made[keys[read.name]]
+        if len(piece.reads) > 1 or len(before.makers) != 1 or before.link is None:
+            return None
+        (key, first), bias = before.makers[0], before.link.bias
+        if key[0] != self.stretch.root:
+            return None
+        second = maker(read.op, read.span, before.shape, shape, self.dtype)
+        slot = 0 if bias is None else self.nodes.index(before.link.node)
+        return composed(first, second, bias, slot)
 
     def _widen(self, stage: Stage, period: int, made: dict[Key, Stage]) -> Key:
         key = stage.key[0], period
@@ -198,7 +195,7 @@ class Local:
     def count(self) -> int:
         """Rows of the last tensor that are made at once."""
         count = self.last.shape.places.shape[2]
-        while count > 1 and self._bytes(count) > KEPT:
+        while count > 1 and self._bytes(count) > self.kept:
             count = -(-count // 2)
         return count
 
@@ -211,7 +208,8 @@ class Local:
             for _, make in stage.makers
             if isinstance(make, Products)
         ]
-        return self._bytes(self.count) + max(tables, default=0)
+        kept = sum(stage.composed.table_bytes for stage in self.stages if stage.composed)
+        return self._bytes(self.count) + max(tables, default=0) + kept
 
     def _bytes(self, count: int) -> int:
         return sum(self._sizes(count).values()) * self.dtype.itemsize
@@ -230,7 +228,12 @@ class Local:
     @property
     def seconds(self) -> float:
         """Estimate how long all bands take."""
-        return sum(make.seconds for stage in self.stages for _, make in stage.makers)
+        _, _, turns = next(self.turns(self.last.shape.places.shape[2]))
+        stages = [stage for stage in self.stages if stage.key in turns]
+        made = sum(make.seconds for stage in stages for _, make in stage.makers)
+        made += sum(stage.composed.seconds for stage in stages if stage.composed)
+        boxes = sum(len(stage.shape.places) * stage.shape.size for stage in stages)
+        return made + boxes * self.dtype.itemsize / BYTES
 
     def bands(self) -> Iterator[Band]:
         """Make the boxes of the last tensor, some rows at a time; each lasts until the next."""
@@ -258,7 +261,9 @@ class Local:
         target = _part(bands[stage.key], turn.low, turn.high)
         if not len(target.boxes):
             return
-        if not stage.makers:
+        if stage.composed is not None:
+            stage.composed(target)
+        elif not stage.makers:
             Points(stage.shape)(target)
         for i, (key, make) in enumerate(stage.makers):
             make(_part(bands[key], *make.rows(turn.low, turn.high)), target, fresh=not i)

@@ -52,19 +52,19 @@ class Products:
         """Add products of lines, as of rows of W."""
         given = source.boxes.reshape(len(source.boxes), self.source.size)
         boxes = target.boxes.reshape(len(target.boxes), self.target.size)
-        for row, at in enumerate(self._at):
+        for row, at in enumerate(self.at(0)):
             size = at * self.target.row
             taken = boxes[:, size : size + self.source.size]
             op = self._cut(row, source, target)
             pull = Windows(op, False, source.places, target.places, self.dtype, self.source.size)
             pull(given, taken, fresh=False)
 
-    @property
-    def _at(self) -> list[int]:
-        """Row of a box where each row of the kernel sends its own."""
-        (step, back), op = (self.source.cone.step[0], self.source.cone.back[0]), self.op
-        taps = (row * op.dilations[0] - op.begin[0] for row in range(op.weight.shape[2]))
-        return [tap * step - back + self.target.cone.back[0] for tap in taps]
+    def at(self, axis: int) -> list[int]:
+        """Row, or column, of a box where each row, or column, of the kernel sends its first."""
+        step, back = self.source.cone.step[axis], self.source.cone.back[axis]
+        count, d, begin = self.op.weight.shape[2 + axis], self.op.dilations[axis], self.op.begin
+        taps = (i * d - begin[axis] for i in range(count))
+        return [tap * step - back + self.target.cone.back[axis] for tap in taps]
 
     def _cut(self, row: int, source: Band, target: Band) -> Conv:
         """One row of the kernel, between bands."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from onnxlin.engines.live.links import Link
-from onnxlin.engines.live.merging.local import Local
+from onnxlin.engines.live.merging.local import KEPT, Local
 from onnxlin.engines.live.merging.stretch import Stretch, stretches
 from onnxlin.engines.live.merging.strips import Run, Strips
 from onnxlin.engines.live.places import Places
@@ -41,6 +41,8 @@ class Merged:
     ----------
     stretch : Stretch
     dtype : numpy.dtype
+    kept : int
+        Bytes of local Jacobians that are kept at once.
     columns : int array (entries of the root,), optional
         Column of W for every entry of the root, where nothing else is sent to it: then cotangents
         of the root are not held, and go to W.
@@ -48,6 +50,7 @@ class Merged:
 
     stretch: Stretch
     dtype: np.dtype[Any]
+    kept: int = KEPT
     columns: Array | None = None
 
     def __call__(self, G: Array, out: Array, *, fresh: bool) -> None:
@@ -84,7 +87,7 @@ class Merged:
     @cached_property
     def local(self) -> Local:
         """What is made once."""
-        return Local(self.stretch, self.dtype)
+        return Local(self.stretch, self.dtype, self.kept)
 
     @cached_property
     def strips(self) -> Strips:

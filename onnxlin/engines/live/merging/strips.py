@@ -24,8 +24,8 @@ from onnxlin.primitives import Array
 
 # Columns of cotangents that go through at once: what a block needs stays in the cache.
 AT_ONCE = 256
-# How often what leaves a strip is read or written, and such entries a second.
-PASSES, LEAVING = 4, 1e9
+# How often what leaves a strip is read or written, and entries that are moved in a second.
+PASSES, MOVED = 4, 1e9
 # Lines that are brought to float64 at once.
 LINES = 1024
 
@@ -73,10 +73,11 @@ class Strips:
         k = shape.period // shape.cone.step[1] * len(places) / (places.shape[2] * places.shape[3])
         rate = RATE * n / (n + SLOW) * k / (k + SLOW)
         calls = places.shape[2] * self.width // shape.cone.step[1] * -(-rows // AT_ONCE)
-        # What leaves the strip is read and written, in two places.
-        left = PASSES * len(self.root) * rows / LEAVING
+        # What leaves the strip, what is turned, and what is weighed by biases in float64.
+        moved = PASSES * len(self.root) * rows + len(places) * shape.size
+        moved += len(places) * rows * bool(shape.nodes)
         products = len(places) * shape.period * self.column * rows / rate
-        return (calls * CALL + products + left) / cores()
+        return (calls * CALL + products + moved / MOVED) / cores()
 
 
 @dataclass(frozen=True, eq=False)
