@@ -16,6 +16,7 @@ import onnxlin.engines.live
 from onnxlin.engines.live.live import Plan
 from onnxlin.engines.live.merging import merge
 from onnxlin.engines.live.merging.stretch import stretches
+from tests.engines.test_memory import SLACK, taken
 from tests.small import model
 
 LIVE = sys.modules["onnxlin.engines.live.live"]
@@ -225,9 +226,42 @@ def test_it_is_merged_where_that_is_cheaper() -> None:
     lin, x = onnxlin.Linearizer(proto), inputs(proto)
     m = lin(x, engine="live")
     job = m.made_from("a test").job
-    assert Plan(job.program, job.seeds).merged is not None
+    assert LIVE._planned(job).merged is not None
     few = lin(x, rows=range(8), engine="live").made_from("a test").job
-    assert Plan(few.program, few.seeds).merged is None
+    assert LIVE._planned(few).merged is None
     other = lin(x, engine="reverse")
     np.testing.assert_allclose(m.W, other.W, rtol=1e-4, atol=1e-5 * np.abs(other.W).max())
     m.verify()
+
+
+@pytest.mark.parametrize("tight", [False, True])
+def test_what_is_merged_takes_what_is_estimated(tight) -> None:
+    """With all that it asks for, and with a budget that holds smaller boxes, and fewer rows."""
+    proto = wide(32, 48)
+    x = inputs(proto)
+    m = onnxlin.Linearizer(proto)(x, engine="live")
+    needed, held = m.memory_needed, m.made_from("a test").job.held
+    if tight:
+        budget = held + (needed - held) * 2 // 3
+        m = onnxlin.Linearizer(proto, memory=budget)(x, engine="live")
+        assert m.memory_needed <= budget
+    most, beyond = taken(lambda: m.W), m.memory_needed - held
+    assert beyond / 4 <= most + SLACK
+    assert most <= 1.2 * beyond + SLACK
+    other = onnxlin.Linearizer(proto)(x, engine="reverse")
+    np.testing.assert_allclose(m.W, other.W, rtol=1e-4, atol=1e-5 * np.abs(other.W).max())
+
+
+def test_two_convolutions_are_made_at_once() -> None:
+    """Of an input that is alive throughout, where the bias is one of channels."""
+    proto = filled(POOLED)
+    m = onnxlin.Linearizer(proto)(inputs(proto), engine="live")
+    found = {s.target: merge.Merged(s, np.dtype(np.float32)) for s in stretches(*_seen(m))}
+    made = {stage.key[0]: stage for stage in found["p2"].local.stages}
+    assert made["h2"].composed is None
+    assert made["h2"].makers
+    proto = filled(RESIDUAL)
+    m = onnxlin.Linearizer(proto)(inputs(proto), engine="live")
+    found = {s.target: merge.Merged(s, np.dtype(np.float32)) for s in stretches(*_seen(m))}
+    made = {stage.key[0]: stage for stage in found["r2"].local.stages}
+    assert made["h2"].composed is not None

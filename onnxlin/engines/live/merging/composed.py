@@ -138,11 +138,15 @@ class Composed:
         return found.reshape(m, height * width * c, shape.rows, size + shape.nodes)
 
     @property
-    def table_bytes(self) -> int:
-        """Bytes of what is kept of weights."""
+    def held_bytes(self) -> int:
+        """Bytes of what is kept of weights, and of what says which units are alive, twice."""
         shape, weight = self.second.target, self.second.op.weight
         row = shape.cone.size[1] * shape.channels + shape.nodes
-        return weight.size * shape.rows * row * self.second.dtype.itemsize
+        alive = 2 * prod(self.first.target.places.shape)
+        # Of one channel and phase at a time, by each thread: at most all pixels.
+        pixels = prod(shape.places.shape[2:]) // min(shape.period, shape.places.shape[3])
+        taken = cores() * pixels * (weight[0].size + shape.size)
+        return (weight.size * shape.rows * row + alive + taken) * self.second.dtype.itemsize
 
     @property
     def seconds(self) -> float:

@@ -26,10 +26,13 @@ from onnxlin.primitives import Array
 
 # Bytes of boxes that are kept at once, where a single row of pixels needs no more: the more rows
 # of pixels are made at once, the less often threads wait for each other.
-KEPT = 2**30
+KEPT = 2**29
 
 # Bytes of boxes that are put to 0 in a second, touched for the first time or not.
 BYTES = 3e9
+
+# Bytes for each line of a band that say where it is and what it reads.
+INDEX = 100
 
 Key = tuple[str, int]
 
@@ -201,15 +204,17 @@ class Local:
 
     @property
     def bytes(self) -> int:
-        """Bytes that are held at once: boxes, and tables of kernels, which last no longer."""
+        """Bytes that are held at once: boxes, where they are, tables of kernels for their bands."""
         tables = [
             make.table_bytes
             for stage in self.stages
             for _, make in stage.makers
             if isinstance(make, Products)
         ]
-        kept = sum(stage.composed.table_bytes for stage in self.stages if stage.composed)
-        return self._bytes(self.count) + max(tables, default=0) + kept
+        kept = sum(stage.composed.held_bytes for stage in self.stages if stage.composed)
+        shapes = {stage.key: stage.shape for stage in self.stages}
+        lines = max(size // shapes[key].size for key, size in self._sizes(self.count).items())
+        return self._bytes(self.count) + max(tables, default=0) + kept + INDEX * lines
 
     def _bytes(self, count: int) -> int:
         return sum(self._sizes(count).values()) * self.dtype.itemsize
