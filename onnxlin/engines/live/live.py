@@ -13,7 +13,7 @@ from onnxlin.engines.live.apart import apart
 from onnxlin.engines.live.ends import put, weighed
 from onnxlin.engines.live.links import Link, links
 from onnxlin.engines.live.liveness import live_entries
-from onnxlin.engines.live.merging import KEPT, Merged, best, merged_in, onto_columns
+from onnxlin.engines.live.merging import KEPT, Merged, best, merged_in
 from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.pulls import Moved, Pull, pull
 from onnxlin.engines.live.room import Room
@@ -149,13 +149,10 @@ class Plan:
         rows = min(len(self.seeds), MOST_ROWS)
         if not self.merging:
             return None
-        program = self.program
-        found = best(self.each, self.places, program.outputs, program.dtype, rows)
-        columns = dict(slices(program.inputs))
-        if found is None:
-            return None
-        found = replace(found, kept=self.merging)
-        return onto_columns(found, self.each, columns, program.outputs)
+        program, columns = self.program, dict(slices(self.program.inputs))
+        each, places, outputs = self.each, self.places, program.outputs
+        found = best(each, places, columns, outputs, dtype=program.dtype, rows=rows)
+        return None if found is None else replace(found, kept=self.merging)
 
     @cached_property
     def pulls(self) -> list[tuple[Link, list[tuple[str, Pull]]]]:

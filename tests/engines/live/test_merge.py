@@ -132,10 +132,10 @@ def ends(plan: Plan) -> list[str]:
 def forced(target: str) -> Any:
     """What merges up to a tensor, whatever it costs."""
 
-    def choose(pulls: Any, places: Any, outputs: Any, dtype: Any, rows: int) -> merge.Merged:
+    def choose(pulls: Any, places: Any, inputs: Any, outputs: Any, *, dtype: Any, rows: int) -> Any:
         chain = [link for link, _ in reversed(pulls)]
         (found,) = (s for s in stretches(chain, places, outputs) if s.target == target)
-        return merge.Merged(found, dtype)
+        return merge.onto_columns(merge.Merged(found, dtype), pulls, inputs, outputs)
 
     return choose
 

@@ -8,7 +8,7 @@ made once, from the input on, in bands, and each band is multiplied with all row
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,7 @@ from onnxlin.engines.live.merging.local import KEPT, Local
 from onnxlin.engines.live.merging.stretch import Stretch, stretches
 from onnxlin.engines.live.merging.strips import Run, Strips
 from onnxlin.engines.live.places import Places
-from onnxlin.engines.live.pulls import Pull
+from onnxlin.engines.live.pulls import Moved, Pull
 from onnxlin.primitives import Array, Reshape, Transpose
 
 Pulls = list[tuple[Link, list[tuple[str, Pull]]]]
@@ -30,7 +30,9 @@ FEW = 32
 # How often a line of cotangents is read or written, and entries of them a second.
 PASSES, ENTRIES = 3, 1.5e9
 # A merge is taken where it is expected to be so many times faster.
-SURE = 1.2
+SURE = 1.5
+# Bytes of fresh memory that are touched in a second.
+TOUCHED = 1e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,18 +98,37 @@ class Merged:
 
 
 def best(
-    pulls: Pulls, places: Mapping[str, Places], outputs: Mapping[str, Any], dtype: Any, rows: int
+    pulls: Pulls,
+    places: Mapping[str, Places],
+    inputs: Mapping[str, slice],
+    outputs: Collection[str],
+    *,
+    dtype: np.dtype[Any],
+    rows: int,
 ) -> Merged | None:
-    """Find the stretch whose merging saves most for so many rows; None where none is worth it."""
+    """Find the stretch whose merging saves most for so many rows; None where none is worth it.
+
+    Parameters
+    ----------
+    inputs : {input: columns of W}
+    outputs : names of tensors
+        That are asked for.
+    """
     if rows < FEW:
         return None
     chain = [link for link, _ in reversed(pulls)]
     plain = {link.output: _plain(link, terms, places, rows) for link, terms in pulls}
     saved, found = 0.0, None
     for stretch in stretches(chain, places, outputs):
+        if len(stretch.pieces) < 2:
+            continue
         own = sum(plain[piece.link.output] for piece in stretch.pieces)
-        merged = Merged(stretch, dtype)
-        if len(stretch.pieces) > 1 and own > saved:
+        merged = onto_columns(Merged(stretch, dtype), pulls, inputs, outputs)
+        if merged.columns is not None:
+            # Lines of the root are neither held, nor copied to W.
+            size = len(places[stretch.root]) * rows
+            own += PASSES * size / ENTRIES + size * dtype.itemsize / TOUCHED
+        if own > saved:
             cost = SURE * merged.seconds(rows)
             if own - cost > saved:
                 saved, found = own - cost, merged
@@ -117,7 +138,9 @@ def best(
 def _plain(
     link: Link, terms: list[tuple[str, Pull]], places: Mapping[str, Places], rows: int
 ) -> float:
-    """Seconds that a link takes by itself."""
+    """Seconds that a link takes by itself; what is handed on takes none."""
+    if all(isinstance(step, Moved) and step.same for _, step in terms):
+        return 0.0
     lines = PASSES * len(places[link.output]) * rows / ENTRIES
     return lines + sum(step.seconds(rows) for _, step in terms)
 
@@ -138,16 +161,9 @@ def merged_in(pulls: Pulls, merged: Merged) -> Pulls:
 
 
 def onto_columns(
-    merged: Merged, pulls: Pulls, inputs: Mapping[str, slice], outputs: Container[str]
+    merged: Merged, pulls: Pulls, inputs: Mapping[str, slice], outputs: Collection[str]
 ) -> Merged:
-    """Have what is merged write into W, if its root is an input, or one in another order.
-
-    Parameters
-    ----------
-    inputs : {input: columns of W}
-    outputs : names of tensors
-        That are asked for.
-    """
+    """Have what is merged write into W, if its root is an input, or one in another order."""
     root = merged.stretch.root
     inside = {piece.link.output for piece in merged.stretch.pieces}
     others = [link for link, _ in pulls if link.output not in inside]
@@ -157,7 +173,7 @@ def onto_columns(
     if root in inputs:
         index = np.arange(inputs[root].stop - inputs[root].start)
         return replace(merged, columns=index + inputs[root].start)
-    (link,) = (link for link in others if link.output == root)
+    link = next(link for link in others if link.output == root)
     if link.bias is None and len(link.terms) == 1 and link.terms[0][0] in inputs:
         name, op = link.terms[0]
         if isinstance(op, Transpose | Reshape):
