@@ -187,6 +187,41 @@ def test_rows_may_be_combinations(seed, count) -> None:
             assert_same(lin(x, rows=rows, engine="live", dtype=np.float64), other, 1e-12)
 
 
+@st.composite
+def chains(draw: st.DrawFn) -> onnx.ModelProto:
+    """Convolutions of any stride, padding and dilation, with pools and activations between."""
+    some = st.integers(1, 3)
+    channels, before, sizes, nodes = draw(some), "x", [], []
+    start = f"float[1,{channels},{draw(st.integers(9, 14))},{draw(st.integers(9, 14))}] x"
+    for i in range(draw(st.integers(1, 3))):
+        made, kernel = draw(some), draw(st.tuples(some, some))
+        strides, dilations = (draw(st.tuples(st.integers(1, 2), st.integers(1, 2))) for _ in "ab")
+        pads = [draw(st.integers(0, 2)) for _ in range(4)]
+        sizes += [f"float[{made},{channels},{kernel[0]},{kernel[1]}] W{i}", f"float[{made}] b{i}"]
+        fields = f"strides={[*strides]}, dilations={[*dilations]}, pads={pads}"
+        nodes += [f"c{i} = Conv<{fields}>({before}, W{i}, b{i})", f"r{i} = Relu(c{i})"]
+        channels, before = made, f"r{i}"
+        if draw(st.booleans()):
+            window = draw(st.sampled_from(["[2,2], strides=[2,2]", "[3,2], strides=[1,2]"]))
+            pooled = f"MaxPool<kernel_shape={window}, pads=[1,1,1,1]>({before})"
+            nodes, before = [*nodes, f"p{i} = {pooled}"], f"p{i}"
+    text = f"g ({start}) => (y) <{', '.join(sizes)}> {{ {' '.join(nodes)} y = Sin({before}) }}"
+    return filled(text, draw(st.integers(0, 99)))
+
+
+@given(chains())
+def test_any_chain_of_convolutions_may_be_merged(proto) -> None:
+    lin, x = onnxlin.Linearizer(proto), inputs(proto)
+    try:
+        other = lin(x, engine="reverse", dtype=np.float64)
+    except onnxlin.OnnxlinError:  # nothing is left of the image
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        for end in ends(plan_of(lin(x, engine="live", dtype=np.float64))):
+            patch.setattr(LIVE, "best", forced(end))
+            assert_same(lin(x, engine="live", dtype=np.float64), other, 1e-12)
+
+
 def test_what_leads_out_on_the_way_is_not_merged() -> None:
     """A residual across the end, outputs between, another reader: such stretches are none."""
     found = {}
