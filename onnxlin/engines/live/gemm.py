@@ -117,20 +117,23 @@ class Product:
         self._m, self._ldg, self._ldo, self._zero, self._one, self._plain, self._turned = places
 
     def __call__(
-        self, matrix: Array, first: int, last: int, low: int, high: int, *, fresh: bool = False
-    ) -> None:
-        """``out[low:high] += matrix.T @ G[first:last]``; the matrix is contiguous.
+        self, matrix: Array, first: int, last: int, low: int, high: int,
+        *, fresh: bool = False, ld: int | None = None,
+    ) -> None:  # fmt: skip
+        """``out[low:high] += matrix.T @ G[first:last]``.
 
-        Where the lines are fresh, the product is put there, whatever there was.
+        The matrix is contiguous, or its rows are ``ld`` entries apart. Where the lines are fresh,
+        the product is put there, whatever there was.
         """
         if self._gemm is None:
             made = matrix.T @ self._G[first:last]
             self._out[low:high] = made if fresh else self._out[low:high] + made
             return
         # In BLAS's order of columns: out' += G' matrix.
-        n, k, ld = self._sizes
-        n.value = ld.value = high - low
+        n, k, leading = self._sizes
+        n.value = high - low
         k.value = last - first
+        leading.value = n.value if ld is None else ld
         self._gemm(
             self._plain, self._turned, self._m, self._n, self._k,
             self._one, self._from + first * self._step, self._ldg,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil, inf, prod
 
@@ -10,13 +10,13 @@ import numpy as np
 
 from onnxlin.engines.job import Job, Solution
 from onnxlin.engines.live.apart import apart
-from onnxlin.engines.live.gemm import alone
+from onnxlin.engines.live.ends import put, weighed
 from onnxlin.engines.live.links import Link, links
 from onnxlin.engines.live.liveness import live_entries
+from onnxlin.engines.live.merging import KEPT, Merged, best, merged_in
 from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.pulls import Moved, Pull, pull
 from onnxlin.engines.live.room import Room
-from onnxlin.engines.live.threads import spread
 from onnxlin.engines.live.windows import Windows
 from onnxlin.engines.reverse import constant_shares, fits, needed, refuse
 from onnxlin.engines.seeds import Seeds
@@ -26,6 +26,8 @@ from onnxlin.program.sweep import add_to
 
 # More rows make the products no faster.
 MOST_ROWS = 1024
+# Bytes of local Jacobians that are kept where the budget holds no more.
+TIGHT = 2**26
 # How often a line is read or written, and bytes of lines a second.
 PASSES, BYTES = 3, 6e9
 
@@ -39,7 +41,7 @@ def live(job: Job) -> Solution:
         W and a sweep of one row do not fit the budget.
     """
     program, seeds = job.program, job.seeds
-    plan = Plan(program, seeds)
+    plan = _planned(job)
     if not fits(job, plan.least):
         refuse(job, plan.least)
     # Lines of cotangents are columns of W: it is kept that way round, and handed on as a view.
@@ -57,7 +59,7 @@ def live(job: Job) -> Solution:
 
 def estimate(job: Job) -> int:
     """Bytes that `live` takes in all, with what is there already."""
-    plan = Plan(job.program, job.seeds)
+    plan = _planned(job)
     return needed(job, plan.standing) + _at_once(job, plan) * plan.a_row
 
 
@@ -67,9 +69,30 @@ def seconds(job: Job) -> float:
     Measured against nets (docs/performance.md): mostly within half as much again. Infinite where
     not even a row fits the budget.
     """
-    plan = Plan(job.program, job.seeds)
+    plan = _planned(job)
     if not fits(job, plan.least):
         return inf
+    return _seconds(job, plan)
+
+
+def _planned(job: Job) -> Plan:
+    """The plan; nothing is merged where the budget does not hold what that takes, or few rows."""
+    plan = Plan(job.program, job.seeds)
+    if plan.merged is None:
+        return plan
+    tried = []
+    for kept in (KEPT, TIGHT, 0):
+        other = replace(plan, merging=kept)
+        # What takes long to find, and is the same.
+        vars(other).update({name: vars(plan)[name] for name in ("chain", "places", "each")})
+        if fits(job, other.least) or not kept:
+            tried.append(other)
+            if _at_once(job, other) == min(len(job.seeds), MOST_ROWS):
+                break
+    return min(tried, key=lambda each: _seconds(job, each))
+
+
+def _seconds(job: Job, plan: Plan) -> float:
     block, rows = _at_once(job, plan), len(job.seeds)
     lines = sum(len(plan.places[link.output]) for link, _ in plan.pulls)
     each = sum(step.seconds(block) for _, terms in plan.pulls for _, step in terms)
@@ -91,10 +114,13 @@ class Plan:
     ----------
     program : LinearProgram
     seeds : Seeds
+    merging : int
+        Bytes of local Jacobians that a merge may keep at once; 0 for none.
     """
 
     program: LinearProgram
     seeds: Seeds
+    merging: int = KEPT
 
     @cached_property
     def chain(self) -> list[Link]:
@@ -118,8 +144,24 @@ class Plan:
         }
 
     @cached_property
+    def merged(self) -> Merged | None:
+        """The stretch that is merged."""
+        rows = min(len(self.seeds), MOST_ROWS)
+        if not self.merging:
+            return None
+        program, columns = self.program, dict(slices(self.program.inputs))
+        each, places, outputs = self.each, self.places, program.outputs
+        found = best(each, places, columns, outputs, dtype=program.dtype, rows=rows)
+        return None if found is None else replace(found, kept=self.merging)
+
+    @cached_property
     def pulls(self) -> list[tuple[Link, list[tuple[str, Pull]]]]:
         """Last link first: where its cotangents go."""
+        return self.each if self.merged is None else merged_in(self.each, self.merged)
+
+    @cached_property
+    def each(self) -> list[tuple[Link, list[tuple[str, Pull]]]]:
+        """Every link by itself."""
         places, found = self.places, []
         rows = min(len(self.seeds), MOST_ROWS)
         for link in reversed(self.chain):
@@ -138,12 +180,14 @@ class Plan:
         """Bytes of what says where lines are, and of tables of kernels."""
         # Of each line its entry and its code, of each entry its line.
         index = sum(16 * len(at) + 8 * prod(at.shape) for at in self.places.values())
-        return index + sum(
+        boxes = 0 if self.merged is None else self.merged.bytes
+        tables = (
             step.table_bytes
             for _, terms in self.pulls
             for _, step in terms
             if isinstance(step, Windows)
         )
+        return index + boxes + sum(tables)
 
     @property
     def least(self) -> int:
@@ -162,7 +206,11 @@ class Plan:
         widest = sum(held.values())
         for link, terms in self.pulls:
             own, inside = held.pop(link.output, 0), 0
-            for name, _ in terms:
+            for name, step in terms:
+                if isinstance(step, Merged):
+                    inside = step.lines
+                    if step.columns is not None:
+                        continue
                 held[name] = len(self.places[name])
                 # What was gathered, before it is added.
                 inside = max(inside, held[name])
@@ -183,21 +231,22 @@ class Plan:
                 continue
             if link.bias is not None:
                 flat = np.broadcast_to(link.bias, link.shape).reshape(-1)[places[link.output].flat]
-                add_to(shares, link.node, _weighed(flat, arrived))
+                add_to(shares, link.node, weighed(flat, arrived))
             handed = False
             for i, (name, step) in enumerate(terms):
                 fresh = name not in waiting
                 if fresh and i == len(terms) - 1 and _hands_on(step):
                     waiting[name], handed = arrived, True
                     continue
-                if fresh:
+                whole = isinstance(step, Merged) and step.columns is not None
+                if fresh and not whole:
                     waiting[name] = room.take(len(places[name]), arrived.shape[1])
-                step(arrived, waiting[name], fresh=fresh)
+                _send(step, arrived, out if whole else waiting[name], shares, fresh=fresh)
             if not handed:
                 room.give(arrived)
         for name, at in slices(self.program.inputs):
             if name in waiting:
-                _put(out[at], places[name].flat, waiting[name])
+                put(out[at], places[name].flat, waiting[name], add=self.merged is not None)
         for left in waiting.values():
             room.give(left)
         return shares
@@ -212,25 +261,10 @@ def _windowed(op: LinearMap) -> bool:
     return isinstance(getattr(op, "base", op), Conv)
 
 
-def _put(out: Array, lines: Array, G: Array) -> None:
-    """Put lines where they belong."""
-
-    def some(part: slice) -> None:
-        out[lines[part]] = G[part]
-
-    spread(some, len(lines), G.shape[1] * G.itemsize)
-
-
-def _weighed(bias: Array, G: Array) -> Array:
-    """``bias @ G`` in float64; lines whose bias is 0 are left out."""
-    (kept,) = np.nonzero(bias)
-    found: dict[int, Array] = {}
-
-    def some(part: slice) -> None:
-        lines = kept[part]
-        taken = G[part] if len(kept) == len(G) else G[lines]
-        found[part.start] = bias[lines].astype(np.float64) @ taken.astype(np.float64)
-
-    with alone():
-        spread(some, len(kept), G.shape[1] * 8)
-    return sum((found[start] for start in sorted(found)), start=np.zeros(G.shape[1]))
+def _send(step: Pull, G: Array, out: Array, shares: dict[str, Array], *, fresh: bool) -> None:
+    """Take cotangents through a map; what is merged has shares of b beside."""
+    if not isinstance(step, Merged):
+        step(G, out, fresh=fresh)
+        return
+    for node, share in step.run(G, out, fresh=fresh).items():
+        add_to(shares, node, share)

@@ -75,3 +75,16 @@ class Places:
         """`starts` as plain numbers, which are read one by one."""
         found: list[int] = self.starts.tolist()
         return found
+
+    def rows(self, low: int, high: int) -> Places:
+        """The lines of some rows of pixels of one image, as of a tensor of these rows alone."""
+        _, channels, height, width = self.shape
+        first, last = self.first[low * width], self.first[high * width]
+        flat = self.flat[first:last]
+        flat = flat - flat // (height * width) * ((height - high + low) * width) - low * width
+        found = Places((1, channels, high - low, width), flat, self.pixels)
+        # As they are known, nobody need count them again.
+        starts = self.starts[low * width : high * width + 1] - first
+        codes = self.codes[first:last] - low * width * channels
+        vars(found).update(starts=starts, codes=codes)
+        return found

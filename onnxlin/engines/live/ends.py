@@ -1,0 +1,36 @@
+"""What a sweep leaves behind: rows of W, and shares of b."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onnxlin.engines.live.gemm import alone
+from onnxlin.engines.live.threads import spread
+from onnxlin.primitives import Array
+
+
+def put(out: Array, lines: Array, G: Array, *, add: bool) -> None:
+    """Put lines where they belong, or add them to what is there."""
+
+    def some(part: slice) -> None:
+        if add:
+            out[lines[part]] += G[part]
+        else:
+            out[lines[part]] = G[part]
+
+    spread(some, len(lines), G.shape[1] * G.itemsize)
+
+
+def weighed(bias: Array, G: Array) -> Array:
+    """``bias @ G`` in float64; lines whose bias is 0 are left out."""
+    (kept,) = np.nonzero(bias)
+    found: dict[int, Array] = {}
+
+    def some(part: slice) -> None:
+        lines = kept[part]
+        taken = G[part] if len(kept) == len(G) else G[lines]
+        found[part.start] = bias[lines].astype(np.float64) @ taken.astype(np.float64)
+
+    with alone():
+        spread(some, len(kept), G.shape[1] * 8)
+    return sum((found[start] for start in sorted(found)), start=np.zeros(G.shape[1]))
