@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from onnxlin.engines.live.gemm import CALL, RATE, Product
+from onnxlin.engines.live.cost import products
+from onnxlin.engines.live.gemm import Product
 from onnxlin.engines.live.places import Places
 from onnxlin.primitives import Array, MatMul
 
@@ -41,7 +42,8 @@ class Blocks:
 
     def seconds(self, rows: int) -> float:
         """By the multiplications."""
-        return sum(CALL + rows * matrix.size / RATE for matrix, *_ in self.parts)
+        sizes = np.array([matrix.shape for matrix, *_ in self.parts]).reshape(-1, 2)
+        return products(sizes[:, 1], sizes[:, 0], rows)
 
 
 def lines(op: MatMul, source: Places, target: Places, dtype: np.dtype[Any]) -> Blocks:

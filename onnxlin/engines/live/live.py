@@ -11,10 +11,11 @@ import numpy as np
 from onnxlin.engines.job import Job, Solution
 from onnxlin.engines.live.apart import apart
 from onnxlin.engines.live.gemm import alone
+from onnxlin.engines.live.grouped import Groups
 from onnxlin.engines.live.links import Link, links
 from onnxlin.engines.live.liveness import live_entries
 from onnxlin.engines.live.places import Places
-from onnxlin.engines.live.pulls import Moved, Pull, pull
+from onnxlin.engines.live.pulls import Moved, Pull, Sparse, pull
 from onnxlin.engines.live.room import Room
 from onnxlin.engines.live.threads import spread
 from onnxlin.engines.live.windows import Windows
@@ -142,7 +143,7 @@ class Plan:
             step.table_bytes
             for _, terms in self.pulls
             for _, step in terms
-            if isinstance(step, Windows)
+            if isinstance(step, Windows | Groups | Sparse)
         )
 
     @property
@@ -184,17 +185,16 @@ class Plan:
             if link.bias is not None:
                 flat = np.broadcast_to(link.bias, link.shape).reshape(-1)[places[link.output].flat]
                 add_to(shares, link.node, _weighed(flat, arrived))
-            handed = False
-            for i, (name, step) in enumerate(terms):
-                fresh = name not in waiting
-                if fresh and i == len(terms) - 1 and _hands_on(step):
-                    waiting[name], handed = arrived, True
-                    continue
-                if fresh:
+            for name, step in terms:
+                if name in waiting:
+                    waiting[name] = room.own(waiting[name])
+                    step(arrived, waiting[name], fresh=False)
+                elif _hands_on(step):
+                    waiting[name] = room.share(arrived)
+                else:
                     waiting[name] = room.take(len(places[name]), arrived.shape[1])
-                step(arrived, waiting[name], fresh=fresh)
-            if not handed:
-                room.give(arrived)
+                    step(arrived, waiting[name], fresh=True)
+            room.give(arrived)
         for name, at in slices(self.program.inputs):
             if name in waiting:
                 _put(out[at], places[name].flat, waiting[name])

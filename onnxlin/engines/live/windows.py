@@ -12,20 +12,21 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
-from math import ceil, prod
+from math import inf, prod
 from typing import Any
 
 import numpy as np
 
-from onnxlin.engines.live.gemm import CALL, RATE, Product, alone
+from onnxlin.engines.live.cost import products
+from onnxlin.engines.live.gemm import Product, alone
 from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.threads import cores
 from onnxlin.primitives import Adjoint, Array, Conv, LinearMap, Shape
 
-# Sides of a product at which BLAS has half its rate.
-SLOW = 12
-# Pixels that are taken together at most: the table grows with their square.
-MOST = 16
+# Pixels that may be taken together. The table grows with their square.
+SIZES = (1, 2, 3, 4, 6, 8, 12, 16)
+# Still more are not tried where so many cost so many times what fewer do.
+WORSE = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,43 +125,60 @@ class Windows:
     @cached_property
     def block(self) -> int:
         """How many target pixels are taken together: the cheapest number, by what products cost."""
-        s = self.op.strides[-1] if self.back else 1
         if self.op.dilations[-1] > 1 or not len(self.target):
-            return s
-        most = min(MOST, self.target.shape[-1])
-        return min(range(s, max(most, s) + 1, s), key=lambda block: self._cost(block, self.rows))
+            return 1
+        width = self.target.shape[-1]
+        best, least = 1, inf
+        for size in SIZES:
+            spent = self._cost(size, self.rows) if size <= width else inf
+            if spent > WORSE * least:
+                break
+            best, least = (size, spent) if spent < least else (best, least)
+        return best
 
     @property
     def table_bytes(self) -> int:
         """Bytes of the tables of weights."""
-        kernel, channels = self.op.weight.shape[2:], self.source.shape[1] * self.target.shape[1]
-        # As many source pixels as a block meets, for every pixel of the block.
-        met = self._met_by(self.block) * self.block
-        return prod(kernel[:-1]) * met * channels * self.dtype.itemsize
+        channels = self.source.shape[1] * self.target.shape[1]
+        met = sum(count for phase in self._phases for _, count, _ in self._runs(self.block, phase))
+        leads = prod(self.op.weight.shape[2:-1])
+        return leads * met * self.block * channels * self.dtype.itemsize
 
-    def _met_by(self, block: int) -> int:
-        """Source pixels along the last axis that so many target pixels meet."""
-        kernel, s = self.op.weight.shape[-1], self.op.strides[-1]
-        return ceil((block - 1 + kernel) / s) if self.back else (block - 1) * s + kernel
+    @property
+    def _phases(self) -> set[int]:
+        return {self._origin(x)[1] for x in range(0, self.target.shape[-1], self.block)}
 
     def seconds(self, rows: int) -> float:
         """Estimate the products of so many rows."""
-        pixels = prod(self.target.shape) / max(self.target.shape[1], 1)
-        leads: float = prod(self.op.weight.shape[2:-1])
-        if self.back:  # of a kernel's taps, those that a stride lets meet a pixel
-            leads /= prod(self.op.strides[:-1])
-        return self._cost(self.block, rows) * pixels * leads / cores()
+        return self._cost(self.block, rows)
 
     def _cost(self, block: int, rows: int) -> float:
-        """Seconds for a target pixel and a leading tap, at such blocks, of one thread."""
-        pixels = [prod(p.shape) // max(p.shape[1], 1) for p in (self.target, self.source)]
-        n, c = (
-            len(p) / max(count, 1)
-            for p, count in zip((self.target, self.source), pixels, strict=True)
-        )
-        n, k = block * n, self._met_by(block) * c
-        rate = RATE * n / (n + SLOW) * k / (k + SLOW)
-        return (CALL + n * k * rows / rate) / block
+        """Seconds of all products at such blocks."""
+        return sum(products(n, k, rows) for n, k in self._sizes(block))
+
+    def _sizes(self, block: int) -> Iterator[tuple[Array, Array]]:
+        """Lines of the target and of the source in each product."""
+        if not len(self.target) or not len(self.source):
+            return
+        bases, meets = self._all_rows
+        starts, froms, last = self.target.starts, self.source.starts, self.source.shape[-1]
+        width = self.target.shape[-1]
+        for x in range(0, width, block):
+            n = starts[bases + min(x + block, width)] - starts[bases + x]
+            origin, phase = self._origin(x)
+            for first, count, _ in self._runs(block, phase):
+                a, b = max(origin + first, 0), min(origin + first + count, last)
+                if a < b:
+                    k = np.where(meets >= 0, froms[meets + b] - froms[meets + a], 0)
+                    yield np.broadcast_to(n, k.shape).ravel(), k.ravel()
+
+    @cached_property
+    def _all_rows(self) -> tuple[Array, Array]:
+        """First target pixel of every row, and the source pixels that each leading tap meets."""
+        n, _, *space = self.target.shape
+        rows = [(i, at) for i in range(n) for at in np.ndindex(*space[:-1])]
+        meets = [list(self._meets(*row).values()) for row in rows]
+        return np.array([_pixel(self.target.shape, *row) for row in rows]), np.array(meets).T
 
     @cached_property
     def taps(self) -> dict[int, list[tuple[Shape, int, int, Array]]]:
@@ -168,29 +186,34 @@ class Windows:
 
         A table is ``(count * source channels, block * target channels)``.
         """
-        phases = {self._origin(x)[1] for x in range(0, self.target.shape[-1], self.block)}
-        return {phase: list(self._tables(phase)) for phase in phases}
+        return {phase: list(self._tables(phase)) for phase in self._phases}
+
+    def _runs(self, block: int, phase: int) -> list[tuple[int, int, dict[tuple[int, int], int]]]:
+        """First source pixel and count of each product, and what meets what in it.
+
+        That is ``{(pixel of the block, tap): source pixel}``, as seen from the block's origin.
+        """
+        width, d = self.op.weight.shape[-1], self.op.dilations[-1]
+        found = {(x, k): self._met(x, k, phase) for x, k in np.ndindex(block, width)}
+        met = {key: at for key, at in found.items() if at is not None}
+        # Several share one product where they adjoin.
+        runs = [met] if d == 1 else [{key: at} for key, at in met.items()]
+        return [
+            (min(run.values()), max(run.values()) - min(run.values()) + 1, run)
+            for run in runs
+            if run
+        ]
 
     def _tables(self, phase: int) -> Iterator[tuple[Shape, int, int, Array]]:
-        width, d = self.op.weight.shape[-1], self.op.dilations[-1]
-        # (pixel of the block, tap) -> source pixel; several share one product where they adjoin.
-        met = {}
-        for x, k in np.ndindex(self.block, width):
-            at = self._met(x, k, phase)
-            if at is not None:
-                met[x, k] = at
-        runs = [list(met)] if d == 1 else [[key] for key in met]
         weight = self.op.weight.astype(self.dtype, copy=False)
         if not self.back:
             weight = weight.swapaxes(0, 1)
         for lead in np.ndindex(*weight.shape[2:-1]):
             kernel = weight[(slice(None), slice(None), *lead)]
-            for run in filter(None, runs):
-                first = min(met[key] for key in run)
-                count = max(met[key] for key in run) - first + 1
+            for first, count, run in self._runs(self.block, phase):
                 table = np.zeros((count, kernel.shape[0], self.block, kernel.shape[1]), self.dtype)
-                for x, k in run:
-                    table[met[x, k] - first, :, x] = kernel[..., k]
+                for (x, k), at in run.items():
+                    table[at - first, :, x] = kernel[..., k]
                 yield lead, first, count, table.reshape(count * kernel.shape[0], -1)
 
     def _met(self, x: int, k: int, phase: int) -> int | None:

@@ -1,0 +1,99 @@
+"""Convolutions of every kind by live entries: the very map that the reverse sweep makes.
+
+All weights and images are small whole numbers, so that nothing is rounded in either precision.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import helper, numpy_helper
+
+import onnxlin
+from onnxlin.engines.live.grouped import Groups
+from onnxlin.engines.live.live import Plan
+from onnxlin.engines.live.pulls import Dense, Sparse
+from onnxlin.engines.live.windows import Windows
+from tests.small import model
+
+
+def _net(channels, space, kind, weight, rng, **attributes) -> onnx.ModelProto:
+    """Between a convolution of single entries, whose units may be off, and all outputs."""
+    weights = {
+        "mix": rng.integers(-2, 3, (channels, 2, *[1] * len(space))),
+        "a": rng.integers(-2, 3, channels),
+        "w": weight,
+        "b": rng.integers(-2, 3, weight.shape[0 if kind == "Conv" else 1] * (
+            1 if kind == "Conv" else attributes["group"])),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("Conv", ["x", "mix", "a"], ["h"], name="mix"),
+        helper.make_node("Relu", ["h"], ["r"]),
+        helper.make_node(kind, ["r", "w", "b"], ["c"], name="kind", **attributes),
+        helper.make_node("Relu", ["c"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "g",
+        [helper.make_tensor_value_info("x", 1, [1, 2, *space])],
+        [helper.make_tensor_value_info("y", 1, None)],
+        [numpy_helper.from_array(w.astype(np.float32), n) for n, w in weights.items()],
+    )  # fmt: skip
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+
+
+def _assert_as_reverse(made: onnx.ModelProto, x: np.ndarray, dtype: type, rows: int) -> list[type]:
+    """Compare W and the bias shares; return what kinds of pulls there were."""
+    lin = onnxlin.Linearizer(made)
+    rows = list(range(0, lin(x).W.shape[0], rows))
+    live, plain = (lin(x, rows=rows, engine=e, dtype=dtype) for e in ("live", "reverse"))
+    np.testing.assert_array_equal(live.W, plain.W)
+    assert live.bias_by_node.keys() <= plain.bias_by_node.keys()
+    for name, share in plain.bias_by_node.items():
+        # Where nothing is live of a node, it has no share.
+        np.testing.assert_array_equal(live.bias_by_node.get(name, np.zeros_like(share)), share)
+    job = live.made_from("a test").job
+    return [type(step) for _, terms in Plan(job.program, job.seeds).pulls for _, step in terms]
+
+
+@given(st.data(), st.sampled_from(["Conv", "ConvTranspose"]), st.sampled_from([1, 2, 4]))
+def test_convolutions_of_all_kinds(data: st.DataObject, kind: str, group: int) -> None:
+    rank, dtype = data.draw(st.integers(1, 3)), data.draw(st.sampled_from([np.float32, np.float64]))
+    numbers = lambda low, high: [data.draw(st.integers(low, high)) for _ in range(rank)]
+    kernel, strides, dilations, begin = numbers(1, 3), numbers(1, 3), numbers(1, 2), numbers(0, 1)
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    space = [r + n for r, n in zip(reach, numbers(1, 4 if rank < 3 else 2), strict=True)]
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**16)))
+    each, other = group * data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3))
+    sides = (other * group, each // group) if kind == "Conv" else (each, other)
+    weight = rng.integers(-2, 3, (*sides, *kernel))
+    made = _net(each, space, kind, weight, rng, group=group, strides=strides,
+                dilations=dilations, pads=begin * 2)  # fmt: skip
+    x = rng.integers(-2, 3, (1, 2, *space)).astype(np.float32)
+    kinds = _assert_as_reverse(made, x, dtype, data.draw(st.integers(1, 4)))
+    assert Dense not in kinds
+
+
+@pytest.mark.parametrize(
+    ("group", "each", "kind"), [(1, 8, Windows), (4, 4, Groups), (8, 1, Sparse)]
+)
+def test_what_groups_become(group: int, each: int, kind: type) -> None:
+    """Products where a group has many channels, else a sparse matrix."""
+    rng = np.random.default_rng(group)
+    channels = group * each
+    weight = rng.integers(-2, 3, (channels, each, 3, 3))
+    made = _net(channels, (5, 6), "Conv", weight, rng, group=group, pads=[1] * 4)
+    x = rng.integers(-2, 3, (1, 2, 5, 6)).astype(np.float32)
+    assert kind in _assert_as_reverse(made, x, np.float64, 3)
+
+
+def test_what_is_added_to_itself_and_to_others() -> None:
+    """Cotangents that are several tensors' are not written to while another needs them."""
+    text = (
+        "g (float[4] x) => (float[4] y, float[4] t) { h = Relu(x)  s = Add(h, h)  "
+        "n = Neg(h)  t = Add(s, n)  u = Relu(t)  v = Add(u, t)  y = Add(v, x) }"
+    )
+    x = np.array([1, -1, 2, -2], np.float32)
+    _assert_as_reverse(model(text), x, np.float32, 1)
