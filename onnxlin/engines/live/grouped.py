@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.windows import Windows, windows
-from onnxlin.primitives import Adjoint, Array, Conv, LinearMap, adjoint
+from onnxlin.primitives import Adjoint, Array, Conv, LinearMap, Shape, adjoint
 
 # Entries of a group's kernel at each tap, up to which they are multiplied one by one.
 FEW = 4
@@ -104,21 +104,17 @@ def _matrix(
     """Entry by entry: for each line of the target, the taps that meet a line of the source."""
     ours, theirs = target.shape[1] // op.group, source.shape[1] // op.group
     pixel, channel = np.divmod(target.codes, target.shape[1])
+    sample, pixel = np.divmod(pixel, prod(target.shape[2:]))
     group, own = np.divmod(channel, ours)
-    sample, *at = np.unravel_index(pixel, (target.shape[0], *target.shape[2:]))
+    size = prod(source.shape[2:])
+    # The last one is read where a tap meets nothing.
+    known = np.append(source.line, -1)
     lines, weights = [], []
     for tap in np.ndindex(*op.weight.shape[2:]):
-        inside, place = np.ones(len(target), bool), sample
-        geometry = zip(at, tap, op.strides, op.dilations, op.begin, source.shape[2:], strict=True)
-        for x, k, s, d, p, size in geometry:
-            met, rest = np.divmod(x + p - k * d, s) if back else (x * s + k * d - p, 0)
-            inside &= (rest == 0) & (met >= 0) & (met < size)
-            place = place * size + met
+        spot = _met(op, source, target, tap, back=back).take(pixel)
         for other in range(theirs):
-            # In C order: (sample, channel, pixel).
-            n, spot = np.divmod(place, prod(source.shape[2:]))
-            entry = (n * source.shape[1] + group * theirs + other) * prod(source.shape[2:]) + spot
-            lines.append(np.where(inside, source.line[np.where(inside, entry, 0)], -1))
+            first = (sample * source.shape[1] + group * theirs + other) * size
+            lines.append(known.take(np.where(spot < 0, -1, first + spot)))
             pair = (other, own) if back else (own, other)
             output = group * (theirs if back else ours) + pair[0]
             weights.append(op.weight[(output, pair[1], *tap)])
@@ -127,3 +123,15 @@ def _matrix(
     value = np.stack(weights, axis=1)[met].astype(dtype)
     ends = np.concatenate([[0], np.cumsum(met.sum(axis=1))])
     return sp.csr_array((value, column[met], ends), shape=(len(target), len(source)))
+
+
+def _met(op: Conv, source: Places, target: Places, tap: Shape, *, back: bool) -> Array:
+    """Source pixel that each target pixel of a sample meets at a tap, -1 where it is none."""
+    space = target.shape[2:]
+    found, inside = np.zeros(space, np.int64), np.ones(space, bool)
+    geometry = zip(tap, op.strides, op.dilations, op.begin, source.shape[2:], strict=True)
+    for x, (k, s, d, p, size) in zip(np.indices(space), geometry, strict=True):
+        place, rest = np.divmod(x + p - k * d, s) if back else (x * s + k * d - p, 0)
+        inside &= (rest == 0) & (place >= 0) & (place < size)
+        found = found * size + place
+    return np.where(inside, found, -1).reshape(-1)
