@@ -17,6 +17,7 @@ from onnxlin.engines.live.grouped import Groups
 from onnxlin.engines.live.live import Plan
 from onnxlin.engines.live.pulls import Dense, Sparse
 from onnxlin.engines.live.windows import Windows
+from onnxlin.primitives import Chain
 from tests.small import model
 
 
@@ -97,3 +98,28 @@ def test_what_is_added_to_itself_and_to_others() -> None:
     )
     x = np.array([1, -1, 2, -2], np.float32)
     _assert_as_reverse(model(text), x, np.float32, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("slope", [0, 2])
+def test_a_tensor_that_others_read_takes_products_through_norms_and_masks(slope, dtype) -> None:
+    """As in a DenseNet, with its bias in the ledger of its own node; not through leaky ones."""
+    rng = np.random.default_rng(3)
+    act = f"LeakyRelu<alpha={slope}.0>" if slope else "Relu"
+    made = model(
+        "g (float[1,2,4,5] x) => (float[1,7,4,5] y) <float[3,1,1] t, float[3,1,1] u,"
+        " float[4,3,3,3] w, float[4] c, float[3,2,1,1] v> { h = Conv(x, v)  n = Mul(h, t)"
+        f"  [norm] m = Add(n, u)  [act] r = {act}(m)"
+        "  k = Conv<pads=[1,1,1,1]>(r, w, c)  y = Concat<axis=1>(h, k) }"
+    )
+    for name, shape in (("t", (3, 1, 1)), ("u", (3, 1, 1)), ("w", (4, 3, 3, 3)), ("c", 4),
+                        ("v", (3, 2, 1, 1))):  # fmt: skip
+        array = rng.choice([-2, -1, 1, 2], shape).astype(np.float32)
+        made.graph.initializer.append(numpy_helper.from_array(array, name))
+    x = rng.integers(-2, 3, (1, 2, 4, 5)).astype(np.float32)
+    kinds = _assert_as_reverse(made, x, dtype, 3)
+    assert Windows in kinds
+    assert Dense not in kinds
+    job = onnxlin.linearize(made, x, engine="live").made_from("a test").job
+    chains = [op for link in Plan(job.program, job.seeds).chain for _, op in link.terms]
+    assert any(isinstance(op, Chain) for op in chains) == (not slope)

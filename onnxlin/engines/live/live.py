@@ -10,6 +10,7 @@ import numpy as np
 
 from onnxlin.engines.job import Job, Solution
 from onnxlin.engines.live.apart import apart
+from onnxlin.engines.live.fold import fold
 from onnxlin.engines.live.gemm import alone
 from onnxlin.engines.live.grouped import Groups
 from onnxlin.engines.live.links import Link, links
@@ -21,7 +22,7 @@ from onnxlin.engines.live.threads import spread
 from onnxlin.engines.live.windows import Windows
 from onnxlin.engines.reverse import constant_shares, fits, needed, refuse
 from onnxlin.engines.seeds import Seeds
-from onnxlin.primitives import Array, Conv, LinearMap
+from onnxlin.primitives import Array, Chain, Conv, LinearMap
 from onnxlin.program import LinearProgram, slices
 from onnxlin.program.sweep import add_to
 
@@ -100,7 +101,7 @@ class Plan:
     @cached_property
     def chain(self) -> list[Link]:
         """The program's maps, one by one."""
-        return apart(links(self.program))
+        return fold(apart(links(self.program)), self.program.outputs)
 
     @cached_property
     def places(self) -> dict[str, Places]:
@@ -182,9 +183,9 @@ class Plan:
             arrived = waiting.pop(link.output, None)
             if arrived is None:
                 continue
-            if link.bias is not None:
-                flat = np.broadcast_to(link.bias, link.shape).reshape(-1)[places[link.output].flat]
-                add_to(shares, link.node, _weighed(flat, arrived))
+            for node, bias in link.charges:
+                flat = np.broadcast_to(bias, link.shape).reshape(-1)[places[link.output].flat]
+                add_to(shares, node, _weighed(flat, arrived))
             for name, step in terms:
                 if name in waiting:
                     waiting[name] = room.own(waiting[name])
@@ -209,7 +210,8 @@ def _hands_on(step: Pull) -> bool:
 
 
 def _windowed(op: LinearMap) -> bool:
-    return isinstance(getattr(op, "base", op), Conv)
+    last = op.maps[-1] if isinstance(op, Chain) else op
+    return isinstance(getattr(last, "base", last), Conv)
 
 
 def _put(out: Array, lines: Array, G: Array) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import inf, prod
 from typing import Any
@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from onnxlin.engines.live.cost import products
+from onnxlin.engines.live.fold import by_channel
 from onnxlin.engines.live.gemm import Product, alone
 from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.threads import cores
-from onnxlin.primitives import Adjoint, Array, Conv, LinearMap, Shape
+from onnxlin.primitives import Adjoint, Array, Chain, Conv, Diagonal, LinearMap, Shape
 
 # Pixels that may be taken together. The table grows with their square.
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16)
@@ -42,6 +43,8 @@ class Windows:
     dtype : numpy.dtype
     rows : int
         Of W, about, that come at once.
+    kept : bool array (lines of the target,) or None
+        Lines that get a product; the others get 0.
     """
 
     op: Conv
@@ -50,6 +53,7 @@ class Windows:
     target: Places
     dtype: np.dtype[Any]
     rows: int
+    kept: Array | None = None
 
     def __call__(self, G: Array, out: Array, *, fresh: bool) -> None:
         """Add the products, by several threads."""
@@ -69,8 +73,7 @@ class Windows:
         """Add what arrives at some rows of target pixels."""
         add, taps = Product(G, out), self.taps
         width, step = self.target.shape[-1], self.block
-        source, target = self.source.shape[1], self.target.shape[1]
-        starts, codes = self.target.first, self.target.codes
+        source, columns, starts = self.source.shape[1], self._columns, self.target.first
         froms, others = self.source.first, self.source.codes
         last = self.source.shape[-1]
         for sample, at in rows:
@@ -93,7 +96,7 @@ class Windows:
                     part = table.take(others[s0:s1] - (row + left) * source, 0)
                     if high - low < part.shape[1]:
                         if own is None:
-                            own = codes[low:high] - x * target
+                            own = columns[low:high]
                         part = part.take(own, 1)
                     add(part, s0, s1, low, high, fresh=new)
                     new = False
@@ -173,6 +176,15 @@ class Windows:
                     yield np.broadcast_to(n, k.shape).ravel(), k.ravel()
 
     @cached_property
+    def _columns(self) -> Array:
+        """Column of every line of the target in the tables of its block."""
+        channels, width = self.target.shape[1], self.target.shape[-1]
+        pixel, channel = np.divmod(self.target.codes, channels)
+        found = pixel % width % self.block * channels + channel
+        # The last column is 0.
+        return found if self.kept is None else np.where(self.kept, found, self.block * channels)
+
+    @cached_property
     def _all_rows(self) -> tuple[Array, Array]:
         """First target pixel of every row, and the source pixels that each leading tap meets."""
         n, _, *space = self.target.shape
@@ -214,7 +226,10 @@ class Windows:
                 table = np.zeros((count, kernel.shape[0], self.block, kernel.shape[1]), self.dtype)
                 for (x, k), at in run.items():
                     table[at - first, :, x] = kernel[..., k]
-                yield lead, first, count, table.reshape(count * kernel.shape[0], -1)
+                wide = table.reshape(count * kernel.shape[0], -1)
+                if self.kept is not None:
+                    wide = np.pad(wide, [(0, 0), (0, 1)])
+                yield lead, first, count, wide
 
     def _met(self, x: int, k: int, phase: int) -> int | None:
         """Source pixel that pixel x of a block meets at tap k, as seen from its origin."""
@@ -237,7 +252,27 @@ def windows(
     op: LinearMap, source: Places, target: Places, dtype: np.dtype[Any], rows: int
 ) -> Windows | None:
     """The products of a convolution or its transpose; None where it is no such thing."""
+    if not (source.pixels and target.pixels):
+        return None
+    if isinstance(op, Chain):
+        return _through(op, source, target, dtype, rows)
     base, back = (op.base, False) if isinstance(op, Adjoint) else (op, True)
-    if not isinstance(base, Conv) or base.group > 1 or not (source.pixels and target.pixels):
+    if not isinstance(base, Conv) or base.group > 1:
         return None
     return Windows(base, back, source, target, dtype, rows)
+
+
+def _through(
+    op: Chain, source: Places, target: Places, dtype: np.dtype[Any], rows: int
+) -> Windows | None:
+    """The products of what `fold` makes: a convolution that reads through a scale and a mask."""
+    first, last = op.maps[0], op.maps[-1]
+    if not isinstance(first, Diagonal) or not isinstance(last, Conv):
+        return None
+    factor = by_channel(first)
+    if factor is None:
+        return None
+    weight = last.weight * factor.reshape(1, -1, *[1] * (last.weight.ndim - 2))
+    mask = np.broadcast_to(first.scale != 0, first.in_shape).reshape(-1)[target.flat]
+    one = replace(last, weight=weight)
+    return Windows(one, True, source, target, dtype, rows, None if mask.all() else mask)
