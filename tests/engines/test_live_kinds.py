@@ -14,6 +14,7 @@ from onnx import helper, numpy_helper
 
 import onnxlin
 from onnxlin.engines.live.grouped import Groups
+from onnxlin.engines.live.lines import Blocks
 from onnxlin.engines.live.live import Plan
 from onnxlin.engines.live.pulls import Dense, Sparse
 from onnxlin.engines.live.windows import Windows
@@ -123,3 +124,37 @@ def test_a_tensor_that_others_read_takes_products_through_norms_and_masks(slope,
     job = onnxlin.linearize(made, x, engine="live").made_from("a test").job
     chains = [op for link in Plan(job.program, job.seeds).chain for _, op in link.terms]
     assert any(isinstance(op, Chain) for op in chains) == (not slope)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_products_of_lines_and_of_batches(dtype) -> None:
+    """Dense layers of tokens, batches of matrices on either side, and attention at x."""
+    made = model(
+        "g (float[1,2,3,4] x) => (float y) <float[4,5] w, float[2,5,4] m, float[2,3,3] l,"
+        " float[5] a> { d = MatMul(x, w)  e = Add(d, a)  r = Relu(e)  p = MatMul(r, m)"
+        "  q = MatMul(l, p)  u = Relu(q)  t = Transpose<perm=[0,1,3,2]>(p)"
+        "  s = MatMul(u, t)  y = MatMul(s, p) }"
+    )
+    made.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", 1, [1, 2, 3, 4]))
+    rng = np.random.default_rng(5)
+    for name, shape in (("w", (4, 5)), ("m", (2, 5, 4)), ("l", (2, 3, 3)), ("a", 5)):
+        array = rng.integers(-1, 2, shape).astype(np.float32)
+        made.graph.initializer.append(numpy_helper.from_array(array, name))
+    x = rng.integers(-1, 2, (1, 2, 3, 4)).astype(np.float32)
+    assert Blocks in _assert_as_reverse(made, x, dtype, 1)
+
+
+def test_tokens_share_their_matrix() -> None:
+    """A copy for each would be far more than the weights."""
+    made = model("g (float[1,50,8] x) => (float[1,50,16] y) <float[8,16] w> { y = MatMul(x, w) }")
+    array = np.ones((8, 16), np.float32)
+    made.graph.initializer.append(numpy_helper.from_array(array, "w"))
+    m = onnxlin.linearize(made, np.ones((1, 50, 8), np.float32), engine="live")
+    job = m.made_from("a test").job
+    ((_, ((_, step),)),) = [
+        pulls for pulls in Plan(job.program, job.seeds).pulls if isinstance(pulls[1][0][1], Blocks)
+    ]
+    assert isinstance(step, Blocks)
+    assert len(step.parts) == 50
+    assert step.table_bytes == array.nbytes
+    assert step.seconds(4) < step.seconds(400)

@@ -41,6 +41,11 @@ class Groups:
             else:
                 out[taken] += made
 
+    @property
+    def most(self) -> int:
+        """Lines that are held for a group."""
+        return max((len(given) + len(taken) for _, given, taken in self.parts), default=0)
+
     def seconds(self, rows: int) -> float:
         """By the products."""
         return sum(step.seconds(rows) for step, *_ in self.parts)

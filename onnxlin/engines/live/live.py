@@ -13,6 +13,7 @@ from onnxlin.engines.live.apart import apart
 from onnxlin.engines.live.fold import fold
 from onnxlin.engines.live.gemm import alone
 from onnxlin.engines.live.grouped import Groups
+from onnxlin.engines.live.lines import Blocks
 from onnxlin.engines.live.links import Link, links
 from onnxlin.engines.live.liveness import live_entries
 from onnxlin.engines.live.places import Places
@@ -144,7 +145,7 @@ class Plan:
             step.table_bytes
             for _, terms in self.pulls
             for _, step in terms
-            if isinstance(step, Windows | Groups | Sparse)
+            if isinstance(step, Windows | Groups | Sparse | Blocks)
         )
 
     @property
@@ -164,10 +165,10 @@ class Plan:
         widest = sum(held.values())
         for link, terms in self.pulls:
             own, inside = held.pop(link.output, 0), 0
-            for name, _ in terms:
+            for name, step in terms:
                 held[name] = len(self.places[name])
                 # What was gathered, before it is added.
-                inside = max(inside, held[name])
+                inside = max(inside, held[name], step.most if isinstance(step, Groups) else 0)
             widest = max(widest, own + sum(held.values()) + inside)
         return widest * self.program.dtype.itemsize
 
