@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 import onnxlin
+from onnxlin.engines.live.fold import by_channel
 from onnxlin.engines.live.grouped import Groups
 from onnxlin.engines.live.lines import Blocks
 from onnxlin.engines.live.live import Plan
+from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.pulls import Dense, Sparse
-from onnxlin.engines.live.windows import Windows
-from onnxlin.primitives import Chain
+from onnxlin.engines.live.room import Room
+from onnxlin.engines.live.windows import Windows, windows
+from onnxlin.primitives import Chain, Conv, Diagonal, Reshape
 from tests.small import model
 
 
@@ -57,7 +60,9 @@ def _assert_as_reverse(made: onnx.ModelProto, x: np.ndarray, dtype: type, rows: 
         # Where nothing is live of a node, it has no share.
         np.testing.assert_array_equal(live.bias_by_node.get(name, np.zeros_like(share)), share)
     job = live.made_from("a test").job
-    return [type(step) for _, terms in Plan(job.program, job.seeds).pulls for _, step in terms]
+    steps = [step for _, terms in Plan(job.program, job.seeds).pulls for _, step in terms]
+    assert all(0 <= step.seconds(2) <= step.seconds(200) for step in steps)
+    return [type(step) for step in steps]
 
 
 @given(st.data(), st.sampled_from(["Conv", "ConvTranspose"]), st.sampled_from([1, 2, 4]))
@@ -91,11 +96,28 @@ def test_what_groups_become(group: int, each: int, kind: type) -> None:
     assert kind in _assert_as_reverse(made, x, np.float64, 3)
 
 
+def test_an_array_that_others_have_is_copied_before_it_is_written_to() -> None:
+    room = Room(np.dtype(np.float32), 8)
+    first = room.take(2, 3)
+    first[...] = 1
+    assert room.own(first) is first
+    assert room.share(room.share(first)) is first
+    copy = room.own(first)
+    assert copy is not first
+    np.testing.assert_array_equal(copy, first)
+    # Two have it still: it comes back when both have given it.
+    room.give(first)
+    assert room.take(2, 3) is not first
+    assert room.own(first) is first
+    room.give(first)
+    assert np.shares_memory(room.take(2, 3), first)
+
+
 def test_what_is_added_to_itself_and_to_others() -> None:
     """Cotangents that are several tensors' are not written to while another needs them."""
     text = (
         "g (float[4] x) => (float[4] y, float[4] t) { h = Relu(x)  s = Add(h, h)  "
-        "n = Neg(h)  t = Add(s, n)  u = Relu(t)  v = Add(u, t)  y = Add(v, x) }"
+        "n = Neg(h)  t = Add(s, n)  u = Add(t, h)  v = Add(u, t)  y = Add(v, v) }"
     )
     x = np.array([1, -1, 2, -2], np.float32)
     _assert_as_reverse(model(text), x, np.float32, 1)
@@ -158,3 +180,41 @@ def test_tokens_share_their_matrix() -> None:
     assert len(step.parts) == 50
     assert step.table_bytes == array.nbytes
     assert step.seconds(4) < step.seconds(400)
+
+
+@pytest.mark.parametrize(("group", "each"), [(1, 4), (2, 3), (4, 1)])
+def test_two_convolutions_add_up_and_a_group_may_be_dead(group: int, each: int) -> None:
+    rng = np.random.default_rng(group)
+    channels = group * each
+    made = model(
+        f"g (float[1,2,4,5] x) => (float[1,{channels},4,5] y) <float[{channels},2,1,1] v,"
+        f" float[{channels}] c, float[{channels},{each},3,3] w, float[{channels},{each},1,1] u>"
+        f" {{ h = Conv(x, v, c)  r = Relu(h)  a = Conv<group={group},pads=[1,1,1,1]>(r, w)"
+        f"  b = Conv<group={group}>(r, u)  s = Add(a, b)  y = Relu(s) }}"
+    )
+    dead = np.where(np.arange(channels) < each * (group > 1), -50, 1)
+    for name, array in (
+        ("v", rng.integers(-2, 3, (channels, 2, 1, 1))),
+        ("c", dead),
+        ("w", rng.integers(-2, 3, (channels, each, 3, 3))),
+        ("u", rng.integers(-2, 3, (channels, each, 1, 1))),
+    ):
+        given = numpy_helper.from_array(array.astype(np.float32), name)
+        made.graph.initializer.append(given)
+    x = rng.integers(-2, 3, (1, 2, 4, 5)).astype(np.float32)
+    _assert_as_reverse(made, x, np.float64, 2)
+
+
+def test_kernels_take_up_one_factor_for_each_channel() -> None:
+    """And 0; anything else stays a map of its own."""
+    scale = np.array([[2, 0], [0, -1]], np.float32)[None]
+    assert by_channel(Diagonal.of((1, 2, 2), scale)).tolist() == [2, -1]
+    assert by_channel(Diagonal.of((1, 2, 2), scale + 1)) is None
+    assert by_channel(Diagonal.of((1, 2, 0), np.ones((1, 1, 1)))) is None
+    conv = Conv.of(
+        (1, 2, 2), np.ones((3, 2, 1)), strides=(1,), dilations=(1,), begin=(0,), end=(0,)
+    )
+    places = [Places.of(np.ones(shape, bool), pixels=True) for shape in ((1, 3, 2), (1, 2, 2))]
+    for first in (Reshape((1, 2, 2), (1, 2, 2)), Diagonal.of((1, 2, 2), scale + 1)):
+        through = Chain((1, 2, 2), (1, 3, 2), (first, conv))
+        assert windows(through, *places, np.dtype(np.float32), 4) is None

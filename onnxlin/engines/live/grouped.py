@@ -10,8 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from onnxlin.engines.live.places import Places
-from onnxlin.engines.live.windows import Windows, windows
-from onnxlin.primitives import Adjoint, Array, Conv, LinearMap, Shape, adjoint
+from onnxlin.engines.live.windows import Windows
+from onnxlin.primitives import Adjoint, Array, Conv, LinearMap, Shape
 
 # Entries of a group's kernel at each tap, up to which they are multiplied one by one.
 FEW = 4
@@ -73,16 +73,12 @@ def groups(
     parts = []
     for j in range(n):
         kernel = base.weight[j * m : (j + 1) * m]
-        sides = [(s[0], s[1] // n, *s[2:]) for s in (base.in_shape, base.out_shape)]
-        one = replace(base, in_shape=sides[0], out_shape=sides[1], weight=kernel, group=1)
+        shapes = [(s[0], s[1] // n, *s[2:]) for s in (base.in_shape, base.out_shape)]
+        one = replace(base, in_shape=shapes[0], out_shape=shapes[1], weight=kernel, group=1)
         given, taken = np.flatnonzero(of_source == j), np.flatnonzero(of_target == j)
         if len(given) and len(taken):
-            step = windows(
-                one if back else adjoint(one),
-                _of_group(source, n, j, given), _of_group(target, n, j, taken), dtype, rows,
-            )  # fmt: skip
-            if step is not None:
-                parts.append((step, given, taken))
+            sides = _of_group(source, n, j, given), _of_group(target, n, j, taken)
+            parts.append((Windows(one, back, *sides, dtype, rows), given, taken))
     return Groups(tuple(parts))
 
 
