@@ -58,6 +58,6 @@ def _sweeper(runner: Runner, feeds: Mapping[str, Array]) -> Sweeper:
         return runner(feeds, job.seeds, job.memory - job.held, job.progress).solution
 
     def estimate(job: Job) -> int:
-        return job.held + runner.needs(len(job.seeds), job.memory - job.held)
+        return job.held + runner.plan(len(job.seeds), job.memory - job.held)[1]
 
     return Sweeper("compiled", engine, estimate, runner.standing)

@@ -20,11 +20,6 @@ import scipy
 
 from onnxlin.primitives import Array
 
-# Seconds of a call beside its product, in which Python's lock lets one thread work at a time; and
-# multiplications a second of large products by one thread. Measured on two processors of the kind
-# that servers have: rough, but the choice that hangs on them is the same each time.
-CALL, RATE = 3e-5, 4e10
-
 _SIGNATURE = b"void (char *, char *, int *, int *, int *, "
 
 

@@ -9,9 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from onnxlin.engines.live.gemm import CALL, RATE, Product
+from onnxlin.engines.live.cost import products
+from onnxlin.engines.live.gemm import Product
 from onnxlin.engines.live.places import Places
 from onnxlin.primitives import Array, MatMul
+
+# Lines of an array: all, or those of an index.
+Some = Array | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,28 +24,38 @@ class Blocks:
 
     Parameters
     ----------
-    parts : tuple of (matrix (k, m), source lines, target lines)
-        Lines as a slice where they lie side by side.
+    parts : tuple of (matrix, its rows, its columns, source lines, target lines)
+        The part of the matrix that is live is taken when it is multiplied: lines of tokens share a
+        matrix. Lines are a slice where they lie side by side.
     """
 
-    parts: tuple[tuple[Array, Any, Any], ...]
+    parts: tuple[tuple[Array, Some, Some, Any, Any], ...]
 
     def __call__(self, G: Array, out: Array, *, fresh: bool) -> None:
         """One product for each block."""
         if fresh:
             out[...] = 0
         whole = Product(G, out)
-        for matrix, rows, columns in self.parts:
+        for matrix, o, i, rows, columns in self.parts:
+            part = matrix if o is None else matrix.take(o, 0)
+            part = part if i is None else part.take(i, 1)
             if not isinstance(columns, slice):
-                out[columns] += matrix.T @ G[rows]
+                out[columns] += part.T @ G[rows]
             elif isinstance(rows, slice):
-                whole(matrix, rows.start, rows.stop, columns.start, columns.stop)
+                whole(part, rows.start, rows.stop, columns.start, columns.stop)
             else:
-                Product(G[rows], out)(matrix, 0, len(rows), columns.start, columns.stop)
+                Product(G[rows], out)(part, 0, len(rows), columns.start, columns.stop)
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes of the matrices."""
+        return sum({id(matrix): matrix.nbytes for matrix, *_ in self.parts}.values())
 
     def seconds(self, rows: int) -> float:
         """By the multiplications."""
-        return sum(CALL + rows * matrix.size / RATE for matrix, *_ in self.parts)
+        k = np.array([len(matrix) if o is None else len(o) for matrix, o, *_ in self.parts])
+        m = np.array([matrix.shape[1] if i is None else len(i) for matrix, _, i, *_ in self.parts])
+        return products(m, k, rows)
 
 
 def lines(op: MatMul, source: Places, target: Places, dtype: np.dtype[Any]) -> Blocks:
@@ -51,8 +65,8 @@ def lines(op: MatMul, source: Places, target: Places, dtype: np.dtype[Any]) -> B
 
 def _parts(
     op: MatMul, source: Places, target: Places, dtype: np.dtype[Any]
-) -> Iterator[tuple[Array, Any, Any]]:
-    """Give ``(matrix (k live outputs, m live inputs), their lines)`` of each block."""
+) -> Iterator[tuple[Array, Some, Some, Any, Any]]:
+    """Give ``(matrix (k outputs, m inputs), the live of both, their lines)`` of each block."""
     aligned = (1,) * (len(op.out_shape) - len(op.in_shape)) + op.in_shape
     batch = op.out_shape[:-2]
     ins = np.broadcast_to(target.line.reshape(aligned), (*batch, *aligned[-2:]))
@@ -64,15 +78,20 @@ def _parts(
     ins = ins.reshape(prod(batch), *ins.shape[-2:])
     outs = outs.reshape(prod(batch), *outs.shape[-2:])
     # y[line] = x[line] @ matrix, (i) -> (o).
+    turned: dict[int, Array] = {}
     for b, at in enumerate(np.ndindex(*batch)):
+        where = matrix[at].__array_interface__["data"][0]
         for line in range(outs.shape[1]):
             o, i = np.flatnonzero(outs[b, line] >= 0), np.flatnonzero(ins[b, line] >= 0)
             if len(o) and len(i):
-                part = matrix[at]
-                part = part if len(i) == len(part) else part[i]
-                part = part if len(o) == part.shape[1] else part[:, o]
-                block = np.ascontiguousarray(part.T, dtype)
-                yield block, _slice(outs[b, line][o]), _slice(ins[b, line][i])
+                if where not in turned:
+                    turned[where] = np.ascontiguousarray(matrix[at].T, dtype)
+                block = turned[where]
+                some = (
+                    None if len(each) == n else each
+                    for each, n in zip((o, i), block.shape, strict=True)
+                )
+                yield block, *some, _slice(outs[b, line][o]), _slice(ins[b, line][i])
 
 
 def _slice(index: Array) -> Any:

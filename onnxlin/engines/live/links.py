@@ -23,6 +23,8 @@ class Link:
     shape : tuple of int
     terms : tuple of (tensor name, LinearMap)
     bias : array or None
+    others : tuple of (node, array of the shape)
+        Biases of nodes before that were pushed on to here.
     """
 
     node: str
@@ -30,6 +32,12 @@ class Link:
     shape: Shape
     terms: tuple[Term, ...]
     bias: Array | None = None
+    others: tuple[tuple[str, Array], ...] = ()
+
+    @property
+    def charges(self) -> tuple[tuple[str, Array], ...]:
+        """Every bias that is added here, with the node whose ledger it belongs to."""
+        return self.others if self.bias is None else ((self.node, self.bias), *self.others)
 
 
 def links(program: LinearProgram) -> list[Link]:

@@ -11,16 +11,19 @@ import numpy as np
 from onnxlin.engines.job import Job, Solution
 from onnxlin.engines.live.apart import apart
 from onnxlin.engines.live.ends import put, weighed
+from onnxlin.engines.live.fold import fold
+from onnxlin.engines.live.grouped import Groups
+from onnxlin.engines.live.lines import Blocks
 from onnxlin.engines.live.links import Link, links
 from onnxlin.engines.live.liveness import live_entries
 from onnxlin.engines.live.merging import KEPT, Merged, best, merged_in
 from onnxlin.engines.live.places import Places
-from onnxlin.engines.live.pulls import Moved, Pull, pull
+from onnxlin.engines.live.pulls import Moved, Pull, Sparse, pull
 from onnxlin.engines.live.room import Room
 from onnxlin.engines.live.windows import Windows
 from onnxlin.engines.reverse import constant_shares, fits, needed, refuse
 from onnxlin.engines.seeds import Seeds
-from onnxlin.primitives import Array, Conv, LinearMap
+from onnxlin.primitives import Array, Chain, Conv, LinearMap
 from onnxlin.program import LinearProgram, slices
 from onnxlin.program.sweep import add_to
 
@@ -125,7 +128,7 @@ class Plan:
     @cached_property
     def chain(self) -> list[Link]:
         """The program's maps, one by one."""
-        return apart(links(self.program))
+        return fold(apart(links(self.program)), self.program.outputs)
 
     @cached_property
     def places(self) -> dict[str, Places]:
@@ -185,7 +188,7 @@ class Plan:
             step.table_bytes
             for _, terms in self.pulls
             for _, step in terms
-            if isinstance(step, Windows)
+            if isinstance(step, Windows | Groups | Sparse | Blocks)
         )
         return index + boxes + sum(tables)
 
@@ -213,7 +216,7 @@ class Plan:
                         continue
                 held[name] = len(self.places[name])
                 # What was gathered, before it is added.
-                inside = max(inside, held[name])
+                inside = max(inside, held[name], step.most if isinstance(step, Groups) else 0)
             widest = max(widest, own + sum(held.values()) + inside)
         return widest * self.program.dtype.itemsize
 
@@ -229,21 +232,19 @@ class Plan:
             arrived = waiting.pop(link.output, None)
             if arrived is None:
                 continue
-            if link.bias is not None:
-                flat = np.broadcast_to(link.bias, link.shape).reshape(-1)[places[link.output].flat]
-                add_to(shares, link.node, weighed(flat, arrived))
-            handed = False
-            for i, (name, step) in enumerate(terms):
-                fresh = name not in waiting
-                if fresh and i == len(terms) - 1 and _hands_on(step):
-                    waiting[name], handed = arrived, True
-                    continue
-                whole = isinstance(step, Merged) and step.columns is not None
-                if fresh and not whole:
+            _charge(link, places[link.output], arrived, shares)
+            for name, step in terms:
+                if isinstance(step, Merged) and step.columns is not None:
+                    _send(step, arrived, out, shares, fresh=True)
+                elif name in waiting:
+                    waiting[name] = room.own(waiting[name])
+                    _send(step, arrived, waiting[name], shares, fresh=False)
+                elif _hands_on(step):
+                    waiting[name] = room.share(arrived)
+                else:
                     waiting[name] = room.take(len(places[name]), arrived.shape[1])
-                _send(step, arrived, out if whole else waiting[name], shares, fresh=fresh)
-            if not handed:
-                room.give(arrived)
+                    _send(step, arrived, waiting[name], shares, fresh=True)
+            room.give(arrived)
         for name, at in slices(self.program.inputs):
             if name in waiting:
                 put(out[at], places[name].flat, waiting[name], add=self.merged is not None)
@@ -252,13 +253,21 @@ class Plan:
         return shares
 
 
+def _charge(link: Link, lines: Places, G: Array, shares: dict[str, Array]) -> None:
+    """Weigh cotangents with the biases that are added where they arrive."""
+    for node, bias in link.charges:
+        flat = np.broadcast_to(bias, link.shape).reshape(-1)[lines.flat]
+        add_to(shares, node, weighed(flat, G))
+
+
 def _hands_on(step: Pull) -> bool:
     """Whether the cotangents of the output are those of the input, line by line."""
     return isinstance(step, Moved) and step.same
 
 
 def _windowed(op: LinearMap) -> bool:
-    return isinstance(getattr(op, "base", op), Conv)
+    last = op.maps[-1] if isinstance(op, Chain) else op
+    return isinstance(getattr(last, "base", last), Conv)
 
 
 def _send(step: Pull, G: Array, out: Array, shares: dict[str, Array], *, fresh: bool) -> None:

@@ -8,11 +8,12 @@ pooling window and a saturated gate are dead, at every row alike.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import numpy as np
 
 from onnxlin.engines.live.links import Link
-from onnxlin.primitives import Array, Conv, Diagonal, LinearMap, MatMul, Reshape, Shape
+from onnxlin.primitives import Array, Chain, Conv, Diagonal, LinearMap, MatMul, Reshape, Shape
 
 # Entries of a matrix from which on it is taken for full: looking at each costs more than it saves.
 LARGE = 2**22
@@ -39,8 +40,7 @@ def live_entries(
     needed = {name: np.ones(shape, bool) for name, shape in inputs.items()}
     for link in chain:
         marks = [reached(op, needed[name]) for name, op in link.terms if name in needed]
-        if link.bias is not None:
-            marks.append(np.broadcast_to(link.bias != 0, link.shape))
+        marks += [np.broadcast_to(bias != 0, link.shape) for _, bias in link.charges]
         needed[link.output] = np.logical_or.reduce(marks) if marks else np.zeros(link.shape, bool)
     seen = {name: mask.copy() for name, mask in seeded.items()}
     for link in reversed(chain):
@@ -70,14 +70,20 @@ def _marked(op: LinearMap, live: Array, *, back: bool) -> Array:
     shape = op.in_shape if back else op.out_shape
     if not live.any():
         return np.zeros(shape, bool)
-    if isinstance(op, Reshape):
-        return live.reshape(shape)
+    if isinstance(op, Chain):
+        parts = op.maps[::-1] if back else op.maps
+        return reduce(lambda mark, part: _marked(part, mark, back=back), parts, live)
     if isinstance(op, Diagonal):
         return live & np.broadcast_to(op.scale != 0, shape)
     if isinstance(op, Conv):
         return _windows(op, live, back=back)
     if isinstance(op, MatMul) and op.matrix.ndim == 2 and (op.matrix.size > LARGE or live.all()):
         return _lines(op, live, shape, back=back)
+    return live.reshape(shape) if isinstance(op, Reshape) else _sized(op, live, back=back)
+
+
+def _sized(op: LinearMap, live: Array, *, back: bool) -> Array:
+    """By the absolute values of the map, which let nothing cancel."""
     sized = live.astype(np.float32)[None]
     size = op.absolute()
     with np.errstate(under="ignore"):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
 
-from onnxlin.engines.live.gemm import RATE
+from onnxlin.engines.live.cost import RATE
+from onnxlin.engines.live.grouped import groups
 from onnxlin.engines.live.lines import lines
 from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.threads import spread
@@ -34,8 +35,10 @@ class Pull(Protocol):
 FEW = 8
 # Lines that are added up in one, up to which they are gathered.
 ROUNDS = 8
-# Entries of a sparse matrix, or of arrays that are turned round, that are gone through in a second.
-SPARSE = 1e9
+# Entries of a sparse matrix, and of arrays that are turned round, that a second is enough for.
+SPARSE, TURNED = 2.5e9, 1e9
+# Lines that a sparse product makes at once.
+LINES = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +63,7 @@ class Moved:
 
     def __call__(self, G: Array, out: Array, *, fresh: bool) -> None:
         """Gather the lines, a few at a time and by several threads."""
-        if fresh and self.target is not None:
+        if fresh and not len(self.source):
             out[...] = 0
         spread(partial(self._move, G, out, fresh), len(self.source), G.shape[1] * G.itemsize)
 
@@ -69,7 +72,6 @@ class Moved:
         return 0.0
 
     def _move(self, G: Array, out: Array, fresh: bool, part: slice) -> None:
-        target = part if self.target is None else self.target[part]
         scale = None if self.scale is None else self.scale[part, None]
         if fresh and self.target is None:
             # "clip" alone writes without a copy between; no index is out of range.
@@ -80,10 +82,16 @@ class Moved:
         taken = G.take(self.source[part], axis=0)
         if scale is not None:
             taken *= scale
-        if fresh:
-            out[target] = taken
+        if self.target is None:
+            out[part] += taken
+        elif not fresh:
+            out[self.target[part]] += taken
         else:
-            out[target] += taken
+            # With the lines between, from the first of this part to the first of the next.
+            first = self.target[part.start] if part.start else 0
+            last = self.target[part.stop] if part.stop < len(self.source) else len(out)
+            out[first:last] = 0
+            out[self.target[part]] = taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,9 +117,32 @@ class Sparse:
     matrix: sp.csr_array
 
     def __call__(self, G: Array, out: Array, *, fresh: bool) -> None:
-        """One product."""
-        made = self.matrix @ G
-        out[...] = made if fresh else out + made
+        """A product for some lines at a time: all at once would be memory that nobody touched."""
+        # SciPy's products hold Python's lock: threads would not help.
+        for part, matrix in self._parts:
+            made = matrix @ G
+            if fresh:
+                out[part] = made
+            else:
+                out[part] += made
+
+    @cached_property
+    def _parts(self) -> list[tuple[slice, sp.csr_array]]:
+        """Some lines each; made by hand, as SciPy takes long to take a part."""
+        all_of, found = self.matrix, []
+        for start in range(0, all_of.shape[0], LINES):
+            part = slice(start, min(start + LINES, all_of.shape[0]))
+            ends = all_of.indptr[part.start : part.stop + 1]
+            own = slice(ends[0], ends[-1])
+            given = (all_of.data[own], all_of.indices[own], ends - ends[0])
+            shape = (part.stop - start, all_of.shape[1])
+            found.append((part, sp.csr_array(given, shape=shape)))
+        return found
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes of the matrix."""
+        return self.matrix.data.nbytes + self.matrix.indices.nbytes + self.matrix.indptr.nbytes
 
     def seconds(self, rows: int) -> float:
         """By the entries of the matrix."""
@@ -141,7 +172,7 @@ class Dense:
 
     def seconds(self, rows: int) -> float:
         """By all entries, which are read and written in another order before and after."""
-        return rows * (self.op.nnz / RATE + (self.op.rows + self.op.columns) / SPARSE)
+        return rows * (self.op.nnz / RATE + (self.op.rows + self.op.columns) / TURNED)
 
 
 def pull(op: LinearMap, source: Places, target: Places, dtype: np.dtype[Any], rows: int) -> Pull:
@@ -151,6 +182,9 @@ def pull(op: LinearMap, source: Places, target: Places, dtype: np.dtype[Any], ro
     found = windows(op, source, target, dtype, rows)
     if found is not None:
         return found
+    grouped = groups(op, source, target, dtype, rows)
+    if grouped is not None:
+        return Sparse(grouped) if isinstance(grouped, sp.csr_array) else grouped
     triples = _known(op, source, target, dtype)
     if triples is None and op.nnz <= FEW * (op.rows + op.columns):
         matrix = op.to_sparse(dtype)[source.flat][:, target.flat].tocoo()
@@ -193,12 +227,15 @@ def moves(source: Array, target: Array, factor: Array, given: int, taken: int) -
     given, taken : int
         Lines that there are.
     """
-    order = np.argsort(target, kind="stable")
-    source, target, factor = source[order], target[order], factor[order]
-    # Which of those that go to one line each of them is.
-    turn = np.arange(len(target)) - np.searchsorted(target, target)
+    turn = np.zeros(len(target), np.int64)
+    if not (target[1:] > target[:-1]).all():
+        order = np.argsort(target, kind="stable")
+        source, target, factor = source[order], target[order], factor[order]
+        # Which of those that go to one line each of them is.
+        turn = np.arange(len(target)) - np.searchsorted(target, target)
     rounds = int(turn.max(initial=0)) + 1
-    if rounds > ROUNDS:
+    # Lines that are gathered are written again for each round, and for a factor.
+    if rounds > ROUNDS or (rounds > 1 and not (factor == 1).all()):
         return Sparse(sp.csr_array((factor, (target, source)), shape=(taken, given)))
     made: list[Moved] = []
     for part in (turn == i for i in range(rounds)):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from onnxlin.engines.live.threads import spread
 from onnxlin.primitives import Array
 
 # A buffer is not given to what is so many times smaller.
@@ -26,6 +27,7 @@ class Room:
         self._dtype, self._most = dtype, most
         self._free: list[Array] = []
         self._used: dict[int, Array] = {}
+        self._others: dict[int, int] = {}
 
     def take(self, lines: int, k: int) -> Array:
         """Give out an array with anything in it."""
@@ -46,8 +48,31 @@ class Room:
         self._used[id(found)] = buffer
         return found
 
+    def share(self, array: Array) -> Array:
+        """Let another have the same array, who gives it back as well; nobody writes to it then."""
+        self._others[id(array)] = self._others.get(id(array), 0) + 1
+        return array
+
+    def own(self, array: Array) -> Array:
+        """Return an array that may be written to: a copy where others have it too."""
+        if id(array) not in self._others:
+            return array
+        copy = self.take(*array.shape)
+
+        def some(part: slice) -> None:
+            copy[part] = array[part]
+
+        spread(some, len(array), array.shape[1] * array.itemsize)
+        self.give(array)
+        return copy
+
     def give(self, array: Array) -> None:
-        """Take an array back, if it came from here."""
+        """Take an array back, if it came from here and nobody else has it."""
+        others = self._others.pop(id(array), 0)
+        if others:
+            if others > 1:
+                self._others[id(array)] = others - 1
+            return
         buffer = self._used.pop(id(array), None)
         if buffer is not None:
             self._free.append(buffer)

@@ -10,22 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from math import ceil, prod
+from math import inf, prod
 from typing import Any
 
 import numpy as np
 
-from onnxlin.engines.live.gemm import CALL, RATE, Product, alone
+from onnxlin.engines.live.cost import products
+from onnxlin.engines.live.fold import by_channel
+from onnxlin.engines.live.gemm import Product, alone
 from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.threads import cores
-from onnxlin.primitives import Adjoint, Array, Conv, LinearMap, Shape
+from onnxlin.primitives import Adjoint, Array, Chain, Conv, Diagonal, LinearMap, Shape
 
-# Sides of a product at which BLAS has half its rate.
-SLOW = 12
-# Pixels that are taken together at most: the table grows with their square.
-MOST = 16
+# Pixels that may be taken together. The table grows with their square.
+SIZES = (1, 2, 3, 4, 6, 8, 12, 16)
+# Still more are not tried where so many cost so many times what fewer do.
+WORSE = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,8 @@ class Windows:
     dtype : numpy.dtype
     rows : int
         Of W, about, that come at once.
+    kept : bool array (lines of the target,) or None
+        Lines that get a product; the others get 0.
     """
 
     op: Conv
@@ -49,6 +53,7 @@ class Windows:
     target: Places
     dtype: np.dtype[Any]
     rows: int
+    kept: Array | None = None
 
     def __call__(self, G: Array, out: Array, *, fresh: bool) -> None:
         """Add the products, by several threads."""
@@ -68,8 +73,7 @@ class Windows:
         """Add what arrives at some rows of target pixels."""
         add, taps = Product(G, out), self.taps
         width, step = self.target.shape[-1], self.block
-        source, target = self.source.shape[1], self.target.shape[1]
-        starts, codes = self.target.first, self.target.codes
+        source, columns, starts = self.source.shape[1], self._columns, self.target.first
         froms, others = self.source.first, self.source.codes
         last = self.source.shape[-1]
         for sample, at in rows:
@@ -92,7 +96,7 @@ class Windows:
                     part = table.take(others[s0:s1] - (row + left) * source, 0)
                     if high - low < part.shape[1]:
                         if own is None:
-                            own = codes[low:high] - x * target
+                            own = columns[low:high]
                         part = part.take(own, 1)
                     add(part, s0, s1, low, high, fresh=new)
                     new = False
@@ -124,43 +128,69 @@ class Windows:
     @cached_property
     def block(self) -> int:
         """How many target pixels are taken together: the cheapest number, by what products cost."""
-        s = self.op.strides[-1] if self.back else 1
         if self.op.dilations[-1] > 1 or not len(self.target):
-            return s
-        most = min(MOST, self.target.shape[-1])
-        return min(range(s, max(most, s) + 1, s), key=lambda block: self._cost(block, self.rows))
+            return 1
+        width = self.target.shape[-1]
+        best, least = 1, inf
+        for size in SIZES:
+            spent = self._cost(size, self.rows) if size <= width else inf
+            if spent > WORSE * least:
+                break
+            best, least = (size, spent) if spent < least else (best, least)
+        return best
 
     @property
     def table_bytes(self) -> int:
         """Bytes of the tables of weights."""
-        kernel, channels = self.op.weight.shape[2:], self.source.shape[1] * self.target.shape[1]
-        # As many source pixels as a block meets, for every pixel of the block.
-        met = self._met_by(self.block) * self.block
-        return prod(kernel[:-1]) * met * channels * self.dtype.itemsize
+        channels = self.source.shape[1] * self.target.shape[1]
+        met = sum(count for phase in self._phases for _, count, _ in self._runs(self.block, phase))
+        leads = prod(self.op.weight.shape[2:-1])
+        return leads * met * self.block * channels * self.dtype.itemsize
 
-    def _met_by(self, block: int) -> int:
-        """Source pixels along the last axis that so many target pixels meet."""
-        kernel, s = self.op.weight.shape[-1], self.op.strides[-1]
-        return ceil((block - 1 + kernel) / s) if self.back else (block - 1) * s + kernel
+    @property
+    def _phases(self) -> set[int]:
+        return {self._origin(x)[1] for x in range(0, self.target.shape[-1], self.block)}
 
     def seconds(self, rows: int) -> float:
         """Estimate the products of so many rows."""
-        pixels = prod(self.target.shape) / max(self.target.shape[1], 1)
-        leads: float = prod(self.op.weight.shape[2:-1])
-        if self.back:  # of a kernel's taps, those that a stride lets meet a pixel
-            leads /= prod(self.op.strides[:-1])
-        return self._cost(self.block, rows) * pixels * leads / cores()
+        return self._cost(self.block, rows)
 
     def _cost(self, block: int, rows: int) -> float:
-        """Seconds for a target pixel and a leading tap, at such blocks, of one thread."""
-        pixels = [prod(p.shape) // max(p.shape[1], 1) for p in (self.target, self.source)]
-        n, c = (
-            len(p) / max(count, 1)
-            for p, count in zip((self.target, self.source), pixels, strict=True)
-        )
-        n, k = block * n, self._met_by(block) * c
-        rate = RATE * n / (n + SLOW) * k / (k + SLOW)
-        return (CALL + n * k * rows / rate) / block
+        """Seconds of all products at such blocks."""
+        return sum(products(n, k, rows) for n, k in self._sizes(block))
+
+    def _sizes(self, block: int) -> Iterator[tuple[Array, Array]]:
+        """Lines of the target and of the source in each product."""
+        if not len(self.target) or not len(self.source):
+            return
+        bases, meets = self._all_rows
+        starts, froms, last = self.target.starts, self.source.starts, self.source.shape[-1]
+        width = self.target.shape[-1]
+        for x in range(0, width, block):
+            n = starts[bases + min(x + block, width)] - starts[bases + x]
+            origin, phase = self._origin(x)
+            for first, count, _ in self._runs(block, phase):
+                a, b = max(origin + first, 0), min(origin + first + count, last)
+                if a < b:
+                    k = np.where(meets >= 0, froms[meets + b] - froms[meets + a], 0)
+                    yield np.broadcast_to(n, k.shape).ravel(), k.ravel()
+
+    @cached_property
+    def _columns(self) -> Array:
+        """Column of every line of the target in the tables of its block."""
+        channels, width = self.target.shape[1], self.target.shape[-1]
+        pixel, channel = np.divmod(self.target.codes, channels)
+        found = pixel % width % self.block * channels + channel
+        # The last column is 0.
+        return found if self.kept is None else np.where(self.kept, found, self.block * channels)
+
+    @cached_property
+    def _all_rows(self) -> tuple[Array, Array]:
+        """First target pixel of every row, and the source pixels that each leading tap meets."""
+        n, _, *space = self.target.shape
+        rows = [(i, at) for i in range(n) for at in np.ndindex(*space[:-1])]
+        meets = [list(self._meets(*row).values()) for row in rows]
+        return np.array([_pixel(self.target.shape, *row) for row in rows]), np.array(meets).T
 
     @cached_property
     def taps(self) -> dict[int, list[tuple[Shape, int, int, Array]]]:
@@ -168,30 +198,38 @@ class Windows:
 
         A table is ``(count * source channels, block * target channels)``.
         """
-        phases = {self._origin(x)[1] for x in range(0, self.target.shape[-1], self.block)}
-        return {phase: list(self._tables(phase)) for phase in phases}
+        return {phase: list(self._tables(phase)) for phase in self._phases}
+
+    def _runs(self, block: int, phase: int) -> list[tuple[int, int, dict[tuple[int, int], int]]]:
+        """First source pixel and count of each product, and what meets what in it.
+
+        That is ``{(pixel of the block, tap): source pixel}``, as seen from the block's origin.
+        """
+        width, d = self.op.weight.shape[-1], self.op.dilations[-1]
+        found = {(x, k): self._met(x, k, phase) for x, k in np.ndindex(block, width)}
+        met = {key: at for key, at in found.items() if at is not None}
+        # Several share one product where they adjoin.
+        runs = [met] if d == 1 else [{key: at} for key, at in met.items()]
+        return [
+            (min(run.values()), max(run.values()) - min(run.values()) + 1, run)
+            for run in runs
+            if run
+        ]
 
     def _tables(self, phase: int) -> Iterator[tuple[Shape, int, int, Array]]:
-        width, d = self.op.weight.shape[-1], self.op.dilations[-1]
-        # (pixel of the block, tap) -> source pixel; several share one product where they adjoin.
-        met = {}
-        for x, k in np.ndindex(self.block, width):
-            at = self._met(x, k, phase)
-            if at is not None:
-                met[x, k] = at
-        runs = [list(met)] if d == 1 else [[key] for key in met]
         weight = self.op.weight.astype(self.dtype, copy=False)
         if not self.back:
             weight = weight.swapaxes(0, 1)
         for lead in np.ndindex(*weight.shape[2:-1]):
             kernel = weight[(slice(None), slice(None), *lead)]
-            for run in filter(None, runs):
-                first = min(met[key] for key in run)
-                count = max(met[key] for key in run) - first + 1
+            for first, count, run in self._runs(self.block, phase):
                 table = np.zeros((count, kernel.shape[0], self.block, kernel.shape[1]), self.dtype)
-                for x, k in run:
-                    table[met[x, k] - first, :, x] = kernel[..., k]
-                yield lead, first, count, table.reshape(count * kernel.shape[0], -1)
+                for (x, k), at in run.items():
+                    table[at - first, :, x] = kernel[..., k]
+                wide = table.reshape(count * kernel.shape[0], -1)
+                if self.kept is not None:
+                    wide = np.pad(wide, [(0, 0), (0, 1)])
+                yield lead, first, count, wide
 
     def _met(self, x: int, k: int, phase: int) -> int | None:
         """Source pixel that pixel x of a block meets at tap k, as seen from its origin."""
@@ -214,7 +252,27 @@ def windows(
     op: LinearMap, source: Places, target: Places, dtype: np.dtype[Any], rows: int
 ) -> Windows | None:
     """The products of a convolution or its transpose; None where it is no such thing."""
+    if not (source.pixels and target.pixels):
+        return None
+    if isinstance(op, Chain):
+        return _through(op, source, target, dtype, rows)
     base, back = (op.base, False) if isinstance(op, Adjoint) else (op, True)
-    if not isinstance(base, Conv) or base.group > 1 or not (source.pixels and target.pixels):
+    if not isinstance(base, Conv) or base.group > 1:
         return None
     return Windows(base, back, source, target, dtype, rows)
+
+
+def _through(
+    op: Chain, source: Places, target: Places, dtype: np.dtype[Any], rows: int
+) -> Windows | None:
+    """The products of what `fold` makes: a convolution that reads through a scale and a mask."""
+    first, last = op.maps[0], op.maps[-1]
+    if not isinstance(first, Diagonal) or not isinstance(last, Conv):
+        return None
+    factor = by_channel(first)
+    if factor is None:
+        return None
+    weight = last.weight * factor.reshape(1, -1, *[1] * (last.weight.ndim - 2))
+    mask = np.broadcast_to(first.scale != 0, first.in_shape).reshape(-1)[target.flat]
+    one = replace(last, weight=weight)
+    return Windows(one, True, source, target, dtype, rows, None if mask.all() else mask)

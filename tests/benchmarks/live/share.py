@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from onnxlin.engines.live.live import Plan
-from onnxlin.primitives import Adjoint, Conv, LinearMap, MatMul
+from onnxlin.primitives import Adjoint, Chain, Conv, LinearMap, MatMul
 
 Array = np.ndarray[Any, Any]
 
@@ -56,6 +56,11 @@ def products(op: LinearMap, ins: Array, outs: Array) -> int:
     """Multiplications between marked inputs and marked outputs of one map."""
     if isinstance(op, Adjoint):
         return products(op.base, outs, ins)
+    if isinstance(op, Chain):  # a convolution that reads through a mask
+        first, last = op.maps[0], op.maps[-1]
+        return products(
+            last, ins & first.matvec(ins[None].astype(np.float32))[0].astype(bool), outs
+        )
     if isinstance(op, Conv):
         return _windows(op, ins.reshape(op.in_shape), outs.reshape(op.out_shape))
     if isinstance(op, MatMul):

@@ -174,7 +174,7 @@ def onto_columns(
         index = np.arange(inputs[root].stop - inputs[root].start)
         return replace(merged, columns=index + inputs[root].start)
     link = next(link for link in others if link.output == root)
-    if link.bias is None and len(link.terms) == 1 and link.terms[0][0] in inputs:
+    if not link.charges and len(link.terms) == 1 and link.terms[0][0] in inputs:
         name, op = link.terms[0]
         if isinstance(op, Transpose | Reshape):
             at = np.arange(inputs[name].stop - inputs[name].start, dtype=np.float64)

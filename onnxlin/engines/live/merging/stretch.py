@@ -114,6 +114,8 @@ def _piece(
     pieces: Mapping[str, Piece],
 ) -> Piece | None:
     """A link as a piece, if all that it reads is seen from one root."""
+    if link.others:  # what was pushed on to it differs by place
+        return None
     reads, cone = [], None
     for name, op in link.terms:
         if name not in places:

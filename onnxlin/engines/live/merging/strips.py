@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from onnxlin.engines.live.gemm import CALL, RATE, Product, alone
+from onnxlin.engines.live.cost import CALL, RATE, SIDE
+from onnxlin.engines.live.gemm import Product, alone
 from onnxlin.engines.live.merging.bands import Band, Shape
 from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.threads import cores, spread
-from onnxlin.engines.live.windows import SLOW
 from onnxlin.primitives import Array
 
 # Columns of cotangents that go through at once: what a block needs stays in the cache.
@@ -71,7 +71,7 @@ class Strips:
         shape, places = self.shape, self.shape.places
         n = shape.cone.step[1] * self.column
         k = shape.period // shape.cone.step[1] * len(places) / (places.shape[2] * places.shape[3])
-        rate = RATE * n / (n + SLOW) * k / (k + SLOW)
+        rate = RATE * n / (n + SIDE) * k / (k + SIDE)
         calls = places.shape[2] * self.width // shape.cone.step[1] * -(-rows // AT_ONCE)
         # What leaves the strip, what is turned, and what is weighed by biases in float64.
         moved = PASSES * len(self.root) * rows + len(places) * shape.size
