@@ -219,7 +219,7 @@ CASES: dict[str, Case] = {
         at_mlp(engine="warp"),
         onnxlin.OptionError,
         r"engine='warp'; expected one of \['auto', 'explicit', 'reverse', 'forward', 'live', "
-        r"'compiled'\]",
+        r"'cut', 'compiled'\]",
     ),
     "unknown dtype": (
         at_mlp(dtype="int8"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod
 
 import numpy as np
 
 from onnxlin.engines import explicit, reverse
 from onnxlin.engines.blocks import Blocks, block_of
+from onnxlin.engines.costs import A_PRODUCT, dense, interpreted, opening
 from onnxlin.engines.cuts import Halves, Sweeper, cost_of, narrowest
 from onnxlin.engines.explicit import estimate
 from onnxlin.engines.forward import estimate as forward_bytes
@@ -136,21 +136,17 @@ def in_blocks(job: Job, engine: str, halves: Halves | None = None) -> tuple[Bloc
     return made, need(min(size, total))
 
 
-# What one multiplication, one node of a sweep and one node to compile take on a common processor,
-# in seconds: rough, but repeatable, which a clock would not be.
-A_PRODUCT, A_STEP, A_NODE = 2e-11, 5e-5, 1.5e-3
+def costs(program: LinearProgram, rows: int, engine: str) -> tuple[float, float]:
+    """Estimate what a graph saves of a map that is interpreted, and what opening it takes."""
+    shares = {step.node.name for step in program.steps if step.bias is not None}
+    sweeps = rows if engine == "reverse" else program.columns + len(shares)
+    # The forward pass is one more.
+    saved = interpreted(program, sweeps) - dense(program, rows + 1)
+    return saved, opening(program)
 
 
-def seconds(program: LinearProgram, rows: int) -> tuple[float, float]:
-    """Estimate a reverse sweep of so many rows, and compiling the program."""
-    steps = len(program.steps)
-    return A_STEP * steps + A_PRODUCT * rows * program.nnz, A_NODE * steps
-
-
-# A graph of dense products takes so many seconds for a multiplication, and for an entry of a tensor
-# that is written and read (SqueezeNet, ResNet-18; docs/performance.md). Where rows are heavy, it is
-# worth looking whether fewer will do: that takes part of a second.
-A_DENSE, AN_ENTRY = 1.25e-11, 7e-10
+# Where rows are heavy, it is worth looking whether fewer products will do than dense ones: that
+# takes part of a second.
 MANY, HEAVY = 64, 5e10
 # The other is taken where it is expected to be so many times faster.
 SURE = 1.25
@@ -166,13 +162,11 @@ def why_live(job: Job) -> str | None:
     rows, program = len(job.seeds), job.program
     if not are_heavy(rows, program.nnz):
         return None
-    entries = sum(prod(step.shape) for step in program.steps)
-    dense = rows * (A_DENSE * program.nnz + AN_ENTRY * entries)
-    own = live_seconds(job)
-    if SURE * own > dense:
+    own, other = live_seconds(job), dense(program, rows)
+    if SURE * own > other:
         return None
     return (
-        f"about {own:.2g} s are expected for {rows} rows of live entries alone, {dense:.2g} s for "
+        f"about {own:.2g} s are expected for {rows} rows of live entries alone, {other:.2g} s for "
         "dense products"
     )
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from onnxlin.engines.compiled import Runner
 from onnxlin.engines.cuts import Cut, Halves, Sweeper
 from onnxlin.engines.job import Job, Solution
-from onnxlin.engines.plan import seconds
+from onnxlin.engines.plan import costs
 from onnxlin.errors import OnnxlinError
 from onnxlin.graph import Array
 from onnxlin.linearizer.ask import Ask
@@ -28,7 +29,8 @@ def with_graph(ready: Ready, ask: Ask, halves: Halves, dtype: np.dtype[np.generi
     below = halves.lower_job()
     runner = None
     if halves.below.name == "reverse":
-        runner = _runner(ready, ask, halves.cut, seconds(below.program, len(below.seeds)), dtype)
+        worth = partial(costs, below.program, len(below.seeds), "reverse")
+        runner = _runner(ready, ask, halves.cut, worth, dtype)
     if runner is None:
         return halves
     made = replace(halves, below=_sweeper(runner, ask.feeds))
@@ -36,13 +38,17 @@ def with_graph(ready: Ready, ask: Ask, halves: Halves, dtype: np.dtype[np.generi
 
 
 def _runner(
-    ready: Ready, ask: Ask, cut: Cut, costs: tuple[float, float], dtype: np.dtype[np.generic]
+    ready: Ready,
+    ask: Ask,
+    cut: Cut,
+    worth: Callable[[], tuple[float, float]],
+    dtype: np.dtype[np.generic],
 ) -> Runner | None:
     try:
         shelf = ready.ending(cut.names).shelf
     except OnnxlinError:  # a tensor inside of what a node is opened into, or one of integers
         return None
-    found = shelf.worth_opening(ask.feeds, dtype, *costs, single=False)
+    found = shelf.worth_opening(ask.feeds, dtype, worth, single=False)
     if found is None:
         return None
     ends = found.compiled

@@ -7,7 +7,7 @@ from functools import partial
 from onnxlin.affine_map import AffineMap
 from onnxlin.engines.cuts import Halves
 from onnxlin.engines.job import Job, Solution
-from onnxlin.engines.plan import in_blocks, plan, seconds, why_cut, why_live
+from onnxlin.engines.plan import costs, in_blocks, plan, why_cut, why_live
 from onnxlin.engines.seeds import make_seeds
 from onnxlin.linearizer.ask import Ask, asked_of
 from onnxlin.linearizer.by_cut import with_graph
@@ -42,9 +42,9 @@ def by_program(ready: Ready, ask: Ask) -> AffineMap:
     if (ask.engine, engine) == ("auto", "reverse"):
         living = why_live(job)
         engine, why = (engine, why) if living is None else ("live", living)
-    if (ask.engine, engine) == ("auto", "reverse"):
-        costs = seconds(program, len(seeds))
-        runner = ready.shelf.worth_opening(ask.feeds, dtype, *costs, single=ask.single)
+    if ask.engine == "auto" and engine in ("reverse", "forward"):
+        worth = partial(costs, program, len(seeds), engine)
+        runner = ready.shelf.worth_opening(ask.feeds, dtype, worth, single=ask.single)
         found = None if runner is None else by_runner(ready, ask, runner)
         if found is not None:
             return found

@@ -51,7 +51,7 @@ def test_few_multiplications_are_not_looked_at() -> None:
 @pytest.mark.parametrize("net", [lambda: nets.stack(CODE), nets.token, nets.pair, nets.beside])
 @pytest.mark.parametrize("mode", ["tangent", "frozen"])
 def test_a_graph_sweeps_the_lower_half_once_that_pays(small, net, mode: str) -> None:
-    small.setattr(plan, "A_NODE", 0.0)
+    small.setattr(plan, "opening", lambda _: 0.0)
     small.setattr(plan, "SOME", 1)
     proto = net()
     lin, x = Linearizer(proto, mode=mode), nets.at(proto)
@@ -90,7 +90,7 @@ def test_where_there_is_none_is_looked_for_once(small) -> None:
 
 
 def test_a_file_is_filled_by_a_graph_too(small, tmp_path: Path) -> None:
-    small.setattr(plan, "A_NODE", 0.0)
+    small.setattr(plan, "opening", lambda _: 0.0)
     proto = nets.stack(CODE)
     lin, x = Linearizer(proto), nets.at(proto)
     m = lin(x, save=tmp_path / "m")
@@ -101,7 +101,7 @@ def test_a_file_is_filled_by_a_graph_too(small, tmp_path: Path) -> None:
 
 
 def test_what_a_graph_takes_is_held_against_the_budget(small) -> None:
-    small.setattr(plan, "A_NODE", 0.0)
+    small.setattr(plan, "opening", lambda _: 0.0)
     proto = nets.stack([400, 300, 40, 300, 500])
     x = nets.at(proto)
     m = Linearizer(proto)(x)
@@ -109,13 +109,13 @@ def test_what_a_graph_takes_is_held_against_the_budget(small) -> None:
     assert m.engine == "cut"
     assert m.memory_needed > halves_of(m.made_from("the test").job).needs(500) / 2
     tight = Linearizer(proto, memory=held + 500 * 400 * 4 + 20_000)(x)
-    assert tight.engine == "forward"
+    assert tight.engine == "compiled"  # which needs no two halves
     assert_same(tight, m, 2e-5)
 
 
 def test_what_is_inside_of_a_node_has_no_graph_of_its_own(small) -> None:
     """Whose tensor the cut is, no section can end with: it is swept by itself."""
-    small.setattr(plan, "A_NODE", 0.0)
+    small.setattr(plan, "opening", lambda _: 0.0)
     proto = nets.seeded(
         "g (float[1,30] x) => (float[1,40] y) { h = MatMul(x, A)  t = Tanh(h)  y = MatMul(t, B) }",
         {"A": (30, 3), "B": (3, 40)},

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from onnxlin import Linearizer
-from onnxlin.engines import plan
+from onnxlin.engines import costs, plan
 from onnxlin.engines.live import seconds
 from onnxlin.engines.seeds import some_of
 
@@ -26,7 +26,7 @@ def heavy(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 @pytest.mark.parametrize("opened", [False, True])
 def test_it_is_chosen_where_it_is_faster(fixtures: Path, heavy, opened: bool) -> None:
-    heavy.setattr(plan, "A_DENSE", 1.0)
+    heavy.setattr(costs, "A_DENSE", 1.0)
     lin = Linearizer(fixtures / "lenet5_mnist.onnx")
     if opened:
         assert lin(X, engine="compiled").engine == "compiled"
@@ -41,10 +41,10 @@ def test_it_is_chosen_where_it_is_faster(fixtures: Path, heavy, opened: bool) ->
 
 def test_it_is_not_chosen_where_it_is_slower_or_does_not_fit(fixtures: Path, heavy) -> None:
     path = fixtures / "lenet5_mnist.onnx"
-    heavy.setattr(plan, "A_DENSE", 0.0)
-    heavy.setattr(plan, "AN_ENTRY", 0.0)
+    heavy.setattr(costs, "A_DENSE", 0.0)
+    heavy.setattr(costs, "AN_ENTRY", 0.0)
     assert Linearizer(path)(X).engine == "reverse"
-    heavy.setattr(plan, "A_DENSE", 1.0)
+    heavy.setattr(costs, "A_DENSE", 1.0)
     heavy.setattr(plan, "live_seconds", lambda _: np.inf)
     assert Linearizer(path)(X).engine == "reverse"
 

@@ -26,6 +26,9 @@ from onnxlin.section import Section
 from onnxlin.section.trace import Tracer
 
 MOST_OPEN = 4
+# Part of what opening takes. Of calls that turn out to be 1, 10 or 100 in all, none then takes much
+# longer than it would have by the better way (tests/benchmarks/auto.py).
+ENOUGH = 0.25
 # Of every tensor, while a graph is written.
 COPIES = 4
 # Of a section that has no graph, and of an onnxruntime that opens none of its operator set.
@@ -76,7 +79,7 @@ class Shelf:
         self.standing: Tracer | None = None
         self.options = options
         self._latest: OrderedDict[Any, Opened | Refused | Compiled] = OrderedDict()
-        self._spent: dict[Any, float] = {}
+        self._lost: dict[Any, float] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle graphs of single instances as they are compiled, to be opened when asked for."""
@@ -219,19 +222,19 @@ class Shelf:
         self,
         feeds: Mapping[str, Array],
         dtype: np.dtype[Any],
-        sweeps: float,
-        opening: float,
+        costs: Callable[[], tuple[float, float]],
         *,
         single: bool,
     ) -> Runner | None:
-        """Return a session if it pays: when sweeps without it have cost as much as opening one.
+        """Return a session if it pays: at once, or when calls without it have cost enough.
 
-        One that is open already pays.
+        One that is open already pays. Whoever has called a few times is likely to go on: what they
+        lost need only be a part of what opening takes.
 
         Parameters
         ----------
-        sweeps, opening : float
-            Estimates of what is to be done now without compiling, and of compiling, in seconds.
+        costs : callable
+            Estimates what a graph saves now, and what opening it takes, in seconds.
         """
         if dtype != float_type(self._section, feeds):
             return None
@@ -239,8 +242,10 @@ class Shelf:
         if there is not None:
             return there
         key = _key(feeds, single=single)
-        self._spent[key] = self._spent.get(key, 0.0) + sweeps
-        if self._spent[key] <= opening:
+        saved, opening = costs()
+        lost = self._lost.get(key, 0.0)
+        self._lost[key] = lost + max(saved, 0.0)
+        if saved < opening and lost < ENOUGH * opening:
             return None
         try:
             found = self.opened(feeds, single=single)

@@ -154,4 +154,4 @@ def test_a_branch_that_cannot_be_written_is_no_obstacle_to_others() -> None:
     assert "Dropout" in str(report.not_compiled_because)
     shelf = Shelf(lin.section, "tangent")
     for _ in range(2):
-        assert shelf.worth_opening(x, np.dtype(np.float32), 1.0, 0.0, single=True) is None
+        assert shelf.worth_opening(x, np.dtype(np.float32), lambda: (1.0, 0.0), single=True) is None

@@ -1,0 +1,63 @@
+"""What sweeps take, and compiling, in seconds, as far as sizes tell.
+
+Rough, but repeatable, which a clock would not be: the engine that is chosen decides last bits of
+W. Fitted to nets from a small MLP to ResNet-18 and a ViT on two common processors (``python -m
+tests.benchmarks --auto``).
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from onnxlin.primitives import Array, Conv, coefficients
+from onnxlin.program import LinearProgram
+
+A_STEP = 8e-5
+"""A step of a program: its rule and its part of a sweep."""
+
+A_PRODUCT, AN_UNFOLDED, A_SWEPT = 2e-11, 1.5e-9, 6.5e-10
+"""For each row: a multiplication, an entry of unfolded windows, an entry of a tensor."""
+
+A_RUN = 3e-9
+"""An entry of a tensor, in the run and in its piece."""
+
+A_NODE, AN_INNER, A_BYTE = 1.2e-3, 6e-4, 3e-9
+"""To compile: a step, one of what a node is opened into, a byte of weights, which are laid out."""
+
+A_DENSE, AN_ENTRY = 1.25e-11, 7e-10
+"""In a graph, for each row: a multiplication, and an entry of a tensor, written and read
+(SqueezeNet, ResNet-18)."""
+
+
+def entries(program: LinearProgram) -> int:
+    """Entries of all tensors."""
+    return sum(prod(step.shape) for step in program.steps)
+
+
+def interpreted(program: LinearProgram, sweeps: int) -> float:
+    """Estimate a map by a program that is interpreted, with its run, by so many rows or columns."""
+    unfolded = sum(
+        op.workspace
+        for step in program.steps
+        for _, op in step.terms
+        if isinstance(getattr(op, "base", op), Conv)
+    )
+    tensors = entries(program)
+    each = A_PRODUCT * program.nnz + AN_UNFOLDED * unfolded + A_SWEPT * tensors
+    return A_STEP * len(program.steps) + A_RUN * tensors + sweeps * each
+
+
+def dense(program: LinearProgram, rows: int) -> float:
+    """Estimate so many rows by a graph of dense products."""
+    return rows * (A_DENSE * program.nnz + AN_ENTRY * entries(program))
+
+
+def opening(program: LinearProgram) -> float:
+    """Estimate writing and opening the graph of a program."""
+    parts = [p for step in program.steps for _, op in step.terms for p in coefficients(op)]
+    weights: dict[int, Array] = {id(p): p for p in parts if isinstance(p, np.ndarray)}
+    inner = sum(step.inner for step in program.steps)
+    nodes = A_NODE * (len(program.steps) - inner) + AN_INNER * inner
+    return nodes + A_BYTE * sum(array.nbytes for array in weights.values())
