@@ -88,10 +88,12 @@ def gradients(program: LinearProgram, cotangents: Mapping[str, Array]) -> Array:
 
 def constant_shares(program: LinearProgram, seeds: Seeds, rows: slice) -> dict[str, Array]:
     """Shares of b that outputs bring in which do not depend on the inputs, under their names."""
-    dense, shares = seeds.dense(rows, np.dtype(np.float64)), {}
+    some, shares = seeds.part(rows), {}
     for name, at in slices(program.outputs):
         if name in program.constants:
-            shares[name] = dense[:, at] @ np.ravel(program.constants[name]).astype(np.float64)
+            y = np.zeros(seeds.size)
+            y[at] = np.ravel(program.constants[name])
+            shares[name] = some.apply(y)
     return shares
 
 

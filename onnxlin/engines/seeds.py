@@ -12,7 +12,7 @@ from onnxlin.errors import RowsError
 from onnxlin.primitives import Array
 
 FEW = 64
-"""Rows of a list that are worth a look at each, to know the list again."""
+"""Rows of a list that are worth a look at each, to know the list again; outputs taken at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,15 @@ class Seeds:
     def __len__(self) -> int:
         return len(self.index if self.matrix is None else self.matrix)  # type: ignore[arg-type]
 
+    def part(self, rows: slice) -> Seeds:
+        """Some of the rows that lie side by side: views."""
+        index, matrix = self.index, self.matrix
+        return Seeds(
+            self.size,
+            None if index is None else index[rows],
+            None if matrix is None else matrix[rows],
+        )
+
     def dense(self, rows: slice, dtype: np.dtype[Any]) -> Array:
         """Some of the rows as seed cotangents: ``(k, n)``."""
         if self.matrix is not None:
@@ -44,6 +53,24 @@ class Seeds:
         seeds = np.zeros((len(chosen), self.size), dtype=dtype)
         seeds[np.arange(len(chosen)), chosen] = 1
         return seeds
+
+    def lines(self, rows: slice, outputs: Array, dtype: np.dtype[Any]) -> Array:
+        """Seed cotangents of some of the outputs alone, each a line: ``(len(outputs), k)``."""
+        if self.matrix is not None:
+            taken = self.matrix[rows]
+            found = np.empty((len(outputs), len(taken)), dtype)
+            for start in range(0, len(outputs), FEW):
+                part = slice(start, start + FEW)
+                found[part] = taken[:, outputs[part]].T
+            return found
+        assert self.index is not None
+        line = np.full(self.size, -1)
+        line[outputs] = np.arange(len(outputs))
+        at = line[self.index[rows]]
+        kept = np.flatnonzero(at >= 0)
+        found = np.zeros((len(outputs), len(at)), dtype)
+        found[at[kept], kept] = 1
+        return found
 
     def apply(self, y: Array) -> Array:
         """Combine outputs ``(n, ...)`` to rows ``(K, ...)``; those of weight 0 may be infinite."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +14,13 @@ from onnxlin.errors import InputError, LimitError, OnnxlinError
 from onnxlin.graph import Array
 from onnxlin.graph.picture import Geometry
 from onnxlin.graph.regular import require_regular
+from onnxlin.runtime.locks import ForkSafeLock
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 GREY = ("1", "L", "LA")
-_ONE_AT_A_TIME = threading.Lock()
+_ONE_AT_A_TIME = ForkSafeLock()
 
 
 def open_picture(file: Path) -> tuple[Image, tuple[str, ...]]:
@@ -56,7 +56,7 @@ def _own_limit() -> Iterator[None]:
     """Let the limit be that of `onnxlin.limits` alone: Pillow has one that no caller can raise."""
     from PIL import Image
 
-    with _ONE_AT_A_TIME:
+    with _ONE_AT_A_TIME.held():
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             yield

@@ -134,10 +134,12 @@ class Ready:
         if self.memory is None:  # half of what is free
             return
         key = tuple((name, value.shape) for name, value in feeds.items())
-        if key not in self._sizes:
+        size = self._sizes.get(key)
+        if size is None:
+            size = tensor_bytes(self.section, feeds)
             self._sizes.clear()
-            self._sizes[key] = tensor_bytes(self.section, feeds)
-        hold_run(self.weight, self._sizes[key], self.budget(), pieces=pieces)
+            self._sizes[key] = size
+        hold_run(self.weight, size, self.budget(), pieces=pieces)
 
     def ending(self, outputs: tuple[str, ...]) -> Ready:
         """Return the same model, ready as far as some tensors on the way.
@@ -147,14 +149,15 @@ class Ready:
         TensorNameError
             One of them is no float tensor of the graph.
         """
-        if outputs not in self._endings:
+        found = self._endings.get(outputs)
+        if found is None:
             own = self.section
             section = make_section(own.graph, own.inputs, outputs, own.rounding)
             shelf = Shelf(section, self.mode, self.shelf.options, self.memory)
             if len(self._endings) == MOST_ENDINGS:
                 self._endings.clear()
-            self._endings[outputs] = Ready(section, self.mode, shelf, self.memory)
-        return self._endings[outputs]
+            self._endings[outputs] = found = Ready(section, self.mode, shelf, self.memory)
+        return found
 
     @cached_property
     def _endings(self) -> dict[tuple[str, ...], Ready]:

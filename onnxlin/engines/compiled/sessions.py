@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from onnxlin.engines.compiled.compile import Compiled, compile_section, float_type
+from onnxlin.engines.compiled.latest import Latest
 from onnxlin.engines.compiled.many.session import InstancesRunner
 from onnxlin.engines.compiled.many.stacked import stacked
 from onnxlin.engines.compiled.session import Runner
@@ -78,17 +78,21 @@ class Shelf:
         self._mode = mode
         self.standing: Tracer | None = None
         self.options = options
-        self._latest: OrderedDict[Any, Opened | Refused | Compiled] = OrderedDict()
+        self._latest = Latest[Opened | Refused | Compiled](MOST_OPEN)
         self._lost: dict[Any, float] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle graphs of single instances as they are compiled, to be opened when asked for."""
-        latest = {
-            key: found.compiled if isinstance(found, Runner) else found
-            for key, found in self._latest.items()
-            if not isinstance(found, InstancesRunner)
+        latest = Latest[Opened | Refused | Compiled](MOST_OPEN)
+        for key, found in self._latest.items():
+            if not isinstance(found, InstancesRunner):
+                latest.put(key, found.compiled if isinstance(found, Runner) else found)
+        own = {
+            "_latest": latest,
+            "_spent": self._spent.copy(),
+            "options": apart(self.options),
+            "standing": None,
         }
-        own = {"_latest": OrderedDict(latest), "options": apart(self.options), "standing": None}
         return {**vars(self), **own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -109,7 +113,7 @@ class Shelf:
         found = self._latest.get(key)
         if not isinstance(found, Runner):
             return None
-        self._latest.move_to_end(key)
+        self._latest.used(key)
         return found
 
     def opened(self, feeds: Mapping[str, Array], *, single: bool) -> Runner | Refused:
@@ -148,25 +152,26 @@ class Shelf:
         found = self._latest.get(key)
         if not isinstance(found, Compiled):
             return found
+        opened: Runner | Refused
         try:
-            self._latest[key] = opened = Runner(found, self.options)
+            opened = Runner(found, self.options)
         except CANNOT as error:  # another onnxruntime
-            self._latest[key] = refused = Refused(str(error))
-            return refused
+            opened = Refused(str(error))
+        self._latest.put(key, opened)
         return opened
 
     def _kept(self, key: Any, compiled: Callable[[], R]) -> R | Refused:
         """Return what lies under a key; if nothing does, what is compiled now."""
-        if self._at(key) is None:
+        found = self._at(key)
+        if found is None:
             try:
-                self._latest[key] = compiled()
+                found = compiled()
             except (MixedError, *CANNOT) as error:
-                self._latest[key] = Refused(str(error))
-            while len(self._latest) > MOST_OPEN:
-                self._latest.popitem(last=False)
-        self._latest.move_to_end(key)
+                found = Refused(str(error))
+            self._latest.put(key, found)
+        self._latest.used(key)
         # A key says how many instances are asked for, and so what has been compiled under it.
-        return cast("R | Refused", self._latest[key])
+        return cast("R | Refused", found)
 
     def many(
         self,
@@ -250,7 +255,8 @@ class Shelf:
         try:
             found = self.opened(feeds, single=single)
         except OnnxlinError as error:  # in a branch that this x does not take
-            found = self._latest[_key(feeds, single=single)] = Refused(str(error))
+            found = Refused(str(error))
+            self._latest.put(key, found)
         return None if isinstance(found, Refused) else found
 
     def clear(self) -> None:

@@ -8,7 +8,6 @@ is added.
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -19,6 +18,7 @@ import numpy as np
 import scipy
 
 from onnxlin.primitives import Array
+from onnxlin.runtime.locks import ForkSafeLock
 
 _SIGNATURE = b"void (char *, char *, int *, int *, int *, "
 
@@ -61,7 +61,9 @@ def threads_of_blas() -> tuple[tuple[Any, Any], ...]:
     return tuple(found)
 
 
-_LOCK = threading.Lock()
+_LOCK = ForkSafeLock()
+# What BLAS is told in the end, while a thread has it: a child that is forked then has to, as well.
+_BEFORE: list[tuple[Any, int]] = []
 
 
 @contextmanager
@@ -70,15 +72,17 @@ def alone() -> Iterator[None]:
 
     OpenBLAS else cuts every product up among threads of its own, one product after the other.
     """
-    with _LOCK:
-        before = [(tell, ask()) for ask, tell in threads_of_blas()]
+    with _LOCK.held():
+        if not _BEFORE:
+            _BEFORE.extend((tell, ask()) for ask, tell in threads_of_blas())
         try:
-            for tell, _ in before:
+            for tell, _ in _BEFORE:
                 tell(1)
             yield
         finally:
-            for tell, count in before:
+            for tell, count in _BEFORE:
                 tell(count)
+            _BEFORE.clear()
 
 
 class Product:

@@ -18,7 +18,7 @@ from onnxlin.engines.live.links import Link, links
 from onnxlin.engines.live.liveness import live_entries
 from onnxlin.engines.live.merging import KEPT, Merged, best, merged_in
 from onnxlin.engines.live.places import Places
-from onnxlin.engines.live.pulls import Moved, Pull, Sparse, pull
+from onnxlin.engines.live.pulls import Dense, Moved, Pull, Sparse, pull
 from onnxlin.engines.live.room import Room
 from onnxlin.engines.live.windows import Windows
 from onnxlin.engines.reverse import constant_shares, fits, needed, refuse
@@ -216,17 +216,19 @@ class Plan:
                         continue
                 held[name] = len(self.places[name])
                 # What was gathered, before it is added.
-                inside = max(inside, held[name], step.most if isinstance(step, Groups) else 0)
+                inside = max(
+                    inside, held[name], step.most if isinstance(step, Groups | Dense) else 0
+                )
             widest = max(widest, own + sum(held.values()) + inside)
         return widest * self.program.dtype.itemsize
 
     def sweep(self, rows: slice, out: Array) -> dict[str, Array]:
         """Sweep some rows; put W', ``(columns, k)``, into ``out`` and return shares of b."""
         dtype, places, room = self.program.dtype, self.places, self.room
-        dense, waiting = self.seeds.dense(rows, dtype), dict[str, Array]()
+        waiting = dict[str, Array]()
         for name, at in slices(self.program.outputs):
             if name in places:
-                waiting[name] = np.ascontiguousarray(dense[:, at].T[places[name].flat])
+                waiting[name] = self.seeds.lines(rows, at.start + places[name].flat, dtype)
         shares: dict[str, Array] = {}
         for link, terms in self.pulls:
             arrived = waiting.pop(link.output, None)

@@ -83,12 +83,12 @@ def _marked(op: LinearMap, live: Array, *, back: bool) -> Array:
 
 
 def _sized(op: LinearMap, live: Array, *, back: bool) -> Array:
-    """By the absolute values of the map, which let nothing cancel."""
+    """By the absolute values of the map, which let nothing cancel; infinite ones count, and NaN."""
     sized = live.astype(np.float32)[None]
     size = op.absolute()
-    with np.errstate(under="ignore"):
+    with np.errstate(under="ignore", over="ignore", invalid="ignore"):
         found: Array = size.rmatvec(sized) if back else size.matvec(sized)
-    hit: Array = found[0] > 0
+    hit: Array = found[0] != 0
     return hit
 
 

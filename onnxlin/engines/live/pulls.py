@@ -170,6 +170,11 @@ class Dense:
             back = self.op.rmatvec(full.reshape(len(full), *self.op.out_shape))
             out[:, rows] += back.reshape(len(back), self.op.columns)[:, self.target.flat].T
 
+    @property
+    def most(self) -> int:
+        """Lines that are held beside those of both ends: all entries, and what is taken of them."""
+        return self.op.rows + 2 * self.op.columns
+
     def seconds(self, rows: int) -> float:
         """By all entries, which are read and written in another order before and after."""
         return rows * (self.op.nnz / RATE + (self.op.rows + self.op.columns) / TURNED)

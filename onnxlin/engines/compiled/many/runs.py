@@ -8,6 +8,7 @@ done while the next ones are computed.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -54,17 +55,18 @@ def ahead(
         for part in parts:
             yield part, work(part)
         return
-    pool = ThreadPoolExecutor(runs)
-    waiting: deque[tuple[Part, Future[Made]]] = deque()
+    pool, parent = ThreadPoolExecutor(runs), os.getpid()
+    coming, waiting = deque(parts), deque[tuple[Part, Future[Made]]]()
     try:
-        for part in parts:
-            # A deadline, say, is that of whoever asks.
-            waiting.append((part, pool.submit(copy_context().run, work, part)))
-            if len(waiting) > runs:
-                first, made = waiting.popleft()
-                yield first, made.result()
-        while waiting:
-            first, made = waiting.popleft()
-            yield first, made.result()
+        while coming or waiting:
+            # A forked child has no thread of the pool: it works on the rest itself.
+            here = os.getpid() == parent
+            while here and coming and len(waiting) <= runs:
+                part = coming.popleft()
+                # A deadline, say, is that of whoever asks.
+                waiting.append((part, pool.submit(copy_context().run, work, part)))
+            first, made = waiting.popleft() if waiting else (coming.popleft(), None)
+            yield first, made.result() if made is not None and here else work(first)
     finally:  # whoever asks may stop asking
-        pool.shutdown(cancel_futures=True)
+        if os.getpid() == parent:
+            pool.shutdown(cancel_futures=True)

@@ -58,7 +58,11 @@ class Span:
     count: Shape
 
     def seen(self, cone: Cone) -> Cone:
-        """What the output sees of that which the input sees in this way."""
+        """What the output sees of that which the input sees in this way.
+
+        Where all of it lies behind the pixel (a pool whose winners are all to the right), what lies
+        between counts as seen: columns are counted from the first that is.
+        """
         step, back, size = [], [], []
         for s, f, n, along in zip(
             self.step,
@@ -68,8 +72,9 @@ class Span:
             strict=True,
         ):
             step.append(s * along[0])
-            back.append(along[1] - f * along[0])
-            size.append((n - 1) * along[0] + along[2])
+            begin = along[1] - f * along[0]
+            back.append(max(begin, 0))
+            size.append((n - 1) * along[0] + along[2] + max(-begin, 0))
         return Cone(tuple(step), tuple(back), tuple(size))
 
     def rows(self, low: int, high: int, most: int) -> tuple[int, int]:

@@ -131,7 +131,7 @@ def test_little_memory_has_one_run_at_a_time(monkeypatch: pytest.MonkeyPatch) ->
     lin = Linearizer(mlp())
     xs = np.ones((70, 3), np.float32)
     list(lin.map(xs, engine="compiled"))
-    opened = lin._ready.shelf._latest.values()
+    opened = [found for _, found in lin._ready.shelf._latest.items()]
     (runner,) = (found for found in opened if isinstance(found, InstancesRunner))
     assert runner.runs(2, 2**40) == 2
     assert runner.runs(2, 1) == 1

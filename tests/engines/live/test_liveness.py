@@ -1,0 +1,43 @@
+"""What is live is all that a nonzero coefficient leads to, however small or large that is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onnxlin.engines.live.liveness import reached, reached_back
+from onnxlin.primitives import Adjoint, Diagonal, LinearMap, MatMul, Sum, adjoint
+from tests.strategies import linear_maps
+
+
+def scaled(op: LinearMap, factor: float) -> LinearMap:
+    """The same map with other coefficients, where it has some; 0 stays 0."""
+
+    def times(array: np.ndarray) -> np.ndarray:
+        return np.multiply(array, factor, where=array != 0, out=np.zeros_like(array))
+
+    if isinstance(op, Diagonal):
+        return Diagonal.of(op.in_shape, times(op.scale))
+    if isinstance(op, MatMul):
+        return replace(op, matrix=times(op.matrix))
+    if isinstance(op, Adjoint):
+        return adjoint(scaled(op.base, factor))
+    return Sum.of(*(scaled(each, factor) for each in op.maps)) if isinstance(op, Sum) else op
+
+
+@pytest.mark.parametrize("factor", [1, 1e-300, 1e300, np.inf, np.nan])
+@given(linear_maps(), st.integers(0, 99))
+def test_whatever_a_coefficient_leads_to_is_live(factor, op, seed) -> None:
+    some = abs(op.to_sparse(np.float64)).toarray() != 0
+    op, rng = scaled(op, factor), np.random.default_rng(seed)
+    for mark, pattern, shape in (
+        (reached, some, op.in_shape),
+        (reached_back, some.T, op.out_shape),
+    ):
+        live = rng.random(shape) < 0.6
+        found = mark(op, live).ravel()
+        assert found[(pattern & live.ravel()).any(axis=1)].all()
