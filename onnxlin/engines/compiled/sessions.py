@@ -89,7 +89,7 @@ class Shelf:
                 latest.put(key, found.compiled if isinstance(found, Runner) else found)
         own = {
             "_latest": latest,
-            "_spent": self._spent.copy(),
+            "_lost": self._lost.copy(),
             "options": apart(self.options),
             "standing": None,
         }
