@@ -15,6 +15,7 @@ from onnxlin.engines.plan import are_heavy, may_be_cut
 from onnxlin.engines.seeds import Seeds, how_many, make_seeds
 from onnxlin.errors import MemoryBudgetError, OptionError, TraceError
 from onnxlin.graph import Array
+from onnxlin.linearizer.again import again
 from onnxlin.linearizer.ask import Ask, asked_of
 from onnxlin.linearizer.kept import kept
 from onnxlin.linearizer.ready import Anew, Ready
@@ -31,7 +32,11 @@ def by_graph(ready: Ready, ask: Ask) -> AffineMap | None:
         engine="compiled" is asked for, and cannot compile the model or compute in this dtype.
     """
     runner = _required(ready, ask) if ask.engine == "compiled" else _open(ready, ask)
-    return None if runner is None else by_runner(ready, ask, runner)
+    if runner is None:
+        return None
+    found = by_runner(ready, ask, runner)
+    ready.shelf.again = None if found is None else again(ready, ask, runner, found)
+    return found
 
 
 def _required(ready: Ready, ask: Ask) -> Runner:

@@ -61,6 +61,9 @@ class Shelf:
     ----------
     standing : Tracer or None
         One of the section that is open already, for whoever compiles.
+    again : object
+        Whatever the caller keeps of the latest answer. It is gone once a graph is opened or let
+        go of, so the graph that gave it is open, and no other has been used since.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Shelf:
         self._mode = mode
         self.standing: Tracer | None = None
         self.options = options
+        self.again: Any = None
         self._latest: OrderedDict[Any, Opened | Refused | Compiled] = OrderedDict()
         self._spent: dict[Any, float] = {}
 
@@ -86,7 +90,7 @@ class Shelf:
             if not isinstance(found, InstancesRunner)
         }
         own = {"_latest": OrderedDict(latest), "options": apart(self.options), "standing": None}
-        return {**vars(self), **own}
+        return {**vars(self), **own, "again": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -154,6 +158,7 @@ class Shelf:
 
     def _kept(self, key: Any, compiled: Callable[[], R]) -> R | Refused:
         """Return what lies under a key; if nothing does, what is compiled now."""
+        self.again = None
         if self._at(key) is None:
             try:
                 self._latest[key] = compiled()
@@ -250,6 +255,7 @@ class Shelf:
 
     def clear(self) -> None:
         """Release every session."""
+        self.again = None
         self._latest.clear()
 
 
