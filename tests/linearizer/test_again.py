@@ -152,3 +152,27 @@ def test_models_whose_initialisers_may_be_given_are_read_each_time() -> None:
     lin(x, engine="compiled")
     given = lin({"x": x, "w": np.full(2, 3, np.float32)}, engine="compiled")
     np.testing.assert_array_equal(given.W, 3 * np.eye(2))
+
+
+def test_maps_of_a_stack_share_all_but_their_ends() -> None:
+    lin, xs = Linearizer(mlp()), np.concatenate([X, X + 0.25, X - 0.5, X * 2, X * 3])
+    maps = [m.verify() for m in lin.map(xs, engine="compiled")]
+    for x, m in zip(xs, maps, strict=True):
+        own = Linearizer(mlp())(x[None], engine="compiled")
+        np.testing.assert_allclose(m.W, own.W, rtol=1e-6)
+        np.testing.assert_array_equal(m.x, x)
+        np.testing.assert_array_equal(m.made_from("the test").values["x"], x[None])
+        for name in ("plan", "engine", "mode", "rounding", "dtype", "notes", "rows"):
+            assert getattr(m, name) is getattr(maps[0], name), name
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(m)).W, m.W)
+
+
+def test_the_instance_of_a_stack_whose_output_is_not_finite_is_told_of() -> None:
+    proto = model("g (float[1,3] x) => (float[1,3] y) { one = Constant<value_float=1.0>()"
+                  " y = Div(one, x) }")  # fmt: skip
+    xs = np.ones((8, 3), np.float32)
+    xs[2, 1] = 0
+    maps = Linearizer(proto).map(xs, engine="compiled")
+    assert [next(maps).y.tolist() for _ in range(2)] == [[1, 1, 1]] * 2
+    with pytest.raises(TraceError, match="row 1"):
+        next(maps)
