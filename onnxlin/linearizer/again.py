@@ -37,7 +37,6 @@ class Again(NamedTuple):
 
     Parameters
     ----------
-    ready : Ready
     runner : Runner
     engine : str
     rows : range, int, list of int or None
@@ -54,7 +53,6 @@ class Again(NamedTuple):
         What maps of this question have in common, `AffineMap.pattern`.
     """
 
-    ready: Ready
     runner: Runner
     engine: str
     rows: Any
@@ -65,17 +63,20 @@ class Again(NamedTuple):
     cotangents: Array
     pattern: Mapping[str, Any]
 
-    def __call__(self, x: Any, rows: Any, engine: str) -> AffineMap | None:
-        """Answer; None where something else is asked, or where something is wrong with x."""
+    def __call__(self, ready: Ready, x: Any, rows: Any, engine: str) -> AffineMap | None:
+        """Answer; None where something else is asked, or where something is wrong with x.
+
+        ``ready`` is the one that was asked before. Held here it would hold itself, and memory.
+        """
         same = self.rows
         # The integer 1 equals True and 1.0, which are no rows.
         listed = type(rows) is list
         if engine != self.engine or type(rows) is not type(same) or rows != same:
             return None
-        if (listed and not _integers(rows)) or self.memory != self.ready.budget():
+        if (listed and not _integers(rows)) or self.memory != ready.budget():
             return None
         feeds = self._feeds(x)
-        return None if feeds is None else self._map(feeds)
+        return None if feeds is None else self._map(ready, feeds)
 
     def _feeds(self, x: Any) -> dict[str, Array] | None:
         """Copy what is given, if it is as the latest x was, and finite."""
@@ -90,9 +91,9 @@ class Again(NamedTuple):
             feeds[name] = value.copy()
         return feeds
 
-    def _map(self, feeds: dict[str, Array]) -> AffineMap | None:
+    def _map(self, ready: Ready, feeds: dict[str, Array]) -> AffineMap | None:
         """Run the graph; None where an output is not finite, or it cannot be run."""
-        ready, runner = self.ready, self.runner
+        runner = self.runner
         try:
             W, shares, values = runner.once(feeds, self.cotangents)
         except TraceError:
@@ -131,7 +132,7 @@ def again(ready: Ready, ask: Ask, runner: Runner, m: AffineMap) -> Again | None:
         return None
     alone = inputs[0].name if len(inputs) == 1 else ""
     return Again(
-        ready, runner, ask.engine, rows, memory, tuple(inputs), alone, m.rows, cotangents,
+        runner, ask.engine, rows, memory, tuple(inputs), alone, m.rows, cotangents,
         m.pattern(),
     )  # fmt: skip
 

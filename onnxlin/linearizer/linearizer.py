@@ -212,7 +212,7 @@ class Linearizer:
         """
         again = self._ready.shelf.again
         if again is not None and dtype is None and progress is None and save is None:
-            known: AffineMap | None = again(x, rows, engine)
+            known: AffineMap | None = again(self._ready, x, rows, engine)
             if known is not None:
                 return known
         require_engine(engine)

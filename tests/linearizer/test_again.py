@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import weakref
 from copy import deepcopy
 from typing import Any
 
@@ -176,3 +178,16 @@ def test_the_instance_of_a_stack_whose_output_is_not_finite_is_told_of() -> None
     assert [next(maps).y.tolist() for _ in range(2)] == [[1, 1, 1]] * 2
     with pytest.raises(TraceError, match="row 1"):
         next(maps)
+
+
+def test_nothing_holds_itself() -> None:
+    """A linearizer that nobody has any more is let go of at once, with its sessions."""
+    gc.disable()
+    try:
+        lin = prepared()
+        asked(lin)
+        gone = weakref.ref(lin._ready.shelf)
+        del lin
+        assert gone() is None
+    finally:
+        gc.enable()
