@@ -1,4 +1,4 @@
-"""A call that asks what the one before it asked, at another x: nothing is planned or read anew.
+"""A call that asks as many rows as the one before it, at another x: nothing is planned anew.
 
 A small net's graph takes less time than Python takes for everything around it, so what cannot have
 changed between two calls is not looked at again.
@@ -14,8 +14,8 @@ import numpy as np
 from onnxlin.affine_map import AffineMap
 from onnxlin.engines.compiled import Runner
 from onnxlin.engines.job import Columns, Solution
-from onnxlin.engines.seeds import FEW, Seeds
-from onnxlin.errors import TraceError
+from onnxlin.engines.seeds import Seeds, make_seeds
+from onnxlin.errors import RowsError, TraceError
 from onnxlin.graph import Array
 from onnxlin.linearizer.ask import Ask
 from onnxlin.linearizer.ready import Anew, Ready
@@ -39,8 +39,6 @@ class Again(NamedTuple):
     ----------
     runner : Runner
     engine : str
-    rows : range, int, list of int or None
-        As they were asked.
     memory : int
         Bytes with which it was planned.
     inputs : tuple of Input
@@ -55,7 +53,6 @@ class Again(NamedTuple):
 
     runner: Runner
     engine: str
-    rows: Any
     memory: int
     inputs: tuple[Input, ...]
     alone: str
@@ -68,15 +65,31 @@ class Again(NamedTuple):
 
         ``ready`` is the one that was asked before. Held here it would hold itself, and memory.
         """
-        same = self.rows
-        # The integer 1 equals True and 1.0, which are no rows.
-        listed = type(rows) is list
-        if engine != self.engine or type(rows) is not type(same) or rows != same:
+        if engine != self.engine or self.memory != ready.budget():
             return None
-        if (listed and not _integers(rows)) or self.memory != ready.budget():
+        seeds = self._seeds(rows)
+        feeds = None if seeds is None else self._feeds(x)
+        if seeds is None or feeds is None:
             return None
-        feeds = self._feeds(x)
-        return None if feeds is None else self._map(ready, feeds)
+        if seeds is self.seeds:
+            return self._map(ready, feeds, seeds, self.cotangents, self.pattern)
+        cotangents = self.runner.at_once(seeds, self.memory)
+        if cotangents is None:
+            return None
+        return self._map(ready, feeds, seeds, cotangents, {**self.pattern, "rows": seeds})
+
+    def _seeds(self, rows: Any) -> Seeds | None:
+        """Read as many rows as have been asked before: what was planned depends on no more."""
+        if type(rows) is list:
+            if len(rows) != len(self.seeds):
+                return None
+        elif not (rows is None or type(rows) in (range, int)):
+            return None
+        try:
+            seeds = make_seeds(rows, self.seeds.size)
+        except RowsError:
+            return None  # what is wrong with x is said first
+        return seeds if seeds is self.seeds or len(seeds) == len(self.seeds) else None
 
     def _feeds(self, x: Any) -> dict[str, Array] | None:
         """Copy what is given, if it is as the latest x was, and finite."""
@@ -91,11 +104,18 @@ class Again(NamedTuple):
             feeds[name] = value.copy()
         return feeds
 
-    def _map(self, ready: Ready, feeds: dict[str, Array]) -> AffineMap | None:
+    def _map(
+        self,
+        ready: Ready,
+        feeds: dict[str, Array],
+        seeds: Seeds,
+        cotangents: Array,
+        pattern: Mapping[str, Any],
+    ) -> AffineMap | None:
         """Run the graph; None where an output is not finite, or it cannot be run."""
         runner = self.runner
         try:
-            W, shares, values = runner.once(feeds, self.cotangents)
+            W, shares, values = runner.once(feeds, cotangents)
         except TraceError:
             return None  # asked once more it is raised, or another engine answers
         section, starts, ends = ready.section, {}, {}
@@ -106,21 +126,17 @@ class Again(NamedTuple):
         for name in section.inputs:
             starts[name] = feeds[name] if name in feeds else values[name]
         solution = Solution(W, Columns(runner.compiled.nodes, shares.astype(np.float64)))
-        anew = Anew(ready, feeds, runner.compiled.dtype, self.seeds)
-        return AffineMap.of_pattern(self.pattern, (starts, ends), solution, anew, anew.own)
+        anew = Anew(ready, feeds, runner.compiled.dtype, seeds)
+        return AffineMap.of_pattern(pattern, (starts, ends), solution, anew, anew.own)
 
 
 def again(ready: Ready, ask: Ask, runner: Runner, m: AffineMap) -> Again | None:
     """Keep what a graph was asked and has answered; None for what takes a closer look each time."""
-    graph, memory, rows = ready.section.graph, ready.budget(), ask.rows
+    graph, memory = ready.section.graph, ready.budget()
     if not (ask.dtype is None and ask.progress is None and ask.save is None):
         return None
-    if graph.optional or graph.defaults or not (rows is None or type(rows) in (range, int, list)):
+    if graph.optional or graph.defaults:
         return None
-    if type(rows) is list:
-        if not _integers(rows):
-            return None
-        rows = list(rows)  # the caller's may change
     inputs = []
     for name, kind in graph.inputs.items():
         value = ask.feeds[name]
@@ -132,10 +148,6 @@ def again(ready: Ready, ask: Ask, runner: Runner, m: AffineMap) -> Again | None:
         return None
     alone = inputs[0].name if len(inputs) == 1 else ""
     return Again(
-        runner, ask.engine, rows, memory, tuple(inputs), alone, m.rows, cotangents,
+        runner, ask.engine, memory, tuple(inputs), alone, m.rows, cotangents,
         m.pattern(),
     )  # fmt: skip
-
-
-def _integers(rows: list[Any]) -> bool:
-    return len(rows) <= FEW and all(type(row) is int for row in rows)

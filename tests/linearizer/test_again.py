@@ -53,6 +53,19 @@ def test_it_is_the_map_of_a_linearizer_that_was_never_asked(rows: Any) -> None:
     np.testing.assert_allclose(m.W, own.W, rtol=1e-5, atol=1e-6)
 
 
+def test_as_many_other_rows_are_those_of_the_whole_map() -> None:
+    whole = Linearizer(mlp())(X, engine="compiled")
+    lin = prepared(0)
+    for rows in (1, [1], range(1, 2), -1, [-1], np.array([1]), [[0.0, 1.0]]):
+        m = asked(lin, rows=rows)
+        np.testing.assert_allclose(m.W, whole.W[1:2], rtol=1e-6)
+        np.testing.assert_allclose(m.b, whole.b[1:2], rtol=1e-6)
+        m.verify()
+        assert pickle.loads(pickle.dumps(m)).rows.taken.tolist() == [False, True]
+    assert asked(lin, rows=[0, 1]).W.shape == (2, 3)
+    assert asked(lin, rows=[0]).rows.index.tolist() == [0]
+
+
 def test_what_it_saw_is_kept_apart_from_what_the_caller_has() -> None:
     lin, x = prepared(), X.copy()
     m = asked(lin, x)
@@ -71,7 +84,9 @@ def test_it_is_pickled_and_copied_as_any_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "wrong"), [(1, True), (1, 1.0), ([1], [True]), ([1], [1.0])], ids=str
+    ("rows", "wrong"),
+    [(1, True), (1, 1.0), ([1], [True]), ([1], [1.0]), (1, 2), ([1], [-3]), (1, "a")],
+    ids=str,
 )
 def test_what_equals_a_row_is_none(rows: Any, wrong: Any) -> None:
     lin = prepared(rows)
@@ -143,7 +158,7 @@ def test_nothing_that_was_closed_or_evicted_is_run() -> None:
     lin(X, engine="compiled")
     assert lin._ready.shelf.again is not None
     lin(X, rows=0, engine="compiled")  # a graph of its own
-    assert lin._ready.shelf.again.rows == 0
+    assert len(lin._ready.shelf.again.seeds) == 1
 
 
 def test_models_whose_initialisers_may_be_given_are_read_each_time() -> None:
