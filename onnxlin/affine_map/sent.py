@@ -13,6 +13,8 @@ from onnxlin.engines.job import Solution
 from onnxlin.primitives import Array
 
 _GIVEN = ("inputs", "outputs", "rows", "mode", "rounding", "engine", "plan", "dtype", "notes")
+# What maps at two inputs do not share; all else follows from the question.
+_APART = frozenset({"inputs", "outputs", "_solution", "_origin", "_anew", "_own"})
 _SHARED = frozenset({"_origin", "_anew", "_own", "_made_bounds", "layers"})
 
 
@@ -64,6 +66,32 @@ class Sent(Proved):
         found = {name: getattr(self, name) for name in _GIVEN}
         own = self.own_run(now=self._anew is None)
         return found | {"solution": self._solution, "bound": self.known_bound, "own": own}
+
+    def pattern(self) -> Mapping[str, Any]:
+        """What a map that has just been made has in common with those of the same question."""
+        return {name: value for name, value in vars(self).items() if name not in _APART}
+
+    @classmethod
+    def of_pattern(
+        cls,
+        pattern: Mapping[str, Any],
+        ends: tuple[dict[str, Array], dict[str, Array]],
+        solution: Solution,
+        anew: Callable[[], Origin],
+        own: Callable[[], Mapping[str, Array]],
+    ) -> Self:
+        """Make the map at another x: its ends, W and b, and what it was made from."""
+        made = object.__new__(cls)
+        made.__dict__ = {
+            **pattern,
+            "inputs": ends[0],
+            "outputs": ends[1],
+            "_solution": solution,
+            "_origin": anew,
+            "_anew": anew,
+            "_own": own,
+        }
+        return made
 
     def __copy__(self) -> Self:
         made = object.__new__(type(self))

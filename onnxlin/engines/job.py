@@ -90,10 +90,13 @@ class Columns(Mapping[str, Array]):
     ----------
     names : tuple of str
     array : array (K, nodes), float64
+    added : array (K,), optional
+        Their sum, where it is known.
     """
 
     names: tuple[str, ...]
     array: Array
+    added: Array | None = None
 
     def __getitem__(self, name: str) -> Array:
         column: Array = self.array[:, self._places[name]]
@@ -113,9 +116,14 @@ class Columns(Mapping[str, Array]):
 def total(bias: Mapping[str, Array], rows: int) -> Array:
     """Add shares up in their order: ``(rows,)``."""
     if isinstance(bias, Columns) and bias.names:
-        added: Array = bias.array.cumsum(axis=1)[:, -1]  # one after the other, as below
-        return added
+        return added_up(bias.array) if bias.added is None else bias.added
     return sum(bias.values(), start=np.zeros(rows))
+
+
+def added_up(shares: Array) -> Array:
+    """Add up along the last axis, one after the other: ``(..., nodes) -> (...)``."""
+    found: Array = shares.cumsum(axis=-1)[..., -1]
+    return found
 
 
 @dataclass(frozen=True, eq=False)

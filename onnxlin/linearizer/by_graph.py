@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,11 @@ from onnxlin.engines.plan import are_heavy, may_be_cut
 from onnxlin.engines.seeds import Seeds, how_many, make_seeds
 from onnxlin.errors import MemoryBudgetError, OptionError, TraceError
 from onnxlin.graph import Array
+from onnxlin.linearizer.again import again
 from onnxlin.linearizer.ask import Ask, asked_of
 from onnxlin.linearizer.kept import kept
 from onnxlin.linearizer.ready import Anew, Ready
+from onnxlin.section.numbers import all_finite
 
 
 def by_graph(ready: Ready, ask: Ask) -> AffineMap | None:
@@ -31,7 +34,11 @@ def by_graph(ready: Ready, ask: Ask) -> AffineMap | None:
         engine="compiled" is asked for, and cannot compile the model or compute in this dtype.
     """
     runner = _required(ready, ask) if ask.engine == "compiled" else _open(ready, ask)
-    return None if runner is None else by_runner(ready, ask, runner)
+    if runner is None:
+        return None
+    found = by_runner(ready, ask, runner)
+    ready.shelf.again = None if found is None else again(ready, ask, runner, found)
+    return found
 
 
 def _required(ready: Ready, ask: Ask) -> Runner:
@@ -102,6 +109,30 @@ def _kept(
     return kept(
         path, Blocks(solve, seeds, size, runner.compiled.columns, dtype, ask.progress), made
     )
+
+
+def alike(
+    ready: Ready, answers: Sequence[Answer], seeds: Seeds, dtype: np.dtype[Any], why: str
+) -> Iterator[AffineMap]:
+    """Make maps of answers to one question, as `map_of` does: what they share is said once."""
+    section, first = ready.section, answers[0]
+    m = map_of(ready, first, seeds, dtype, why)
+    pattern, given = m.pattern(), tuple(section.graph.inputs)
+    yield m
+    ends = [[found.values[name] for found in answers] for name in section.outputs]
+    finite = all(all_finite(np.concatenate(values)) for values in ends)
+    for found in answers[1:]:
+        values, feeds, ins, outs = found.values, {}, {}, {}
+        for name in given:
+            feeds[name] = values[name]
+        for name in section.inputs:
+            ins[name] = values[name]
+        for name in section.outputs:
+            outs[name] = values[name]
+        if not finite:
+            ready.ends(values, seeds)  # says which output of which instance it is
+        anew = Anew(ready, feeds, dtype, seeds)
+        yield AffineMap.of_pattern(pattern, (ins, outs), found.solution, anew, anew.own)
 
 
 def map_of(

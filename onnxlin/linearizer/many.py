@@ -13,7 +13,7 @@ from onnxlin.engines.compiled import Answer, ahead
 from onnxlin.engines.seeds import make_seeds
 from onnxlin.errors import MemoryBudgetError, TraceError
 from onnxlin.linearizer.ask import asked_dtype
-from onnxlin.linearizer.by_graph import map_of
+from onnxlin.linearizer.by_graph import alike
 from onnxlin.linearizer.ready import Ready
 from onnxlin.section.feeds import Instance, instance, stack_feeds
 
@@ -76,7 +76,7 @@ def stacks(
         if found is None:
             yield from one_by_one(apart[start : start + at_once], one, start)
         else:
-            yield from (map_of(ready, answer, seeds, runner.dtype, why) for answer in found)
+            yield from alike(ready, found, seeds, runner.dtype, why)
 
 
 def one_by_one(

@@ -91,6 +91,8 @@ class Emitter:
 
     def several(self, op_type: str, count: int, *inputs: str, **attributes: Any) -> list[str]:
         """Add a node with ``count`` outputs, or find the one that is there."""
+        if op_type == "Reshape":
+            inputs = self._reshaped_once(*inputs, **attributes)
         node = onnx.helper.make_node(op_type, inputs, [], **attributes)
         key = (count, node.SerializeToString(deterministic=True))
         if key not in self._made:
@@ -100,6 +102,19 @@ class Emitter:
             self._makers |= dict.fromkeys(outputs, node)
             self._made[key] = outputs
         return self._made[key]
+
+    def _reshaped_once(self, tensor: str, shape: str, *, allowzero: int = 0) -> tuple[str, str]:
+        """What a Reshape reads: of what has been reshaped before, that itself."""
+        before, sizes = self._makers.get(tensor), self.stored.get(shape)
+        if before is None or before.op_type != "Reshape" or sizes is None:
+            return tensor, shape
+        if 0 in sizes:  # the size of the axis before: that which the first of the two gives it
+            known = self.stored.get(before.input[1])
+            first = -1 if known is None or not known.size else int(known[0])
+            if allowzero or 0 in sizes[1:] or first < 0 or (first == 0 and before.attribute):
+                return tensor, shape
+            shape = self.ints([first, *sizes[1:]])
+        return before.input[0], shape
 
     def joined(self, names: Sequence[str]) -> str:
         """Concatenate along axis 0; what was cut apart there is taken as a whole."""

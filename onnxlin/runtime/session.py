@@ -198,16 +198,17 @@ def run(session: ForkSafe, wanted: Sequence[str], feeds: Mapping[str, Any]) -> l
     LimitError
         It asks for more memory than there is, or the time of `onnxlin.runtime.deadline` is over.
     """
-    reached("running")
     # The runtime takes arrays of rank 0, but none of NumPy's scalars.
-    given = feeds
-    if any(isinstance(value, np.generic) for value in feeds.values()):
-        given = {n: np.asarray(v) if isinstance(v, np.generic) else v for n, v in feeds.items()}
+    for value in feeds.values():
+        if isinstance(value, np.generic):
+            feeds = {n: np.asarray(v) if isinstance(v, np.generic) else v for n, v in feeds.items()}
+            break
+    reached("running")
     try:
         if not is_set():  # as nearly always: entering what watches costs as much as a small node
-            return session.run(wanted, given)
+            return session.run(wanted, feeds)
         with watched() as options:
-            return session.run(wanted, given, options)
+            return session.run(wanted, feeds, options)
     except MESSAGES as error:
         raise TraceError(f"onnxruntime cannot run the model at this x: {said(error)}") from error
     except UnicodeDecodeError as error:  # its message quotes what is no text

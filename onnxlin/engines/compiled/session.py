@@ -139,7 +139,7 @@ class Runner:
         dtype, total = self.compiled.dtype, len(seeds)
         size = self._chunk(memory - self._beside(total), total)
         if 0 < total <= size:
-            found = self._run(feeds, self._dense(seeds))
+            found = self.once(feeds, self._dense(seeds))
             if progress is not None:
                 progress(total, total)
             return found
@@ -149,7 +149,7 @@ class Runner:
             asked = seeds.dense(at, dtype)
             if not total:  # some kernels take no empty stack: one row is asked for and left out
                 asked = np.zeros((1, asked.shape[1]), dtype)
-            found = self._run(feeds, asked)
+            found = self.once(feeds, asked)
             values |= found.values
             if start == 0:
                 parts = found.W, found.shares
@@ -159,18 +159,26 @@ class Runner:
                 progress(at.stop, total)
         return Raw(W, shares, values)
 
-    def _run(self, feeds: Mapping[str, Array], asked: Array) -> Raw:
-        """Run once."""
+    def once(self, feeds: Mapping[str, Array], asked: Array) -> Raw:
+        """Run once, with rows as cotangents ``(k, n_out)``; see `at_once`."""
         compiled = self.compiled
-        given = {name: feeds[name] for name in compiled.feeds}
-        given |= self._fed
-        given[compiled.seeds] = asked
+        # As short as it can be: after a run little of Python is in the processor's caches.
+        given = {**feeds, **self._fed, compiled.seeds: asked}
         found = door.run(self._session, self._wanted, given)
-        values = {name: feeds[name] for name in self._given}
-        values.update(zip(self._ends, found, strict=False))
+        values = dict(zip(self._ends, found, strict=False))
+        for name in self._given:
+            values[name] = feeds[name]
         if not compiled.nodes:
             found.append(np.zeros((len(asked), 0), compiled.dtype))
         return Raw(found[-2].reshape(len(asked), compiled.columns), found[-1], values)
+
+    def at_once(self, seeds: Seeds, memory: int) -> Array | None:
+        """Return rows as cotangents that one run takes; None where they are many."""
+        total = len(seeds)
+        if not 0 < total <= self._chunk(memory - self._beside(total), total):
+            return None
+        found = self._dense(seeds)
+        return found if self._asked[0] is seeds else None
 
     def _dense(self, seeds: Seeds) -> Array:
         """All of the rows as cotangents; few of them are kept for a call that asks the same."""

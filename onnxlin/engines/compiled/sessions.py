@@ -64,6 +64,9 @@ class Shelf:
     ----------
     standing : Tracer or None
         One of the section that is open already, for whoever compiles.
+    again : object
+        Whatever the caller keeps of the latest answer. It is gone once a graph is opened or let
+        go of, so the graph that gave it is open, and no other has been used since.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Shelf:
         self._mode = mode
         self.standing: Tracer | None = None
         self.options = options
+        self.again: Any = None
         self._latest = Latest[Opened | Refused | Compiled](MOST_OPEN)
         self._lost: dict[Any, float] = {}
 
@@ -93,7 +97,7 @@ class Shelf:
             "options": apart(self.options),
             "standing": None,
         }
-        return {**vars(self), **own}
+        return {**vars(self), **own, "again": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -162,6 +166,7 @@ class Shelf:
 
     def _kept(self, key: Any, compiled: Callable[[], R]) -> R | Refused:
         """Return what lies under a key; if nothing does, what is compiled now."""
+        self.again = None
         found = self._at(key)
         if found is None:
             try:
@@ -261,6 +266,7 @@ class Shelf:
 
     def clear(self) -> None:
         """Release every session."""
+        self.again = None
         self._latest.clear()
 
 

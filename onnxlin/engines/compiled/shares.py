@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from onnxlin.lowering import Emitter, Scaled, Stack, Traced, is_traced, summed, tensor
 from onnxlin.program import finite
 
 # Biases up to this size are multiplied many at a time; larger ones would only be copied for it.
 SMALL = 2**12
+# Entries of a matrix of all biases that costs less than a few nodes do.
+BLOCKS = 2**15
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +45,7 @@ class Shares:
             return
         if not is_line(cotangent, bias):
             cotangent, bias = _summed(cotangent, bias)
-        merged, rest = cotangent.layout
-        small = merged == 1 and rest and prod(rest) <= SMALL
-        key = (rest, bias.shape) if small else len(self._groups)
+        key = (cotangent.layout[1], bias.shape) if _is_small(cotangent) else len(self._groups)
         self._groups.setdefault(key, []).append(Part(node, sign, cotangent, bias))
 
     @property
@@ -56,14 +58,39 @@ class Shares:
         """Write the products: the nodes that have a share, and the tensor (K, nodes)."""
         for group in self._groups.values():
             group.sort(key=self._bias_place)
-        parts = [part for group in self._groups.values() for part in group]
-        products = [self._products(group) for group in self._groups.values()]
+        fixed = self._fixed()
+        nodes = list(dict.fromkeys(part.node for part in fixed))
+        columns = [(node, 1) for node in nodes]
+        products = [self._at_once(fixed, nodes)] if fixed else []
+        for group in self._groups.values():
+            left = [part for part in group if part not in fixed]
+            if left:
+                products.append(self._products(left))
+                columns += [(part.node, part.sign) for part in left]
         name = self._graph("Concat", *products, axis=1) if len(products) > 1 else products[0]
-        nodes = tuple(dict.fromkeys(part.node for part in parts))
-        if len(nodes) < len(parts) or any(part.sign < 0 for part in parts):
-            belongs = [[part.sign * (node == part.node) for node in nodes] for part in parts]
+        nodes = list(dict.fromkeys(node for node, _ in columns))
+        if len(nodes) < len(columns) or any(sign < 0 for _, sign in columns):
+            belongs = [[sign * (node == other) for node in nodes] for other, sign in columns]
             name = self._graph("MatMul", name, self._graph.floats(belongs))
-        return nodes, name
+        return tuple(nodes), name
+
+    def _fixed(self) -> list[Part]:
+        """Constant biases of a net so small that one product with a matrix of them is nothing."""
+        parts = [part for group in self._groups.values() for part in group]
+        found = [part for part in parts if not is_traced(part.bias) and _is_small(part.cotangent)]
+        size = sum(part.bias.size for part in found) * len(found)
+        return found if len(found) > 1 and size <= BLOCKS else []
+
+    def _at_once(self, parts: list[Part], nodes: list[str]) -> str:
+        """``[cotangents] @ [biases, each in the column of its node]``: a tensor (K, nodes)."""
+        names, at = [], 0
+        matrix = np.zeros((sum(part.bias.size for part in parts), len(nodes)))
+        for part in parts:
+            names.append(part.cotangent.flat)
+            matrix[at : at + part.bias.size, nodes.index(part.node)] = part.sign * part.bias.ravel()
+            at += part.bias.size
+        graph = self._graph
+        return graph("MatMul", graph("Concat", *names, axis=1), graph.floats(matrix))
 
     def __bool__(self) -> bool:
         return bool(self._groups)
@@ -99,6 +126,12 @@ class Shares:
         if len(apart) < len(names):
             rows = graph("Gather", rows, graph.ints([apart.index(m) for m in names]), axis=1)
         return graph("ReduceSum", graph("Mul", rows, biases), graph.ints([2]), keepdims=0)
+
+
+def _is_small(cotangent: Stack) -> bool:
+    """Whether a line of it holds a row's whole cotangent, of few entries."""
+    merged, rest = cotangent.layout
+    return merged == 1 and bool(rest) and prod(rest) <= SMALL
 
 
 def reduced(cotangent: Stack, bias: Any) -> tuple[int, Stack, Any]:

@@ -11,7 +11,7 @@ from onnxlin.engines.compiled.compile import compile_section
 from onnxlin.engines.compiled.many.runs import runs_beside, threads_of_each
 from onnxlin.engines.compiled.many.stacked import Stacked
 from onnxlin.engines.compiled.session import Answer, Runner
-from onnxlin.engines.job import Columns, Solution
+from onnxlin.engines.job import Columns, Solution, added_up
 from onnxlin.engines.seeds import Seeds
 from onnxlin.graph import Array
 from onnxlin.primitives import Shape
@@ -66,9 +66,10 @@ class InstancesRunner:
         W = self._apart(found.W)
         nodes = self._runner.compiled.nodes
         shares = found.shares.astype(np.float64)
+        added = added_up(shares) if nodes else shares  # of all instances at once
         answers = []
         for i in range(_count(feeds)):
-            bias = Columns(nodes, shares[:, i] if nodes else shares)
+            bias = Columns(nodes, shares[:, i], added[:, i]) if nodes else Columns(nodes, shares)
             values = {name: value[i : i + 1] for name, value in feeds.items()}
             values |= {name: self._one(name, value, i) for name, value in found.values.items()}
             answers.append(Answer(Solution(W[i], bias), values))
