@@ -170,6 +170,7 @@ def why_live(job: Job) -> str | None:
     dense = rows * (A_DENSE * program.nnz + AN_ENTRY * entries)
     own = live_seconds(job)
     if SURE * own > dense:
+        job.plans.clear()  # large, and of no more use
         return None
     return (
         f"about {own:.2g} s are expected for {rows} rows of live entries alone, {dense:.2g} s for "

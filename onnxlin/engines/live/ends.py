@@ -21,15 +21,25 @@ def put(out: Array, lines: Array, G: Array, *, add: bool) -> None:
     spread(some, len(lines), G.shape[1] * G.itemsize)
 
 
+def copied(lines: Array, out: Array) -> None:
+    """Copy lines, by several threads."""
+
+    def some(part: slice) -> None:
+        out[part] = lines[part]
+
+    spread(some, len(lines), lines.shape[1] * lines.itemsize)
+
+
 def weighed(bias: Array, G: Array) -> Array:
     """``bias @ G`` in float64; lines whose bias is 0 are left out."""
+    bias = bias.astype(np.float64)
     (kept,) = np.nonzero(bias)
     found: dict[int, Array] = {}
 
     def some(part: slice) -> None:
         lines = kept[part]
-        taken = G[part] if len(kept) == len(G) else G[lines]
-        found[part.start] = bias[lines].astype(np.float64) @ taken.astype(np.float64)
+        taken = G[part] if len(kept) == len(G) else G.take(lines, axis=0)
+        found[part.start] = bias[lines] @ taken.astype(np.float64)
 
     with alone():
         spread(some, len(kept), G.shape[1] * 8)

@@ -10,7 +10,7 @@ import numpy as np
 
 from onnxlin.engines.job import Job, Solution
 from onnxlin.engines.live.apart import apart
-from onnxlin.engines.live.ends import put, weighed
+from onnxlin.engines.live.ends import copied, put, weighed
 from onnxlin.engines.live.fold import fold
 from onnxlin.engines.live.grouped import Groups
 from onnxlin.engines.live.lines import Blocks
@@ -19,7 +19,7 @@ from onnxlin.engines.live.liveness import live_entries
 from onnxlin.engines.live.merging import KEPT, Merged, best, merged_in
 from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.pulls import Moved, Pull, Sparse, pull
-from onnxlin.engines.live.room import Room
+from onnxlin.engines.live.schedule import Buffer, Schedule
 from onnxlin.engines.live.windows import Windows
 from onnxlin.engines.reverse import constant_shares, fits, needed, refuse
 from onnxlin.engines.seeds import Seeds
@@ -29,6 +29,8 @@ from onnxlin.program.sweep import add_to
 
 # More rows make the products no faster.
 MOST_ROWS = 1024
+# Plans of one job that are kept: of its rows, and of a few of them.
+FEW = 2
 # Bytes of local Jacobians that are kept where the budget holds no more.
 TIGHT = 2**26
 # How often a line is read or written, and bytes of lines a second.
@@ -51,18 +53,23 @@ def live(job: Job) -> Solution:
     turned = np.zeros((program.columns, len(seeds)), program.dtype)
     bias: dict[str, Array] = {}
     block = _at_once(job, plan)
+    arena = np.empty(plan.schedule.lines * block, program.dtype)
     for start in range(0, len(seeds), block):
         rows = slice(start, min(start + block, len(seeds)))
-        shares = plan.sweep(rows, turned[:, rows])
+        shares = plan.sweep(rows, turned[:, rows], arena)
         for name, share in (shares | constant_shares(program, seeds, rows)).items():
             bias.setdefault(name, np.zeros(len(seeds)))[rows] += share
         job.report(rows.stop, len(seeds))
+    # What a plan keeps may be as large as the model.
+    job.plans.clear()
     return Solution(turned.T, bias)
 
 
 def estimate(job: Job) -> int:
     """Bytes that `live` takes in all, with what is there already."""
-    plan = _planned(job)
+    asked, plan = bool(job.plans), _planned(job)
+    if not asked:  # nobody is about to sweep
+        job.plans.clear()
     return needed(job, plan.standing) + _at_once(job, plan) * plan.a_row
 
 
@@ -80,7 +87,7 @@ def seconds(job: Job) -> float:
 
 def _planned(job: Job) -> Plan:
     """The plan; nothing is merged where the budget does not hold what that takes, or few rows."""
-    plan = Plan(job.program, job.seeds)
+    plan = _of(job)
     if plan.merged is None:
         return plan
     tried = []
@@ -88,11 +95,23 @@ def _planned(job: Job) -> Plan:
         other = replace(plan, merging=kept)
         # What takes long to find, and is the same.
         vars(other).update({name: vars(plan)[name] for name in ("chain", "places", "each")})
+        vars(other)["merged"] = replace(plan.merged, kept=kept) if kept else None
         if fits(job, other.least) or not kept:
             tried.append(other)
             if _at_once(job, other) == min(len(job.seeds), MOST_ROWS):
                 break
     return min(tried, key=lambda each: _seconds(job, each))
+
+
+def _of(job: Job) -> Plan:
+    """The plan of a job's rows, made once for all who ask until W is there."""
+    key = id(job.program), id(job.seeds)  # both live as long as the plan: no other has their ids
+    if key not in job.plans:
+        while len(job.plans) >= FEW:
+            del job.plans[next(iter(job.plans))]
+        job.plans[key] = Plan(job.program, job.seeds)
+    found: Plan = job.plans[key]
+    return found
 
 
 def _seconds(job: Job, plan: Plan) -> float:
@@ -198,59 +217,61 @@ class Plan:
         return self.standing + self.a_row
 
     @cached_property
-    def room(self) -> Room:
-        """Memory of cotangents, used again and again."""
-        return Room(self.program.dtype, self.a_row // self.program.dtype.itemsize)
+    def schedule(self) -> Schedule:
+        """Where cotangents lie while a sweep goes on."""
+        return Schedule(self.pulls, self.places, self.program.outputs)
 
     @cached_property
     def a_row(self) -> int:
         """Bytes that one row of a sweep needs at its widest."""
-        held = {n: len(self.places[n]) for n in self.program.outputs if n in self.places}
-        widest = sum(held.values())
-        for link, terms in self.pulls:
-            own, inside = held.pop(link.output, 0), 0
-            for name, step in terms:
-                if isinstance(step, Merged):
-                    inside = step.lines
-                    if step.columns is not None:
-                        continue
-                held[name] = len(self.places[name])
-                # What was gathered, before it is added.
-                inside = max(inside, held[name], step.most if isinstance(step, Groups) else 0)
-            widest = max(widest, own + sum(held.values()) + inside)
-        return widest * self.program.dtype.itemsize
+        inside = 0
+        for turn in self.schedule.turns:
+            for send in turn.sends:
+                inside = max(inside, _inside(send.step, send.into))
+        return (self.schedule.lines + inside) * self.program.dtype.itemsize
 
-    def sweep(self, rows: slice, out: Array) -> dict[str, Array]:
-        """Sweep some rows; put W', ``(columns, k)``, into ``out`` and return shares of b."""
-        dtype, places, room = self.program.dtype, self.places, self.room
-        dense, waiting = self.seeds.dense(rows, dtype), dict[str, Array]()
+    def sweep(self, rows: slice, out: Array, arena: Array) -> dict[str, Array]:
+        """Sweep some rows; put W', ``(columns, k)``, into ``out`` and return shares of b.
+
+        Parameters
+        ----------
+        arena : array (lines of the schedule * k or more,)
+            With anything in it.
+        """
+        places, schedule, k = self.places, self.schedule, out.shape[1]
+
+        def of(buffer: Buffer) -> Array:
+            part = arena[buffer.start * k : (buffer.start + buffer.lines) * k]
+            return part.reshape(buffer.lines, k)
+
+        dense = self.seeds.dense(rows, self.program.dtype)
         for name, at in slices(self.program.outputs):
-            if name in places:
-                waiting[name] = np.ascontiguousarray(dense[:, at].T[places[name].flat])
+            if name in schedule.begins:
+                of(schedule.begins[name])[...] = dense[:, at].T[places[name].flat]
         shares: dict[str, Array] = {}
-        for link, terms in self.pulls:
-            arrived = waiting.pop(link.output, None)
-            if arrived is None:
-                continue
-            _charge(link, places[link.output], arrived, shares)
-            for name, step in terms:
-                if isinstance(step, Merged) and step.columns is not None:
-                    _send(step, arrived, out, shares, fresh=True)
-                elif name in waiting:
-                    waiting[name] = room.own(waiting[name])
-                    _send(step, arrived, waiting[name], shares, fresh=False)
-                elif _hands_on(step):
-                    waiting[name] = room.share(arrived)
-                else:
-                    waiting[name] = room.take(len(places[name]), arrived.shape[1])
-                    _send(step, arrived, waiting[name], shares, fresh=True)
-            room.give(arrived)
+        for turn in schedule.turns:
+            arrived = of(turn.arrived)
+            _charge(turn.link, places[turn.link.output], arrived, shares)
+            for send in turn.sends:
+                into = out if send.into is None else of(send.into)
+                if send.copied is not None:
+                    copied(of(send.copied), into)
+                _send(send.step, arrived, into, shares, fresh=send.fresh)
         for name, at in slices(self.program.inputs):
-            if name in waiting:
-                put(out[at], places[name].flat, waiting[name], add=self.merged is not None)
-        for left in waiting.values():
-            room.give(left)
+            if name in schedule.ends:
+                lines = of(schedule.ends[name])
+                put(out[at], places[name].flat, lines, add=self.merged is not None)
         return shares
+
+
+def _inside(step: Pull, into: Buffer | None) -> int:
+    """Lines that a pull holds beside those that it reads and writes."""
+    if isinstance(step, Merged):
+        return step.lines
+    if isinstance(step, Groups):
+        return step.most
+    # What was gathered, or made, before it is added.
+    return 0 if into is None or isinstance(step, Windows | Moved) else into.lines
 
 
 def _charge(link: Link, lines: Places, G: Array, shares: dict[str, Array]) -> None:
@@ -258,11 +279,6 @@ def _charge(link: Link, lines: Places, G: Array, shares: dict[str, Array]) -> No
     for node, bias in link.charges:
         flat = np.broadcast_to(bias, link.shape).reshape(-1)[lines.flat]
         add_to(shares, node, weighed(flat, G))
-
-
-def _hands_on(step: Pull) -> bool:
-    """Whether the cotangents of the output are those of the input, line by line."""
-    return isinstance(step, Moved) and step.same
 
 
 def _windowed(op: LinearMap) -> bool:

@@ -103,15 +103,25 @@ def _lines(op: MatMul, live: Array, shape: Shape, *, back: bool) -> Array:
 
 
 def _windows(op: Conv, live: Array, *, back: bool) -> Array:
-    """Every channel of a group at once: the same window over any of them."""
+    """Every channel of a group at once, and one axis after the other: what a window meets."""
     g, (n, *_) = op.group, op.in_shape
-    ones = np.ones((g, 1, *op.weight.shape[2:]), np.float32)
-    space_in, space_out = op.in_shape[2:], op.out_shape[2:]
-    plain = Conv((n, g, *space_in), (n, g, *space_out), ones, op.strides, op.dilations,
-                 op.begin, op.end, g)  # fmt: skip
-    shape, space = (op.in_shape, space_out) if back else (op.out_shape, space_in)
-    some = np.asarray(live.reshape(n, g, -1, *space).any(axis=2), np.float32)
-    found: Array = (plain.rmatvec if back else plain.matvec)(some[None])
-    hit = found[0] > 0
-    wide = np.broadcast_to(hit[:, :, None], (n, g, shape[1] // g, *shape[2:]))
-    return wide.reshape(shape)
+    given, taken = (op.out_shape, op.in_shape) if back else (op.in_shape, op.out_shape)
+    hit = np.asarray(live.reshape(n, g, -1, *given[2:]).any(axis=2))
+    for axis, kernel in enumerate(op.weight.shape[2:]):
+        hit = np.moveaxis(hit, 2 + axis, 0)
+        found = np.zeros((taken[2 + axis], *hit.shape[1:]), bool)
+        s, d, p = op.strides[axis], op.dilations[axis], op.begin[axis]
+        outputs, inputs = op.out_shape[2 + axis], op.in_shape[2 + axis]
+        for k in range(kernel):
+            # Output o reads input o * s + shift.
+            shift = k * d - p
+            low, high = max(-(shift // s), 0), min((inputs - 1 - shift) // s + 1, outputs)
+            if low < high:
+                reads = slice(low * s + shift, (high - 1) * s + shift + 1, s)
+                if back:
+                    found[reads] |= hit[low:high]
+                else:
+                    found[low:high] |= hit[reads]
+        hit = np.moveaxis(found, 0, 2 + axis)
+    wide = np.broadcast_to(hit[:, :, None], (n, g, taken[1] // g, *taken[2:]))
+    return wide.reshape(taken)
