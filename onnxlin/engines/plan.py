@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod
+from math import inf, prod
 
 import numpy as np
 
@@ -14,8 +14,8 @@ from onnxlin.engines.explicit import estimate
 from onnxlin.engines.forward import estimate as forward_bytes
 from onnxlin.engines.forward import forward
 from onnxlin.engines.job import Engine, Job, Progress, Solution
+from onnxlin.engines.live import alive, live
 from onnxlin.engines.live import estimate as live_bytes
-from onnxlin.engines.live import live
 from onnxlin.engines.live import seconds as live_seconds
 from onnxlin.engines.reverse import line
 from onnxlin.engines.seeds import Seeds, some_of
@@ -152,6 +152,8 @@ def seconds(program: LinearProgram, rows: int) -> tuple[float, float]:
 # worth looking whether fewer will do: that takes part of a second.
 A_DENSE, AN_ENTRY = 1.25e-11, 7e-10
 MANY, HEAVY = 64, 5e10
+# From this part of multiplications between live entries on, dense products are faster.
+ALIVE = 0.6
 # The other is taken where it is expected to be so many times faster.
 SURE = 1.25
 
@@ -168,7 +170,7 @@ def why_live(job: Job) -> str | None:
         return None
     entries = sum(prod(step.shape) for step in program.steps)
     dense = rows * (A_DENSE * program.nnz + AN_ENTRY * entries)
-    own = live_seconds(job)
+    own = live_seconds(job) if alive(job) <= ALIVE else inf
     if SURE * own > dense:
         job.plans.clear()  # large, and of no more use
         return None
@@ -178,8 +180,6 @@ def why_live(job: Job) -> str | None:
     )
 
 
-# From this part of multiplications between live entries on, dense products are faster.
-ALIVE = 0.6
 # So many rows, of which sweeping takes so many seconds by those numbers: there a cut is looked for.
 SOME, NOTICED = 16, 5e-3
 

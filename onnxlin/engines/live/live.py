@@ -10,7 +10,7 @@ import numpy as np
 
 from onnxlin.engines.job import Job, Solution
 from onnxlin.engines.live.apart import apart
-from onnxlin.engines.live.ends import copied, put, weighed
+from onnxlin.engines.live.ends import charge, copied, put, sent
 from onnxlin.engines.live.fold import fold
 from onnxlin.engines.live.grouped import Groups
 from onnxlin.engines.live.lines import Blocks
@@ -25,7 +25,6 @@ from onnxlin.engines.reverse import constant_shares, fits, needed, refuse
 from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array, Chain, Conv, LinearMap
 from onnxlin.program import LinearProgram, slices
-from onnxlin.program.sweep import add_to
 
 # More rows make the products no faster.
 MOST_ROWS = 1024
@@ -85,6 +84,21 @@ def seconds(job: Job) -> float:
     return _seconds(job, plan)
 
 
+def alive(job: Job) -> float:
+    """Part of the multiplications of a sweep that live entries take.
+
+    As far as their number on either side of each map tells: that is known before any plan.
+    """
+    plan = _of(job)
+    part = {name: len(at) / max(prod(at.shape), 1) for name, at in plan.places.items()}
+    each = [
+        (op.nnz, part.get(name, 0) * part.get(link.output, 0))
+        for link in plan.chain
+        for name, op in link.terms
+    ]
+    return sum(nnz * share for nnz, share in each) / max(sum(nnz for nnz, _ in each), 1)
+
+
 def _planned(job: Job) -> Plan:
     """The plan; nothing is merged where the budget does not hold what that takes, or few rows."""
     plan = _of(job)
@@ -92,15 +106,21 @@ def _planned(job: Job) -> Plan:
         return plan
     tried = []
     for kept in (KEPT, TIGHT, 0):
-        other = replace(plan, merging=kept)
-        # What takes long to find, and is the same.
-        vars(other).update({name: vars(plan)[name] for name in ("chain", "places", "each")})
-        vars(other)["merged"] = replace(plan.merged, kept=kept) if kept else None
+        other = plan if kept == plan.merging else _with(plan, kept)
         if fits(job, other.least) or not kept:
             tried.append(other)
             if _at_once(job, other) == min(len(job.seeds), MOST_ROWS):
                 break
     return min(tried, key=lambda each: _seconds(job, each))
+
+
+def _with(plan: Plan, kept: int) -> Plan:
+    """The plan with so many bytes of local Jacobians; what takes long to find is the same."""
+    other = replace(plan, merging=kept)
+    vars(other).update({name: vars(plan)[name] for name in ("chain", "places", "each")})
+    merged = plan.merged
+    vars(other)["merged"] = replace(merged, kept=kept) if kept and merged is not None else None
+    return other
 
 
 def _of(job: Job) -> Plan:
@@ -251,12 +271,12 @@ class Plan:
         shares: dict[str, Array] = {}
         for turn in schedule.turns:
             arrived = of(turn.arrived)
-            _charge(turn.link, places[turn.link.output], arrived, shares)
+            charge(turn.link, places[turn.link.output], arrived, shares)
             for send in turn.sends:
                 into = out if send.into is None else of(send.into)
                 if send.copied is not None:
                     copied(of(send.copied), into)
-                _send(send.step, arrived, into, shares, fresh=send.fresh)
+                sent(send.step, arrived, into, shares, fresh=send.fresh)
         for name, at in slices(self.program.inputs):
             if name in schedule.ends:
                 lines = of(schedule.ends[name])
@@ -274,22 +294,6 @@ def _inside(step: Pull, into: Buffer | None) -> int:
     return 0 if into is None or isinstance(step, Windows | Moved) else into.lines
 
 
-def _charge(link: Link, lines: Places, G: Array, shares: dict[str, Array]) -> None:
-    """Weigh cotangents with the biases that are added where they arrive."""
-    for node, bias in link.charges:
-        flat = np.broadcast_to(bias, link.shape).reshape(-1)[lines.flat]
-        add_to(shares, node, weighed(flat, G))
-
-
 def _windowed(op: LinearMap) -> bool:
     last = op.maps[-1] if isinstance(op, Chain) else op
     return isinstance(getattr(last, "base", last), Conv)
-
-
-def _send(step: Pull, G: Array, out: Array, shares: dict[str, Array], *, fresh: bool) -> None:
-    """Take cotangents through a map; what is merged has shares of b beside."""
-    if not isinstance(step, Merged):
-        step(G, out, fresh=fresh)
-        return
-    for node, share in step.run(G, out, fresh=fresh).items():
-        add_to(shares, node, share)

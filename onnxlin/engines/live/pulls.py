@@ -15,7 +15,17 @@ from onnxlin.engines.live.lines import lines
 from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.threads import spread
 from onnxlin.engines.live.windows import windows
-from onnxlin.primitives import Adjoint, Array, Diagonal, LinearMap, MatMul, Reshape, Select
+from onnxlin.primitives import (
+    Adjoint,
+    Array,
+    Crop,
+    Diagonal,
+    LinearMap,
+    MatMul,
+    Reshape,
+    Select,
+    Transpose,
+)
 
 
 class Pull(Protocol):
@@ -198,8 +208,8 @@ def _known(
     op: LinearMap, source: Places, target: Places, dtype: np.dtype[Any]
 ) -> tuple[Array, Array, Array] | None:
     """``(source line, target line, factor)`` of maps that read one entry for each; else None."""
-    if isinstance(op, Adjoint) and isinstance(op.base, Select):
-        read = op.base.index.reshape(-1)[target.flat]
+    if isinstance(op, Adjoint) and isinstance(op.base, Select | Crop | Transpose):
+        read = _read(op.base)[target.flat]
         at = np.where(read >= 0, source.line[read], -1)
         kept = np.flatnonzero(at >= 0)
         return at[kept], kept, np.ones(len(kept), dtype)
@@ -208,13 +218,21 @@ def _known(
         read = source.flat
         if isinstance(op, Diagonal):
             factor = np.broadcast_to(op.scale, op.in_shape).reshape(-1)[read].astype(dtype)
-    elif isinstance(op, Select):
-        read = op.index.reshape(-1)[source.flat]
+    elif isinstance(op, Select | Crop | Transpose):
+        read = _read(op)[source.flat]
     else:
         return None
     line = np.where(read >= 0, target.line[read], -1)
     kept = np.flatnonzero(line >= 0)
     return kept, line[kept], factor[kept]
+
+
+def _read(op: Select | Crop | Transpose) -> Array:
+    """Which input each output is, -1 for none."""
+    if isinstance(op, Select):
+        return op.index.reshape(-1)
+    every = np.arange(op.columns).reshape(1, *op.in_shape)
+    return op.matvec(every).reshape(-1)
 
 
 def moves(source: Array, target: Array, factor: Array, given: int, taken: int) -> Pull:
