@@ -15,10 +15,10 @@ from onnxlin.engines.live.fold import fold
 from onnxlin.engines.live.grouped import Groups
 from onnxlin.engines.live.lines import Blocks
 from onnxlin.engines.live.links import Link, links
-from onnxlin.engines.live.liveness import live_entries
+from onnxlin.engines.live.liveness import live_entries, widened
 from onnxlin.engines.live.merging import KEPT, Merged, best, merged_in
 from onnxlin.engines.live.places import Places
-from onnxlin.engines.live.pulls import Moved, Pull, Sparse, pull
+from onnxlin.engines.live.pulls import Masked, Moved, Pull, Sparse, pull
 from onnxlin.engines.live.schedule import Buffer, Schedule
 from onnxlin.engines.live.windows import Windows
 from onnxlin.engines.reverse import constant_shares, fits, needed, refuse
@@ -178,6 +178,7 @@ class Plan:
             for name, at in slices(self.program.outputs)
         }
         marks = live_entries(self.chain, self.program.inputs, seeded)
+        marks = widened(self.chain, marks, {*self.program.inputs, *seeded})
         ranks = {len(op.in_shape) for link in self.chain for _, op in link.terms if _windowed(op)}
         return {
             name: Places.of(mark, pixels=mark.ndim in ranks)
@@ -291,7 +292,7 @@ def _inside(step: Pull, into: Buffer | None) -> int:
     if isinstance(step, Groups):
         return step.most
     # What was gathered, or made, before it is added.
-    return 0 if into is None or isinstance(step, Windows | Moved) else into.lines
+    return 0 if into is None or isinstance(step, Windows | Moved | Masked) else into.lines
 
 
 def _windowed(op: LinearMap) -> bool:

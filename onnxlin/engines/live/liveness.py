@@ -7,7 +7,8 @@ pooling window and a saturated gate are dead, at every row alike.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 
 import numpy as np
@@ -17,6 +18,8 @@ from onnxlin.primitives import Array, Chain, Conv, Diagonal, LinearMap, MatMul, 
 
 # Entries of a matrix from which on it is taken for full: looking at each costs more than it saves.
 LARGE = 2**22
+# Part of the entries that are kept beside them rather than have the others copied.
+FEW = 1 / 32
 
 
 def live_entries(
@@ -52,6 +55,39 @@ def live_entries(
                 mark = reached_back(op, seen[link.output])
                 seen[name] = seen[name] | mark if name in seen else mark
     return {name: mask & needed[name] for name, mask in seen.items() if name in needed}
+
+
+def widened(
+    chain: Sequence[Link], marks: Mapping[str, Array], ends: Collection[str]
+) -> dict[str, Array]:
+    """Let tensors keep the few entries that a mask takes from them.
+
+    Units that are saturated, as of a ReLU6, have a bias and send nothing on. If those before them
+    are kept, cotangents need not be copied for their sake: a few lines of them are put to 0.
+
+    Parameters
+    ----------
+    chain, marks
+        See `live_entries`.
+    ends : collection of str
+        Inputs and outputs of the program, which stay what they are.
+    """
+    found = dict(marks)
+    readers = Counter(name for link in chain for name, _ in link.terms)
+    for link in reversed(chain):
+        if len(link.terms) != 1:
+            continue
+        ((name, op),) = link.terms
+        if not isinstance(op, Diagonal) or name in ends or readers[name] > 1:
+            continue
+        mark, wide = found.get(name), found.get(link.output)
+        if mark is None or wide is None or (mark & ~wide).any():
+            continue
+        more = int(wide.sum()) - int(mark.sum())
+        scale = np.broadcast_to(op.scale, op.in_shape)
+        if 0 < more <= FEW * int(mark.sum()) and (scale[mark] == 1).all():
+            found[name] = wide
+    return found
 
 
 def reached(op: LinearMap, live: Array) -> Array:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from onnxlin.engines.live.links import Link
 from onnxlin.engines.live.merging import Merged
 from onnxlin.engines.live.places import Places
-from onnxlin.engines.live.pulls import Moved, Pull
+from onnxlin.engines.live.pulls import Masked, Moved, Pull
 
 
 @dataclass(eq=False)
@@ -110,6 +110,7 @@ class Schedule:
     ) -> list[Send]:
         found = []
         for name, step in terms:
+            alone = len(terms) == 1 and arrived.tensors == 1
             there = waiting.get(name)
             if isinstance(step, Merged) and step.columns is not None:
                 found.append(Send(step, None, True))
@@ -117,6 +118,11 @@ class Schedule:
                 # The cotangents of the output are those of the input.
                 arrived.tensors += 1
                 waiting[name] = arrived
+            elif there is None and isinstance(step, Masked) and alone:
+                # The buffer changes hands, with some lines put to 0.
+                arrived.tensors += 1
+                waiting[name] = arrived
+                found.append(Send(step, arrived, True))
             elif there is None:
                 waiting[name] = self._take(name, now)
                 found.append(Send(step, waiting[name], True))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 import onnxlin
 from onnxlin.engines.live.live import Plan
+from onnxlin.engines.live.pulls import Masked
 from tests.small import model
 
 BRANCHES = (
@@ -60,3 +62,46 @@ def test_an_arena_with_anything_in_it_serves(fixtures: Path) -> None:
     plan.sweep(slice(0, size), found[1], np.zeros_like(wide))
     assert np.isfinite(found).all()
     np.testing.assert_array_equal(found[0], found[1])
+
+
+SATURATED = (
+    "g (float[1,2,40,40] x) => (float[1,2,40,40] y) <float[2,2,1,1] A, float[2] a, float six, "
+    "float[2,2,1,1] B> { h = Conv(x, A, a)  r = Clip(h, , six)  y = Conv(r, B) }"
+)
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_few_saturated_units_leave_their_lines_where_they_are(both: bool) -> None:
+    """Their bias is in the ledger, and none of what is before them in the map."""
+    text = SATURATED.replace("y = Conv(r, B)", "s = Conv(r, B)  y = Add(s, h)")
+    made = model(text if both else SATURATED)
+    rng = np.random.default_rng(0)
+    sizes = {"A": (2, 2, 1, 1), "a": (2,), "B": (2, 2, 1, 1)}
+    values = {name: rng.normal(size=size) for name, size in sizes.items()} | {"six": 6.0}
+    for name, value in values.items():
+        array = np.asarray(value, np.float32)
+        made.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    lin = onnxlin.Linearizer(made)
+    x = rng.normal(size=(1, 2, 40, 40)).astype(np.float32)
+    x[0, :, 3, 4:9] = 50
+    x[0, :, 30, 2] = -50
+    m, other = (lin(x, rows=range(0, 3200, 7), engine=e) for e in ("live", "reverse"))
+    job = m.made_from("a test").job
+    steps = [step for _, terms in Plan(job.program, job.seeds).pulls for _, step in terms]
+    assert any(isinstance(step, Masked) for step in steps) != both
+    np.testing.assert_allclose(m.W, other.W, atol=1e-5)
+    for name, share in other.bias_by_node.items():
+        np.testing.assert_allclose(m.bias_by_node[name], share, atol=1e-5)
+    m.verify()
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_masked_lines(fresh: bool) -> None:
+    step, G = Masked(np.array([1, 3])), np.arange(15.0).reshape(5, 3)
+    out = np.ones_like(G)
+    step(G, out, fresh=fresh)
+    expected = G * np.array([1, 0, 1, 0, 1])[:, None] + (0 if fresh else 1)
+    np.testing.assert_array_equal(out, expected)
+    step(G, G, fresh=True)
+    np.testing.assert_array_equal(G[[1, 3]], 0)
+    np.testing.assert_array_equal(G[[0, 2, 4]], out[[0, 2, 4]] - (0 if fresh else 1))
