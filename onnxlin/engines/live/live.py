@@ -32,8 +32,8 @@ MOST_ROWS = 1024
 FEW = 2
 # Bytes of local Jacobians that are kept where the budget holds no more.
 TIGHT = 2**26
-# How often a line is read or written, and bytes of lines a second.
-PASSES, BYTES = 3, 6e9
+# In a second: bytes of lines that are copied, entries weighed with biases, fresh bytes of W.
+COPIED, CHARGED, TOUCHED = 2e9, 1.5e9, 1.5e9
 
 
 def live(job: Job) -> Solution:
@@ -73,9 +73,9 @@ def estimate(job: Job) -> int:
 
 
 def seconds(job: Job) -> float:
-    """Estimate how long `live` takes: products, lines that are read and written, and the plan.
+    """Estimate how long `live` takes: products, lines that are copied and weighed, and W.
 
-    Measured against nets (docs/performance.md): mostly within half as much again. Infinite where
+    Without the plan, which is there. Measured against nets: mostly within a quarter. Infinite where
     not even a row fits the budget.
     """
     plan = _planned(job)
@@ -135,11 +135,11 @@ def _of(job: Job) -> Plan:
 
 
 def _seconds(job: Job, plan: Plan) -> float:
-    block, rows = _at_once(job, plan), len(job.seeds)
-    lines = sum(len(plan.places[link.output]) for link, _ in plan.pulls)
+    block, rows, schedule = _at_once(job, plan), len(job.seeds), plan.schedule
     each = sum(step.seconds(block) for _, terms in plan.pulls for _, step in terms)
-    moved = PASSES * lines * rows * job.program.dtype.itemsize / BYTES
-    return ceil(rows / block) * each + moved
+    item = job.program.dtype.itemsize
+    moved = schedule.copied * item / COPIED + schedule.charged / CHARGED
+    return ceil(rows / block) * each + rows * (moved + job.program.columns * item / TOUCHED)
 
 
 def _at_once(job: Job, plan: Plan) -> int:

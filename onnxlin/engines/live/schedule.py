@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from onnxlin.engines.live.links import Link
 from onnxlin.engines.live.merging import Merged
 from onnxlin.engines.live.places import Places
-from onnxlin.engines.live.pulls import Masked, Moved, Pull
+from onnxlin.engines.live.pulls import Added, Masked, Moved, Pull
 
 
 @dataclass(eq=False)
@@ -104,6 +104,21 @@ class Schedule:
         for left in waiting.values():
             left.dies = len(self.pulls)
         self.lines = _arrange(self._buffers)
+
+    @property
+    def copied(self) -> int:
+        """Lines that are copied, or added, unchanged."""
+        found = sum(end.lines for end in self.ends.values())
+        for send in (send for turn in self.turns for send in turn.sends):
+            found += 0 if send.copied is None else send.copied.lines
+            moves = send.step.moves if isinstance(send.step, Added) else (send.step,)
+            found += sum(len(move.source) for move in moves if isinstance(move, Moved))
+        return found
+
+    @property
+    def charged(self) -> int:
+        """Lines that are weighed with a bias."""
+        return sum(turn.arrived.lines * len(turn.link.charges) for turn in self.turns)
 
     def _sends(
         self, terms: list[tuple[str, Pull]], arrived: Buffer, waiting: dict[str, Buffer], now: int

@@ -105,3 +105,12 @@ def test_masked_lines(fresh: bool) -> None:
     step(G, G, fresh=True)
     np.testing.assert_array_equal(G[[1, 3]], 0)
     np.testing.assert_array_equal(G[[0, 2, 4]], out[[0, 2, 4]] - (0 if fresh else 1))
+
+
+def test_lines_that_are_copied_and_weighed_are_counted() -> None:
+    """Of a product that one bias follows: its 2 lines are weighed, the 3 of x are copied to W."""
+    made = model("g (float[1,3] x) => (y) <float[3,2] A, float[2] b> { y = Gemm(x, A, b) }")
+    for name, size in {"A": (3, 2), "b": (2,)}.items():
+        made.graph.initializer.append(onnx.numpy_helper.from_array(np.ones(size, np.float32), name))
+    schedule = _plan(made, np.ones((1, 3), np.float32)).schedule
+    assert (schedule.charged, schedule.copied) == (2, 3)
