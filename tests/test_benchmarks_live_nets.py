@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 
 import onnxlin
-from onnxlin.engines.live.live import Plan
+from onnxlin.engines.live.plan import Plan
 from onnxlin.primitives import Adjoint, Conv, LinearMap, MatMul
 from tests.benchmarks.live import cases, grow, photo, shares, surgery, wheels
 from tests.benchmarks.live.architectures import ARCHITECTURES, vit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from typing import Any, Protocol
@@ -38,6 +38,9 @@ class Job:
         Bytes of them that the model, the tensors of its run and the program take already.
     stored : bool
         Whether W lies in a file, and takes no memory.
+    plans : dict
+        What engines have found out about a program and rows, to be found by others that ask: a job
+        made of this one has the same.
     """
 
     program: LinearProgram
@@ -46,6 +49,7 @@ class Job:
     progress: Progress | None = None
     held: int = 0
     stored: bool = False
+    plans: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
     def widths(self) -> Widths:

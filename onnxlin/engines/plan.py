@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 
@@ -14,8 +15,8 @@ from onnxlin.engines.explicit import estimate
 from onnxlin.engines.forward import estimate as forward_bytes
 from onnxlin.engines.forward import forward
 from onnxlin.engines.job import Engine, Job, Progress, Solution
+from onnxlin.engines.live import alive, live
 from onnxlin.engines.live import estimate as live_bytes
-from onnxlin.engines.live import live
 from onnxlin.engines.live import seconds as live_seconds
 from onnxlin.engines.reverse import line
 from onnxlin.engines.seeds import Seeds, some_of
@@ -148,6 +149,8 @@ def costs(program: LinearProgram, rows: int, engine: str) -> tuple[float, float]
 # Where rows are heavy, it is worth looking whether fewer products will do than dense ones: that
 # takes part of a second.
 MANY, HEAVY = 64, 5e10
+# From this part of multiplications between live entries on, dense products are faster.
+ALIVE = 0.6
 # The other is taken where it is expected to be so many times faster.
 SURE = 1.25
 
@@ -162,8 +165,10 @@ def why_live(job: Job) -> str | None:
     rows, program = len(job.seeds), job.program
     if not are_heavy(rows, program.nnz):
         return None
-    own, other = live_seconds(job), dense(program, rows)
+    own = live_seconds(job) if alive(job) <= ALIVE else inf
+    other = dense(program, rows)
     if SURE * own > other:
+        job.plans.clear()  # large, and of no more use
         return None
     return (
         f"about {own:.2g} s are expected for {rows} rows of live entries alone, {other:.2g} s for "
@@ -171,8 +176,6 @@ def why_live(job: Job) -> str | None:
     )
 
 
-# From this part of multiplications between live entries on, dense products are faster.
-ALIVE = 0.6
 # So many rows, of which sweeping takes so many seconds by those numbers: there a cut is looked for.
 SOME, NOTICED = 16, 5e-3
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import onnxlin
 from onnxlin.engines.live.gemm import Product, alone, threads_of_blas
-from onnxlin.engines.live.live import Plan
 from onnxlin.engines.live.liveness import reached, reached_back
+from onnxlin.engines.live.plan import Plan
 from onnxlin.engines.live.pulls import moves
 from onnxlin.primitives import MatMul
 from tests.small import model

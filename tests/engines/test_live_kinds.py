@@ -16,10 +16,9 @@ import onnxlin
 from onnxlin.engines.live.fold import by_channel
 from onnxlin.engines.live.grouped import Groups
 from onnxlin.engines.live.lines import Blocks
-from onnxlin.engines.live.live import Plan
 from onnxlin.engines.live.places import Places
+from onnxlin.engines.live.plan import Plan
 from onnxlin.engines.live.pulls import Dense, Sparse
-from onnxlin.engines.live.room import Room
 from onnxlin.engines.live.windows import Windows, windows
 from onnxlin.primitives import Chain, Conv, Diagonal, Reshape
 from tests.small import model
@@ -94,23 +93,6 @@ def test_what_groups_become(group: int, each: int, kind: type) -> None:
     made = _net(channels, (5, 6), "Conv", weight, rng, group=group, pads=[1] * 4)
     x = rng.integers(-2, 3, (1, 2, 5, 6)).astype(np.float32)
     assert kind in _assert_as_reverse(made, x, np.float64, 3)
-
-
-def test_an_array_that_others_have_is_copied_before_it_is_written_to() -> None:
-    room = Room(np.dtype(np.float32), 8)
-    first = room.take(2, 3)
-    first[...] = 1
-    assert room.own(first) is first
-    assert room.share(room.share(first)) is first
-    copy = room.own(first)
-    assert copy is not first
-    np.testing.assert_array_equal(copy, first)
-    # Two have it still: it comes back when both have given it.
-    room.give(first)
-    assert room.take(2, 3) is not first
-    assert room.own(first) is first
-    room.give(first)
-    assert np.shares_memory(room.take(2, 3), first)
 
 
 def test_what_is_added_to_itself_and_to_others() -> None:

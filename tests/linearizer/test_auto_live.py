@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 
 from onnxlin import Linearizer
 from onnxlin.engines import costs, plan
-from onnxlin.engines.live import seconds
+from onnxlin.engines.live import alive, estimate, seconds
+from onnxlin.engines.live.plan import Plan
 from onnxlin.engines.seeds import some_of
 
 X = np.random.default_rng(0).random((1, 1, 28, 28), dtype=np.float32)
@@ -54,3 +56,43 @@ def test_more_rows_take_longer_and_no_memory_forever(fixtures: Path) -> None:
     few = replace(job, seeds=some_of(job.seeds, np.arange(2)))
     assert 0 < seconds(few) < seconds(job) < np.inf
     assert seconds(replace(job, memory=job.held)) == np.inf
+
+
+def test_the_plan_is_made_once_and_let_go_of_with_w(fixtures: Path, heavy) -> None:
+    heavy.setattr(costs, "A_DENSE", 1.0)
+    made, places = [], Plan.places.func
+    counted = cached_property(lambda own: made.append(own) or places(own))
+    counted.__set_name__(Plan, "places")
+    heavy.setattr(Plan, "places", counted)
+    m = Linearizer(fixtures / "lenet5_mnist.onnx")(X)
+    assert m.engine == "live"
+    job = m.made_from("the test").job
+    assert m.memory_needed
+    assert m.W.shape == (10, 784)
+    assert len(made) == 1
+    assert not job.plans
+    # Whoever asks later has it made anew, and keeps none.
+    assert estimate(job) == m.memory_needed
+    assert not job.plans
+
+
+def test_a_plan_that_is_not_taken_is_let_go_of(fixtures: Path, heavy) -> None:
+    heavy.setattr(costs, "A_DENSE", 0.0)
+    heavy.setattr(costs, "AN_ENTRY", 0.0)
+    m = Linearizer(fixtures / "lenet5_mnist.onnx")(X)
+    assert m.engine == "reverse"
+    assert not m.made_from("the test").job.plans
+
+
+def test_what_is_mostly_alive_is_not_looked_at_closer(fixtures: Path, heavy) -> None:
+    heavy.setattr(costs, "A_DENSE", 1.0)
+    heavy.setattr(plan, "ALIVE", 0.0)
+    heavy.setattr(plan, "live_seconds", lambda _: pytest.fail("looked at closer"))
+    assert Linearizer(fixtures / "lenet5_mnist.onnx")(X).engine == "reverse"
+
+
+def test_what_is_alive_is_a_part(fixtures: Path) -> None:
+    job = Linearizer(fixtures / "lenet5_mnist.onnx")(X, engine="live").made_from("the test").job
+    assert 0 < alive(job) < 1
+    few = replace(job, seeds=some_of(job.seeds, np.arange(0)))
+    assert alive(few) == 0

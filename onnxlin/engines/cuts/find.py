@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -48,7 +49,7 @@ class Cut:
         """Names of the tensors."""
         return tuple(self.lower.outputs)
 
-    @property
+    @cached_property
     def seeds(self) -> Seeds:
         """The rows of ``lower`` that are needed."""
         return Seeds(self.lower.rows, self.live, None)

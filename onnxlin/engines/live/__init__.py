@@ -1,5 +1,5 @@
 """The live engine: rows of W from those entries alone that any row can see, all rows at once."""
 
-from onnxlin.engines.live.live import estimate, live, seconds
+from onnxlin.engines.live.live import alive, estimate, live, seconds
 
-__all__ = ["estimate", "live", "seconds"]
+__all__ = ["alive", "estimate", "live", "seconds"]

@@ -25,7 +25,8 @@ def products(n: Array, k: Array, rows: int) -> float:
     n, k = np.asarray(n, np.float64), np.asarray(k, np.float64)
     some = (n > 0) & (k > 0)
     n, k = n[some], k[some]
-    times = rows + ROWS
-    spent = float(((n + SIDE) @ (k + SIDE)) * times / RATE)
-    spent += float((n + k).sum()) * rows * ENTRY + float(n @ k) * TAKEN
+    # Not by BLAS, which would have its threads meet for so little.
+    sides, entries = float((n + k).sum()), float((n * k).sum())
+    spent = (entries + SIDE * sides + SIDE**2 * len(n)) * (rows + ROWS) / RATE
+    spent += sides * rows * ENTRY + entries * TAKEN
     return CALL * len(n) + spent / cores()

@@ -43,8 +43,10 @@ def fold(chain: Sequence[Link], kept: Container[str]) -> list[Link]:
         terms: list[Term] = []
         others = link.others
         for name, op in link.terms:
-            way = _way(name, op, alone) if isinstance(op, Conv) and op.group == 1 else None
-            if way is None or readers[way.start] < 2:
+            way = None
+            if isinstance(op, Conv) and op.group == 1 and readers[_start(name, alone)] > 1:
+                way = _way(name, op, alone)
+            if way is None:
                 terms.append((name, op))
                 continue
             terms.append((way.start, way.op))
@@ -64,22 +66,31 @@ class _Way:
     biases: tuple[tuple[str, Array], ...]
 
 
+def _start(name: str, alone: Mapping[str, Link]) -> str:
+    """The tensor that diagonals before a convolution read."""
+    while name in alone:
+        ((name, _),) = alone[name].terms
+    return name
+
+
 def _way(name: str, op: Conv, alone: Mapping[str, Link]) -> _Way | None:
     """Go back from what a convolution reads; None where its kernel cannot take that up."""
     scale: Array = np.ones((1,) * len(op.in_shape), op.weight.dtype)
-    passed, biases = [], []
+    passed, scaled = [], []
     while name in alone:
         link = alone[name]
         ((before, diagonal),) = link.terms
-        for node, bias in link.charges:
-            given = np.broadcast_to(scale * bias, link.shape).astype(np.float64)
-            biases.append((node, op.matvec(given[None])[0]))
+        scaled += [(node, scale * bias) for node, bias in link.charges]
         scale = scale * _scale(diagonal)
         passed.append(name)
         name = before
     whole = Diagonal.of(op.in_shape, scale)
     if not passed or by_channel(whole) is None:
         return None
+    biases = []
+    for node, bias in scaled:
+        given = np.broadcast_to(bias, op.in_shape).astype(np.float64)
+        biases.append((node, op.matvec(given[None])[0]))
     through = Chain(op.in_shape, op.out_shape, (whole, op))
     return _Way(name, through, tuple(passed), tuple(biases))
 

@@ -7,7 +7,8 @@ pooling window and a saturated gate are dead, at every row alike.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 
 import numpy as np
@@ -17,6 +18,8 @@ from onnxlin.primitives import Array, Chain, Conv, Diagonal, LinearMap, MatMul, 
 
 # Entries of a matrix from which on it is taken for full: looking at each costs more than it saves.
 LARGE = 2**22
+# Part of the entries that are kept beside them rather than have the others copied.
+FEW = 1 / 32
 
 
 def live_entries(
@@ -52,6 +55,39 @@ def live_entries(
                 mark = reached_back(op, seen[link.output])
                 seen[name] = seen[name] | mark if name in seen else mark
     return {name: mask & needed[name] for name, mask in seen.items() if name in needed}
+
+
+def widened(
+    chain: Sequence[Link], marks: Mapping[str, Array], ends: Collection[str]
+) -> dict[str, Array]:
+    """Let tensors keep the few entries that a mask takes from them.
+
+    Units that are saturated, as of a ReLU6, have a bias and send nothing on. If those before them
+    are kept, cotangents need not be copied for their sake: a few lines of them are put to 0.
+
+    Parameters
+    ----------
+    chain, marks
+        See `live_entries`.
+    ends : collection of str
+        Inputs and outputs of the program, which stay what they are.
+    """
+    found = dict(marks)
+    readers = Counter(name for link in chain for name, _ in link.terms)
+    for link in reversed(chain):
+        if len(link.terms) != 1:
+            continue
+        ((name, op),) = link.terms
+        if not isinstance(op, Diagonal) or name in ends or readers[name] > 1:
+            continue
+        mark, wide = found.get(name), found.get(link.output)
+        if mark is None or wide is None or (mark & ~wide).any():
+            continue
+        more = int(wide.sum()) - int(mark.sum())
+        scale = np.broadcast_to(op.scale, op.in_shape)
+        if 0 < more <= FEW * int(mark.sum()) and (scale[mark] == 1).all():
+            found[name] = wide
+    return found
 
 
 def reached(op: LinearMap, live: Array) -> Array:
@@ -103,15 +139,25 @@ def _lines(op: MatMul, live: Array, shape: Shape, *, back: bool) -> Array:
 
 
 def _windows(op: Conv, live: Array, *, back: bool) -> Array:
-    """Every channel of a group at once: the same window over any of them."""
+    """Every channel of a group at once, and one axis after the other: what a window meets."""
     g, (n, *_) = op.group, op.in_shape
-    ones = np.ones((g, 1, *op.weight.shape[2:]), np.float32)
-    space_in, space_out = op.in_shape[2:], op.out_shape[2:]
-    plain = Conv((n, g, *space_in), (n, g, *space_out), ones, op.strides, op.dilations,
-                 op.begin, op.end, g)  # fmt: skip
-    shape, space = (op.in_shape, space_out) if back else (op.out_shape, space_in)
-    some = np.asarray(live.reshape(n, g, -1, *space).any(axis=2), np.float32)
-    found: Array = (plain.rmatvec if back else plain.matvec)(some[None])
-    hit = found[0] > 0
-    wide = np.broadcast_to(hit[:, :, None], (n, g, shape[1] // g, *shape[2:]))
-    return wide.reshape(shape)
+    given, taken = (op.out_shape, op.in_shape) if back else (op.in_shape, op.out_shape)
+    hit = np.asarray(live.reshape(n, g, -1, *given[2:]).any(axis=2))
+    for axis, kernel in enumerate(op.weight.shape[2:]):
+        hit = np.moveaxis(hit, 2 + axis, 0)
+        found = np.zeros((taken[2 + axis], *hit.shape[1:]), bool)
+        s, d, p = op.strides[axis], op.dilations[axis], op.begin[axis]
+        outputs, inputs = op.out_shape[2 + axis], op.in_shape[2 + axis]
+        for k in range(kernel):
+            # Output o reads input o * s + shift.
+            shift = k * d - p
+            low, high = max(-(shift // s), 0), min((inputs - 1 - shift) // s + 1, outputs)
+            if low < high:
+                reads = slice(low * s + shift, (high - 1) * s + shift + 1, s)
+                if back:
+                    found[reads] |= hit[low:high]
+                else:
+                    found[low:high] |= hit[reads]
+        hit = np.moveaxis(found, 0, 2 + axis)
+    wide = np.broadcast_to(hit[:, :, None], (n, g, taken[1] // g, *taken[2:]))
+    return wide.reshape(taken)

@@ -9,13 +9,23 @@ from typing import Any, Protocol
 import numpy as np
 import scipy.sparse as sp
 
-from onnxlin.engines.live.cost import RATE
+from onnxlin.engines.live.dense import Dense
 from onnxlin.engines.live.grouped import groups
 from onnxlin.engines.live.lines import lines
 from onnxlin.engines.live.places import Places
 from onnxlin.engines.live.threads import spread
 from onnxlin.engines.live.windows import windows
-from onnxlin.primitives import Adjoint, Array, Diagonal, LinearMap, MatMul, Reshape, Select
+from onnxlin.primitives import (
+    Adjoint,
+    Array,
+    Crop,
+    Diagonal,
+    LinearMap,
+    MatMul,
+    Reshape,
+    Select,
+    Transpose,
+)
 
 
 class Pull(Protocol):
@@ -35,8 +45,8 @@ class Pull(Protocol):
 FEW = 8
 # Lines that are added up in one, up to which they are gathered.
 ROUNDS = 8
-# Entries of a sparse matrix, and of arrays that are turned round, that a second is enough for.
-SPARSE, TURNED = 2.5e9, 1e9
+# Entries of a sparse matrix that a second is enough for.
+SPARSE = 2.5e9
 # Lines that a sparse product makes at once.
 LINES = 1024
 
@@ -95,6 +105,36 @@ class Moved:
 
 
 @dataclass(frozen=True, eq=False)
+class Masked:
+    """All lines, in order, but for some that are 0; it may take place where they lie.
+
+    Parameters
+    ----------
+    zero : int array (n,)
+    """
+
+    zero: Array
+
+    def __call__(self, G: Array, out: Array, *, fresh: bool) -> None:
+        """Copy or add lines, unless they are there already, and leave out those that are 0."""
+        kept = 0 if fresh else out[self.zero]
+
+        def some(part: slice) -> None:
+            if fresh:
+                out[part] = G[part]
+            else:
+                out[part] += G[part]
+
+        if out.ctypes.data != G.ctypes.data:
+            spread(some, len(G), G.shape[1] * G.itemsize)
+        out[self.zero] = kept
+
+    def seconds(self, rows: int) -> float:
+        """Nothing is multiplied that counts."""
+        return 0.0
+
+
+@dataclass(frozen=True, eq=False)
 class Added:
     """Several such moves, one after the other: lines that take more than one."""
 
@@ -149,37 +189,6 @@ class Sparse:
         return rows * self.matrix.nnz / SPARSE
 
 
-@dataclass(frozen=True, eq=False)
-class Dense:
-    """Any map, by its adjoint over all of its entries, a few rows at a time."""
-
-    op: LinearMap
-    source: Places
-    target: Places
-    block: int
-
-    def __call__(self, G: Array, out: Array, *, fresh: bool) -> None:
-        """Spread, go back, and take."""
-        if fresh:
-            out[...] = 0
-        for start in range(0, G.shape[1], self.block):
-            rows = slice(start, start + self.block)
-            part = G[:, rows]
-            full = np.zeros((part.shape[1], self.op.rows), G.dtype)
-            full[:, self.source.flat] = part.T
-            back = self.op.rmatvec(full.reshape(len(full), *self.op.out_shape))
-            out[:, rows] += back.reshape(len(back), self.op.columns)[:, self.target.flat].T
-
-    @property
-    def most(self) -> int:
-        """Lines that are held beside those of both ends: all entries, and what is taken of them."""
-        return self.op.rows + 2 * self.op.columns
-
-    def seconds(self, rows: int) -> float:
-        """By all entries, which are read and written in another order before and after."""
-        return rows * (self.op.nnz / RATE + (self.op.rows + self.op.columns) / TURNED)
-
-
 def pull(op: LinearMap, source: Places, target: Places, dtype: np.dtype[Any], rows: int) -> Pull:
     """Choose how cotangents of about so many rows go from live outputs back to live inputs."""
     if isinstance(op, MatMul) and source and target:
@@ -203,8 +212,8 @@ def _known(
     op: LinearMap, source: Places, target: Places, dtype: np.dtype[Any]
 ) -> tuple[Array, Array, Array] | None:
     """``(source line, target line, factor)`` of maps that read one entry for each; else None."""
-    if isinstance(op, Adjoint) and isinstance(op.base, Select):
-        read = op.base.index.reshape(-1)[target.flat]
+    if isinstance(op, Adjoint) and isinstance(op.base, Select | Crop | Transpose):
+        read = _read(op.base)[target.flat]
         at = np.where(read >= 0, source.line[read], -1)
         kept = np.flatnonzero(at >= 0)
         return at[kept], kept, np.ones(len(kept), dtype)
@@ -213,13 +222,21 @@ def _known(
         read = source.flat
         if isinstance(op, Diagonal):
             factor = np.broadcast_to(op.scale, op.in_shape).reshape(-1)[read].astype(dtype)
-    elif isinstance(op, Select):
-        read = op.index.reshape(-1)[source.flat]
+    elif isinstance(op, Select | Crop | Transpose):
+        read = _read(op)[source.flat]
     else:
         return None
     line = np.where(read >= 0, target.line[read], -1)
     kept = np.flatnonzero(line >= 0)
     return kept, line[kept], factor[kept]
+
+
+def _read(op: Select | Crop | Transpose) -> Array:
+    """Which input each output is, -1 for none."""
+    if isinstance(op, Select):
+        return op.index.reshape(-1)
+    every = np.arange(op.columns).reshape(1, *op.in_shape)
+    return op.matvec(every).reshape(-1)
 
 
 def moves(source: Array, target: Array, factor: Array, given: int, taken: int) -> Pull:
@@ -232,6 +249,10 @@ def moves(source: Array, target: Array, factor: Array, given: int, taken: int) -
     given, taken : int
         Lines that there are.
     """
+    if given == taken == len(source) and np.isin(factor, (0, 1)).all() and not factor.all():
+        every = np.arange(given)
+        if (source == every).all() and (target == every).all():
+            return Masked(np.flatnonzero(factor == 0))
     turn = np.zeros(len(target), np.int64)
     if not (target[1:] > target[:-1]).all():
         order = np.argsort(target, kind="stable")

@@ -8,8 +8,7 @@ side by side are taken together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import inf, prod
@@ -21,7 +20,7 @@ from onnxlin.engines.live.cost import products
 from onnxlin.engines.live.fold import by_channel
 from onnxlin.engines.live.gemm import Product, alone
 from onnxlin.engines.live.places import Places
-from onnxlin.engines.live.threads import cores
+from onnxlin.engines.live.threads import shared
 from onnxlin.primitives import Adjoint, Array, Chain, Conv, Diagonal, LinearMap, Shape
 
 # Pixels that may be taken together. The table grows with their square.
@@ -57,19 +56,21 @@ class Windows:
 
     def __call__(self, G: Array, out: Array, *, fresh: bool) -> None:
         """Add the products, by several threads."""
-        n, _, *space = self.target.shape
-        rows = [(i, at) for i in range(n) for at in np.ndindex(*space[:-1])]
-        threads = min(cores(), len(rows))
-        if threads < 2:
-            self._run(rows, G, out, fresh=fresh)
+        self.taps, self._columns, self.target.first, self.source.first  # noqa: B018  # made before
+        work = partial(self._run, G=G, out=out, fresh=fresh)
+        if len(self._rows) < 2:
+            work(self._rows)
             return
-        with alone(), ThreadPoolExecutor(threads) as pool:
-            parts = [rows[i::threads] for i in range(threads)]
-            run = partial(self._run, G=G, out=out, fresh=fresh)
-            for done in [pool.submit(run, part) for part in parts]:
-                done.result()
+        with alone():
+            shared(work, self._rows)
 
-    def _run(self, rows: list[tuple[int, Shape]], G: Array, out: Array, *, fresh: bool) -> None:
+    @cached_property
+    def _rows(self) -> list[tuple[int, Shape]]:
+        """Every row of target pixels."""
+        n, _, *space = self.target.shape
+        return [(i, at) for i in range(n) for at in np.ndindex(*space[:-1])]
+
+    def _run(self, rows: Iterable[tuple[int, Shape]], G: Array, out: Array, *, fresh: bool) -> None:
         """Add what arrives at some rows of target pixels."""
         add, taps = Product(G, out), self.taps
         width, step = self.target.shape[-1], self.block
@@ -120,7 +121,7 @@ class Windows:
             found[lead] = _pixel(self.source.shape, sample, tuple(other)) if inside else -1
         return found
 
-    def _origin(self, x: int) -> tuple[int, int]:
+    def _origin(self, x: Any) -> tuple[Any, Any]:
         """Source pixel along the last axis from which a block at x counts, and its phase."""
         s, p = self.op.strides[-1], self.op.begin[-1]
         return divmod(x + p, s) if self.back else (x * s - p, 0)
@@ -160,20 +161,26 @@ class Windows:
         return sum(products(n, k, rows) for n, k in self._sizes(block))
 
     def _sizes(self, block: int) -> Iterator[tuple[Array, Array]]:
-        """Lines of the target and of the source in each product."""
+        """Lines of the target and of the source in each product, many at a time."""
         if not len(self.target) or not len(self.source):
             return
         bases, meets = self._all_rows
         starts, froms, last = self.target.starts, self.source.starts, self.source.shape[-1]
         width = self.target.shape[-1]
-        for x in range(0, width, block):
-            n = starts[bases + min(x + block, width)] - starts[bases + x]
-            origin, phase = self._origin(x)
+        blocks = np.arange(0, width, block)
+        n = (
+            starts[bases[:, None] + np.minimum(blocks + block, width)]
+            - starts[bases[:, None] + blocks]
+        )
+        origins, phases = self._origin(blocks)
+        for phase in np.unique(phases).tolist():
+            at = np.broadcast_to(phases == phase, blocks.shape)
             for first, count, _ in self._runs(block, phase):
-                a, b = max(origin + first, 0), min(origin + first + count, last)
-                if a < b:
-                    k = np.where(meets >= 0, froms[meets + b] - froms[meets + a], 0)
-                    yield np.broadcast_to(n, k.shape).ravel(), k.ravel()
+                low = np.clip(origins[at] + first, 0, last)
+                high = np.clip(origins[at] + first + count, low, last)
+                row = np.maximum(meets, 0)[..., None]
+                k = (froms[row + high] - froms[row + low]) * (meets >= 0)[..., None]
+                yield np.broadcast_to(n[:, at], k.shape).ravel(), k.ravel()
 
     @cached_property
     def _columns(self) -> Array:
@@ -187,10 +194,9 @@ class Windows:
     @cached_property
     def _all_rows(self) -> tuple[Array, Array]:
         """First target pixel of every row, and the source pixels that each leading tap meets."""
-        n, _, *space = self.target.shape
-        rows = [(i, at) for i in range(n) for at in np.ndindex(*space[:-1])]
-        meets = [list(self._meets(*row).values()) for row in rows]
-        return np.array([_pixel(self.target.shape, *row) for row in rows]), np.array(meets).T
+        meets = [list(self._meets(*row).values()) for row in self._rows]
+        bases = [_pixel(self.target.shape, *row) for row in self._rows]
+        return np.array(bases), np.array(meets).T
 
     @cached_property
     def taps(self) -> dict[int, list[tuple[Shape, int, int, Array]]]:

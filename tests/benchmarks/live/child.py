@@ -190,7 +190,7 @@ def torch_way(task: Task) -> None:
 def counting(task: Task) -> None:
     """Count what is live, and what there is."""
     from onnxlin import Linearizer
-    from onnxlin.engines.live.live import Plan
+    from onnxlin.engines.live.plan import Plan
     from tests.benchmarks.live.share import count
 
     m = Linearizer(task.one)(np.load(task.x), rows=range(task.rows), engine="live")

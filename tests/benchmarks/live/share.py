@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxlin.engines.live.live import Plan
+from onnxlin.engines.live.plan import Plan
 from onnxlin.primitives import Adjoint, Chain, Conv, LinearMap, MatMul
 
 Array = np.ndarray[Any, Any]

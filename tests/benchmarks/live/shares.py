@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 
 import onnxlin
-from onnxlin.engines.live.live import Plan
+from onnxlin.engines.live.plan import Plan
 from tests.benchmarks.live.builder import Net
 from tests.benchmarks.live.share import Count, count
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 import onnxlin
 import onnxlin.engines.live
-from onnxlin.engines.live.live import Plan
 from onnxlin.engines.live.merging import merge
 from onnxlin.engines.live.merging.stretch import stretches
+from onnxlin.engines.live.plan import Plan
 from tests.engines.test_memory import SLACK, taken
 from tests.small import model
 

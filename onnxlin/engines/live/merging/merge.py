@@ -20,7 +20,7 @@ from onnxlin.engines.live.merging.local import KEPT, Local
 from onnxlin.engines.live.merging.stretch import Stretch, stretches
 from onnxlin.engines.live.merging.strips import Run, Strips
 from onnxlin.engines.live.places import Places
-from onnxlin.engines.live.pulls import Moved, Pull
+from onnxlin.engines.live.pulls import Masked, Moved, Pull
 from onnxlin.primitives import Array, Reshape, Transpose
 
 Pulls = list[tuple[Link, list[tuple[str, Pull]]]]
@@ -139,7 +139,7 @@ def _plain(
     link: Link, terms: list[tuple[str, Pull]], places: Mapping[str, Places], rows: int
 ) -> float:
     """Seconds that a link takes by itself; what is handed on takes none."""
-    if all(isinstance(step, Moved) and step.same for _, step in terms):
+    if all(isinstance(s, Masked) or (isinstance(s, Moved) and s.same) for _, s in terms):
         return 0.0
     lines = PASSES * len(places[link.output]) * rows / ENTRIES
     return lines + sum(step.seconds(rows) for _, step in terms)

@@ -8,9 +8,9 @@ that no later box holds leaves it.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from onnxlin.engines.live.cost import CALL, RATE, SIDE
 from onnxlin.engines.live.gemm import Product, alone
 from onnxlin.engines.live.merging.bands import Band, Shape
 from onnxlin.engines.live.places import Places
-from onnxlin.engines.live.threads import cores, spread
+from onnxlin.engines.live.threads import cores, shared, spread
 from onnxlin.primitives import Array
 
 # Columns of cotangents that go through at once: what a block needs stays in the cache.
@@ -116,8 +116,13 @@ class Run:
         size = min(AT_ONCE, -(-k // cores()))
         parts = [slice(i, min(i + size, k)) for i in range(0, k, size)]
         self._strip, self.shares  # noqa: B018  # made before threads ask
-        with alone(), ThreadPoolExecutor(min(cores(), len(parts))) as pool:
-            list(pool.map(partial(self._through, band, boxes, nodes), parts))
+
+        def some(mine: Iterator[slice]) -> None:
+            for part in mine:
+                self._through(band, boxes, nodes, part)
+
+        with alone():
+            shared(some, parts)
 
     def _through(self, band: Band, boxes: Array, nodes: Array, part: slice) -> None:
         """Some columns of cotangents, a row of pixels after the other."""
