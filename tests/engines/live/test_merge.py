@@ -19,7 +19,7 @@ from onnxlin.engines.live.plan import Plan
 from tests.engines.test_memory import SLACK, taken
 from tests.small import model
 
-LIVE = sys.modules["onnxlin.engines.live.live"]
+LIVE = sys.modules["onnxlin.engines.live.plan"]
 
 POOLED = """
 g (float[1,2,13,11] x) => (y) <float[3,2,3,3] A, float[3] a, float[4,3,3,3] B, float[4] b> {
