@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import onnxlin
-from tests.engines.live.test_merge import LIVE, assert_same, ends, filled, forced, inputs, plan_of
+from tests.engines.live.test_merge import PLAN, assert_same, ends, filled, forced, inputs, plan_of
 
 POOLS = {
     "plain": "MaxPool<kernel_shape=[2,3], strides=[2,3]>",
@@ -41,7 +41,7 @@ def test_winners_may_all_lie_on_one_side(first, after, pool, ways, monkeypatch) 
     tried = ends(plan_of(lin(x, engine="live", dtype=np.float64)))
     assert tried
     for end in tried:
-        monkeypatch.setattr(LIVE, "best", forced(end))
+        monkeypatch.setattr(PLAN, "best", forced(end))
         m = lin(x, engine="live", dtype=np.float64)
         assert_same(m, other, 1e-12)
         assert m.verify().verdict == "PASS"
