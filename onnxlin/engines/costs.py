@@ -14,7 +14,7 @@ import numpy as np
 from onnxlin.primitives import Array, Conv, coefficients
 from onnxlin.program import LinearProgram
 
-A_STEP = 8e-5
+A_STEP = 1e-4
 """A step of a program: its rule and its part of a sweep."""
 
 A_PRODUCT, AN_UNFOLDED, A_SWEPT = 2e-11, 1.5e-9, 6.5e-10
@@ -23,7 +23,7 @@ A_PRODUCT, AN_UNFOLDED, A_SWEPT = 2e-11, 1.5e-9, 6.5e-10
 A_RUN = 3e-9
 """An entry of a tensor, in the run and in its piece."""
 
-A_NODE, AN_INNER, A_BYTE = 1.2e-3, 6e-4, 3e-9
+A_NODE, AN_INNER, A_BYTE = 1e-3, 5.5e-4, 3e-9
 """To compile: a step, one of what a node is opened into, a byte of weights, which are laid out."""
 
 A_DENSE, AN_ENTRY = 1.25e-11, 7e-10

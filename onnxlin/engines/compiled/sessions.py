@@ -26,9 +26,10 @@ from onnxlin.section import Section
 from onnxlin.section.trace import Tracer
 
 MOST_OPEN = 4
-# Part of what opening takes. Of calls that turn out to be 1, 10 or 100 in all, none then takes much
-# longer than it would have by the better way (tests/benchmarks/auto.py).
-ENOUGH = 0.25
+# Whoever calls a second time is likely to call so many times; where that pays it is compiled then.
+# Else once calls have lost this part of what opening takes. So 1, 10 or 100 calls take not much
+# longer than they would have by the better way (tests/benchmarks/auto.py).
+SOON, ENOUGH = 12, 0.5
 # Of every tensor, while a graph is written.
 COPIES = 4
 # Of a section that has no graph, and of an onnxruntime that opens none of its operator set.
@@ -236,10 +237,9 @@ class Shelf:
         *,
         single: bool,
     ) -> Runner | None:
-        """Return a session if it pays: at once, or when calls without it have cost enough.
+        """Return a session if it pays: at once, soon, or when calls without it have lost enough.
 
-        One that is open already pays. Whoever has called a few times is likely to go on: what they
-        lost need only be a part of what opening takes.
+        One that is open already pays.
 
         Parameters
         ----------
@@ -255,7 +255,8 @@ class Shelf:
         saved, opening = costs()
         lost = self._lost.get(key, 0.0)
         self._lost[key] = lost + max(saved, 0.0)
-        if saved < opening and lost < ENOUGH * opening:
+        soon = lost > 0 and SOON * saved >= opening
+        if saved < opening and not soon and lost < ENOUGH * opening:
             return None
         try:
             found = self.opened(feeds, single=single)
