@@ -26,10 +26,9 @@ from onnxlin.section import Section
 from onnxlin.section.trace import Tracer
 
 MOST_OPEN = 4
-# Whoever calls a second time is likely to call so many times; where that pays it is compiled then.
-# Else once calls have lost this part of what opening takes. So 1, 10 or 100 calls take not much
-# longer than they would have by the better way (tests/benchmarks/auto.py).
-SOON, ENOUGH = 12, 0.5
+# Part of what opening takes, beside seconds that nobody notices: another engine gives other last
+# bits, which a short loop over a small net is spared (tests/benchmarks/auto.py).
+ENOUGH, UNNOTICED = 0.25, 0.05
 # Of every tensor, while a graph is written.
 COPIES = 4
 # Of a section that has no graph, and of an onnxruntime that opens none of its operator set.
@@ -237,7 +236,7 @@ class Shelf:
         *,
         single: bool,
     ) -> Runner | None:
-        """Return a session if it pays: at once, soon, or when calls without it have lost enough.
+        """Return a session if it pays: at once, or when calls without it have lost enough.
 
         One that is open already pays.
 
@@ -255,8 +254,7 @@ class Shelf:
         saved, opening = costs()
         lost = self._lost.get(key, 0.0)
         self._lost[key] = lost + max(saved, 0.0)
-        soon = lost > 0 and SOON * saved >= opening
-        if saved < opening and not soon and lost < ENOUGH * opening:
+        if saved < opening and lost < ENOUGH * opening + UNNOTICED:
             return None
         try:
             found = self.opened(feeds, single=single)

@@ -203,7 +203,7 @@ def test_auto_stacks_where_there_are_many() -> None:
     lin = Linearizer(mlp())
     xs = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
     assert {m.engine for m in lin.map(xs)} == {"compiled"}
-    assert {m.engine for m in lin.map(xs[:3])} == {"reverse"}
+    assert [m.engine for m in lin.map(xs[:1])] == ["reverse"]  # one by one
     assert {m.engine for m in lin.map(xs, engine="explicit")} == {"explicit"}
     assert {m.dtype for m in lin.map(xs, dtype=np.float64)} == {np.dtype(np.float64)}
     small = Linearizer(mlp(), memory=10)
