@@ -19,7 +19,7 @@ from onnxlin.linearizer.ready import Ready
 
 
 def with_graph(ready: Ready, ask: Ask, halves: Halves, dtype: np.dtype[np.generic]) -> Halves:
-    """Have a graph sweep the lower half, once sweeps without one have cost as much as compiling.
+    """Have a graph sweep the lower half, once that pays; see `Shelf.worth_opening`.
 
     Returns
     -------

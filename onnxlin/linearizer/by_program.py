@@ -19,8 +19,8 @@ from onnxlin.linearizer.ready import Ready
 def by_program(ready: Ready, ask: Ask) -> AffineMap:
     """Answer from the linear program at x.
 
-    Under "auto" many rows may be for a cut, or for the live engine; else, once sweeps have cost as
-    much as compiling, a graph is opened and answers instead.
+    Under "auto" many rows may be for a cut, or for the live engine; else, where a graph pays, or
+    calls have lost enough without one, it is opened and answers instead.
 
     Raises
     ------

@@ -177,7 +177,7 @@ def compile_section(
     given = [info(n, v.dtype, v.shape) for n, v in feeds.items()]
     given.append(stacked_info(graph, names.given, 1, (width,)))
     made = [info(n, v.dtype, v.shape) for n, v in written.ends.items()]
-    made += [stacked_info(graph, name, *layout) for name, layout in found.items()]
+    made += [stacked_info(graph, name, *shaped) for name, shaped in found.items()]
     model = assembled(graph, section, given, made)
     return Compiled(
         model=model,

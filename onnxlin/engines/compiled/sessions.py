@@ -251,6 +251,8 @@ class Shelf:
         if there is not None:
             return there
         key = _key(feeds, single=single)
+        if isinstance(self._at(key), Refused):
+            return None
         saved, opening = costs()
         lost = self._lost.get(key, 0.0)
         self._lost[key] = lost + max(saved, 0.0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnxlin.engines.live.threads import cores
+from onnxlin.engines.cores import cores
 from onnxlin.primitives import Array
 
 # Seconds of a product beside its multiplications, in which Python's lock lets one thread work at a

@@ -9,18 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from onnxlin.engines.cores import cores
+from onnxlin.runtime.locks import ForkSafeLock
+
 T = TypeVar("T")
 
 # Bytes that are worked on at once: within the cache, and long beside a call.
 AT_ONCE = 2**18
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS and Windows
-        return os.cpu_count() or 1
 
 
 def spread(work: Callable[[slice], None], count: int, each: int) -> None:
@@ -99,19 +94,19 @@ class _Helpers:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._pool: ThreadPoolExecutor | None = None
 
     def get(self) -> ThreadPoolExecutor:
         """The threads, which are started when they are first needed."""
-        with self._lock:
+        with self._lock.held():
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(max(cores() - 1, 1), "onnxlin-live")
             return self._pool
 
     def forget(self) -> None:
-        """In a forked child: the parent's threads are not here, and its lock may be held."""
-        self._lock, self._pool = threading.Lock(), None
+        """In a forked child: the parent's threads are not here."""
+        self._pool = None
 
 
 _INSIDE, _HELPERS = _Inside(), _Helpers()

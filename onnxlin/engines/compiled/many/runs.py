@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TypeVar
 
-from onnxlin.engines.live.threads import cores
+from onnxlin.engines.cores import cores
 from onnxlin.runtime.session import SessionOptions
 
 Part = TypeVar("Part")

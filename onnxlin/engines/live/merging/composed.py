@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from onnxlin.engines.cores import cores
 from onnxlin.engines.live.cost import RATE
 from onnxlin.engines.live.gemm import alone
 from onnxlin.engines.live.merging.bands import Band
 from onnxlin.engines.live.merging.makers import COPIED, Products
-from onnxlin.engines.live.threads import cores, spread
+from onnxlin.engines.live.threads import spread
 from onnxlin.primitives import Array
 
 

@@ -10,9 +10,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from onnxlin.engines.cores import cores
 from onnxlin.engines.live.merging.bands import Band, Shape
 from onnxlin.engines.live.merging.cones import Span
-from onnxlin.engines.live.threads import cores, spread
+from onnxlin.engines.live.threads import spread
 from onnxlin.engines.live.windows import Windows
 from onnxlin.primitives import Array, Conv, Diagonal, LinearMap, Select
 
@@ -37,18 +38,25 @@ class Maker(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Products:
-    """By a convolution, one row of its kernel at a time: each goes to rows of its own in a box."""
+class _Between:
+    """A map from boxes of one tensor to those of another, and which pixels it reads."""
 
-    op: Conv
+    op: LinearMap
     span: Span
     source: Shape
     target: Shape
     dtype: np.dtype[Any]
 
     def rows(self, low: int, high: int) -> tuple[int, int]:
-        """All that the kernel's rows meet."""
+        """All that is read for these."""
         return self.span.rows(low, high, self.source.places.shape[2])
+
+
+@dataclass(frozen=True, eq=False)
+class Products(_Between):
+    """By a convolution, one row of its kernel at a time: each goes to rows of its own in a box."""
+
+    op: Conv
 
     def __call__(self, source: Band, target: Band, *, fresh: bool) -> None:
         """Add products of lines, as of rows of W."""
@@ -97,18 +105,8 @@ class Products:
 
 
 @dataclass(frozen=True, eq=False)
-class Copies:
+class Copies(_Between):
     """By a map that reads one entry for each: a box is copied, times a factor."""
-
-    op: LinearMap
-    span: Span
-    source: Shape
-    target: Shape
-    dtype: np.dtype[Any]
-
-    def rows(self, low: int, high: int) -> tuple[int, int]:
-        """Those that are read."""
-        return self.span.rows(low, high, self.source.places.shape[2])
 
     def __call__(self, source: Band, target: Band, *, fresh: bool) -> None:
         """Copy lines whose boxes begin at the same row of the target's, together."""

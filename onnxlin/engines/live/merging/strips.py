@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from onnxlin.engines.cores import cores
 from onnxlin.engines.live.cost import CALL, RATE, SIDE
 from onnxlin.engines.live.gemm import Product, alone
 from onnxlin.engines.live.merging.bands import Band, Shape
 from onnxlin.engines.live.places import Places
-from onnxlin.engines.live.threads import cores, shared, spread
+from onnxlin.engines.live.threads import shared, spread
 from onnxlin.primitives import Array
 
 # Columns of cotangents that go through at once: what a block needs stays in the cache.
