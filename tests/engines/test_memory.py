@@ -166,7 +166,7 @@ def test_the_fast_layout_is_taken_where_it_fits() -> None:
     assert within(size, weights, 2**30, asked=True) == (replace(size, copies=COPIES * 100 * a), {})
     for memory, asked in ((2**30, False), (400 * a, True), (250 * a, True), (130 * a, True)):
         found, lean = within(size, weights, memory, asked=asked)
-        assert found.standing + found.each <= memory
+        assert found.standing + found.row <= memory
         assert "early" not in lean  # it comes first
         assert {"table": False, "dense": False}.items() <= lean.items()  # copies are no good there
         copied = COPIES * sum(use.size for name, use in weights.items() if name not in lean)
@@ -175,7 +175,7 @@ def test_the_fast_layout_is_taken_where_it_fits() -> None:
     assert within(size, weights, 400 * a, asked=True)[1]["late"]  # opening all does not fit
     few = {"w": Use(2**20, 9, packs=False)}
     assert within(Size(2**20, 0, 9), few, 2**30, asked=False)[1] == {}
-    with pytest.raises(onnxlin.MemoryBudgetError, match=enough(size.standing + size.each)):
+    with pytest.raises(onnxlin.MemoryBudgetError, match=enough(size.standing + size.row)):
         within(size, weights, 50 * a, asked=True)
 
 

@@ -23,6 +23,9 @@ from onnxlin.lowering import NotStaticError
 from onnxlin.runtime import session as door
 
 # Most rows at once: more make the products no faster, and fall out of the cache.
+HOLES = 1.25
+"""Times what rows take, where many are swept at once: onnxruntime's arena is not filled closely."""
+
 MOST_ROWS = 64
 # Multiplications at a node below which a second thread costs more than it helps; a graph for any
 # number of rows is judged by those of this many.
@@ -85,7 +88,7 @@ class Runner:
         self._ends = [name for name in ends if name not in compiled.feeds]
         self._wanted = [*self._ends, compiled.rows, *([compiled.shares] if compiled.nodes else [])]
         size = compiled.size
-        self._each = compiled.row_bytes if size is None else size.each
+        self._each = compiled.row_bytes if size is None else size.row
         self.standing = 0 if size is None else size.standing
         self._line = compiled.columns * compiled.dtype.itemsize
         # What the latest call has asked and what it took, for the next one.
@@ -143,6 +146,8 @@ class Runner:
             if progress is not None:
                 progress(total, total)
             return found
+        # Of equal sizes, so that each finds the memory of the one before.
+        size = -(-total // -(-total // size)) if total else size
         values: dict[str, Array] = {}
         for start in range(0, max(total, 1), size):
             at = slice(start, min(start + size, total))
@@ -233,7 +238,8 @@ class Runner:
                 f"({self.compiled.size}); memory={mib(budget)} leaves {mib(max(memory, 0))}. Ask "
                 f"for fewer rows=, {save}or raise memory= to {enough(budget - memory + need)}."
             )
-        return 1 if self.compiled.single else min(memory // max(need, 1), MOST_ROWS)
+        rows = max(int(memory / HOLES) // max(need, 1), 1)
+        return 1 if self.compiled.single else min(rows, MOST_ROWS)
 
 
 def _options(compiled: Compiled, threads: int) -> door.SessionOptions:

@@ -37,23 +37,22 @@ MORE = 0.55
 SOME_ROWS = 8
 """Rows at once, for which there is room before there is any for copies."""
 
-A_NODE = 6 * 2**10
-"""Bytes that sessions and protos keep of a node, its sweep with it; onnxruntime 1.32."""
+A_NODE = 4864
+"""Bytes that sessions and protos keep of a node, its sweep with it."""
 
 A_FEW = 2.0
 """Times that a weight is multiplied, up to which a copy makes nothing faster."""
 
 
-BLOCKED, ROWS = 1.2, 1.1
-"""Bytes of onnxruntime's arena for each of a forward pass of convolutions, and of NumPy's sweep.
+WAITS, MADE = 1.1, 0.2
+"""Bytes of onnxruntime's arena for each that waits for the way back, and for each that is made.
 
-Measured with onnxruntime 1.32 on files (docs/performance.md): convolutions read and write copies in
-a layout of their own.
+These, `A_NODE` and `BESIDE` are fitted to files (docs/measured/memory.md) with onnxruntime 1.32.
 """
 
-
-KEPT = 2.5
-"""Times that what is kept may lie there at once: as it comes, in another layout, as a mask."""
+BESIDE, TIMES = 2**19, 64
+"""Bytes that lie beside a convolution, in a layout of its own; at most so many times its tensors.
+"""
 
 
 @dataclass(frozen=True)
@@ -65,15 +64,13 @@ class Size:
     weights : int
         The model's constants.
     tensors : int
-        What the forward pass makes, or less where it keeps little of that.
+        What there is at once of what the forward pass makes and the way back waits for.
     row : int
         A sweep of one row.
     copies : int
         What onnxruntime keeps of the weights beside the model's own.
     nodes : int
         Of the forward pass and its coefficients, for all that is kept of nodes.
-    blocked : bool
-        Whether there are convolutions.
     """
 
     weights: int
@@ -81,18 +78,11 @@ class Size:
     row: int
     copies: int = 0
     nodes: int = 0
-    blocked: bool = True
 
     @property
     def standing(self) -> int:
         """All that does not depend on the number of rows."""
-        own = self.weights + self.copies + A_NODE * self.nodes
-        return own + int((BLOCKED if self.blocked else 1) * self.tensors)
-
-    @property
-    def each(self) -> int:
-        """What each row takes."""
-        return int(ROWS * self.row)
+        return self.weights + self.copies + A_NODE * self.nodes + self.tensors
 
     def __str__(self) -> str:
         tensors = self.standing - self.weights - self.copies
@@ -139,12 +129,12 @@ def stored_bytes(graph: Emitter) -> int:
     return sum({id(array): array.nbytes for array in graph.stored.values()}.values())
 
 
-def kept_bytes(program: LinearProgram) -> int:
+def waiting(program: LinearProgram) -> int:
     """Bytes that wait for the way back: slopes, masks and biases that are computed at x."""
     parts = [p for step in program.steps for _, op in step.terms for p in coefficients(op)]
     parts += [step.bias for step in program.steps]
     sizes = {part.name: part.size * part.dtype.itemsize for part in parts if is_traced(part)}
-    return int(KEPT * sum(sizes.values()))
+    return sum(sizes.values())
 
 
 def a_row(program: LinearProgram) -> int:
@@ -162,27 +152,24 @@ def a_row(program: LinearProgram) -> int:
     return widest * program.dtype.itemsize
 
 
-def convolves(program: LinearProgram) -> bool:
-    """Whether a program holds convolutions."""
+def beside_convolutions(program: LinearProgram) -> int:
+    """Bytes that convolutions take beside their tensors."""
     ops = (op for step in program.steps for _, op in step.terms)
-    return any(isinstance(getattr(op, "base", op), Conv) for op in ops)
+    convolutions = (op for op in ops if isinstance(getattr(op, "base", op), Conv))
+    largest = (max(op.rows, op.columns) * program.dtype.itemsize for op in convolutions)
+    return sum(min(BESIDE, TIMES * size) for size in largest)
 
 
-def sized(graph: Emitter, program: LinearProgram, tensors: int) -> Size:
+def sized(graph: Emitter, program: LinearProgram, made: int) -> Size:
     """What a graph takes of which a program is to be written the other way.
 
     Parameters
     ----------
-    tensors : int
+    made : int
         Bytes of all that its forward pass makes.
     """
-    return Size(
-        stored_bytes(graph),
-        min(tensors, kept_bytes(program)),
-        a_row(program),
-        nodes=len(graph.nodes),
-        blocked=convolves(program),
-    )
+    tensors = int(WAITS * waiting(program) + MADE * made) + beside_convolutions(program)
+    return Size(stored_bytes(graph), tensors, a_row(program), nodes=len(graph.nodes))
 
 
 def uses(graph: Emitter, program: LinearProgram) -> dict[str, Use]:
@@ -227,25 +214,25 @@ def within(
     MemoryBudgetError
         It does not fit without any.
     """
-    need = size.standing + size.each
+    need = size.standing + size.row
     if need > memory:
         raise MemoryBudgetError(
             f"engine='compiled' needs about {mib(need)} for one row ({size}, a row "
-            f"{mib(size.each)}); memory={mib(memory)}. Raise memory= to {enough(need)}, or use "
+            f"{mib(size.row)}); memory={mib(memory)}. Raise memory= to {enough(need)}, or use "
             "engine='reverse'."
         )
     most = memory if asked else need + max(SMALL, int(MORE * need))
-    most -= 0 if single or not asked else (SOME_ROWS - 1) * size.each
+    most -= 0 if single or not asked else (SOME_ROWS - 1) * size.row
     every = sum(use.size for use in weights.values())
     fast = replace(size, copies=COPIES * every)
     opening = size.weights + (OPENING - 1) * every
-    if max(fast.standing + fast.each, opening if asked else 0) <= most:
+    if max(fast.standing + fast.row, opening if asked else 0) <= most:
         return fast, {}
     lean = dict.fromkeys(weights, False)
     opening = size.weights
     for name, use in sorted(weights.items(), key=lambda item: -item[1].times):
         more = replace(size, copies=size.copies + use.copies)
-        if use.times <= A_FEW or more.standing + more.each > most:
+        if use.times <= A_FEW or more.standing + more.row > most:
             continue
         if opening + use.opening > memory:
             continue
