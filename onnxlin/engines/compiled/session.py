@@ -22,10 +22,9 @@ from onnxlin.load import NEWEST_RUNNABLE
 from onnxlin.lowering import NotStaticError
 from onnxlin.runtime import session as door
 
-# Most rows at once: more make the products no faster, and fall out of the cache.
+# Times what rows take, where many are swept at once: onnxruntime's arena is not filled closely.
 HOLES = 1.25
-"""Times what rows take, where many are swept at once: onnxruntime's arena is not filled closely."""
-
+# Most rows at once: more make the products no faster, and fall out of the cache.
 MOST_ROWS = 64
 # Multiplications at a node below which a second thread costs more than it helps; a graph for any
 # number of rows is judged by those of this many.
