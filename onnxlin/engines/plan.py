@@ -9,7 +9,7 @@ import numpy as np
 
 from onnxlin.engines import explicit, reverse
 from onnxlin.engines.blocks import Blocks, block_of
-from onnxlin.engines.costs import A_PRODUCT, dense, interpreted, opening
+from onnxlin.engines.costs import A_PRODUCT, dense, opening, saved
 from onnxlin.engines.cuts import Halves, Sweeper, cost_of, narrowest
 from onnxlin.engines.explicit import estimate
 from onnxlin.engines.forward import estimate as forward_bytes
@@ -141,9 +141,7 @@ def costs(program: LinearProgram, rows: int, engine: str) -> tuple[float, float]
     """Estimate what a graph saves of a map that is interpreted, and what opening it takes."""
     shares = {step.node.name for step in program.steps if step.bias is not None}
     sweeps = rows if engine == "reverse" else program.columns + len(shares)
-    # The forward pass is one more.
-    saved = interpreted(program, sweeps) - dense(program, rows + 1)
-    return saved, opening(program)
+    return saved(program, rows, sweeps), opening(program)
 
 
 # Where rows are heavy, it is worth looking whether fewer products will do than dense ones: that
