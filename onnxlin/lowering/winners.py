@@ -1,7 +1,8 @@
 """Which entry won each window of a max-pool, found by convolutions.
 
 onnxruntime's MaxPool works in the layout of convolutions, many entries at a time, but not where its
-indices are asked for: then it compares entry by entry, and on 3x3 windows takes ten times as long.
+indices are asked for: then it compares entry by entry, and on 3x3 windows takes ten times as long
+(onnxruntime 1.32: 4.7 to 7.9 ms for 64 channels of 111 x 111, 0.6 without indices).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from onnxlin.lowering.blocked import BLOCK
 from onnxlin.lowering.emitter import Array, Emitter
 from onnxlin.lowering.facts import Fact, facts, surely_finite
 from onnxlin.lowering.peephole import STEEP
@@ -23,8 +25,6 @@ Shape = tuple[int, ...]
 MANY = 2**18
 # More taps have not been measured.
 MOST_TAPS = 9
-# Channels that every blocked layout of onnxruntime's takes a whole number of blocks of.
-BLOCK = 16
 # Times this power of two, differences of any float32 numbers are steep enough to be 0 or 1, and
 # ordinary numbers stay below what float32 holds.
 LARGER = 2.0**60
