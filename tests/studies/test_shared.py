@@ -6,12 +6,12 @@ import json
 
 import numpy as np
 import pytest
-from fixtures.studies.shared.prose import WIDTH, filled
 
 from fixtures.studies.shared import data, results
 from fixtures.studies.shared.claims import ClaimError, claim
 from fixtures.studies.shared.intervals import interval
 from fixtures.studies.shared.places import FIXTURES, net_file
+from fixtures.studies.shared.prose import WIDTH, filled
 from fixtures.studies.shared.tables import percent_between, table
 from fixtures.studies.training.specs import SPECS, Spec
 
