@@ -7,7 +7,9 @@ import onnx
 import onnxruntime
 import pytest
 
-from fixtures.studies.ensembles import build, maps
+from fixtures.studies.ensembles import build, maps, measured
+from fixtures.studies.ensembles.measured import SHIPPED
+from fixtures.studies.shared import data, results
 from fixtures.studies.shared.data import prepared, preprocessing, shipped
 from fixtures.studies.shared.places import net_file
 
@@ -83,3 +85,17 @@ def test_noise_tells_a_common_map_from_what_members_add() -> None:
     assert found["own_of_5"]["mean"] == pytest.approx(0.05 / 1.05, abs=0.01)
     assert found["alike"]["mean"] == pytest.approx(1 / 1.25, abs=0.02)
     assert found["alike_of_5"]["mean"] == pytest.approx(1 / 1.05, abs=0.02)
+
+
+def test_the_shipped_ensemble_is_as_exact_and_as_right_as_the_results_say() -> None:
+    found = results.read("ensembles")
+    models = build.members_of(onnx.load(net_file(SHIPPED)))
+    again = maps.exactness(models, maps.even(range(5)), garments()[:2])
+    assert again["passed"] == again["images"]
+    assert max(again["W"], again["b"]) < 1e-13
+    if not data.available("fashion"):
+        pytest.skip("Fashion-MNIST isn't here: set ONNXLIN_FASHION")
+    test = data.load("fashion", "test", found["images"])
+    scores = np.mean([measured.scores(model, test.images) for model in models], axis=0)
+    right = float((scores.argmax(axis=1) == test.labels).mean())
+    assert right == pytest.approx(found["accuracy"]["shipped"]["F"]["mean"], abs=1e-3)
