@@ -17,7 +17,6 @@ from onnx import numpy_helper
 
 import onnxlin
 from fixtures.studies.shared import data, results
-from fixtures.studies.shared.flow import flowed
 from fixtures.studies.tsne import graph, losses, nets, placed, quality, shipping, web
 from fixtures.studies.tsne.graph import Layer
 
@@ -178,16 +177,6 @@ def test_ways_lead_from_the_rival_to_the_digit() -> None:
     u = placed.ways_of(middle, labels, rivals)
     np.testing.assert_allclose(np.linalg.norm(u, axis=1), 1)
     assert ((u * (y - middle[rivals])).sum(axis=1) > 0).all()
-
-
-def test_paragraphs_are_filled_and_tables_left_alone() -> None:
-    table = "| a | b |\n| --- | ---: |"
-    found = flowed(f"# T\n\n{'word ' * 40}\n{'more ' * 5}\n\n{table}\n\n    code here\n    more")
-    head, text, *rest = found.rstrip().split("\n\n")
-    assert head == "# T"
-    assert all(len(line) <= 110 for line in text.splitlines())
-    assert text.split() == ["word"] * 40 + ["more"] * 5
-    assert rest == [table, "    code here\n    more"]
 
 
 def test_shipped_nets_place_digits_as_the_results_say() -> None:
