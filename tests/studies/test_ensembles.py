@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from fixtures.studies.ensembles import build, maps, measured
-from fixtures.studies.ensembles.measured import SHIPPED
+from fixtures.studies.ensembles.members import ARCHITECTURES
 from fixtures.studies.shared import data, results
 from fixtures.studies.shared.data import prepared, preprocessing, shipped
 from fixtures.studies.shared.places import net_file
@@ -30,9 +30,6 @@ def run(model: onnx.ModelProto, image: np.ndarray) -> np.ndarray:
 
 def test_one_graph_is_the_weighted_sum_and_gives_its_members_back() -> None:
     models, weights = members(), np.array([0.25, 0.75])
-    for model in models:
-        # One graph has one opset; these two came from two exporters.
-        model.opset_import[0].version = 17
     whole = build.joined(models, weights, {"seeds": "none"})
     again = build.members_of(whole)
     assert len(again) == 2
@@ -48,8 +45,6 @@ def test_one_graph_is_the_weighted_sum_and_gives_its_members_back() -> None:
 @pytest.mark.parametrize("weights", [(0.5, 0.5), (0.3, 0.7)])
 def test_the_map_of_the_graph_is_the_weighted_mean_of_maps(weights: tuple[float, float]) -> None:
     models = members()
-    for model in models:
-        model.opset_import[0].version = 17
     found = maps.exactness(models, maps.Group((0, 1), np.array(weights)), garments()[:2])
     assert found["passed"] == found["images"] == 2
     assert max(found["W"], found["b"], found["reading"]) < 1e-13
@@ -87,9 +82,9 @@ def test_noise_tells_a_common_map_from_what_members_add() -> None:
     assert found["alike_of_5"]["mean"] == pytest.approx(1 / 1.05, abs=0.02)
 
 
-def test_the_shipped_ensemble_is_as_exact_and_as_right_as_the_results_say() -> None:
-    found = results.read("ensembles")
-    models = build.members_of(onnx.load(net_file(SHIPPED)))
+def test_five_architectures_are_as_exact_and_as_right_as_the_results_say() -> None:
+    found = results.read("ensembles")["architectures"]
+    models = [onnx.load(net_file(f"{name}_fashion")) for name in ARCHITECTURES]
     again = maps.exactness(models, maps.even(range(5)), garments()[:2])
     assert again["passed"] == again["images"]
     assert max(again["W"], again["b"]) < 1e-13
