@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 import onnxlin
-from fixtures.studies.tsne import graph, losses, nets, placed, quality, shipping
+from fixtures.studies.shared import data, results
+from fixtures.studies.tsne import graph, losses, nets, placed, quality, shipping, web
 from fixtures.studies.tsne.graph import Layer
 
 Array = NDArray[Any]
@@ -174,3 +177,49 @@ def test_ways_lead_from_the_rival_to_the_digit() -> None:
     u = placed.ways_of(middle, labels, rivals)
     np.testing.assert_allclose(np.linalg.norm(u, axis=1), 1)
     assert ((u * (y - middle[rivals])).sum(axis=1) > 0).all()
+
+
+def test_shipped_nets_place_digits_as_the_results_say() -> None:
+    """Points of the picture and centres, measured anew: to half a thousandth of the extent."""
+    if not data.available("mnist"):
+        pytest.skip("MNIST isn't here: set ONNXLIN_DATA")
+    found = results.read("tsne")
+    drawn = found["drawn"]
+    test = nets.digits("test", len(drawn["labels"]))
+    assert drawn["labels"] == "".join(str(label) for label in test.labels)
+    for name, title in nets.there().items():
+        points = nets.embedded(nets.required(name), test.x)[0]
+        low, high = points.min(axis=0), points.max(axis=0)
+        places = 1000 * (points - (low + high) / 2) / (high - low).max()
+        told = np.array(drawn["planes"][title].split(), float).reshape(-1, 2)
+        assert np.abs(places - told).max() <= 0.6
+    wrong = found["compared"]["shipped"]["tsne_relu"]["error_train"]["mean"]
+    assert 0 < wrong < found["compared"]["pca"]["error_train"]["mean"]
+
+
+def test_maps_of_the_shipped_nets_are_exact_where_the_page_says_so() -> None:
+    digits = nets.shifted().first(10)
+    maps = placed.maps_of(nets.required("tsne_relu"), digits.x)
+    assert maps.passed == 10
+    told = results.read("tsne")["placed"]["tsne_relu"]
+    assert told["passed"] == told["digits"]
+    # The ten are no part of what was measured, so of the same size, not the same.
+    assert maps.residual < 10 * told["residual"]
+
+
+def test_the_page_of_the_plane_has_all_its_data() -> None:
+    """No address of the network in it, and as many maps as it says."""
+    text = web.PAGE.read_text("utf-8")
+    assert "http" not in text.replace("http-equiv", "")
+    assert len(text) < 1_500_000
+    held = json.loads(text.split("const DATA = ", 1)[1].split(";\n", 1)[0])
+    count = len(held["points"])
+    assert count == 10 * web.EACH
+    slopes = np.frombuffer(base64.b64decode(held["slopes"]), np.int8).reshape(count, 2, 784)
+    images = np.frombuffer(base64.b64decode(held["images"]), np.uint8).reshape(count, 784)
+    x = images[:5].astype(np.float32) / np.float32(255)
+    maps = placed.maps_of(nets.required(web.NET), x)
+    for i, point in enumerate(held["points"][:5]):
+        np.testing.assert_allclose(point["y"], maps.y[i], atol=1e-3)
+        scale = np.array(point["scale"])[:, None]
+        assert (np.abs(slopes[i] * scale - maps.W[i]) <= 0.51 * scale).all()
