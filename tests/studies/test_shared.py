@@ -10,7 +10,8 @@ import pytest
 from fixtures.studies.shared import data, results
 from fixtures.studies.shared.claims import ClaimError, claim
 from fixtures.studies.shared.intervals import interval
-from fixtures.studies.shared.places import net_file
+from fixtures.studies.shared.places import FIXTURES, net_file
+from fixtures.studies.shared.prose import WIDTH, filled
 from fixtures.studies.shared.tables import percent_between, table
 from fixtures.studies.training.specs import SPECS, Spec
 
@@ -69,7 +70,8 @@ def test_data_sets(name: str) -> None:
     found = data.load(name, "test", 30)
     assert len(found) == len(found.labels) == 30
     assert found.images.dtype == np.uint8
-    assert found.images.shape[1:] == ((3, 32, 32) if name in data.STANDARD else (1, 28, 28))
+    shape = (3, 224, 224) if name == "photos" else (1, 28, 28)
+    assert found.images.shape[1:] == ((3, 32, 32) if name in data.STANDARD else shape)
     assert found.labels.max() < len(found.classes)
 
 
@@ -93,7 +95,8 @@ def test_data_that_is_missing_is_told_with_the_way_to_set_it(
 
 def test_names_of_specs() -> None:
     assert Spec("resnet", "cifar10", "batch").name == "resnet_bn_cifar10"
-    assert Spec("vgg", "mnist", activation="gelu", seed=3).name == "vgg_gelu_mnist_seed3"
+    assert Spec("vgg", "mnist", activation="gelu", seed=3).name == "vgg_plain_gelu_mnist_seed3"
+    assert not any((FIXTURES / f"{name}.onnx").exists() for name in SPECS)
     assert all(name == spec.name for name, spec in SPECS.items())
 
 
@@ -101,3 +104,12 @@ def test_a_missing_net_is_told_with_the_way_to_train_it() -> None:
     assert net_file("lenet5_mnist").exists()
     with pytest.raises(FileNotFoundError, match=r"fixtures\.studies\.train no_such_net"):
         net_file("no_such_net")
+
+
+def test_paragraphs_are_broken_anew_and_tables_are_not() -> None:
+    row = "| " + "x" * 200 + " |"
+    found = filled(f"\na {'word ' * 40}\nend\n\n{row}\n{row}\n\n# head\n")
+    first, rest = found.split("\n\n", 1)
+    assert max(map(len, first.splitlines())) <= WIDTH
+    assert first.split() == ["a", *["word"] * 40, "end"]
+    assert rest == f"{row}\n{row}\n\n# head"
