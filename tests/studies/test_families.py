@@ -12,6 +12,7 @@ from fixtures.studies.families.norms import split_of_norms
 from fixtures.studies.families.one_net import measure_net
 from fixtures.studies.families.subjects import BY_NAME, PUBLIC, Subject
 from fixtures.studies.families.tallies import Tallies, rival_of
+from fixtures.studies.families.times import measure_times
 from fixtures.studies.families.zeros import Fit
 from fixtures.studies.shared import results
 from fixtures.studies.shared.data import available, shipped
@@ -125,6 +126,13 @@ def test_tallies_count_the_right_class_and_share_out_the_margin() -> None:
     tallies.of["F"].margins[:] = [2.0, 2.0]
     tallies.of["half"].margins[:] = [1.0, 1.0]
     assert tallies.share("half") == {"mean": 0.5, "low": 0.5, "high": 0.5}
+
+
+def test_times_are_those_of_both_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONNXLIN_DATA", "/nowhere")
+    found = measure_times(BY_NAME["lenet5_mnist"], 2)
+    assert found["rows"] == 10
+    assert all(found[key] > 0 for key in ("run_ms", "live_ms", "compiled_ms"))
 
 
 def test_measuring_one_net_takes_the_pictures_that_are_shipped(

@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.studies.shared import data, results
 from fixtures.studies.shared.claims import ClaimError, claim
-from fixtures.studies.shared.intervals import interval
+from fixtures.studies.shared.intervals import interval, median_interval
 from fixtures.studies.shared.places import FIXTURES, net_file
 from fixtures.studies.shared.prose import WIDTH, filled
 from fixtures.studies.shared.tables import percent_between, table
@@ -38,6 +38,13 @@ def test_an_interval_of_a_ratio_is_that_of_sums() -> None:
     found = interval([1, 2, 3], [2, 4, 6])
     assert found == {"mean": 0.5, "low": 0.5, "high": 0.5}
     assert np.isnan(interval([])["mean"])
+
+
+def test_a_median_is_not_thrown_off_by_one_image() -> None:
+    values = np.random.default_rng(0).random(101)
+    found = median_interval([*values, 1e6])
+    assert found["low"] < found["median"] < found["high"] < 1
+    assert np.isnan(median_interval([])["median"])
 
 
 def test_tables() -> None:
