@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from onnxlin.engines.compiled import check_model, compile_model
     from onnxlin.errors import (
         CompileError,
+        DataError,
         DetachedError,
         FileError,
         InputError,
@@ -38,6 +39,7 @@ __all__ = [
     "RULES",
     "AffineMap",
     "CompileError",
+    "DataError",
     "DetachedError",
     "FileError",
     "InputError",

@@ -58,7 +58,7 @@ class Source(ABC):
 
         Raises
         ------
-        InputError
+        DataError
             The source as a whole is gone, or is not what it was when the run began.
         """
 
