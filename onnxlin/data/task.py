@@ -37,10 +37,13 @@ class Done:
     arrays : {variable's name: array (n, ...)}
     errors : {int: str}
         Position in the chunk of each sample that has no map, and why.
+    outputs : array (n, outputs)
+        F(x), NaN where it is not known.
     """
 
     arrays: Mapping[str, Array]
     errors: Mapping[int, str]
+    outputs: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +242,7 @@ class Chunk:
                 array[bad] = v.fill
             with np.errstate(over="ignore"):  # a narrower type may have no room for it
                 made[v.name] = array.astype(v.dtype, copy=False)
-        return Done(made, dict(sorted(self.errors.items())))
+        return Done(made, dict(sorted(self.errors.items())), self.samples.y)
 
     def _prove(self, i: int, total: Array) -> None:
         """Compute the whole bound of a map whose residual is past what comes for nothing."""

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from onnxlin import archives
 from onnxlin.data.kept.variable import Layout, Variable
-from onnxlin.errors import InputError
+from onnxlin.errors import FileError, InputError
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings.audit.agreement import agreement
@@ -52,7 +53,10 @@ def maps_of(path: str, count: int) -> Array:
     InputError
         There are not as many as samples.
     """
-    found: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    try:
+        found: Array = archives.read_one(path, mapped=True)
+    except FileError as error:
+        raise InputError(f"{path!r} is no readable .npy of maps: {error}.") from error
     if found.ndim < 2 or len(found) < count:
         raise InputError(
             f"{path!r} has the shape {found.shape}; expected a map for each of {count:,} samples, "

@@ -81,5 +81,9 @@ class Layout:
     @classmethod
     def of_dict(cls, data: dict[str, Any]) -> Layout:
         """Make it of what `as_dict` gave, from JSON."""
-        plain = {field.name: data[field.name] for field in fields(cls)}
-        return cls(**{n: tuple(v) if isinstance(v, list) else v for n, v in plain.items()})
+        plain: dict[str, Any] = {field.name: data[field.name] for field in fields(cls)}
+        made: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in plain.items()
+        }
+        return cls(**made)
