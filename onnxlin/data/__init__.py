@@ -7,8 +7,8 @@ Needs the extra ``onnxlin[data]``.
 
 from onnxlin.data.opened import open_results
 from onnxlin.data.opened import open_results as open  # onnxlin.data.open(path)
-from onnxlin.data.runner import Summary, run
+from onnxlin.data.runner import How, Summary, run
 from onnxlin.data.source import Part, Source
 from onnxlin.data.sources import open_source
 
-__all__ = ["Part", "Source", "Summary", "open", "open_results", "open_source", "run"]
+__all__ = ["How", "Part", "Source", "Summary", "open", "open_results", "open_source", "run"]

@@ -19,9 +19,10 @@ WHAT = "Working on several processes"
 AHEAD = 2
 # Times that a chunk may take its worker along with it, beyond what dask itself tries.
 TRIES = 5
-# Seconds in which workers have to come, or a scheduler that is lost has to be back.
-PATIENCE = 60.0
+# Seconds: in which an answer has to come, and in which a scheduler has to take a connection.
+PATIENCE, CONNECT = 60.0, 10.0
 OFTEN = 1.0
+"""Seconds between two looks at the workers, and at a scheduler that is lost."""
 
 
 def on_cluster(
@@ -30,6 +31,7 @@ def on_cluster(
     *,
     scheduler: str | None,
     workers: int,
+    patience: float,
     told: Callable[[Report], None],
     left: Callable[[], Sequence[int]],
 ) -> None:
@@ -39,6 +41,8 @@ def on_cluster(
     ----------
     scheduler : str, optional
         Address of a cluster that runs; without it one of ``workers`` processes is started here.
+    patience : float
+        Seconds in which workers have to come, or a scheduler that is lost has to be back.
     left : callable
         Asks the store which chunks are not done, once the scheduler has been lost.
 
@@ -56,7 +60,7 @@ def on_cluster(
         lost_at: float | None = None
         while todo:
             try:
-                with _client(distributed, address) as client:
+                with _client(distributed, address, min(patience, CONNECT)) as client:
                     _Spread(distributed, client, hands, work.task.order.digest, tries)(todo, told)
                 return
             except _LostError as error:
@@ -64,10 +68,10 @@ def on_cluster(
                 before = len(todo)
                 todo = left()
                 lost_at = now if lost_at is None or len(todo) < before else lost_at
-                if now - lost_at > PATIENCE:
+                if now - lost_at > patience:
                     raise RunError(
                         f"The scheduler at {address} is lost, and was not back in "
-                        f"{PATIENCE:.0f} s ({error}). {len(todo)} chunks are left: run it again "
+                        f"{patience:.0f} s ({error}). {len(todo)} chunks are left: run it again "
                         "with resume=True (--resume)."
                     ) from error
                 time.sleep(OFTEN)
@@ -96,9 +100,9 @@ def _address(distributed: Any, scheduler: str | None, workers: int) -> Iterator[
 
 
 @contextmanager
-def _client(distributed: Any, address: str) -> Iterator[Any]:
+def _client(distributed: Any, address: str, timeout: float) -> Iterator[Any]:
     try:
-        client = distributed.Client(address, timeout=10, set_as_default=False)
+        client = distributed.Client(address, timeout=timeout, set_as_default=False)
     except OSError as error:
         raise _LostError(str(error)) from error
     try:

@@ -13,7 +13,7 @@ import numpy as np
 from onnxlin.data import table
 from onnxlin.data.alone import confined
 from onnxlin.data.begun import begun
-from onnxlin.data.cluster import on_cluster
+from onnxlin.data.cluster import PATIENCE, on_cluster
 from onnxlin.data.planned import planned
 from onnxlin.data.source import Source
 from onnxlin.data.sources import open_source
@@ -92,6 +92,8 @@ class How(TypedDict, total=False):
         Of what="audit": an ``.npy`` with a map for each sample.
     norm : {"l1", "l2", "linf"}
         Of what="region" (l2).
+    patience : float
+        Seconds in which workers have to come, or a scheduler that is lost has to be back (60).
     progress : callable
         Called with (done, total, text).
     """
@@ -109,6 +111,7 @@ class How(TypedDict, total=False):
     labels: Any
     maps: str | os.PathLike[str] | None
     norm: str | None
+    patience: float
     progress: Progress | None
 
 
@@ -153,7 +156,7 @@ def run(
         task, store = _ready(model, data, out, (what, rows), how)
         work = Work(task, store, threads).fresh()
     bar = _Bar(task.order.count, how.get("progress"), start)
-    _done(work, how.get("scheduler"), how.get("workers") or 0, bar)
+    _done(work, how, bar)
     return _summary(store, task, bar.made, time.monotonic() - start)
 
 
@@ -206,9 +209,9 @@ def _options(how: How) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _done(work: Work, scheduler: str | None, workers: int, bar: _Bar) -> None:
+def _done(work: Work, how: How, bar: _Bar) -> None:
     """Do all chunks that are not done."""
-    store = work.store
+    store, scheduler, workers = work.store, how.get("scheduler"), how.get("workers") or 0
 
     def left() -> list[int]:
         return [int(i) for i in np.flatnonzero(~store.done())]
@@ -222,7 +225,13 @@ def _done(work: Work, scheduler: str | None, workers: int, bar: _Bar) -> None:
             bar(work(number))
         return
     on_cluster(
-        work, todo, scheduler=scheduler, workers=min(workers, len(todo)), told=bar, left=left
+        work,
+        todo,
+        scheduler=scheduler,
+        workers=min(workers, len(todo)),
+        patience=how.get("patience", PATIENCE),
+        told=bar,
+        left=left,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -118,12 +118,18 @@ def _joined(store: Store, count: int, stream: IO[bytes]) -> None:
         writer.close()
 
 
-def read(store: Store) -> Mapping[str, Any]:
-    """Return the table's columns."""
+def failures(store: Store, most: int) -> list[dict[str, Any]]:
+    """Return the first samples that have no map: ``sample``, ``name`` if it has one, ``error``."""
     whole = f"{store.path}/{TABLE}"
-    parquet = needed("pyarrow.parquet", WRITING)
     data: Any = whole if store.is_local else io.BytesIO(_files(store).cat_file(whole))
-    return parquet.read_table(data, partitioning=None).to_pydict()
+    found: list[dict[str, Any]] = []
+    file = needed("pyarrow.parquet", WRITING).ParquetFile(data)
+    names = [name for name in ("sample", "name", "error") if name in file.schema_arrow.names]
+    for batch in file.iter_batches(columns=names):
+        found += [line for line in batch.to_pylist() if line["error"] is not None]
+        if len(found) >= most:
+            break
+    return found[:most]
 
 
 def _part(store: Store, number: int) -> str:
