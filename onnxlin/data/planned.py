@@ -29,8 +29,9 @@ from onnxlin.version import __version__
 
 # First samples that are tried; where none of them has a map, nothing has been asked rightly.
 TRIED = 16
-# Multiplications of all rows of one sample up to which they are computed for many samples at once.
-LITTLE = 2**24
+# Multiplications of the rows of one sample up to which many samples are computed at once: there
+# calls take longer than products do.
+LITTLE = 2**22
 # Bytes of one chunk, and most samples of it: a task is to take about a second, and to be written
 # in few parts.
 BYTES, MOST = 2**23, 1024
@@ -78,7 +79,7 @@ def planned(
     order = _with(order, engine=layout.engine, chunk=chunk or _chunk(layout, order))
     task = Task(lin, source, order, layout, labels)
     if "region" in what:
-        region.of_map(m, _with(layout, together=False), options)
+        region.of_map(m, layout, options)
     return task
 
 
@@ -157,10 +158,8 @@ def _layout(
         if engine in ("reverse", "compiled"):
             m = _compiled(lin, x, order, m)
             engine = m.engine
-    work = m.made_from("a run over a data set").program.nnz * outputs
+    work = m.made_from("a run over a data set").program.nnz * len(m.rows)
     together = engine == "compiled" and work <= LITTLE
-    if together and order.rows in (PREDICTED, LABELS, ALL):
-        m = lin(x, None, engine, _computed(order))
     numbers = None if order.rows in (PREDICTED, LABELS) else m.rows.index
     rows = None if numbers is None else tuple(int(i) for i in numbers)
     dims, shape = _features(m)

@@ -194,13 +194,15 @@ class Chunk:
                 yield i, m, np.arange(len(rows))
             return
         wanted = None if layout.rows is None else np.array(layout.rows, np.int64)
+        places = np.arange(layout.count)
         while good:
             stacks = {n: stack[good] for n, stack in self.part.stacks.items()}
-            maps = lin.map(stacks, wanted, layout.engine, dtype)
+            each = self.samples.rows[good, 0].tolist() if wanted is None else None
+            maps = lin.map(stacks, wanted, layout.engine, dtype, each=each)
             done = 0
             try:
                 for i, m in zip(good, maps, strict=True):
-                    yield i, m, self.samples.rows[i] if wanted is None else np.arange(len(wanted))
+                    yield i, m, places
                     done += 1
             except OnnxlinError as error:
                 self._failed(good[done], error)

@@ -16,7 +16,6 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from onnxlin import data as runs
 from onnxlin.data.store import Store
 from tests.data.stores import (
     LENET,
@@ -47,7 +46,7 @@ def undisturbed(tmp_path_factory):
     """A data set, and the store of one serial run over it."""
     folder = tmp_path_factory.mktemp("undisturbed")
     np.save(folder / "xs.npy", digits(SAMPLES))
-    runs.run(LENET, folder / "xs.npy", folder / "made.zarr", WHAT.split(","), chunk=CHUNK)
+    finish(run_command(folder, folder / "made.zarr"))
     return folder
 
 
@@ -127,7 +126,12 @@ def test_a_scheduler_and_workers_of_their_own_are_killed(undisturbed, tmp_path) 
             wait_for(store, process, (kill + chance.random()) / (KILLS + 1))
             name = ("one", "scheduler", "two")[kill % 3]
             kill_group(group[name])
-            group[name] = dask("scheduler", *words) if name == "scheduler" else worker()
+            if name == "scheduler":  # its workers leave with it
+                kill_group(group["one"])
+                kill_group(group["two"])
+                group = {name: dask("scheduler", *words), "one": worker(), "two": worker()}
+            else:
+                group[name] = worker()
         finish(process)
     finally:
         for each in (process, *group.values()):

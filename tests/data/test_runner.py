@@ -38,14 +38,17 @@ def table(tmp_path, name="made.zarr"):
 
 @pytest.fixture(scope="module")
 def maps():
+    """Of the strongest row of each."""
     with confined(1):
-        return list(onnxlin.Linearizer(LENET).map(digits(16), engine="compiled"))
+        lin, xs = onnxlin.Linearizer(LENET), digits(16)
+        rows = [int(lin.run(x[None])["logits"].argmax()) for x in xs]
+        return list(lin.map(xs, engine="compiled", each=rows))
 
 
 def test_every_quantity_is_that_of_its_reading(tmp_path, maps) -> None:
     xs = digits(16)
-    explained = np.array([np.argmax(m.own_y) for m in maps])
-    given = np.stack([m.W[k] * m.x for m, k in zip(maps, explained, strict=True)])
+    explained = np.array([int(m.rows.index[0]) for m in maps])
+    given = np.stack([m.W[0] * m.x for m in maps])
     given[3] += 1.0
     np.save(tmp_path / "maps.npy", given.reshape(16, 1, 28, 28).astype(np.float32))
     found = ran(
@@ -60,17 +63,17 @@ def test_every_quantity_is_that_of_its_reading(tmp_path, maps) -> None:
     lin = onnxlin.Linearizer(LENET)
     for i, (m, k) in enumerate(zip(maps, explained, strict=True)):
         at = ds.isel(sample=i)
-        np.testing.assert_array_equal(at["W"].values.ravel(), m.W[k])
-        np.testing.assert_array_equal(at["contributions"].values.ravel(), m.contributions[k])
-        np.testing.assert_array_equal(at["y"], m.own_y)
+        np.testing.assert_array_equal(at["W"].values.ravel(), m.W[0])
+        np.testing.assert_array_equal(at["contributions"].values.ravel(), m.contributions[0])
+        np.testing.assert_array_equal(at["y"], m.own_outputs["logits"][0])
         # Summed in another order.
-        np.testing.assert_allclose(at["Wx"], m.Wx[k], rtol=0, atol=1e-13 * m.scale[k])
-        np.testing.assert_allclose(at["residual"], m.residual[k], rtol=0, atol=1e-13)
-        assert at["b"] == m.b[k]
-        shares = ledger(m, [k]).by_node
+        np.testing.assert_allclose(at["Wx"], m.Wx[0], rtol=0, atol=1e-13 * m.scale[0])
+        np.testing.assert_allclose(at["residual"], m.residual[0], rtol=0, atol=1e-13)
+        assert at["b"] == m.b[0]
+        shares = ledger(m).by_node
         for node in ds["node"].values:
             assert at["ledger"].sel(node=node) == shares.get(node, [0.0])[0]
-        assert float(at["ledger"].sum()) == pytest.approx(m.b[k], abs=1e-12)
+        assert float(at["ledger"].sum()) == pytest.approx(m.b[0], abs=1e-12)
         if i < 4:
             region = Region(m)
             radius = region.radius()
@@ -78,7 +81,6 @@ def test_every_quantity_is_that_of_its_reading(tmp_path, maps) -> None:
             assert at["region_exact"] == radius.exact
             assert at["region_ties"] == region.ties
             assert f"{int(at['region_key']):016x}" == region.key[:16]
-            assert at["certificate"] == region.certificate().radius
             own = audit(Question(lin, xs[i][None], int(k)), given[i].astype(np.float32))
             exact, sums = own.exact["W x"], {each.what: each for each in own.sums}
             assert at["audit_cosine"] == pytest.approx(exact.cosine, abs=1e-12)
@@ -86,7 +88,15 @@ def test_every_quantity_is_that_of_its_reading(tmp_path, maps) -> None:
             assert at["audit_sums_to_Wx"] == sums["W x"].holds == (i != 3)
 
 
-def test_rows(tmp_path, maps) -> None:
+def test_all_rows_have_a_certificate(tmp_path) -> None:
+    ran(tmp_path, digits(2), what="region", rows="all")
+    with confined(1):
+        m = onnxlin.Linearizer(LENET)(digits(2)[1][None])
+    found = runs.open(tmp_path / "made.zarr")["certificate"][1]
+    assert float(found) == pytest.approx(Region(m).certificate().radius, rel=1e-4)
+
+
+def test_rows(tmp_path) -> None:
     xs, labels = digits(6), np.array([0, 1, 2, 3, 4, 9])
     ran(tmp_path, xs, "all.zarr", rows="all", chunk=4)
     ran(tmp_path, xs, "some.zarr", rows=(7, 2), chunk=4)

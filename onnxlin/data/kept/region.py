@@ -15,8 +15,8 @@ NORM = "l2"
 
 
 def has_all_rows(layout: Layout) -> bool:
-    """Whether maps are computed with all rows, so that one may be held against the others."""
-    return layout.outputs > 1 and (layout.together or len(layout.rows or ()) == layout.outputs)
+    """Whether maps have all rows, so that the strongest is held against the others."""
+    return layout.outputs > 1 and len(layout.rows or ()) == layout.outputs
 
 
 def variables(layout: Layout, _stored: str) -> tuple[Variable, ...]:

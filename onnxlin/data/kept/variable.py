@@ -52,7 +52,7 @@ class Layout:
         Those that bring in a bias, in the order of the ledger.
     engine : str
     together : bool
-        Whether all rows of many samples are computed at once, and the rows wanted chosen from them.
+        Whether many samples are computed at once.
     """
 
     outputs: int
