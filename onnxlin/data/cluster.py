@@ -61,7 +61,7 @@ def on_cluster(
         while todo:
             try:
                 with _client(distributed, address, min(patience, CONNECT)) as client:
-                    _Spread(distributed, client, hands, work.task.order.digest, tries)(todo, told)
+                    _Spread(distributed, client, hands, tries, patience)(todo, told)
                 return
             except _LostError as error:
                 now = time.monotonic()
@@ -116,10 +116,10 @@ class _Spread:
     """Chunks that are at work on a cluster: as many as its threads need, and no more."""
 
     def __init__(
-        self, distributed: Any, client: Any, hands: Hands, digest: str, tries: Counter[int]
+        self, distributed: Any, client: Any, hands: Hands, tries: Counter[int], patience: float
     ) -> None:
         self._distributed, self._client = distributed, client
-        self._name, self._tries = f"onnxlin-{digest[:16]}", tries
+        self._name, self._tries, self._patience = hands.name, tries, patience
         self._flying: dict[Any, int] = {}
         self._arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._asked, self._threads = 0.0, 0
@@ -129,7 +129,7 @@ class _Spread:
         """Do them."""
         waiting = deque(todo)
         try:
-            self._ask(lambda: self._client.wait_for_workers(1, timeout=PATIENCE))
+            self._ask(lambda: self._client.wait_for_workers(1, timeout=self._patience))
             while waiting or self._flying:
                 while waiting and len(self._flying) < self._room():
                     self._send(waiting.popleft())

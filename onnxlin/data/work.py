@@ -85,6 +85,11 @@ class Hands:
         vars(self).update(state)
         self._own = threading.local()
 
+    @property
+    def name(self) -> str:
+        """Of the work: two runs that do the same have one."""
+        return f"onnxlin-{self._work.task.order.digest[:16]}"
+
     def __call__(self, number: int) -> Report:
         """Do one chunk."""
         found = vars(self._own).get("work")
