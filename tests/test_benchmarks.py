@@ -10,6 +10,7 @@ import pytest
 
 import onnxlin
 from tests.benchmarks import tables, timing
+from tests.benchmarks.auto import in_all
 from tests.benchmarks.contenders import both, check_residual
 from tests.benchmarks.memory import memory_table
 from tests.benchmarks.tables import COMPILED, FLOOR, FORWARD, JACREV, Race
@@ -116,3 +117,11 @@ def test_memory_table_leaves_out_what_did_not_run() -> None:
     sizes = {"W": 1.0, "first": 2.0, "again": None}
     text = memory_table([("net", 1, "a", sizes), ("net", 1, "b", {"skipped": "why"})])
     assert text.splitlines()[2:] == ["| net | 1 | a | 1.0 | 2.0 | - |"]
+
+
+def test_calls_that_were_not_made_take_as_long_as_the_latest() -> None:
+    seconds = [1.0, 0.5, None, None, 2.0, 0.1, 0.1]  # the fifth opens a graph
+    assert in_all(seconds, 1) == 1
+    assert in_all(seconds, 4) == pytest.approx(1 + 3 * 0.5)
+    assert in_all(seconds, 10) == pytest.approx(1 + 3 * 0.5 + 2 + 5 * 0.1)
+    assert in_all([3.0], 10) == 30

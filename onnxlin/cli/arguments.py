@@ -132,6 +132,11 @@ def pictures(command: argparse.ArgumentParser) -> None:
     group.add_argument("--std", type=numbers, metavar="S[,S,S]", help="after scaling (1)")
     for name, choices in CHOICES.items():
         group.add_argument(f"--{name}", choices=choices)
+    group.add_argument(
+        "--preprocessor",
+        metavar="FILE",
+        help="preprocessor_config.json of the model: these options are taken from it",
+    )
 
 
 def count(text: str) -> int:

@@ -23,7 +23,10 @@ A_PRODUCT, AN_UNFOLDED, A_SWEPT = 2e-11, 1.5e-9, 6.5e-10
 A_RUN = 3e-9
 """An entry of a tensor, in the run and in its piece."""
 
-A_NODE, AN_INNER, A_BYTE = 1e-3, 5.5e-4, 3e-9
+A_READ = 2e-10
+"""A byte of weights: what reading them takes an interpreted map, with its run, beyond a graph."""
+
+A_NODE, AN_INNER, A_BYTE = 1e-3, 5.5e-4, 2e-9
 """To compile: a step, one of what a node is opened into, a byte of weights, which are laid out."""
 
 A_DENSE, AN_ENTRY = 1.25e-11, 7e-10
@@ -54,10 +57,22 @@ def dense(program: LinearProgram, rows: int) -> float:
     return rows * (A_DENSE * program.nnz + AN_ENTRY * entries(program))
 
 
-def opening(program: LinearProgram) -> float:
-    """Estimate writing and opening the graph of a program."""
+def weight(program: LinearProgram) -> int:
+    """Bytes of all coefficients."""
     parts = [p for step in program.steps for _, op in step.terms for p in coefficients(op)]
     weights: dict[int, Array] = {id(p): p for p in parts if isinstance(p, np.ndarray)}
+    return sum(array.nbytes for array in weights.values())
+
+
+def opening(program: LinearProgram) -> float:
+    """Estimate writing and opening the graph of a program."""
     inner = sum(step.inner for step in program.steps)
     nodes = A_NODE * (len(program.steps) - inner) + AN_INNER * inner
-    return nodes + A_BYTE * sum(array.nbytes for array in weights.values())
+    return nodes + A_BYTE * weight(program)
+
+
+def saved(program: LinearProgram, rows: int, sweeps: int) -> float:
+    """Estimate what a graph saves of so many rows that are interpreted by so many sweeps."""
+    # The forward pass is one row more.
+    graph = dense(program, rows + 1)
+    return interpreted(program, sweeps) + A_READ * weight(program) - graph

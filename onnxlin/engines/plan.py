@@ -9,7 +9,7 @@ import numpy as np
 
 from onnxlin.engines import explicit, reverse
 from onnxlin.engines.blocks import Blocks, block_of
-from onnxlin.engines.costs import A_PRODUCT, dense, interpreted, opening
+from onnxlin.engines.costs import A_PRODUCT, dense, opening, saved
 from onnxlin.engines.cuts import Halves, Sweeper, cost_of, narrowest
 from onnxlin.engines.explicit import estimate
 from onnxlin.engines.forward import estimate as forward_bytes
@@ -141,9 +141,7 @@ def costs(program: LinearProgram, rows: int, engine: str) -> tuple[float, float]
     """Estimate what a graph saves of a map that is interpreted, and what opening it takes."""
     shares = {step.node.name for step in program.steps if step.bias is not None}
     sweeps = rows if engine == "reverse" else program.columns + len(shares)
-    # The forward pass is one more.
-    saved = interpreted(program, sweeps) - dense(program, rows + 1)
-    return saved, opening(program)
+    return saved(program, rows, sweeps), opening(program)
 
 
 # Where rows are heavy, it is worth looking whether fewer products will do than dense ones: that
@@ -153,6 +151,8 @@ MANY, HEAVY = 64, 5e10
 ALIVE = 0.6
 # The other is taken where it is expected to be so many times faster.
 SURE = 1.25
+# Why, of a map in a loop.
+LIKE_FIRST = "as the first map of its loop"
 
 
 def are_heavy(rows: int, nnz: int) -> bool:
@@ -160,9 +160,14 @@ def are_heavy(rows: int, nnz: int) -> bool:
     return rows >= MANY and rows * nnz >= HEAVY
 
 
-def why_live(job: Job) -> str | None:
-    """Say why the live engine is to compute many rows under "auto"; None if it is not."""
+def why_live(job: Job, *, settled: bool = False) -> str | None:
+    """Say why the live engine is to compute many rows under "auto"; None if it is not.
+
+    ``settled`` says that it is, since it has answered for another x of the same loop.
+    """
     rows, program = len(job.seeds), job.program
+    if settled:
+        return LIKE_FIRST
     if not are_heavy(rows, program.nnz):
         return None
     own = live_seconds(job) if alive(job) <= ALIVE else inf
@@ -185,9 +190,15 @@ def may_be_cut(rows: int, nnz: int) -> bool:
     return rows >= SOME and A_PRODUCT * rows * nnz >= NOTICED
 
 
-def why_cut(job: Job) -> tuple[Halves, str] | None:
-    """Say where rows are to be cut under "auto", and why; None if they are not."""
+def why_cut(job: Job, *, settled: bool = False) -> tuple[Halves, str] | None:
+    """Say where rows are to be cut under "auto", and why; None if they are not.
+
+    ``settled`` says that they are, wherever there is a cut, since another x of the same loop was.
+    """
     rows = len(job.seeds)
+    if settled:
+        halves = halves_of(job)
+        return None if halves is None else (halves, LIKE_FIRST)
     if rows < SOME or not may_be_cut(rows, job.program.nnz):
         return None
     halves, whole = halves_of(job), cost_of(job.program, rows)

@@ -1,5 +1,6 @@
 """The way in: a model and an input -> an `AffineMap`."""
 
-from onnxlin.linearizer.linearizer import Linearizer, Names, linearize
+from onnxlin.linearizer.linearizer import Linearizer, Names
+from onnxlin.linearizer.once import linearize
 
 __all__ = ["Linearizer", "Names", "linearize"]

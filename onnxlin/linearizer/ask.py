@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from onnxlin.engines.compiled import Loop
 from onnxlin.engines.job import Progress
-from onnxlin.engines.seeds import is_single
+from onnxlin.engines.seeds import how_many, is_single
 from onnxlin.graph import Array
 from onnxlin.section.feeds import read_dtype
 
@@ -32,6 +33,8 @@ class Ask:
     progress : callable, optional
     save : path, optional
         Of the file into which W is computed.
+    loop : Loop, optional
+        That the call is part of.
     """
 
     feeds: Mapping[str, Array]
@@ -40,11 +43,22 @@ class Ask:
     dtype: np.dtype[Any] | None
     progress: Progress | None = None
     save: str | os.PathLike[str] | None = None
+    loop: Loop | None = None
 
     @property
     def single(self) -> bool:
         """Whether one row is asked for."""
         return is_single(self.rows)
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """What an engine is chosen by, but for x: known before the model is run."""
+        return self.engine, self.dtype, asked_of(self.feeds, how_many(self.rows, 0))
+
+    @property
+    def settled(self) -> str | None:
+        """What has answered a call of this kind in the same loop; None where nothing has."""
+        return None if self.loop is None else self.loop.engines.get(self.kind)
 
 
 def asked_dtype(dtype: npt.DTypeLike | None) -> np.dtype[Any] | None:

@@ -48,7 +48,7 @@ def _runner(
         shelf = ready.ending(cut.names).shelf
     except OnnxlinError:  # a tensor inside of what a node is opened into, or one of integers
         return None
-    found = shelf.worth_opening(ask.feeds, dtype, worth, single=False)
+    found = shelf.worth_opening(ask.feeds, dtype, worth, single=False, loop=ask.loop)
     if found is None:
         return None
     ends = found.compiled

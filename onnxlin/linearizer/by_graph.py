@@ -57,7 +57,12 @@ def _required(ready: Ready, ask: Ask) -> Runner:
 
 
 def _open(ready: Ready, ask: Ask) -> Runner | None:
-    found = ready.shelf.ready(ask.feeds, single=ask.single) if ask.engine == "auto" else None
+    if ask.engine != "auto" or ask.settled not in (None, "compiled"):
+        return None
+    shelf, single = ready.shelf, ask.single
+    found = shelf.ready(ask.feeds, single=single)
+    if found is None:
+        found = shelf.due(ask.feeds, single=single, loop=ask.loop, asked=ask.kind)
     if found is None or not found.serves(ask.dtype):
         return None
     # Of many rows a program has to say whether the live engine is faster, or a cut.

@@ -7,7 +7,7 @@ from functools import partial
 from onnxlin.affine_map import AffineMap
 from onnxlin.engines.cuts import Halves
 from onnxlin.engines.job import Job, Solution
-from onnxlin.engines.plan import costs, in_blocks, plan, why_cut, why_live
+from onnxlin.engines.plan import are_heavy, costs, in_blocks, plan, why_cut, why_live
 from onnxlin.engines.seeds import make_seeds
 from onnxlin.linearizer.ask import Ask, asked_of
 from onnxlin.linearizer.by_cut import with_graph
@@ -39,13 +39,11 @@ def by_program(ready: Ready, ask: Ask) -> AffineMap:
     engine, why = plan(program, len(seeds), ask.engine)
     job = ready.job(program, values, seeds, ask.progress, stored=ask.save is not None)
     halves, engine, why = _cut(ready, ask, job, engine, why)
-    if (ask.engine, engine) == ("auto", "reverse"):
-        living = why_live(job)
+    if (ask.engine, engine) == ("auto", "reverse") and ask.settled in (None, "live"):
+        living = why_live(job, settled=ask.settled is not None)
         engine, why = (engine, why) if living is None else ("live", living)
     if ask.engine == "auto" and engine in ("reverse", "forward"):
-        worth = partial(costs, program, len(seeds), engine)
-        runner = ready.shelf.worth_opening(ask.feeds, dtype, worth, single=ask.single)
-        found = None if runner is None else by_runner(ready, ask, runner)
+        found = _by_graph(ready, ask, job, engine)
         if found is not None:
             return found
 
@@ -77,11 +75,29 @@ def by_program(ready: Ready, ask: Ask) -> AffineMap:
     return kept(ask.save, blocks, partial(made, needs=needs))
 
 
+def _by_graph(ready: Ready, ask: Ask, job: Job, engine: str) -> AffineMap | None:
+    """Answer from a graph where one pays, and can be opened."""
+    if ask.settled not in (None, "compiled"):
+        return None
+    program, rows = job.program, len(job.seeds)
+    # Of heavy rows the program at each x says what is fastest.
+    asked = None if are_heavy(rows, program.nnz) else ask.kind
+    runner = ready.shelf.worth_opening(
+        ask.feeds,
+        program.dtype,
+        partial(costs, program, rows, engine),
+        single=ask.single,
+        loop=ask.loop,
+        asked=asked,
+    )
+    return None if runner is None else by_runner(ready, ask, runner)
+
+
 def _cut(ready: Ready, ask: Ask, job: Job, engine: str, why: str) -> tuple[Halves | None, str, str]:
     """Cut the program under "auto", where that is expected to be faster."""
-    if ask.engine != "auto":
+    if ask.engine != "auto" or ask.settled not in (None, "cut"):
         return None, engine, why
-    found = why_cut(job)
+    found = why_cut(job, settled=ask.settled is not None)
     if found is None:
         ready.found_whole(asked_of(ask.feeds, len(job.seeds)))
         return None, engine, why

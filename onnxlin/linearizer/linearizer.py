@@ -14,9 +14,9 @@ import numpy.typing as npt
 from onnx import numpy_helper
 
 from onnxlin.affine_map import AffineMap, required_name
-from onnxlin.engines.compiled import Shelf, runs_beside
+from onnxlin.engines.compiled import Loop, runs_beside
 from onnxlin.engines.job import Progress
-from onnxlin.engines.memory import hand_back, keep_freed_arrays, memory_budget
+from onnxlin.engines.memory import keep_freed_arrays, memory_budget
 from onnxlin.engines.plan import require_engine
 from onnxlin.graph import Array, Graph
 from onnxlin.graph.weights import filled
@@ -24,10 +24,9 @@ from onnxlin.linearizer.ask import Ask, asked_dtype
 from onnxlin.linearizer.by_graph import by_graph
 from onnxlin.linearizer.by_program import by_program
 from onnxlin.linearizer.many import one_by_one, stacks, together
-from onnxlin.linearizer.ready import Ready
+from onnxlin.linearizer.ready import make_ready
 from onnxlin.load import Model, Path, load, read
 from onnxlin.program.builder import Builder
-from onnxlin.program.check import require_rules
 from onnxlin.runtime.options import apart
 from onnxlin.runtime.session import SessionOptions
 from onnxlin.section import STAIRCASE, Section, make_section, require_mode, require_rounding
@@ -90,8 +89,9 @@ class Linearizer:
         graph = load(model, inputs or ())
         section = make_section(graph, inputs, outputs, rounding)
         # Pickled, it holds the model and no session: whoever gets it opens those when it is asked.
-        self._ready = _ready(section, mode, memory, session_options)
+        self._ready = make_ready(section, mode, memory, session_options)
         self._others: dict[frozenset[str], Linearizer] = {}
+        self._loop: Loop | None = None
 
     @property
     def graph(self) -> Graph:
@@ -158,7 +158,7 @@ class Linearizer:
             graph = load(whole, names | set(given))
             other = copy(self)
             own = replace(make_section(graph, *ends, self.rounding), notes=section.notes)
-            other._ready = _ready(own, mode, self.memory, self._ready.shelf.options)
+            other._ready = make_ready(own, mode, self.memory, self._ready.shelf.options)
             self._others[names] = other
         return self._others[names]
 
@@ -209,7 +209,9 @@ class Linearizer:
         FileError
             ``save`` cannot be written; what was there before is there still.
         """
-        again = self._ready.shelf.again
+        again, loop = self._ready.shelf.again, self._loop
+        if loop is not None and not loop.graphs_alone:
+            again = None
         if again is not None and dtype is None and progress is None and save is None:
             known: AffineMap | None = again(self._ready, x, rows, engine)
             if known is not None:
@@ -217,9 +219,23 @@ class Linearizer:
         require_engine(engine)
         save = None if save is None else required_name("save=", save)
         ready = self.serving(x)._ready
-        ask = Ask(ready.feeds(x), rows, engine, asked_dtype(dtype), progress, save)
+        ask = Ask(ready.feeds(x), rows, engine, asked_dtype(dtype), progress, save, loop)
         found = by_graph(ready, ask)
-        return by_program(ready, ask) if found is None else found
+        found = by_program(ready, ask) if found is None else found
+        if loop is not None:
+            loop.engines.setdefault(ask.kind, found.engine)
+        return found
+
+    def steady(self, calls: int) -> Linearizer:
+        """Return the same model for a loop of calls whose maps are compared.
+
+        ``engine="auto"`` then chooses once, by how many calls are to come, and whatever answers the
+        first call answers all others of its kind: two engines differ in last bits. Graphs and
+        sessions are shared with this linearizer; of a steady one, what it has chosen, too.
+        """
+        other, outer = copy(self), self._loop
+        other._loop = Loop(calls) if outer is None else replace(outer, calls=calls)
+        return other
 
     def map(
         self,
@@ -233,16 +249,19 @@ class Linearizer:
         """Linearise N instances stacked on axis 0, one `AffineMap` each.
 
         A leading batch axis of 1 is dropped in the stack: digits of a model that takes
-        ``(1, 1, 28, 28)`` come as ``(N, 1, 28, 28)``. In place of ``rows``, ``each`` gives every
-        instance one row of its own, such as that of its label.
+        ``(1, 1, 28, 28)`` come as ``(N, 1, 28, 28)``. One engine is chosen for all; see `steady`.
+        In place of ``rows``, ``each`` gives every instance one row of its own, such as that of its
+        label.
         """
         require_engine(engine)
         apart = instances(xs, self.graph.inputs)
         runs = runs_beside(self._ready.shelf.options)
         at_once = together(len(apart), engine, runs)
 
+        steady = self.steady(len(apart))
+
         def one(i: int, x: Instance) -> AffineMap:
-            return self(x, rows if each is None else [each[i]], engine, dtype)
+            return steady(x, rows if each is None else [each[i]], engine, dtype)
 
         if at_once is None:
             return one_by_one(apart, one)
@@ -257,41 +276,3 @@ class Linearizer:
     def close(self) -> None:
         """Release the sessions of compiled graphs; they are opened again when needed."""
         self._ready.shelf.clear()
-
-
-def _ready(
-    section: Section, mode: str, memory: int | str | None, options: SessionOptions | None
-) -> Ready:
-    require_rules(section)
-    ready = Ready(section, mode, Shelf(section, mode, options, memory), memory)
-    ready.builder  # noqa: B018  # what onnxruntime cannot open is told of at once
-    hand_back(ready.weight)
-    return ready
-
-
-def linearize(
-    model: Model,
-    x: Instance,
-    *,
-    inputs: Names = None,
-    outputs: Names = None,
-    rows: Any = None,
-    mode: str = "tangent",
-    rounding: str = STAIRCASE,
-    engine: str = "auto",
-    dtype: npt.DTypeLike | None = None,
-    memory: int | str | None = None,
-    progress: Progress | None = None,
-    base_dir: Path | None = None,
-    save: Path | None = None,
-) -> AffineMap:
-    """Return the affine map F(x) = W x + b that a model is at x.
-
-    The arguments are those of `Linearizer` and of its call. For many inputs of one model make a
-    `Linearizer` once.
-    """
-    ready = Linearizer(
-        model, inputs=inputs, outputs=outputs, mode=mode, rounding=rounding, memory=memory,
-        base_dir=base_dir,
-    )  # fmt: skip
-    return ready(x, rows, engine, dtype, progress=progress, save=save)

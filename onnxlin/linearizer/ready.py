@@ -12,7 +12,7 @@ import numpy as np
 from onnxlin.affine_map import Origin
 from onnxlin.engines.compiled import Shelf
 from onnxlin.engines.job import Job, Progress
-from onnxlin.engines.memory import A_NODE, memory_budget, size_of
+from onnxlin.engines.memory import A_NODE, hand_back, memory_budget, size_of
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import TraceError
 from onnxlin.graph import Array
@@ -20,7 +20,9 @@ from onnxlin.linearizer.early import hold_run, tensor_bytes
 from onnxlin.operators.packed import packed_bytes
 from onnxlin.program import LinearProgram
 from onnxlin.program.builder import Builder, deciding
+from onnxlin.program.check import require_rules
 from onnxlin.program.size import pieces_bytes
+from onnxlin.runtime.session import SessionOptions
 from onnxlin.section import Section, make_section
 from onnxlin.section.feeds import Instance, completed, flattened, make_feeds
 from onnxlin.section.infinite import culprit
@@ -232,6 +234,22 @@ class Ready:
     def decided(self, feeds: Mapping[str, Array]) -> LinearProgram:
         """Build the program at x in float64, with all that decides where its pieces hold."""
         return self.decider(self.decider.tracer(feeds), np.dtype(np.float64))
+
+
+def make_ready(
+    section: Section, mode: str, memory: int | str | None, options: SessionOptions | None
+) -> Ready:
+    """Make a model ready.
+
+    Raises
+    ------
+    ModelError, MissingRuleError
+    """
+    require_rules(section)
+    ready = Ready(section, mode, Shelf(section, mode, options, memory), memory)
+    ready.builder  # noqa: B018  # what onnxruntime cannot open is told of at once
+    hand_back(ready.weight)
+    return ready
 
 
 @dataclass(frozen=True, eq=False)

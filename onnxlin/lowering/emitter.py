@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from onnxlin.lowering.needed import needed, renamed
+from onnxlin.lowering.needed import needed, renamed, without_indices
 
 Array = npt.NDArray[Any]
 
@@ -214,7 +214,7 @@ class Emitter:
         aside = {name: f"{name}~{self._next(name)}" for name in copied}
         nodes = [renamed(node, self._instead, aside) for node in self.nodes]
         nodes += [onnx.helper.make_node("Identity", [b], [a]) for a, b in copied.items()]
-        return needed(nodes, wanted)
+        return needed([without_indices(node, self._instead) for node in nodes], wanted)
 
     def keep(self, name: str, array: Array) -> None:
         """Store a constant under a name of its own."""

@@ -91,9 +91,7 @@ def _made(graph: Emitter, node: onnx.NodeProto) -> Fact:
         return Fact.NONE
     if node.op_type in TRUTHS:
         return SIZES | Fact.NOT_NEGATIVE
-    each = [graph.facts[name] for name in node.input if name]
-    if node.op_type == "Where":
-        each = each[1:]  # nothing follows from which of them it takes
+    each = [graph.facts[name] for name in _numbers(node) if name]
     common = reduce(and_, each, ALL)
     if node.op_type in SPECIAL:
         return SPECIAL[node.op_type](graph, node, common, each)
@@ -103,9 +101,21 @@ def _made(graph: Emitter, node: onnx.NodeProto) -> Fact:
     if node.op_type in NOT_NEGATIVE:
         found |= Fact.NOT_NEGATIVE
     if node.op_type in KEEPS_SIGN:
-        data = each[0] if node.op_type in COPIES else common  # beside a shape, or an index
-        found |= data & (Fact.NOT_NEGATIVE | Fact.NOT_POSITIVE)
+        found |= common & (Fact.NOT_NEGATIVE | Fact.NOT_POSITIVE)
     return found
+
+
+def _numbers(node: onnx.NodeProto) -> list[str]:
+    """Operands whose entries the output is made of; others say which, or where they go.
+
+    An end of a slice is often the largest integer, which says nothing of the slice.
+    """
+    names = list(node.input)
+    if node.op_type in COPIES:
+        return names[:1]
+    if node.op_type == "Pad":
+        return names[:1] + names[2:3]
+    return names[1:] if node.op_type == "Where" else names
 
 
 def _sum(_: Emitter, __: onnx.NodeProto, common: Fact, each: list[Fact]) -> Fact:

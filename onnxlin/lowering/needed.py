@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import onnx
 
@@ -37,4 +37,14 @@ def renamed(
     copy.CopyFrom(node)
     copy.input[:] = [reads.get(name, name) for name in node.input]
     copy.output[:] = [writes.get(name, name) for name in node.output]
+    return copy
+
+
+def without_indices(node: onnx.NodeProto, others: Collection[str]) -> onnx.NodeProto:
+    """Return a pool without its indices where others stand for them: with them it is slow."""
+    if node.op_type != "MaxPool" or len(node.output) < 2 or node.output[1] not in others:
+        return node
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    del copy.output[1:]
     return copy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from onnx import helper
 
 from onnxlin.lowering.emitter import Emitter
 from onnxlin.lowering.facts import surely_finite
@@ -44,3 +45,19 @@ def pooled_number(graph: Emitter, number: str, index: str) -> str | None:
     if pool.op_type != "MaxPool" or above.input[0] != pool.input[0] or index not in pool.output[1:]:
         return None
     return graph("HardSigmoid", pool.output[0], alpha=STEEP, beta=0.0)
+
+
+def added(graph: Emitter, op_type: str, a: str, b: str) -> str:
+    """Write an Add or a Sub; of two ConvTransposes by the same kernel before them.
+
+    Two convolutions that skip the same entries, as at the head of a residual block, end in that.
+    """
+    first, second = graph.maker(a), graph.maker(b)
+    if first is None or second is None or first.op_type != "ConvTranspose":
+        return graph(op_type, a, b)
+    alike = first.op_type == second.op_type and list(first.attribute) == list(second.attribute)
+    if not alike or first.input[1:] != second.input[1:] or len(first.input) != 2:
+        return graph(op_type, a, b)
+    given = {attribute.name: helper.get_attribute_value(attribute) for attribute in first.attribute}
+    x = graph(op_type, first.input[0], second.input[0])
+    return graph("ConvTranspose", x, first.input[1], **given)

@@ -15,7 +15,9 @@ from typing import Any, final
 import numpy as np
 from onnx import numpy_helper
 
+from onnxlin.lowering.blocked import entered, multiplied
 from onnxlin.lowering.emitter import Emitter
+from onnxlin.lowering.peephole import added
 from onnxlin.lowering.traced import NotStaticError, Traced, tensor
 
 Shape = tuple[int, ...]
@@ -231,7 +233,8 @@ class Laid(Stack):
         # Over the axis that K has, the factor must not differ; there it has 1 entry, or no axis.
         scale = tensor(self.emitter, factor, self.emitter.dtype)
         dims = np.broadcast_shapes(self.repeated, factor.shape[-len(self.rest) :])
-        return self.holding(self.emitter("Mul", self.held, scale), dims)
+        product = self.emitter("Mul", self.held, scale)
+        return self.holding(entered(self.emitter, product, scale), dims)
 
 
 @final
@@ -254,7 +257,7 @@ class Scaled(Stack):
     def applied(self) -> Laid:
         """The product, as a tensor."""
         scale = tensor(self.emitter, self.factor, self.emitter.dtype)
-        return replace(self.laid, held=self.emitter("Mul", self.laid.held, scale))
+        return replace(self.laid, held=multiplied(self.emitter, self.laid.held, scale))
 
     @property
     def layout(self) -> tuple[int, Shape]:
@@ -282,7 +285,8 @@ def _sum(a: Laid, b: Laid) -> Laid:
         a, b = b, a
     op_type = "Add" if a.negative == b.negative else "Sub"
     a, b = _in_one_layout(a, b)
-    return a.holding(a.emitter(op_type, a.held, b.held), np.broadcast_shapes(a.dims, b.dims))
+    dims = np.broadcast_shapes(a.dims, b.dims)
+    return a.holding(added(a.emitter, op_type, a.held, b.held), dims)
 
 
 def _in_one_layout(a: Laid, b: Laid) -> tuple[Laid, Laid]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from onnxlin.lowering import Stack, padded, taken
+from onnxlin.lowering.blocked import channels_of
 from onnxlin.primitives.linear_map import Array, LinearMap, Shape, entries, flat_index
 
 
@@ -70,14 +71,24 @@ class Crop(LinearMap):
         graph = x.emitter
         name, first = x.spread
         axes = self._cut
+        if [i + first for i in axes] == [1] and self.step[axes[0]] == 1:
+            start, size = self.start[axes[0]], self.out_shape[axes[0]]
+            part = channels_of(graph, name, start, start + size)
+            if part is not None:
+                return x.as_spread(part, self.out_shape, first)
         if axes:
-            ends = [self.start[i] + self.out_shape[i] * self.step[i] for i in axes]
-            # A backward slice that reaches entry 0 ends before any position.
-            ends = [e if e >= 0 else -self.in_shape[i] - 1 for i, e in zip(axes, ends, strict=True)]
-            starts, steps = [self.start[i] for i in axes], [self.step[i] for i in axes]
-            places = (graph.ints(v) for v in (starts, ends, [i + first for i in axes], steps))
-            name = graph("Slice", name, *places)
+            name = graph("Slice", name, *map(graph.ints, self._bounds(axes, first)))
         return x.as_spread(name, self.out_shape, first)
+
+    def _bounds(self, axes: list[int], first: int) -> tuple[list[int], ...]:
+        """Starts, ends, axes and steps of a Slice."""
+        ends = [self.start[i] + self.out_shape[i] * self.step[i] for i in axes]
+        # A backward slice that reaches entry 0 ends before any position.
+        ends = [e if e >= 0 else -self.in_shape[i] - 1 for i, e in zip(axes, ends, strict=True)]
+        return (
+            [self.start[i] for i in axes], ends, [i + first for i in axes],
+            [self.step[i] for i in axes],
+        )  # fmt: skip
 
     def lower_adjoint(self, y: Stack) -> Stack:
         """Pad; with steps, set between zeros one axis after the other."""

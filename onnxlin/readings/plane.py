@@ -115,6 +115,7 @@ def partition(
     ResidualError
         The polygons do not tile the patch.
     """
+    lin = lin.steady(3)
     maps = [lin(x, rows=[0], dtype=np.float64) for x in (origin, right, up)]
     corners = np.stack([m.x for m in maps])
     _require_plane(corners)

@@ -50,11 +50,18 @@ def test_facts_hold(grown: GrownModel) -> None:
         ("c = Greater(x, w)  y = Where(c, x, lowest)", False),
         ("h = Softmax(x)  y = MatMul(h, w)", True),
         ("m = Add(x, lowest)  y = Softmax(m)", False),
+        ("y = Slice(x, none, far)", True),
+        ("l = Add(x, lowest)  y = Slice(l, none, far)", False),
+        ("y = Pad(x, edges)", True),
+        ("y = Pad(x, edges, eps)", True),
+        ("y = Pad(x, edges, lowest)", False),
+        ("y = Gather(x, none)", True),
     ],
 )
 def test_what_keeps_numbers_finite(text: str, finite: bool) -> None:
     proto = model(
         "g (float[2,2] x) => (float[2,2] y) <float[2,2] w = {1, -2, 3, 4}, float eps = {1e-5}, "
-        f"float two = {{2}}, float lowest = {{-3.4e38}}> {{ {text} }}"
+        "float two = {2}, float lowest = {-3.4e38}, int64[1] none = {0}, int64[4] edges = "
+        f"{{0, 0, 0, 0}}, int64[1] far = {{9223372036854775807}}> {{ {text} }}"
     )
     assert (Fact.FINITE in facts(emitter(proto), "y")) is finite

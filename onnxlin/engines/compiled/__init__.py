@@ -1,5 +1,6 @@
 """The linearisation itself as one ONNX graph: forward pass, coefficients and sweep."""
 
+from onnxlin.engines.compiled.charges import Loop
 from onnxlin.engines.compiled.compile import Compiled, compile_section
 from onnxlin.engines.compiled.export.compilable import check_model
 from onnxlin.engines.compiled.export.export import compile_model
@@ -10,6 +11,7 @@ from onnxlin.engines.compiled.sessions import Shelf
 __all__ = [
     "Answer",
     "Compiled",
+    "Loop",
     "Runner",
     "Shelf",
     "ahead",

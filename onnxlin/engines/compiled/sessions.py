@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from onnxlin.engines.compiled.charges import Charge, Loop
 from onnxlin.engines.compiled.compile import Compiled, compile_section, float_type
 from onnxlin.engines.compiled.latest import Latest
 from onnxlin.engines.compiled.many.session import InstancesRunner
@@ -25,10 +26,7 @@ from onnxlin.runtime.session import SessionOptions
 from onnxlin.section import Section
 from onnxlin.section.trace import Tracer
 
-MOST_OPEN = 4
-# Part of what opening takes, beside seconds that nobody notices: another engine gives other last
-# bits, which a short loop over a small net is spared (tests/benchmarks/auto.py).
-ENOUGH, UNNOTICED = 0.25, 0.05
+MOST_OPEN, MOST_KNOWN = 4, 64
 # Of every tensor, while a graph is written.
 COPIES = 4
 # Of a section that has no graph, and of an onnxruntime that opens none of its operator set.
@@ -83,7 +81,8 @@ class Shelf:
         self.options = options
         self.again: Any = None
         self._latest = Latest[Opened | Refused | Compiled](MOST_OPEN)
-        self._lost: dict[Any, float] = {}
+        self._charges: dict[Any, Charge] = {}
+        self._costs = Latest[tuple[float, float]](MOST_KNOWN)
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle graphs of single instances as they are compiled, to be opened when asked for."""
@@ -93,7 +92,8 @@ class Shelf:
                 latest.put(key, found.compiled if isinstance(found, Runner) else found)
         own = {
             "_latest": latest,
-            "_lost": self._lost.copy(),
+            "_charges": {key: replace(charge) for key, charge in [*self._charges.items()]},
+            "_costs": Latest[tuple[float, float]](MOST_KNOWN),
             "options": apart(self.options),
             "standing": None,
         }
@@ -235,34 +235,58 @@ class Shelf:
         costs: Callable[[], tuple[float, float]],
         *,
         single: bool,
+        loop: Loop | None = None,
+        asked: Any = None,
     ) -> Runner | None:
-        """Return a session if it pays: at once, or when calls without it have lost enough.
+        """Return a session if it pays for this call and those expected after it; see `Charge`.
 
-        One that is open already pays.
+        One that is open already pays. What does not is charged with what a graph would have saved.
 
         Parameters
         ----------
         costs : callable
             Estimates what a graph saves now, and what opening it takes, in seconds.
+        asked : hashable, optional
+            What costs depend on, to be kept for `due`.
         """
-        if dtype != float_type(self._section, feeds):
+        key = _key(feeds, single=single)
+        if dtype != float_type(self._section, feeds) or (loop and key in loop.refused):
             return None
         there = self.ready(feeds, single=single)
-        if there is not None:
+        if there is not None or isinstance(self._at(key), Refused):
             return there
-        key = _key(feeds, single=single)
-        if isinstance(self._at(key), Refused):
-            return None
         saved, opening = costs()
-        lost = self._lost.get(key, 0.0)
-        self._lost[key] = lost + max(saved, 0.0)
-        if saved < opening and lost < ENOUGH * opening + UNNOTICED:
+        charge = self._charges.setdefault(key, Charge())
+        if charge.pays(saved, opening, loop):
+            return self._tried(feeds, single=single)
+        charge.add(saved)
+        if loop is not None:
+            loop.refused.add(key)
+        if asked is not None:
+            self._costs.put((key, asked), (saved, opening))
+        return None
+
+    def due(
+        self, feeds: Mapping[str, Array], *, single: bool, loop: Loop | None, asked: Any
+    ) -> Runner | None:
+        """Return a session if `worth_opening` would, as far as an earlier call of its kind tells.
+
+        It saves the program that costs are estimated from, which a graph has no use for.
+        """
+        key = _key(feeds, single=single)
+        costs = self._costs.get((key, asked))
+        if costs is None or (loop and key in loop.refused):
             return None
+        pays = self._charges[key].pays(*costs, loop)
+        return self._tried(feeds, single=single) if pays else None
+
+    def _tried(self, feeds: Mapping[str, Array], *, single: bool) -> Runner | None:
+        """Open a graph; None where that cannot be done."""
         try:
             found = self.opened(feeds, single=single)
         except OnnxlinError as error:  # in a branch that this x does not take
             found = Refused(str(error))
-            self._latest.put(key, found)
+            self._latest.put(_key(feeds, single=single), found)
         return None if isinstance(found, Refused) else found
 
     def clear(self) -> None:

@@ -14,6 +14,7 @@ from onnxlin.graph import Array, Node, is_float
 from onnxlin.graph.sequences import element
 from onnxlin.load.newest import NEWEST_RUNNABLE, newest_node
 from onnxlin.lowering import Emitter, Fact, NotStaticError, Traced, example, hollow
+from onnxlin.lowering.winners import windows_of, winners
 from onnxlin.operators.families import (
     RANDOM,
     SAME_ENTRIES,
@@ -113,7 +114,22 @@ class GraphTracer:
             return np.asarray(found) if isinstance(found, np.ndarray | np.generic) else None
 
         if not spell_out(self.emitter, self.section.graph, node, Known(at_x, constants.get)):
-            self.emitter.add(self._unfolded(self._proto(node, stored), stored))
+            proto = self._unfolded(self._proto(node, stored), stored)
+            self.emitter.add(proto)
+            self._won(node, proto)
+
+    def _won(self, node: Node, proto: onnx.NodeProto) -> None:
+        """Let the indices of a pool that only its rule reads be found in a faster way."""
+        extra = [name for name in proto.output if name not in node.writes]
+        if self.rounds or len(extra) != 1:
+            return
+        x, y = (self._examples.get(name) for name in (node.inputs[0], node.outputs[0]))
+        if not isinstance(x, np.ndarray) or not isinstance(y, np.ndarray) or x.dtype != np.float32:
+            return
+        windows = windows_of(proto, x.shape, y.shape)
+        name = windows and winners(self.emitter, windows, proto.input[0], proto.output[0])
+        if name:
+            self.emitter.stand_in(name, *extra)
 
     def _unfolded(self, proto: onnx.NodeProto, stored: Mapping[str, Array]) -> onnx.NodeProto:
         """Let a node of a graph that rounds read as computed what the model computes.

@@ -10,15 +10,18 @@ import numpy as np
 from onnxlin.engines.job import Job, Solution
 from onnxlin.engines.live.merging import KEPT
 from onnxlin.engines.live.plan import MOST_ROWS, Plan
+from onnxlin.engines.live.threads import touched
 from onnxlin.engines.reverse import constant_shares, fits, needed, refuse
 from onnxlin.primitives import Array
 
 # Plans of one job that are kept: of its rows, and of a few of them.
 FEW = 2
+# Parts that rows are swept in, at most, for the sake of a smaller arena; rows that each has.
+PARTS, FEWEST = 4, 200
 # Bytes of local Jacobians that are kept where the budget holds no more.
 TIGHT = 2**26
-# In a second: bytes of lines that are copied, entries weighed with biases, fresh bytes of W.
-COPIED, CHARGED, TOUCHED = 2e9, 1.5e9, 1.5e9
+# In a second: bytes of lines that are copied, entries weighed with biases, fresh bytes touched.
+COPIED, CHARGED, TOUCHED = 2e9, 3e9, 1e9
 
 
 def live(job: Job) -> Solution:
@@ -34,10 +37,10 @@ def live(job: Job) -> Solution:
     if not fits(job, plan.least):
         refuse(job, plan.least)
     # Lines of cotangents are columns of W: it is kept that way round, and handed on as a view.
-    turned = np.zeros((program.columns, len(seeds)), program.dtype)
+    turned = touched(np.zeros((program.columns, len(seeds)), program.dtype))
     bias: dict[str, Array] = {}
     block = _at_once(job, plan)
-    arena = np.empty(plan.schedule.lines * block, program.dtype)
+    arena = touched(np.empty(plan.schedule.lines * block, program.dtype))
     for start in range(0, len(seeds), block):
         rows = slice(start, min(start + block, len(seeds)))
         shares = plan.sweep(rows, turned[:, rows], arena)
@@ -94,7 +97,7 @@ def _planned(job: Job) -> Plan:
         other = plan if kept == plan.merging else _with(plan, kept)
         if fits(job, other.least) or not kept:
             tried.append(other)
-            if _at_once(job, other) == min(len(job.seeds), MOST_ROWS):
+            if _most(job, other) == min(len(job.seeds), MOST_ROWS):
                 break
     return min(tried, key=lambda each: _seconds(job, each))
 
@@ -120,14 +123,32 @@ def _of(job: Job) -> Plan:
 
 
 def _seconds(job: Job, plan: Plan) -> float:
-    block, rows, schedule = _at_once(job, plan), len(job.seeds), plan.schedule
+    rows, item = len(job.seeds), job.program.dtype.itemsize
+    moved = plan.schedule.copied * item / COPIED + plan.schedule.charged / CHARGED
+    own = moved + job.program.columns * item / TOUCHED
+    return _swept(job, plan, _at_once(job, plan)) + rows * own
+
+
+def _swept(job: Job, plan: Plan, block: int) -> float:
+    """Seconds of all products, so many rows at once, and of the first touch of their arena."""
     each = sum(step.seconds(block) for _, terms in plan.pulls for _, step in terms)
-    item = job.program.dtype.itemsize
-    moved = schedule.copied * item / COPIED + schedule.charged / CHARGED
-    return ceil(rows / block) * each + rows * (moved + job.program.columns * item / TOUCHED)
+    arena = plan.schedule.lines * block * job.program.dtype.itemsize
+    return ceil(len(job.seeds) / block) * each + arena / TOUCHED
 
 
 def _at_once(job: Job, plan: Plan) -> int:
-    """Rows of one sweep: as many as the budget lets it."""
+    """Rows of one sweep: of those numbers that the budget lets it, the quickest.
+
+    The more rows, the fewer products, and the more memory that is touched for the first time.
+    """
+    rows = len(job.seeds)
+    least = ceil(rows / _most(job, plan))
+    blocks = [ceil(rows / parts) for parts in range(least, least + PARTS)]
+    some = [blocks[0], *(block for block in blocks[1:] if block >= FEWEST)]
+    return min(some, key=lambda block: _swept(job, plan, block))
+
+
+def _most(job: Job, plan: Plan) -> int:
+    """As many rows as the budget lets one sweep take."""
     left = job.memory - needed(job, plan.standing)
     return max(min(left // max(plan.a_row, 1), len(job.seeds), MOST_ROWS), 1)

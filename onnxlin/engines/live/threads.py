@@ -10,12 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from onnxlin.engines.cores import cores
+from onnxlin.primitives import Array
 from onnxlin.runtime.locks import ForkSafeLock
 
 T = TypeVar("T")
 
 # Bytes that are worked on at once: within the cache, and long beside a call.
 AT_ONCE = 2**18
+# Bytes of a page, and of one of those that the system may hand out instead.
+PAGE, HUGE = 2**12, 2**21
 
 
 def spread(work: Callable[[slice], None], count: int, each: int) -> None:
@@ -36,6 +39,27 @@ def spread(work: Callable[[slice], None], count: int, each: int) -> None:
             work(part)
 
     shared(some, parts)
+
+
+def touched(fresh: Array) -> Array:
+    """Have all threads touch memory that nobody has touched, each pages of its own.
+
+    Returns
+    -------
+    array
+        The same, contiguous, with 0 somewhere in every page.
+    """
+    # Where two threads came upon one page at the same time, both would wait for the same.
+    flat = fresh.reshape(-1)
+    step, size = max(PAGE // fresh.itemsize, 1), max(HUGE // fresh.itemsize, 1)
+
+    def some(mine: Iterator[int]) -> None:
+        for start in mine:
+            flat[start : start + size : step] = 0
+
+    if fresh.nbytes > HUGE:
+        shared(some, range(0, flat.size, size))
+    return fresh
 
 
 def shared(work: Callable[[Iterator[T]], None], parts: Sequence[T]) -> None:

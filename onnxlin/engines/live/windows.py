@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxlin.engines.live.cost import products
+from onnxlin.engines.live.cost import Amount
 from onnxlin.engines.live.fold import by_channel
 from onnxlin.engines.live.gemm import Product, alone
 from onnxlin.engines.live.places import Places
@@ -158,7 +158,15 @@ class Windows:
 
     def _cost(self, block: int, rows: int) -> float:
         """Seconds of all products at such blocks."""
-        return sum(products(n, k, rows) for n, k in self._sizes(block))
+        if block not in self._amounts:
+            found = (Amount.of(n, k) for n, k in self._sizes(block))
+            self._amounts[block] = sum(found, start=Amount())
+        return self._amounts[block].seconds(rows)
+
+    @cached_property
+    def _amounts(self) -> dict[int, Amount]:
+        """What has been counted, for each block: it is asked for more than once."""
+        return {}
 
     def _sizes(self, block: int) -> Iterator[tuple[Array, Array]]:
         """Lines of the target and of the source in each product, many at a time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -132,7 +133,9 @@ class Ensemble:
         dtype: npt.DTypeLike | None = None,
     ) -> Iterator[AffineMap]:
         """Linearise N instances stacked on axis 0, as `Linearizer.map` does."""
-        return (self(x, rows, engine, dtype) for x in instances(xs, self._inputs))
+        apart, steady = instances(xs, self._inputs), copy(self)
+        steady._members = [lin.steady(len(apart)) for lin in self._members]
+        return (steady(x, rows, engine, dtype) for x in apart)
 
     def _feeds(self, x: Instance) -> list[dict[str, Any]]:
         """Name the inputs as each member does."""

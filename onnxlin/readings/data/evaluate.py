@@ -151,8 +151,9 @@ def evaluate(
     known = None if labels is None else _labels(labels, len(given))
     large = bool(given) and _is_large(lin, given[0])
     labelled = [None] * len(given) if known is None else list(known[:, None])
+    steady = lin.steady(len(given))
     maps = (
-        (_margin_alone(lin, x, label, engine) for x, label in zip(given, labelled, strict=True))
+        (_margin_alone(steady, x, label, engine) for x, label in zip(given, labelled, strict=True))
         if large
         else lin.map(xs, engine=engine)
     )

@@ -75,9 +75,7 @@ def walk(
     ResidualError
         F at an end, or the sum of the attributions, misses the model's by more than rounding.
     """
-    first, last = (lin(x, rows, dtype=np.float64) for x in (x0, x1))
-    for name, value in first.outputs.items():
-        require_shape(name, value.shape, last.outputs[name].shape)
+    first, last = _at_ends(lin.steady(2), (x0, x1), rows)
     road = Walk(lin, x0, pieces)
     seeds = make_seeds(rows, sum(value.size for value in first.outputs.values()))
     row = _row(integrate, last)
@@ -90,6 +88,14 @@ def walk(
         if progress is not None:
             progress(round(1000 * done), 1000)
     return found.path(first, last)
+
+
+def _at_ends(lin: Linearizer, xs: tuple[Instance, Instance], rows: Any) -> list[AffineMap]:
+    """Linearise where the way begins and where it ends; the outputs there have the same shapes."""
+    first, last = (lin(x, rows, dtype=np.float64) for x in xs)
+    for name, value in first.outputs.items():
+        require_shape(name, value.shape, last.outputs[name].shape)
+    return [first, last]
 
 
 def _row(integrate: int | str | None, last: AffineMap) -> int | None:

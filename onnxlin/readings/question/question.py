@@ -59,7 +59,9 @@ class Question:
         *,
         geometry: Geometry | None = None,
     ) -> None:
-        self.lin, self.feeds = cut(lin, lin.feeds(x))
+        own, self.feeds = cut(lin, lin.feeds(x))
+        # Maps near x are held against that at x, by whoever asks.
+        self.lin = own.steady(1)
         self.rows = _one_row(self.lin, self.feeds, row)
         self.m: AffineMap = self.lin(self.feeds, self.rows, dtype=np.float64)
         self.x: Array = self.m.x

@@ -116,7 +116,8 @@ class _Search:
         steps: int,
         progress: Progress | None,
     ) -> None:
-        self.lin, self.feeds = cut(lin, lin.feeds(x))
+        own, self.feeds = cut(lin, lin.feeds(x))
+        self.lin = own.steady(1 + 2 * steps)
         self.rows, self.norm, self.steps, self.progress = rows, norm, steps, progress
         self.start: AffineMap = self.lin(self.feeds, rows, dtype=np.float64)
         if len(self.start.rows) < 2:
@@ -151,9 +152,10 @@ class _Search:
         section, graph = self.lin.section, self.lin.graph
         model, _ = begun_at(graph, self.feeds, section.inputs, section.outputs)
         ends: dict[str, Any] = {"inputs": section.inputs, "outputs": section.outputs}
-        return Linearizer(
+        made = Linearizer(
             model, mode=self.lin.mode, rounding=STRAIGHT, memory=self.lin.memory, **ends
         )
+        return made.steady(2 * self.steps)
 
     def blind(self, rng: np.random.Generator) -> Iterator[Array]:
         """Random steps, longer and longer, up to the first length that changes the decision."""

@@ -48,7 +48,8 @@ def drift(lin: Linearizer, m: AffineMap, others: Iterable[Instance]) -> list[Dri
     """
     seeds = m.rows
     rows = seeds.index if seeds.matrix is None else seeds.matrix
-    return [_compare(m, lin(x, rows, dtype=m.dtype)) for x in others]
+    # By the engine of m: where W is the same, it is to the last bit.
+    return [_compare(m, lin(x, rows, m.engine, m.dtype)) for x in others]
 
 
 def _compare(m: AffineMap, other: AffineMap) -> Drift:

@@ -78,7 +78,7 @@ def _ends(
     lin: Linearizer, x: dict[str, Array], steps: dict[str, Array], like: AffineMap, sides: Sides
 ) -> list[AffineMap] | str:
     """Maps at x plus `TIMES` the steps; what is in between if one of them lies beyond a kink."""
-    found = []
+    found, lin = [], lin.steady(len(TIMES))
     for times in TIMES:
         moved = x | {
             n: (np.asarray(x[n]).astype(np.float64) + times * s).astype(x[n].dtype)

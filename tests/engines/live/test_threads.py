@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
+import numpy as np
 import pytest
 
 from onnxlin.engines.live import threads
@@ -74,3 +75,13 @@ def test_a_forked_child_starts_its_own() -> None:
         shared(done.extend, range(4))
         os._exit(0 if sorted(done) == [0, 1, 2, 3] else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.parametrize("count", [0, 5, 3 * threads.HUGE // 8 + 17])
+def test_memory_is_touched_a_page_at_a_time_by_one_thread_each(count) -> None:
+    made = np.full(count, np.nan)
+    found = threads.touched(made)
+    assert found is made
+    large = made.nbytes > threads.HUGE
+    assert (np.flatnonzero(made == 0) % (threads.PAGE // 8) == 0).all()
+    assert (made == 0).sum() == (-(-count * 8 // threads.PAGE) if large else 0)

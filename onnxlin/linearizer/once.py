@@ -1,0 +1,47 @@
+"""One model at one x."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy.typing as npt
+
+from onnxlin.affine_map import AffineMap
+from onnxlin.engines.job import Progress
+from onnxlin.linearizer.linearizer import Linearizer, Names
+from onnxlin.load import Model, Path
+from onnxlin.section import STAIRCASE
+from onnxlin.section.feeds import Instance
+
+
+def linearize(
+    model: Model,
+    x: Instance,
+    *,
+    inputs: Names = None,
+    outputs: Names = None,
+    rows: Any = None,
+    mode: str = "tangent",
+    rounding: str = STAIRCASE,
+    engine: str = "auto",
+    dtype: npt.DTypeLike | None = None,
+    memory: int | str | None = None,
+    progress: Progress | None = None,
+    base_dir: Path | None = None,
+    save: Path | None = None,
+) -> AffineMap:
+    """Return the affine map F(x) = W x + b that a model is at x.
+
+    The arguments are those of `Linearizer` and of its call. For many inputs of one model make a
+    `Linearizer` once.
+    """
+    ready = Linearizer(
+        model,
+        inputs=inputs,
+        outputs=outputs,
+        mode=mode,
+        rounding=rounding,
+        memory=memory,
+        base_dir=base_dir,
+    )
+    return ready(x, rows, engine, dtype, progress=progress, save=save)
