@@ -12,6 +12,7 @@ from onnxlin.data import table
 from onnxlin.data.alone import confined
 from onnxlin.data.store import Store
 from onnxlin.data.task import Task
+from onnxlin.engines.memory import keep_freed_arrays_here
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class Hands:
         if found is None:
             # For good: this process does nothing else, and others of its threads are at work.
             confined(self._work.threads).__enter__()
+            keep_freed_arrays_here()
             found = self._own.work = self._work.fresh()
         report: Report = found(number)
         return report
