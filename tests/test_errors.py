@@ -161,6 +161,7 @@ def test_every_class_is_rendered() -> None:
     elsewhere = {OnnxlinError, onnxlin.RuleError, onnxlin.ResidualError, onnxlin.DetachedError}
     elsewhere |= {
         onnxlin.DataError,
+        onnxlin.RunError,
         onnxlin.CompileError,
         onnxlin.UndecidedError,
         onnxlin.SandboxError,

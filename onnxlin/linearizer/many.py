@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from onnxlin.affine_map import AffineMap
 from onnxlin.engines.compiled import Answer, ahead
-from onnxlin.engines.seeds import how_many, make_seeds
+from onnxlin.engines.seeds import Seeds, how_many, make_seeds
 from onnxlin.errors import MemoryBudgetError, TraceError
 from onnxlin.graph import Array
 from onnxlin.linearizer.ask import asked_dtype
@@ -55,12 +55,16 @@ def stacks(
     *,
     rows: Any,
     dtype: npt.DTypeLike | None,
-    one: Callable[[Instance], AffineMap],
+    one: Callable[[int, Instance], AffineMap],
+    each: Sequence[int] | None = None,
 ) -> Iterator[AffineMap]:
-    """Linearise instances ``at_once``, or each by ``one`` where that cannot be done."""
+    """Linearise instances ``at_once``, or each by ``one`` where that cannot be done.
+
+    With ``each`` one row of its own for every instance, and not the same ``rows`` for all.
+    """
     with instance(0):
         first = ready.feeds(apart[0])
-    at_once = fitting(at_once, ready, first, rows)
+    at_once = fitting(at_once, ready, first, rows if each is None else 0)
     if at_once < FEWEST:
         yield from one_by_one(apart, one)
         return
@@ -69,16 +73,20 @@ def stacks(
     if runner is None or not (kind is None or kind == runner.dtype):
         yield from one_by_one(apart, one)
         return
-    seeds = make_seeds(rows, runner.n_rows)
-    runs = runner.runs(len(seeds), memory)
-    each = memory if runs == 1 else memory // (runs + 1)
+    asked = [rows] if each is None else [[row] for row in each]
+    seeds = [make_seeds(own, runner.n_rows) for own in asked]
+    runs = runner.runs(len(seeds[0]), memory)
+    room = memory if runs == 1 else memory // (runs + 1)
     why = f"{at_once} instances at once in a graph compiled for them"
+
+    def own(start: int) -> Sequence[Seeds]:
+        return seeds if each is None else seeds[start : start + at_once]
 
     def answers(start: int) -> Sequence[Answer] | None:
         some = apart[start : start + at_once]
         feeds = stack_feeds(some, ready.section.graph.inputs, ready.held, start)
         try:
-            return runner(feeds, seeds, each)
+            return runner(feeds, own(start), room)
         except (TraceError, MemoryBudgetError):
             return None
 
@@ -86,7 +94,7 @@ def stacks(
         if found is None:
             yield from one_by_one(apart[start : start + at_once], one, start)
         else:
-            yield from alike(ready, found, seeds, runner.dtype, why)
+            yield from alike(ready, found, own(start), runner.dtype, why)
 
 
 def fitting(at_once: int, ready: Ready, first: dict[str, Array], rows: Any) -> int:
@@ -100,10 +108,10 @@ def fitting(at_once: int, ready: Ready, first: dict[str, Array], rows: Any) -> i
 
 
 def one_by_one(
-    apart: Sequence[Instance], one: Callable[[Instance], AffineMap], start: int = 0
+    apart: Sequence[Instance], one: Callable[[int, Instance], AffineMap], start: int = 0
 ) -> Iterator[AffineMap]:
     """Linearise each by itself; an error says which of them, counted from ``start``."""
     for i, x in enumerate(apart, start):
         with instance(i):
-            found = one(x)
+            found = one(i, x)
         yield found
