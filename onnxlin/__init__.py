@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from onnxlin.engines.compiled import check_model, compile_model
     from onnxlin.errors import (
         CompileError,
+        DataError,
         DetachedError,
         FileError,
         InputError,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         ResidualError,
         RowsError,
         RuleError,
+        RunError,
         SandboxError,
         TensorNameError,
         TraceError,
@@ -38,6 +40,7 @@ __all__ = [
     "RULES",
     "AffineMap",
     "CompileError",
+    "DataError",
     "DetachedError",
     "FileError",
     "InputError",
@@ -52,6 +55,7 @@ __all__ = [
     "ResidualError",
     "RowsError",
     "RuleError",
+    "RunError",
     "Sandbox",
     "SandboxError",
     "TensorNameError",

@@ -75,6 +75,14 @@ class InputError(OnnxlinError):
     """The instance x does not fit the model: name, shape, dtype or values."""
 
 
+class DataError(InputError):
+    """A data set is gone, or has changed since a run began to read it."""
+
+
+class RunError(OnnxlinError):
+    """A run over a data set cannot go on: its workers die, or its scheduler is gone."""
+
+
 class TensorNameError(OnnxlinError):
     """A name given as input or output is no tensor of the graph, or cannot serve as one."""
 

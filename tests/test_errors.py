@@ -159,6 +159,12 @@ def test_every_class_is_rendered() -> None:
         if issubclass(kind, OnnxlinError)
     }
     elsewhere = {OnnxlinError, onnxlin.RuleError, onnxlin.ResidualError, onnxlin.DetachedError}
-    elsewhere |= {onnxlin.CompileError, onnxlin.UndecidedError, onnxlin.SandboxError}
+    elsewhere |= {
+        onnxlin.DataError,
+        onnxlin.RunError,
+        onnxlin.CompileError,
+        onnxlin.UndecidedError,
+        onnxlin.SandboxError,
+    }
     assert {kind for _, kind, _ in CASES.values()} | elsewhere == classes
     assert all(getattr(onnxlin, kind.__name__) is kind for kind in classes)

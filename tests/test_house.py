@@ -15,7 +15,7 @@ ROOT = Path(str(onnxlin.__file__)).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 BARE, DOCUMENTED = 50, 60  # lines of a function, without and with its docstring
-LONGEST_FILE, FULLEST_FOLDER, ROOMS = 300, 20, 18
+LONGEST_FILE, FULLEST_FOLDER, ROOMS = 300, 20, 19
 # What lies beside the rooms.
 DOORS = {"__init__.py", "__main__.py", "version.py", "lazy.py", "errors.py", "py.typed"}
 # What every room may ask: what is allowed, how files are written and read, how names are shown.

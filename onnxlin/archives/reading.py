@@ -86,8 +86,8 @@ def read(file: File, mapped: Collection[str] = ()) -> dict[str, Any]:
         return found
 
 
-def read_one(file: File) -> Any:
-    """Read the array of an ``.npy``.
+def read_one(file: File, *, mapped: bool = False) -> Any:
+    """Read the array of an ``.npy``, or map it: see `read`.
 
     Raises
     ------
@@ -97,7 +97,30 @@ def read_one(file: File) -> Any:
     """
     with _opened(file) as (stream, size):
         limits.hold("unpacked_bytes", size, f"{described(file)} has {size:,} bytes")
-        return _array(stream, size, "the file")
+        if not mapped:
+            return _array(stream, size, "the file")
+        order, shape, dtype, start = _header(stream, "the file")
+        _length(shape, dtype, size - start, "the file")
+        return mapped_at(stream, start, shape, dtype, order)
+
+
+def packed(file: File) -> list[str]:
+    """Names of the arrays of an ``.npz`` that are packed, and so cannot be mapped.
+
+    Raises
+    ------
+    FileError
+        As of `read`.
+    """
+    with _opened(file) as (stream, _), zipfile.ZipFile(stream) as archive:
+        members = [m for m in archive.infolist() if m.compress_type != zipfile.ZIP_STORED]
+        return [member.filename.removesuffix(ENDING) for member in members]
+
+
+def names(file: File) -> list[str]:
+    """Names of the arrays of an ``.npz``; raises as `read` does."""
+    with _opened(file) as (stream, _), zipfile.ZipFile(stream) as archive:
+        return [member.filename.removesuffix(ENDING) for member in archive.infolist()]
 
 
 @contextmanager

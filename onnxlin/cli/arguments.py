@@ -32,7 +32,7 @@ exit codes:
   1    the model, the input or an option cannot be used, or nothing written; stderr says why
   2    the command line itself is wrong
   3    check: nodes of the model stand in the way, or none lies between the ends
-  4    a residual is past its bound, or (verify) a law does not hold
+  4    a residual is past its bound, (verify) a law does not hold, or (run) a sample has no map
   5    compare: the two models are apart
   6    not decided: rounding may be as large as F(x), so a residual within its bound proves nothing
   7    --sandbox: the process crashed, took too long or ran out of memory; stderr says where
@@ -132,6 +132,11 @@ def pictures(command: argparse.ArgumentParser) -> None:
     group.add_argument("--std", type=numbers, metavar="S[,S,S]", help="after scaling (1)")
     for name, choices in CHOICES.items():
         group.add_argument(f"--{name}", choices=choices)
+    group.add_argument(
+        "--preprocessor",
+        metavar="FILE",
+        help="preprocessor_config.json of the model: these options are taken from it",
+    )
 
 
 def count(text: str) -> int:

@@ -21,6 +21,7 @@ from onnxlin.cli import (
     region,
     regions,
 )
+from onnxlin.cli import run as run_command
 
 # Under other names: these are packages of this one, and stay its attributes.
 from onnxlin.cli.audit import audit as audit_command
@@ -33,6 +34,7 @@ from onnxlin.version import __version__
 COMMANDS = {
     "explain": explain_command,
     "evaluate": evaluate,
+    "run": run_command,
     "region": region,
     "regions": regions,
     "path": path,

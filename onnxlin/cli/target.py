@@ -19,6 +19,8 @@ from onnxlin.files import folder_of
 from onnxlin.graph import Array
 from onnxlin.graph.regular import require_regular
 from onnxlin.inputs import Columns, Given, Preprocessing, read_input
+from onnxlin.inputs.preprocessing import CHOICES, KEY
+from onnxlin.inputs.processor import read_processor
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings.row.summary import top
 from onnxlin.texts import shown, typed
@@ -54,9 +56,11 @@ def read(options: Any, lin: Linearizer, path: str, like: Given | None = None) ->
 
 def preprocessing(options: Any, lin: Linearizer, path: str) -> Preprocessing | None:
     """Say how pixels are scaled."""
-    names = ("scale", "mean", "std", "channels", "layout", "resize")
+    names = ("scale", "mean", "std", *CHOICES)
     wanted = {name: getattr(options, name, None) for name in names}
     told = metadata(lin)
+    if getattr(options, "preprocessor", None) is not None:
+        told = {**told, KEY: json.dumps(read_processor(options.preprocessor))}
     if path.lower().endswith(ARRAYS):
         # Metadata that is of no use for an array must not stand in its way.
         with contextlib.suppress(ModelError):

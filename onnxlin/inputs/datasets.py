@@ -5,22 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from onnxlin.errors import InputError
 from onnxlin.graph import Array, TensorType
-from onnxlin.graph.picture import guess_geometry
 from onnxlin.graph.regular import require_regular
 from onnxlin.inputs import arrays
 from onnxlin.inputs.columns import Columns, of_inputs, of_one
 from onnxlin.inputs.given import PICTURES, TABLES, only, read_input
 from onnxlin.inputs.preprocessing import Preprocessing
 from onnxlin.inputs.raw import Arrays
+from onnxlin.inputs.stacks import fit_stacks
 from onnxlin.inputs.tables import read_lines, read_table
-from onnxlin.section.numbers import fitted
 
 LABELS = "labels"
 
@@ -150,41 +148,8 @@ def _fitted(
     labels: Array | None = None,
     notes: tuple[str, ...] = (),
 ) -> Instances:
-    """Bring stacks to the shapes and types of the inputs; what is no input is told when fed."""
-    stacks, said = dict[str, Array](), list(notes)
-    for name, stack in found.items():
-        kind = inputs.get(name)
-        stacks[name] = _fit(file, stack, kind)
-        if kind is None or not kind.elem_type:
-            continue
-        # Of several inputs those that are no pictures have nothing to be prepared.
-        if len(inputs) == 1 or _is_picture(kind, stacks[name]):
-            stacks[name], done, _ = taken(file, name, kind, stacks[name], stack=True)
-            said += done
-        stacks[name] = fitted(f"Input {name!r} in {file.name}", stacks[name], kind.dtype)
-    return Instances(stacks, (), labels, tuple(said))
-
-
-def _is_picture(kind: TensorType, stack: Array) -> bool:
-    shape = stack.shape[1:] if kind.shape is None or stack.ndim > len(kind.shape) else stack.shape
-    return guess_geometry((1, *shape[-3:])) is not None
-
-
-def _fit(file: Path, stack: Array, kind: TensorType | None) -> Array:
-    """Give rows of numbers the shape of the input, where one instance has just as many."""
-    if not stack.ndim:
-        raise InputError(f"{str(file)!r} holds a single number; expected instances on axis 0.")
-    shape = None if kind is None else kind.shape
-    if shape is None or stack.ndim in (len(shape), len(shape) + 1):
-        return stack
-    sizes = [n if isinstance(n, int) else (1 if i == 0 else None) for i, n in enumerate(shape)]
-    known = [n for n in sizes if n is not None]
-    if len(known) == len(sizes) and prod(known) == prod(stack.shape[1:]):
-        return stack.reshape(len(stack), *known)
-    raise InputError(
-        f"{str(file)!r} holds {stack.shape[0]} instances of shape {stack.shape[1:]}; the model "
-        f"takes {kind}. Stack instances of that shape on axis 0."
-    )
+    stacks, said, _ = fit_stacks(file, found, inputs, taken)
+    return Instances(stacks, (), labels, (*notes, *said))
 
 
 def _pictures(

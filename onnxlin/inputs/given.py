@@ -164,6 +164,7 @@ def _picture(file: Path, inputs: Mapping[str, TensorType], how: Preprocessing) -
     name, kind = only(file, inputs)
     how = how.resolved(kind)
     image, notes = pictures.open_picture(file)
+    image, sized = pictures.sized(image, how)
     size = (image.height, image.width, pictures.depth(image))
     # A grey picture may be asked of a model with three channels: it is then repeated.
     wanted = None if how.channels == "gray" and _takes_three(name, kind, size, how) else how.count
@@ -173,7 +174,7 @@ def _picture(file: Path, inputs: Mapping[str, TensorType], how: Preprocessing) -
             f"channels={how.channels!r}, but input {name!r} takes {kind}: 1 channel. Leave it out, "
             "or say gray."
         )
-    image, resized = pictures.resize(image, geometry, how.resize)
+    image, resized = pictures.resize(image, geometry, how)
     pixels = pictures.pixels(image, geometry.channels, grey=how.channels == "gray")
     done = f"{how.describe(geometry.channels)}, as {geometry}"
     try:
@@ -183,7 +184,7 @@ def _picture(file: Path, inputs: Mapping[str, TensorType], how: Preprocessing) -
             f"{error} The picture became {done}. Say --scale 1 --mean 0 --std 1 to feed its pixels "
             "as they are, 0 to 255."
         ) from error
-    return Given({name: tensor}, (*notes, *resized, done), name, geometry, pixels)
+    return Given({name: tensor}, (*notes, *sized, *resized, done), name, geometry, pixels)
 
 
 def _takes_three(

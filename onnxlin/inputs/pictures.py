@@ -14,10 +14,11 @@ from onnxlin.errors import InputError, LimitError, OnnxlinError
 from onnxlin.graph import Array
 from onnxlin.graph.picture import Geometry
 from onnxlin.graph.regular import require_regular
+from onnxlin.inputs.preprocessing import Preprocessing
 from onnxlin.runtime.locks import ForkSafeLock
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.Image import Image, Resampling
 
 GREY = ("1", "L", "LA")
 _ONE_AT_A_TIME = ForkSafeLock()
@@ -81,33 +82,84 @@ def depth(image: Image) -> int:
     return len(image.getbands())
 
 
-def resize(image: Image, geometry: Geometry, how: str) -> tuple[Image, tuple[str, ...]]:
+def sized(image: Image, how: Preprocessing) -> tuple[Image, tuple[str, ...]]:
+    """Bring a picture to the size that its preprocessing names, if it names one.
+
+    Raises
+    ------
+    InputError
+        What is to be cut is larger than the picture.
+    """
+    said: tuple[str, ...] = ()
+    if how.edge is not None:
+        short = min(image.size)
+        size = tuple(side * how.edge // short for side in image.size)
+        said = (f"{_change(image, size)} ({how.resample})",) if size != image.size else ()
+        image = image.resize(_held(size), _filter(how))
+    if how.size is None:
+        return image, said
+    height, width = how.size
+    if how.edge is None and how.resize != "none":
+        image, more = brought(image, (width, height), how)
+        return image, (*said, *more)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    if min(left, top) < 0:
+        raise InputError(
+            f"The preprocessing cuts {width} x {height} pixels out of {image.width} x "
+            f"{image.height}. Give a larger edge."
+        )
+    return image.crop((left, top, left + width, top + height)), (*said, "centre cut")
+
+
+def resize(image: Image, geometry: Geometry, how: Preprocessing) -> tuple[Image, tuple[str, ...]]:
     """Bring a picture to the model's size.
 
     Parameters
     ----------
     image : PIL.Image.Image
     geometry : Geometry
-    how : {"fit", "crop", "none"}
-        Stretch; scale to cover and cut the centre; or refuse.
+    how : Preprocessing
+        Its ``resize``: stretch; scale to cover and cut the centre; or refuse.
     """
-    from PIL import Image, ImageOps
+    return brought(image, (geometry.width, geometry.height), how)
 
-    size = (geometry.width, geometry.height)
-    what = f"The model takes pictures of {size[0]} x {size[1]} pixels"
-    limits.hold("pixels", size[0] * size[1], what)
-    if image.size == size:
+
+def brought(
+    image: Image, size: tuple[int, int], how: Preprocessing
+) -> tuple[Image, tuple[str, ...]]:
+    """Bring a picture to a width and height."""
+    from PIL import ImageOps
+
+    if image.size == _held(size):
         return image, ()
-    change = f"{image.width} x {image.height} -> {size[0]} x {size[1]}"
-    if how == "none":
+    change = _change(image, size)
+    if how.resize == "none":
         raise InputError(
             f"The picture is {image.width} x {image.height}; the model takes {size[0]} x "
             f"{size[1]}. Say --resize fit or crop."
         )
-    bilinear = Image.Resampling.BILINEAR
-    if how == "fit":
-        return image.resize(size, bilinear), (f"stretched {change} (bilinear)",)
-    return ImageOps.fit(image, size, bilinear), (f"resized and centre-cropped {change} (bilinear)",)
+    if how.resize == "fit":
+        return image.resize(size, _filter(how)), (f"stretched {change} ({how.resample})",)
+    fitted = ImageOps.fit(image, size, _filter(how))
+    return fitted, (f"resized and centre-cropped {change} ({how.resample})",)
+
+
+def _held(size: tuple[int, ...]) -> tuple[int, int]:
+    """A width and height, within the limit."""
+    width, height = size
+    what = f"The model takes pictures of {width} x {height} pixels"
+    limits.hold("pixels", width * height, what)
+    return width, height
+
+
+def _change(image: Image, size: tuple[int, ...]) -> str:
+    return f"{image.width} x {image.height} -> {size[0]} x {size[1]}"
+
+
+def _filter(how: Preprocessing) -> Resampling:
+    from PIL.Image import Resampling
+
+    return Resampling[how.resample.upper()]
 
 
 def pixels(image: Image, channels: int, *, grey: bool = False) -> Array:

@@ -18,6 +18,7 @@ CHOICES = {
     "channels": ("rgb", "bgr", "gray"),
     "layout": ("auto", "nchw", "nhwc"),
     "resize": ("fit", "crop", "none"),
+    "resample": ("bilinear", "bicubic", "nearest", "lanczos", "box", "hamming"),
 }
 
 
@@ -36,6 +37,12 @@ class Preprocessing:
     layout : {"auto", "nchw", "nhwc"}
     resize : {"fit", "crop", "none"}
         To the model's size: stretch; cover and cut the centre; or refuse.
+    resample : {"bilinear", "bicubic", "nearest", "lanczos", "box", "hamming"}
+        How pixels between pixels are made: Pillow's filters.
+    edge : int, optional
+        Before the centre is cut the shorter side becomes so many pixels.
+    size : tuple of int, optional
+        Height and width to cut or stretch to; by default the model's own, where it has one.
     asked : frozenset of str
         Which of these the caller named.
     told : bool
@@ -48,6 +55,9 @@ class Preprocessing:
     channels: str | None = None
     layout: str = "auto"
     resize: str = "crop"
+    resample: str = "bilinear"
+    edge: int | None = None
+    size: tuple[int, ...] | None = None
     asked: frozenset[str] = field(default=frozenset(), compare=False)
     told: bool = field(default=False, compare=False)
 
@@ -159,6 +169,11 @@ def _value(name: str, value: Any) -> Any:
         return str(value).lower()
     if name == "scale":
         return float(value)
+    if name == "edge":
+        return int(value)
+    if name == "size":
+        height, width = (int(n) for n in value)
+        return height, width
     return tuple(float(v) for v in (value if isinstance(value, Sequence) else [value]))
 
 

@@ -145,10 +145,8 @@ def read_table(file: Path, known: Sequence[str] = ()) -> Table:
     InputError
     """
     lines = read_lines(file)
-    first = [cell.strip() for cell in lines[0]]
-    named = any(cell and not is_number(cell) for cell in first)
-    named = named or (bool(known) and sorted(first) == sorted(known))
-    table = Table(file, tuple(first) if named else (), lines[1:] if named else lines)
+    header = header_of(lines[0], known)
+    table = Table(file, header, lines[1:] if header else lines)
     if not table.rows:
         raise InputError(f"{str(file)!r} has a header and no numbers.")
     for i, row in enumerate(table.rows):
@@ -160,9 +158,21 @@ def read_table(file: Path, known: Sequence[str] = ()) -> Table:
     return table
 
 
+def header_of(line: Sequence[str], known: Sequence[str] = ()) -> tuple[str, ...]:
+    """Names of the columns, if that is what the first line of a table holds; see `read_table`."""
+    first = [cell.strip() for cell in line]
+    named = any(cell and not is_number(cell) for cell in first)
+    return tuple(first) if named or (bool(known) and sorted(first) == sorted(known)) else ()
+
+
+def delimiter_of(file: Path) -> str:
+    """What is between the cells of a table, by the ending of its name."""
+    return "\t" if file.suffix.lower() == ".tsv" else ","
+
+
 def read_lines(file: Path) -> list[list[str]]:
     """Read the cells of a comma- or tab-separated file, without empty lines."""
-    delimiter = "\t" if file.suffix.lower() == ".tsv" else ","
+    delimiter = delimiter_of(file)
     require_regular(file, "table", InputError)
     try:
         with file.open(newline="", encoding="utf-8-sig") as text:

@@ -117,16 +117,22 @@ def _kept(
 
 
 def alike(
-    ready: Ready, answers: Sequence[Answer], seeds: Seeds, dtype: np.dtype[Any], why: str
+    ready: Ready, answers: Sequence[Answer], asked: Sequence[Seeds], dtype: np.dtype[Any], why: str
 ) -> Iterator[AffineMap]:
-    """Make maps of answers to one question, as `map_of` does: what they share is said once."""
-    section, first = ready.section, answers[0]
+    """Make maps of answers to one question, as `map_of` does: what they share is said once.
+
+    ``asked`` are the rows of all of them, or as many rows for each.
+    """
+    section, first, seeds = ready.section, answers[0], asked[0]
     m = map_of(ready, first, seeds, dtype, why)
     pattern, given = m.pattern(), tuple(section.graph.inputs)
     yield m
     ends = [[found.values[name] for found in answers] for name in section.outputs]
     finite = all(all_finite(np.concatenate(values)) for values in ends)
-    for found in answers[1:]:
+    for i, found in enumerate(answers[1:], 1):
+        if len(asked) > 1:
+            seeds = asked[i]
+            pattern = {**pattern, "rows": seeds}
         values, feeds, ins, outs = found.values, {}, {}, {}
         for name in given:
             feeds[name] = values[name]

@@ -24,10 +24,17 @@ def tensor_bytes(section: Section, feeds: Mapping[str, Array]) -> int:
     feeds : {input name: array}
         Of x; only their shapes and dtypes matter, where no shape is computed from values.
     """
+    return run_sizes(section, feeds)[0]
+
+
+def run_sizes(section: Section, feeds: Mapping[str, Array]) -> tuple[int, int]:
+    """Bytes as `tensor_bytes` has them, and entries of the outputs, as far as shapes tell."""
     graph = section.graph
     shapes = settled_shapes(graph.model, feeds)
     kept = (section.touched & section.varying) - set(graph.initialisers)
-    return sum(prod(shapes[n]) * _itemsize(graph.elem_types.get(n)) for n in kept if n in shapes)
+    known = (n for n in kept if n in shapes)
+    entries = sum(prod(shapes[n]) for n in section.outputs if n in shapes)
+    return sum(prod(shapes[n]) * _itemsize(graph.elem_types.get(n)) for n in known), entries
 
 
 def _itemsize(elem_type: Any) -> int:

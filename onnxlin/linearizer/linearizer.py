@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -168,8 +168,7 @@ class Linearizer:
 
     def run(self, x: Instance) -> dict[str, Array]:
         """Run the model once: ``{output name: array}`` for the outputs to be linearised."""
-        values = self.trace(x)
-        return {name: values[name] for name in self.section.outputs}
+        return self.serving(x)._ready.own(self.feeds(x))
 
     def trace(self, x: Instance) -> dict[str, Array]:
         """Run the model once: ``{tensor name: array}`` for all that is read or made on the way."""
@@ -244,11 +243,15 @@ class Linearizer:
         rows: Any = None,
         engine: str = "auto",
         dtype: npt.DTypeLike | None = None,
+        *,
+        each: Sequence[int] | None = None,
     ) -> Iterator[AffineMap]:
         """Linearise N instances stacked on axis 0, one `AffineMap` each.
 
         A leading batch axis of 1 is dropped in the stack: digits of a model that takes
         ``(1, 1, 28, 28)`` come as ``(N, 1, 28, 28)``. One engine is chosen for all; see `steady`.
+        In place of ``rows``, ``each`` gives every instance one row of its own, such as that of its
+        label.
         """
         require_engine(engine)
         apart = instances(xs, self.graph.inputs)
@@ -257,13 +260,13 @@ class Linearizer:
 
         steady = self.steady(len(apart))
 
-        def one(x: Instance) -> AffineMap:
-            return steady(x, rows, engine, dtype)
+        def one(i: int, x: Instance) -> AffineMap:
+            return steady(x, rows if each is None else [each[i]], engine, dtype)
 
         if at_once is None:
             return one_by_one(apart, one)
         ready = self.serving(apart[0])._ready
-        return stacks(ready, apart, at_once, rows=rows, dtype=dtype, one=one)
+        return stacks(ready, apart, at_once, rows=rows, dtype=dtype, one=one, each=each)
 
     @property
     def decider(self) -> Builder:

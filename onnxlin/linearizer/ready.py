@@ -16,7 +16,7 @@ from onnxlin.engines.memory import A_NODE, hand_back, memory_budget, size_of
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import TraceError
 from onnxlin.graph import Array
-from onnxlin.linearizer.early import hold_run, tensor_bytes
+from onnxlin.linearizer.early import hold_run, run_sizes
 from onnxlin.operators.packed import packed_bytes
 from onnxlin.program import LinearProgram
 from onnxlin.program.builder import Builder, deciding
@@ -135,13 +135,17 @@ class Ready:
         """
         if self.memory is None:  # half of what is free
             return
+        hold_run(self.weight, self.run_sizes(feeds)[0], self.budget(), pieces=pieces)
+
+    def run_sizes(self, feeds: Mapping[str, Array]) -> tuple[int, int]:
+        """Bytes of the tensors of a run, and entries of its outputs: as far as shapes tell."""
         key = tuple((name, value.shape) for name, value in feeds.items())
-        size = self._sizes.get(key)
-        if size is None:
-            size = tensor_bytes(self.section, feeds)
+        found = self._sizes.get(key)
+        if found is None:
+            found = run_sizes(self.section, feeds)
             self._sizes.clear()
-            self._sizes[key] = size
-        hold_run(self.weight, size, self.budget(), pieces=pieces)
+            self._sizes[key] = found
+        return found
 
     def ending(self, outputs: tuple[str, ...]) -> Ready:
         """Return the same model, ready as far as some tensors on the way.
@@ -181,8 +185,8 @@ class Ready:
         return set()
 
     @cached_property
-    def _sizes(self) -> dict[Any, int]:
-        """Bytes of the tensors of a run at the latest shapes."""
+    def _sizes(self) -> dict[Any, tuple[int, int]]:
+        """What `run_sizes` has found at the latest shapes."""
         return {}
 
     @cached_property

@@ -25,6 +25,7 @@ from onnxlin.errors import LimitError, TraceError
 from onnxlin.runtime.deadline import is_set, watched
 from onnxlin.runtime.forked import ForkSafe
 from onnxlin.runtime.sandbox import reached
+from onnxlin.runtime.share import share
 
 __all__ = [
     "CPU",
@@ -118,7 +119,7 @@ def _quiet(threads: int) -> SessionOptions:
     options = fresh_options()
     # What goes wrong is raised; a second copy on stderr would only be in the way.
     options.log_severity_level = 4
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or share() or 0
     return options
 
 
@@ -180,7 +181,7 @@ def _opened(
     level, threads = options.graph_optimization_level, options.intra_op_num_threads
     if rounds:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.intra_op_num_threads = 0
+        options.intra_op_num_threads = share() or 0
     try:
         return onnxruntime.InferenceSession(data, options, providers=list(providers))
     finally:  # options of the caller's are left as they were

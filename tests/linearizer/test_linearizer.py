@@ -186,3 +186,20 @@ def test_an_input_that_is_the_output_is_mapped_by_the_identity(fixtures):
     m = onnxlin.linearize(str(fixtures / "mlp2_mnist.onnx"), x, outputs="image").verify()
     assert np.array_equal(m.W, np.eye(784))
     assert not m.b.any()
+
+
+@pytest.mark.parametrize("engine", ["reverse", "compiled"])
+@pytest.mark.parametrize("count", [3, 70])
+def test_each_instance_has_a_row_of_its_own(fixtures: Path, engine: str, count: int) -> None:
+    """Stacked or one by one: the row asked of each, and no other instance's."""
+    lin = onnxlin.Linearizer(fixtures / "lenet5_mnist.onnx")
+    xs = np.random.default_rng(0).random((count, 1, 28, 28), np.float32)
+    rows = [3 * i % 10 for i in range(count)]
+    found = list(lin.map(xs, engine=engine, each=rows))
+    assert len(found) == count
+    for i in (0, 1, count // 2, count - 1):
+        m = lin(xs[i][None], engine="reverse")
+        assert found[i].rows.index.tolist() == [rows[i]]
+        np.testing.assert_allclose(found[i].W[0], m.W[rows[i]], atol=1e-5)
+        np.testing.assert_allclose(found[i].b[0], m.b[rows[i]], atol=1e-5)
+        found[i].verify()

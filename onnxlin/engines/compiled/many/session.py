@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 
 import numpy as np
@@ -60,8 +60,11 @@ class InstancesRunner:
         self.dtype = self._runner.compiled.dtype
         self.n_rows = sum(prod(shape) for shape in self._outputs.values())
 
-    def __call__(self, feeds: Feeds, seeds: Seeds, memory: int) -> list[Answer]:
-        """Compute the same rows at up to `count` instances, stacked on axis 0 of the feeds."""
+    def __call__(self, feeds: Feeds, seeds: Sequence[Seeds], memory: int) -> list[Answer]:
+        """Compute rows at up to `count` instances, stacked on axis 0 of the feeds.
+
+        ``seeds`` are one for all of them, or as many rows for each.
+        """
         found = self._runner.raw(self._full(feeds), self._spread(seeds), memory)
         W = self._apart(found.W)
         nodes = self._runner.compiled.nodes
@@ -87,15 +90,18 @@ class InstancesRunner:
             return dict(feeds)
         return {n: np.concatenate([v, *[v[-1:]] * missing]) for n, v in feeds.items()}
 
-    def _spread(self, seeds: Seeds) -> Seeds:
-        """Ask every row at all instances."""
-        dense = seeds.dense(slice(None), self._runner.compiled.dtype)
+    def _spread(self, seeds: Sequence[Seeds]) -> Seeds:
+        """Ask every row at all instances, or those of each at each."""
+        dtype, count = self._runner.compiled.dtype, len(seeds[0])
+        dense = [each.dense(slice(None), dtype) for each in seeds]
+        dense += dense[-1:] * (self.count - len(dense))
         parts = []
         for name, at in slices(self._outputs):
-            part = dense[:, at].reshape(len(dense), *self._outputs[name])
-            many = np.repeat(part, self.count, axis=self._axes[name] + 1)
-            parts.append(many.reshape(len(dense), prod(self._outputs[name]) * self.count))
-        return Seeds(seeds.size * self.count, None, np.concatenate(parts, axis=1))
+            shape = self._outputs[name]
+            each = [one[:, at].reshape(count, *shape) for one in dense]
+            many = np.concatenate(each, axis=self._axes[name] + 1)
+            parts.append(many.reshape(count, prod(shape) * self.count))
+        return Seeds(seeds[0].size * self.count, None, np.concatenate(parts, axis=1))
 
     def _apart(self, W: Array) -> Array:
         """Take the instances' rows apart: ``(K, columns of all) -> (instances, K, columns)``."""

@@ -184,7 +184,7 @@ def test_fixtures(path: Any) -> None:
     assert len(maps) == 70
     for i in (0, 63, 64, 69):
         alone = lin(xs[i : i + 1], rows=[3, 0], engine="reverse")
-        assert maps[i].plan == "64 instances at once in a graph compiled for them"
+        assert maps[i].plan.endswith("instances at once in a graph compiled for them")
         if not beside_a_kink(alone):
             assert_same_rows(alone, maps[i].W, anew=True)
         maps[i].verify()

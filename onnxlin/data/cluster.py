@@ -1,0 +1,211 @@
+"""Chunks on workers of dask.distributed: of this machine, or of any cluster by its address."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from onnxlin.data.extra import needed
+from onnxlin.data.work import Hands, Report, Work
+from onnxlin.errors import OnnxlinError, RunError
+
+WHAT = "Working on several processes"
+# Tasks that are sent ahead to each thread: one at work, and one that waits for it.
+AHEAD = 2
+# Times that a chunk may take its worker along with it, beyond what dask itself tries.
+TRIES = 5
+# Seconds: in which an answer has to come, and in which a scheduler has to take a connection.
+PATIENCE, CONNECT = 60.0, 10.0
+OFTEN = 1.0
+"""Seconds between two looks at the workers, and at a scheduler that is lost."""
+
+
+def on_cluster(
+    work: Work,
+    todo: Sequence[int],
+    *,
+    scheduler: str | None,
+    workers: int,
+    patience: float,
+    told: Callable[[Report], None],
+    left: Callable[[], Sequence[int]],
+) -> None:
+    """Do chunks on a cluster, and tell of each that is done.
+
+    Parameters
+    ----------
+    scheduler : str, optional
+        Address of a cluster that runs; without it one of ``workers`` processes is started here.
+    patience : float
+        Seconds in which workers have to come, or a scheduler that is lost has to be back.
+    left : callable
+        Asks the store which chunks are not done, once the scheduler has been lost.
+
+    Raises
+    ------
+    OnnxlinError
+        A chunk's own, such as a full disk.
+    RunError
+        Workers die at some chunk again and again, or the scheduler does not come back.
+    """
+    distributed = needed("distributed", WHAT)
+    hands = Hands(work)
+    tries = Counter[int]()
+    with _address(distributed, scheduler, workers) as address:
+        lost_at: float | None = None
+        while todo:
+            try:
+                with _client(distributed, address, min(patience, CONNECT)) as client:
+                    _Spread(distributed, client, hands, tries, patience)(todo, told)
+                return
+            except _LostError as error:
+                now = time.monotonic()
+                before = len(todo)
+                todo = left()
+                lost_at = now if lost_at is None or len(todo) < before else lost_at
+                if now - lost_at > patience:
+                    raise RunError(
+                        f"The scheduler at {address} is lost, and was not back in "
+                        f"{patience:.0f} s ({error}). {len(todo)} chunks are left: run it again "
+                        "with resume=True (--resume)."
+                    ) from error
+                time.sleep(OFTEN)
+
+
+class _LostError(Exception):
+    """The scheduler is gone, with all that it knew."""
+
+
+@contextmanager
+def _address(distributed: Any, scheduler: str | None, workers: int) -> Iterator[str]:
+    """Start a cluster of this machine, unless there is one."""
+    if scheduler is not None:
+        yield scheduler
+        return
+    needed("dask", WHAT).config.set({"distributed.scheduler.allowed-failures": 3})
+    with distributed.LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+        memory_limit=0,
+        silence_logs=logging.CRITICAL,
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+@contextmanager
+def _client(distributed: Any, address: str, timeout: float) -> Iterator[Any]:
+    try:
+        client = distributed.Client(address, timeout=timeout, set_as_default=False)
+    except OSError as error:
+        raise _LostError(str(error)) from error
+    try:
+        yield client
+    finally:
+        with suppress(OSError, TimeoutError):
+            client.close(timeout=5)
+
+
+class _Spread:
+    """Chunks that are at work on a cluster: as many as its threads need, and no more."""
+
+    def __init__(
+        self, distributed: Any, client: Any, hands: Hands, tries: Counter[int], patience: float
+    ) -> None:
+        self._distributed, self._client = distributed, client
+        self._name, self._tries, self._patience = hands.name, tries, patience
+        self._flying: dict[Any, int] = {}
+        self._arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._asked, self._threads = 0.0, 0
+        self._ask(lambda: client.register_plugin(plugin(hands, self._name), name=self._name))
+
+    def __call__(self, todo: Sequence[int], told: Callable[[Report], None]) -> None:
+        """Do them."""
+        waiting = deque(todo)
+        try:
+            self._ask(lambda: self._client.wait_for_workers(1, timeout=self._patience))
+            while waiting or self._flying:
+                while waiting and len(self._flying) < self._room():
+                    self._send(waiting.popleft())
+                for future in self._landed():
+                    number = self._flying.pop(future)
+                    report = self._answer(future, number)
+                    if report is None:
+                        waiting.append(number)
+                    else:
+                        told(report)
+        finally:
+            for future in self._flying:
+                future.cancel()
+
+    def _send(self, number: int) -> None:
+        key = f"{self._name}-{number}-{self._tries[number]}-{time.monotonic_ns()}"
+        future = self._client.submit(step, self._name, number, key=key, pure=False, retries=0)
+        self._flying[future] = number
+        future.add_done_callback(self._arrived.put)
+
+    def _room(self) -> int:
+        """How many chunks to have under way; workers come and go."""
+        now = time.monotonic()
+        if now - self._asked > OFTEN:
+            self._threads = sum(self._ask(self._client.nthreads).values())
+            self._asked = now
+        return AHEAD * max(self._threads, 1)
+
+    def _landed(self) -> list[Any]:
+        """Futures that are over; if nothing comes, look whether the scheduler is there."""
+        try:
+            found = [self._arrived.get(timeout=OFTEN)]
+        except queue.Empty:
+            found = [f for f in self._flying if f.status in ("finished", "error", "cancelled")]
+            if not found and self._client.status != "running":
+                raise _LostError(f"client {self._client.status}") from None
+        return [future for future in found if future in self._flying]
+
+    def _answer(self, future: Any, number: int) -> Report | None:
+        """What a chunk came to; None where it is to be done again."""
+        if future.status in ("cancelled", "lost"):
+            raise _LostError("its tasks are cancelled")
+        if future.status == "finished":
+            report: Report = self._ask(lambda: future.result(timeout=PATIENCE))
+            return report
+        error = self._ask(lambda: future.exception(timeout=PATIENCE))
+        if not isinstance(error, self._distributed.scheduler.KilledWorker | KeyError):
+            if isinstance(error, OnnxlinError):
+                raise error
+            raise RunError(f"Chunk {number} ended with {type(error).__name__}: {error}") from error
+        self._tries[number] += 1
+        if self._tries[number] > TRIES:
+            raise RunError(
+                f"Workers have died {TRIES + 1} times over chunk {number}. Is there enough memory "
+                "for so many workers? The rest is kept: run it again with resume=True (--resume)."
+            ) from error
+        return None
+
+    def _ask(self, what: Callable[[], Any]) -> Any:
+        """Ask the scheduler."""
+        try:
+            return what()
+        except (OSError, TimeoutError, self._distributed.CancelledError) as error:
+            raise _LostError(f"{type(error).__name__} {error}") from error
+
+
+def plugin(hands: Hands, name: str) -> Any:
+    """Make what every worker is given once, whenever it comes."""
+    base: Any = needed("distributed", WHAT).WorkerPlugin
+    made = type("OnnxlinWork", (base,), {"name": name, "idempotent": True})()
+    made.hands = hands
+    return made
+
+
+def step(name: str, number: int) -> Report:
+    """Do one chunk, on a worker."""
+    worker = needed("distributed", WHAT).get_worker()
+    hands: Hands = worker.plugins[name].hands
+    return hands(number)

@@ -1,0 +1,264 @@
+"""Where results go: arrays of zarr, a chunk of them written whole, then marked as done."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from onnxlin.data.extra import needed
+from onnxlin.data.kept import Layout, Variable
+from onnxlin.data.order import Order
+from onnxlin.errors import FileError, OptionError
+from onnxlin.graph import Array
+
+SAMPLE, DONE, ABOUT = "sample", "done", "onnxlin"
+WRITING = "Writing a store of results"
+AGAIN = "Make room, and run it again with resume=True (--resume): what is done is kept."
+
+
+class Store:
+    """A zarr group in which a run keeps what it has found.
+
+    Parameters
+    ----------
+    path : str
+        A folder, or an address that fsspec knows, with ``://``.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder of this machine's."""
+        return "://" not in self.path
+
+    @cached_property
+    def group(self) -> Any:
+        """The group, to be read and written.
+
+        Raises
+        ------
+        OptionError
+            There is none.
+        """
+        zarr = needed("zarr", WRITING)
+        try:
+            return zarr.open_group(self.path, mode="r+", zarr_format=3, use_consolidated=False)
+        except (FileNotFoundError, ValueError) as error:
+            raise OptionError(
+                f"There is no store of results at {self.path!r}. Give the folder that "
+                "`onnxlin run --out` has written."
+            ) from error
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """What the run has noted, of a store that is complete; else nothing."""
+        if not self._is_there():
+            return {}
+        found = dict(self.group.attrs).get(ABOUT)
+        return found if isinstance(found, dict) else {}
+
+    def _is_there(self) -> bool:
+        try:
+            return self.group is not None
+        except OptionError:
+            return False
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether something lies there already, of ours or not."""
+        if not self.is_local:
+            return self._is_there()
+        return os.path.exists(self.path) and not (
+            os.path.isdir(self.path) and not os.listdir(self.path)
+        )
+
+    @property
+    def about_is_ours(self) -> bool:
+        """Whether what lies there was begun by a run."""
+        return self._is_there() and ABOUT in dict(self.group.attrs)
+
+    @property
+    def order(self) -> Order | None:
+        """What was asked of the run; None where none was begun."""
+        found = self.about.get("order")
+        if found is None:
+            return None
+        plain = {field.name: found[field.name] for field in fields(Order) if field.name in found}
+        return Order(**{name: _tuples(value) for name, value in plain.items()})
+
+    @property
+    def layout(self) -> Layout:
+        """What its maps have in common."""
+        return Layout.of_dict(self.about["layout"])
+
+    def create(
+        self,
+        order: Order,
+        layout: Layout,
+        variables: tuple[Variable, ...],
+        notes: Mapping[str, Any],
+    ) -> None:
+        """Make all arrays, empty; what lay there is gone. Only then the order says it is a store.
+
+        Raises
+        ------
+        FileError
+            It cannot be written.
+        """
+        zarr = needed("zarr", WRITING)
+        with self.writing():
+            group = zarr.open_group(self.path, mode="w", zarr_format=3, attributes={ABOUT: "begun"})
+            for v in variables:
+                group.create_array(
+                    v.name,
+                    shape=(order.count, *v.shape),
+                    chunks=(min(order.chunk, order.count), *(max(n, 1) for n in v.shape)),
+                    dtype=v.dtype,
+                    fill_value=v.fill,
+                    dimension_names=(SAMPLE, *v.dims),
+                    attributes={"about": v.about, **notes.get(v.name, {})},
+                )
+            tasks = len(order.slices())
+            about = {"about": "1 where a chunk of samples is written"}
+            group.create_array(
+                DONE, shape=(tasks,), chunks=(1,), dtype="uint8", fill_value=0,
+                dimension_names=("task",), attributes=about, config={"write_empty_chunks": True},
+            )  # fmt: skip
+            _coordinates(group, layout)
+            noted = {"order": asdict(order), "layout": layout.as_dict()}
+            group.attrs.update({**notes["run"], ABOUT: json.loads(json.dumps(noted))})
+            self.consolidate()
+        self._forget()
+
+    def consolidate(self) -> None:
+        """Put the metadata of all arrays together, so that opening reads one file."""
+        zarr = needed("zarr", WRITING)
+        with warnings.catch_warnings():
+            # That other implementations of zarr 3 may not know it; they read each array's own.
+            warnings.simplefilter("ignore")
+            zarr.consolidate_metadata(self.path, zarr_format=3)
+
+    def _forget(self) -> None:
+        for name in ("group", "about", "_arrays"):
+            vars(self).pop(name, None)
+
+    @cached_property
+    def _arrays(self) -> _ByName:
+        return _ByName(self.group)
+
+    def done(self) -> Array:
+        """Which chunks are done, ``(tasks,)``."""
+        found: Array = np.asarray(self._arrays[DONE][:])
+        return found.astype(bool)
+
+    def read(self, name: str, at: slice) -> Array:
+        """Read part of an array."""
+        found: Array = np.asarray(self._arrays[name][at])
+        return found
+
+    def note(self, what: Mapping[str, Any]) -> None:
+        """Add attributes, unless they are there.
+
+        Raises
+        ------
+        FileError
+        """
+        there = dict(self.group.attrs)
+        if all(there.get(name) == value for name, value in what.items()):
+            return
+        with self.writing():
+            self.group.attrs.update(dict(what))
+            self.consolidate()
+
+    def write(self, number: int, at: slice, arrays: Mapping[str, Array]) -> None:
+        """Write one chunk of every array, each whole or not at all.
+
+        Raises
+        ------
+        FileError
+            The disk is full, say.
+        """
+        with self.writing():
+            for name, values in arrays.items():
+                self._arrays[name][at] = values
+            if self.is_local:
+                _settle(self._files(number, arrays))
+
+    def mark(self, number: int) -> None:
+        """Mark a chunk as done, once all of it is written.
+
+        Raises
+        ------
+        FileError
+        """
+        with self.writing():
+            self._arrays[DONE][number] = 1
+
+    def _files(self, number: int, names: Mapping[str, Array]) -> Iterator[str]:
+        for name in names:
+            array = self._arrays[name]
+            key = array.metadata.encode_chunk_key((number, *(0 for _ in array.shape[1:])))
+            yield os.path.join(self.path, name, *key.split("/"))
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Say what to do where something cannot be written.
+
+        Raises
+        ------
+        FileError
+        """
+        try:
+            yield
+        except OSError as error:
+            text = f"Cannot write {self.path!r}: {error.strerror or error}. {AGAIN}"
+            raise FileError(text) from error
+
+
+class _ByName(dict[str, Any]):
+    """Arrays, opened by their names: what lies beside them is not looked at."""
+
+    def __init__(self, group: Any) -> None:
+        super().__init__()
+        self._group = group
+
+    def __missing__(self, name: str) -> Any:
+        found = self[name] = self._group[name]
+        return found
+
+
+def _settle(paths: Iterator[str]) -> None:
+    """Let files outlast a power cut: they are renamed by now, and a mark must not outlive them.
+
+    A chunk of nothing but the fill value has no file.
+    """
+    for path in paths:
+        with suppress(FileNotFoundError), open(path, "rb") as stream:
+            os.fsync(stream.fileno())
+
+
+def _coordinates(group: Any, layout: Layout) -> None:
+    """Name nodes, and outputs where some are chosen."""
+    if layout.rows is not None:
+        rows = np.array(layout.rows, np.int64)
+        made = group.create_array(
+            "output", data=rows, chunks=rows.shape, dimension_names=("output",)
+        )
+        made.attrs["about"] = "number of the output"
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(part) for part in value) if isinstance(value, list) else value

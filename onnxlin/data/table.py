@@ -1,0 +1,141 @@
+"""A line for each sample, as parquet: a part for each chunk, put together at the end."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from typing import IO, Any
+
+import numpy as np
+
+from onnxlin.data.extra import needed
+from onnxlin.data.store import Store
+from onnxlin.data.task import Done
+from onnxlin.files import folder_of, remove, write, writing
+from onnxlin.graph import Array
+
+TABLE, PARTS = "samples.parquet", "parts"
+WRITING = "Writing a table of samples"
+
+
+def lines(done: Done, at: slice, labels: Array | None, names: Sequence[str]) -> Any:
+    """Make the lines of one chunk.
+
+    Parameters
+    ----------
+    labels : array (N,) or None
+        Of all samples.
+    names : sequence of str
+        Of all samples; empty if they have none.
+    """
+    pa = needed("pyarrow", WRITING)
+    n, arrays = at.stop - at.start, done.arrays
+    bad = arrays["failed"].astype(bool)
+    columns: dict[str, Any] = {"sample": np.arange(at.start, at.stop)}
+    if len(names):
+        columns["name"] = pa.array([str(names[i]) for i in range(at.start, at.stop)], pa.string())
+    if labels is not None:
+        columns["label"] = labels[at]
+    columns["predicted"], columns["margin"] = _decided(done.outputs, bad)
+    if "explained" in arrays:
+        columns["explained"] = arrays["explained"]
+    residual = arrays["residual"].reshape(n, -1)
+    columns["residual"] = np.where(bad, np.nan, residual.max(axis=1, initial=0.0))
+    alone = [name for name in arrays if name.startswith(("region_", "certificate", "audit_"))]
+    columns |= {name: arrays[name] for name in alone}
+    columns["error"] = pa.array([done.errors.get(i) for i in range(n)], pa.string())
+    return pa.table(columns)
+
+
+def _decided(outputs: Array, bad: Array) -> tuple[Array, Array]:
+    """The largest output of each sample, and by how much it is larger than the next."""
+    known = np.where(bad[:, None], 0.0, outputs)
+    predicted = np.where(bad, -1, known.argmax(axis=1)).astype(np.int64)
+    if outputs.shape[1] < 2:
+        return predicted, np.full(len(outputs), np.nan)
+    two = np.partition(known, -2, axis=1)[:, -2:]
+    return predicted, np.where(bad, np.nan, two[:, 1] - two[:, 0])
+
+
+def write_part(store: Store, number: int, part: Any) -> None:
+    """Write the lines of one chunk.
+
+    Raises
+    ------
+    FileError
+    """
+    buffer = io.BytesIO()
+    needed("pyarrow.parquet", WRITING).write_table(part, buffer)
+    path = _part(store, number)
+    with store.writing():
+        if store.is_local:
+            folder_of(path)
+            write(path, buffer.getvalue())
+        else:
+            _files(store).pipe_file(path, buffer.getvalue())
+
+
+def join(store: Store, count: int) -> None:
+    """Put the parts together, in their order; then they are gone.
+
+    Raises
+    ------
+    FileError
+    """
+    whole = f"{store.path}/{TABLE}"
+    with store.writing():
+        if store.is_local:
+            with writing(whole) as stream:
+                _joined(store, count, stream)
+        else:
+            buffer = io.BytesIO()
+            _joined(store, count, buffer)
+            _files(store).pipe_file(whole, buffer.getvalue())
+    for number in range(count):
+        if store.is_local:
+            remove(_part(store, number))
+        else:
+            _files(store).rm_file(_part(store, number))
+
+
+def is_joined(store: Store) -> bool:
+    """Whether the table is there."""
+    whole = f"{store.path}/{TABLE}"
+    return os.path.exists(whole) if store.is_local else bool(_files(store).exists(whole))
+
+
+def _joined(store: Store, count: int, stream: IO[bytes]) -> None:
+    parquet, writer = needed("pyarrow.parquet", WRITING), None
+    for number in range(count):
+        path = _part(store, number)
+        data: Any = path if store.is_local else io.BytesIO(_files(store).cat_file(path))
+        part = parquet.read_table(data, partitioning=None)
+        if writer is None:
+            writer = parquet.ParquetWriter(stream, part.schema)
+        writer.write_table(part)
+    if writer is not None:
+        writer.close()
+
+
+def failures(store: Store, most: int) -> list[dict[str, Any]]:
+    """Return the first samples that have no map: ``sample``, ``name`` if it has one, ``error``."""
+    whole = f"{store.path}/{TABLE}"
+    data: Any = whole if store.is_local else io.BytesIO(_files(store).cat_file(whole))
+    found: list[dict[str, Any]] = []
+    file = needed("pyarrow.parquet", WRITING).ParquetFile(data)
+    names = [name for name in ("sample", "name", "error") if name in file.schema_arrow.names]
+    for batch in file.iter_batches(columns=names):
+        found += [line for line in batch.to_pylist() if line["error"] is not None]
+        if len(found) >= most:
+            break
+    return found[:most]
+
+
+def _part(store: Store, number: int) -> str:
+    return f"{store.path}/{PARTS}/{number:08d}.parquet"
+
+
+def _files(store: Store) -> Any:
+    found: Any = needed("fsspec", WRITING).url_to_fs(store.path)[0]
+    return found
