@@ -16,6 +16,7 @@ from onnxlin.errors import InputError
 from onnxlin.files import folder_of
 from onnxlin.graph import Array
 from onnxlin.inputs import Instances, read_instances, read_labels
+from onnxlin.inputs.told import columns_of
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings import Evaluation, evaluate
 from onnxlin.readings.row.summary import is_distribution
@@ -63,7 +64,7 @@ def run(options: Any, screen: Screen) -> int:
     start = time.perf_counter()
     lin = target.linearizer(options)
     how = target.preprocessing(options, lin, options.data[0])
-    names = target.columns_of(lin)
+    names = columns_of(lin.graph)
     data = read_instances(options.data, lin.graph.inputs, how, columns=names)
     labels = _labels(options, lin, data)
     data = data.first(dict(options.limits).get(""))

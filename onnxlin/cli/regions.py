@@ -17,6 +17,7 @@ from onnxlin.graph import Array
 from onnxlin.graph.regular import require_regular
 from onnxlin.inputs import Instances, read_instances
 from onnxlin.inputs.arrays import read_npy
+from onnxlin.inputs.told import columns_of
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings import Groups, group
 from onnxlin.readings.data.merging import METRICS
@@ -94,7 +95,7 @@ def run(options: Any, screen: Screen) -> int:
 def _data(options: Any, lin: Linearizer) -> tuple[Instances, Array | None]:
     """Read the stacked samples, and their labels where there are any."""
     how = target.preprocessing(options, lin, options.data)
-    names = target.columns_of(lin)
+    names = columns_of(lin.graph)
     data = read_instances([options.data], lin.graph.inputs, how, columns=names)
     if options.labels is None:
         return data, data.labels

@@ -11,6 +11,7 @@ from onnxlin.cli.bar import Bar
 from onnxlin.cli.screen import Screen
 from onnxlin.engines.plan import NAMES
 from onnxlin.errors import OptionError
+from onnxlin.inputs.told import columns_of
 from onnxlin.section import MODES
 
 WHAT = ("contributions", "ledger", "region", "audit", "W")
@@ -87,7 +88,7 @@ def run(options: Any, screen: Screen) -> int:
     how = target.preprocessing(options, lin, options.data[0])
     data: Any = options.data if len(options.data) > 1 else options.data[0]
     source = open_source(
-        data, lin.graph.inputs, how, columns=target.columns_of(lin), labels=options.labels
+        data, lin.graph.inputs, how, columns=columns_of(lin.graph), labels=options.labels
     )
     names = ("chunk", "resume", "overwrite", "workers", "scheduler", "dtype", "engine", "threads")
     asked: Any = {name: getattr(options, name) for name in (*names, "maps", "norm")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -14,13 +13,14 @@ import numpy as np
 
 from onnxlin import archives
 from onnxlin.cli.screen import Progress
-from onnxlin.errors import FileError, ModelError, OptionError, RowsError
+from onnxlin.errors import FileError, OptionError, RowsError
 from onnxlin.files import folder_of
 from onnxlin.graph import Array
 from onnxlin.graph.regular import require_regular
-from onnxlin.inputs import Columns, Given, Preprocessing, read_input
+from onnxlin.inputs import Given, Preprocessing, read_input
 from onnxlin.inputs.preprocessing import CHOICES, KEY
 from onnxlin.inputs.processor import read_processor
+from onnxlin.inputs.told import columns_of, metadata, named_in, preprocessing_of
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings.row.summary import top
 from onnxlin.texts import shown, typed
@@ -28,7 +28,6 @@ from onnxlin.texts import shown, typed
 MANY_OUTPUTS = 1000
 LARGE_MAP = 2**24  # entries of W
 STRONGEST = 5
-ARRAYS = (".npy", ".npz", ".csv", ".tsv")
 
 
 def linearizer(options: Any) -> Linearizer:
@@ -51,47 +50,17 @@ def given(options: Any, lin: Linearizer, like: Given | None = None) -> Given:
 def read(options: Any, lin: Linearizer, path: str, like: Given | None = None) -> Given:
     """Read a file as an instance of the model: x, a baseline, the end of a path."""
     how = preprocessing(options, lin, path)
-    return read_input(path, lin.graph.inputs, how, columns=columns_of(lin), like=like)
+    return read_input(path, lin.graph.inputs, how, columns=columns_of(lin.graph), like=like)
 
 
 def preprocessing(options: Any, lin: Linearizer, path: str) -> Preprocessing | None:
     """Say how pixels are scaled."""
     names = ("scale", "mean", "std", *CHOICES)
     wanted = {name: getattr(options, name, None) for name in names}
-    told = metadata(lin)
+    told = metadata(lin.graph)
     if getattr(options, "preprocessor", None) is not None:
         told = {**told, KEY: json.dumps(read_processor(options.preprocessor))}
-    if path.lower().endswith(ARRAYS):
-        # Metadata that is of no use for an array must not stand in its way.
-        with contextlib.suppress(ModelError):
-            return Preprocessing.of(told, **wanted)
-        return Preprocessing.of({}, **wanted)
-    return Preprocessing.of(told, **wanted)
-
-
-def columns_of(lin: Linearizer) -> Columns | None:
-    """Names of the columns of x, from the model's metadata: as many as its one input has."""
-    names = named_in(metadata(lin), "features")
-    kinds = list(lin.graph.inputs.values())
-    if len(kinds) != 1 or not names:
-        return None
-    last = (kinds[0].shape or (None,))[-1]
-    fits = last == len(names) or not isinstance(last, int)
-    return Columns(names, 'the model\'s metadata "features"') if fits else None
-
-
-def named_in(told: Mapping[str, str], key: str) -> tuple[str, ...]:
-    """Read an entry of the metadata that is a JSON list of names; () if it is none."""
-    try:
-        found = json.loads(told.get(key, "[]"))
-    except json.JSONDecodeError:
-        return ()
-    return tuple(str(name) for name in found) if isinstance(found, list) else ()
-
-
-def metadata(lin: Linearizer) -> dict[str, str]:
-    """Return the model's own notes."""
-    return {entry.key: entry.value for entry in lin.graph.model.metadata_props}
+    return preprocessing_of(told, path, **wanted)
 
 
 @dataclass(frozen=True)
@@ -112,7 +81,7 @@ class Labels:
     def of(cls, lin: Linearizer, outputs: Mapping[str, Array]) -> Labels:
         """Take the class names from the model's metadata, if there are as many as outputs."""
         shapes = {name: value.shape for name, value in outputs.items()}
-        found = named_in(metadata(lin), "classes")
+        found = named_in(metadata(lin.graph), "classes")
         fits = len(found) == sum(map(math.prod, shapes.values()))
         return cls(shapes, found if fits else ())
 

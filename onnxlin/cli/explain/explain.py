@@ -18,6 +18,7 @@ from onnxlin.cli.screen import Screen
 from onnxlin.engines.memory import memory_budget, peak
 from onnxlin.graph import Array
 from onnxlin.inputs import Given
+from onnxlin.inputs.told import metadata
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings.row import named, report, summary
 from onnxlin.readings.row.ended import ended
@@ -77,7 +78,7 @@ def answer(options: Any) -> dict[str, Any]:
     labels = target.Labels.of(lin, outputs)
     classes = [labels.find(name, len(y)) for name in options.classes]
     rows = target.choose_rows(options.rows, classes, y, target.columns(lin, given.feeds))
-    vocabulary = page.read_vocabulary(options.vocabulary, target.metadata(lin))
+    vocabulary = page.read_vocabulary(options.vocabulary, metadata(lin.graph))
     archive = files.archive(options)
     size = len(y) if rows.rows is None else len(rows.rows), target.columns(lin, given.feeds)
     large = files.is_large(archive, *size, options.memory)

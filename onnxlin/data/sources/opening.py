@@ -71,7 +71,7 @@ def _opened(
     preprocessing: Preprocessing | None,
     columns: Columns | None,
 ) -> Source:
-    paths = _paths(data)
+    paths = paths_of(data)
     if paths is None:
         return Stacked(_in_memory(data, inputs, columns), inputs, preprocessing)
     if len(paths) > 1 or _is_pictures(paths[0]):
@@ -79,8 +79,8 @@ def _opened(
     return Stacked(_lines(os.fspath(paths[0]), inputs, columns), inputs, preprocessing)
 
 
-def _paths(data: Any) -> list[PathLike] | None:
-    """Paths, if that is what is given."""
+def paths_of(data: Any) -> list[PathLike] | None:
+    """Return the paths, if that is what is given."""
     if isinstance(data, str | os.PathLike):
         return [data]
     if (
