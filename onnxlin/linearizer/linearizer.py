@@ -18,6 +18,7 @@ from onnxlin.engines.compiled import Loop, runs_beside
 from onnxlin.engines.job import Progress
 from onnxlin.engines.memory import keep_freed_arrays, memory_budget
 from onnxlin.engines.plan import require_engine
+from onnxlin.errors import RowsError
 from onnxlin.graph import Array, Graph
 from onnxlin.graph.weights import filled
 from onnxlin.linearizer.ask import Ask, asked_dtype
@@ -255,6 +256,12 @@ class Linearizer:
         """
         require_engine(engine)
         apart = instances(xs, self.graph.inputs)
+        if each is not None and (rows is not None or len(each) != len(apart)):
+            beside = "" if rows is None else " beside rows="
+            raise RowsError(
+                f"each= has {len(each)} rows for {len(apart)} instances{beside}; expected one row "
+                "for every instance, and no rows=."
+            )
         runs = runs_beside(self._ready.shelf.options)
         at_once = together(len(apart), engine, runs)
 

@@ -203,3 +203,10 @@ def test_each_instance_has_a_row_of_its_own(fixtures: Path, engine: str, count: 
         np.testing.assert_allclose(found[i].W[0], m.W[rows[i]], atol=1e-5)
         np.testing.assert_allclose(found[i].b[0], m.b[rows[i]], atol=1e-5)
         found[i].verify()
+
+
+@pytest.mark.parametrize("rows", [None, [0]])
+def test_rows_of_each_are_one_for_every_instance(rows: list[int] | None, fixtures: Path) -> None:
+    lin, xs = onnxlin.Linearizer(fixtures / "mlp2_mnist.onnx"), np.zeros((3, 1, 28, 28))
+    with pytest.raises(onnxlin.RowsError, match=r"each= has \d rows for 3 instances"):
+        lin.map(xs, rows, each=[1, 2] if rows is None else [1, 2, 3])
