@@ -28,7 +28,7 @@ def begun(
         raise OptionError("resume and overwrite exclude each other: go on, or begin anew.")
     older = store.order if store.is_taken else None
     if not store.is_taken or (overwrite and store.about_is_ours):
-        store.create(task.order, task.layout, task.variables, _notes(task))
+        store.create(task.order, task.layout, task.variables, notes(task))
         return task
     if overwrite:
         raise OptionError(
@@ -42,7 +42,7 @@ def begun(
     if older is None:
         if not store.about_is_ours:
             raise OptionError(f"{store.path!r} is no store of results. Give another name.")
-        store.create(task.order, task.layout, task.variables, _notes(task))
+        store.create(task.order, task.layout, task.variables, notes(task))
         return task
     return _resumed(store, task, older, chunk, engine)
 
@@ -77,8 +77,8 @@ def _shown(changed: Sequence[str], order: Any, older: Any) -> list[str]:
     return found
 
 
-def _notes(task: Task) -> dict[str, Any]:
-    """Attributes of the store, and of some of its arrays."""
+def notes(task: Task) -> dict[str, Any]:
+    """Return attributes of the store, and of some of its arrays."""
     lin, shapes = task.lin, {}
     for name in lin.section.inputs:
         kind = lin.graph.inputs.get(name)

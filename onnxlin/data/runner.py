@@ -16,14 +16,11 @@ from onnxlin.data.begun import begun
 from onnxlin.data.cluster import PATIENCE, on_cluster
 from onnxlin.data.planned import planned
 from onnxlin.data.source import Source
-from onnxlin.data.sources import open_source
-from onnxlin.data.sources.opening import paths_of
+from onnxlin.data.sources.opening import source_of
 from onnxlin.data.store import Store
 from onnxlin.data.task import Task
 from onnxlin.data.work import Report, Work
 from onnxlin.errors import OptionError
-from onnxlin.graph import Graph
-from onnxlin.inputs.told import columns_of, metadata, preprocessing_of
 from onnxlin.linearizer import Linearizer
 from onnxlin.load import Model
 from onnxlin.section.options import whole
@@ -176,7 +173,7 @@ def _ready(
     if unknown := sorted(set(how) - set(known)):
         raise OptionError(f"There is no {unknown[0]}=; expected some of {known}.")
     lin = model if isinstance(model, Linearizer) else Linearizer(model, memory=how.get("memory"))
-    source = data if isinstance(data, Source) else _source(lin.graph, data, how.get("labels"))
+    source = data if isinstance(data, Source) else source_of(lin.graph, data, how.get("labels"))
     given, engine = _counts(how), how.get("engine", "auto")
     task = planned(
         lin,
@@ -191,13 +188,6 @@ def _ready(
     )
     store, again = Store(out), (bool(how.get("resume")), bool(how.get("overwrite")))
     return begun(store, task, given["chunk"], engine, resume=again[0], overwrite=again[1]), store
-
-
-def _source(graph: Graph, data: Any, labels: Any) -> Source:
-    """Open files as the commands do, by what the model says of its inputs; arrays as they are."""
-    paths, columns = paths_of(data), columns_of(graph)
-    told = None if paths is None else preprocessing_of(metadata(graph), os.fspath(paths[0]))
-    return open_source(data, graph.inputs, told, columns=columns, labels=labels)
 
 
 def _counts(how: How) -> dict[str, int | None]:

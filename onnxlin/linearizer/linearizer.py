@@ -7,6 +7,7 @@ from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from hashlib import sha256
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -274,6 +275,14 @@ class Linearizer:
             return one_by_one(apart, one)
         ready = self.serving(apart[0])._ready
         return stacks(ready, apart, at_once, rows=rows, dtype=dtype, one=one, each=each)
+
+    def map_blocks(self, xs: Any, *args: Any, **options: Any) -> Any:
+        """Linearise a data set lazily: an `xarray.Dataset`, see `onnxlin.data.map_blocks`.
+
+        The arguments are its own; it needs the extra ``onnxlin[data]``.
+        """
+        # By its name: data sets are a room above this one, and an extra.
+        return import_module("onnxlin.data").map_blocks(self, xs, *args, **options)
 
     @property
     def decider(self) -> Builder:

@@ -17,11 +17,12 @@ from onnxlin.data.sources.stacked import InFile, InMemory, Lines, Stacked
 from onnxlin.data.sources.texts import TextTable
 from onnxlin.data.sources.zarrs import Zarr
 from onnxlin.errors import InputError
-from onnxlin.graph import Array, TensorType
+from onnxlin.graph import Array, Graph, TensorType
 from onnxlin.inputs import read_labels
 from onnxlin.inputs.columns import Columns
 from onnxlin.inputs.given import PICTURES, TABLES, only
 from onnxlin.inputs.preprocessing import Preprocessing
+from onnxlin.inputs.told import columns_of, metadata, preprocessing_of
 
 PathLike = str | os.PathLike[str]
 Data = PathLike | Sequence[PathLike] | npt.ArrayLike | Mapping[str, npt.ArrayLike]
@@ -63,6 +64,20 @@ def open_source(
     if labels is not None:
         found.labels = _labels(labels, found)
     return found
+
+
+def source_of(graph: Graph, data: Any, labels: Any = None) -> Source:
+    """Open files as the commands do, by what the model says of its inputs; arrays as they are.
+
+    Parameters
+    ----------
+    graph : Graph
+    data, labels
+        As for `open_source`.
+    """
+    paths, columns = paths_of(data), columns_of(graph)
+    told = None if paths is None else preprocessing_of(metadata(graph), os.fspath(paths[0]))
+    return open_source(data, graph.inputs, told, columns=columns, labels=labels)
 
 
 def _opened(
