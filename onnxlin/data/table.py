@@ -92,11 +92,13 @@ def join(store: Store, count: int) -> None:
             buffer = io.BytesIO()
             _joined(store, count, buffer)
             _files(store).pipe_file(whole, buffer.getvalue())
+    if store.is_local:
+        folder = os.path.dirname(_part(store, 0))
+        for name in os.listdir(folder):  # what killed writers have left, too
+            remove(os.path.join(folder, name))
+        return
     for number in range(count):
-        if store.is_local:
-            remove(_part(store, number))
-        else:
-            _files(store).rm_file(_part(store, number))
+        _files(store).rm_file(_part(store, number))
 
 
 def is_joined(store: Store) -> bool:

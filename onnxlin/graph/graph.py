@@ -69,6 +69,10 @@ class Node:
         parts = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr)
         return shown(f"Node({', '.join(parts)})")
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle a copy: other threads may find out more meanwhile."""
+        return dict(vars(self))
+
     @cached_property
     def reads(self) -> tuple[str, ...]:
         """Every tensor that this node needs."""
@@ -169,6 +173,10 @@ class Graph:
             for name, array in self.initialisers.items()
         }
         return revived, (own,)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle a copy: other threads may find out more meanwhile."""
+        return dict(vars(self))
 
     @cached_property
     def tensors(self) -> frozenset[str]:

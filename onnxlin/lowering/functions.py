@@ -194,7 +194,13 @@ def _squeeze(x: Any, axis: Any = None) -> Any:
 @stands_for(np.concatenate)
 def _concatenate(arrays: Sequence[Any], axis: int = 0) -> Any:
     value = np.concatenate([example(a) for a in arrays], axis=axis)
-    return emit("Concat", arrays, value, axis=int(axis) % value.ndim)
+    # Some runtimes fail at tensors of no entries.
+    some = [a for a in arrays if np.size(example(a))] or list(arrays[:1])
+    if not any(isinstance(a, Traced) for a in some):
+        return value
+    if len(some) == 1:
+        return some[0].astype(value.dtype)
+    return emit("Concat", some, value, axis=int(axis) % value.ndim)
 
 
 @stands_for(np.stack)

@@ -29,7 +29,7 @@ from tests.strategies import linear_maps
 
 Array = Any
 SEARCH = settings(
-    max_examples=400,
+    max_examples=2000,
     derandomize=True,
     database=None,
     deadline=None,

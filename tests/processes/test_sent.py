@@ -57,7 +57,7 @@ ASKED: dict[str, Callable[[Any], Any]] = {
     ),
     "decided program": lambda a: [d.bounds() for d in a.decisions],
     "map": lambda a: (a.layers, a.near_kinks(), a.operator() @ np.ones(3), a.doubt(0), a(X1)),
-    "Ensemble": lambda a: a(X),
+    "Ensemble": lambda a: a(X, engine="reverse"),  # "auto" depends on what was asked before
     "Question": readings.gradient_times_input,
     "Region": lambda a: (a.radius(), a.certificate(), a.polytope(), a.key, a.ties, a.guards),
     "Ledger": lambda a: (a.kinds, a.by_kind),

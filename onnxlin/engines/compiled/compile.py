@@ -106,6 +106,10 @@ class Compiled:
         """Bytes of the large weights."""
         return sum(array.nbytes for array in self.weights.values())
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle a copy: other threads may find out more meanwhile."""
+        return dict(vars(self))
+
     @cached_property
     def n_rows(self) -> int:
         """Number of outputs."""

@@ -92,7 +92,7 @@ class Shelf:
                 latest.put(key, found.compiled if isinstance(found, Runner) else found)
         own = {
             "_latest": latest,
-            "_charges": {key: replace(charge) for key, charge in [*self._charges.items()]},
+            "_charges": {key: replace(charge) for key, charge in self._charges.copy().items()},
             "_costs": Latest[tuple[float, float]](MOST_KNOWN),
             "options": apart(self.options),
             "standing": None,

@@ -141,7 +141,7 @@ def _at_once(job: Job, plan: Plan) -> int:
 
     The more rows, the fewer products, and the more memory that is touched for the first time.
     """
-    rows = len(job.seeds)
+    rows = max(len(job.seeds), 1)
     least = ceil(rows / _most(job, plan))
     blocks = [ceil(rows / parts) for parts in range(least, least + PARTS)]
     some = [blocks[0], *(block for block in blocks[1:] if block >= FEWEST)]
