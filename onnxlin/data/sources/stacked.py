@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from hashlib import sha256
@@ -206,10 +206,7 @@ class InFile(Lines):
 
     @cached_property
     def _named(self) -> dict[str, str]:
-        """Name in the file -> name of the input; one array alone serves one input."""
-        names = [n for n in self._arrays if n != LABELS or LABELS in self._wanted]
-        alone = len(names) == len(self._wanted) == 1
-        return dict(zip(names, self._wanted if alone else names, strict=True))
+        return inputs_of(self._arrays, self._wanted)
 
     def _labels(self, arrays: Mapping[str, Array]) -> Array | None:
         return None if LABELS in self._wanted or LABELS not in arrays else np.array(arrays[LABELS])
@@ -235,6 +232,16 @@ class InFile(Lines):
     def digest(self) -> str:
         """Sum of the file's bytes."""
         return self._file.digest
+
+
+def inputs_of(names: Iterable[str], wanted: Sequence[str]) -> dict[str, str]:
+    """Name in the data -> name of the input; one array alone serves one input.
+
+    The array "labels" is none, unless it is wanted.
+    """
+    kept = [name for name in names if name != LABELS or LABELS in wanted]
+    alone = len(kept) == len(wanted) == 1
+    return dict(zip(kept, wanted if alone else kept, strict=True))
 
 
 def read_mapped(file: Path) -> dict[str, Array]:

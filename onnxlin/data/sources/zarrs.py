@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from onnxlin.data.extra import needed
-from onnxlin.data.sources.stacked import LABELS, Lines
+from onnxlin.data.sources.stacked import LABELS, Lines, inputs_of
 from onnxlin.errors import DataError, InputError
 from onnxlin.graph import Array, TensorType
 
@@ -63,9 +63,7 @@ class Zarr(Lines):
 
     @cached_property
     def _named(self) -> dict[str, str]:
-        names = [n for n in self._arrays if n != LABELS or LABELS in self._wanted]
-        alone = len(names) == len(self._wanted) == 1
-        return dict(zip(names, self._wanted if alone else names, strict=True))
+        return inputs_of(self._arrays, self._wanted)
 
     def __len__(self) -> int:
         """Number of samples."""
