@@ -217,9 +217,13 @@ class Emitter:
         return needed([without_indices(node, self._instead) for node in nodes], wanted)
 
     def keep(self, name: str, array: Array) -> None:
-        """Store a constant under a name of its own."""
+        """Store a constant under a name of its own, or write a view of one that is stored."""
         self._taken.add(name)
-        self.stored[name] = array
+        turned = None if array.flags.c_contiguous else self._view(array)
+        if turned is None:
+            self.stored[name] = array
+        else:
+            self.add(onnx.helper.make_node("Identity", [turned], [name]))
         self._by_identity.setdefault(id(array), (array, name))
         if array.nbytes > SMALL and array.flags.c_contiguous:
             self._by_address.setdefault(_address(array), (array, name))

@@ -7,16 +7,35 @@ from collections.abc import Iterable
 import onnx
 
 from onnxlin.graph import Array, Graph
+from onnxlin.operators.families import permutation
 from onnxlin.runtime.opened import run, session
 from onnxlin.section.cost import hold_constants
 from onnxlin.section.parts import ancestors
 from onnxlin.section.rounds import Rounds
 
 
+def turned(graph: Graph, name: str) -> Array | None:
+    """Return an initialiser, or one whose axes nodes permute, where it lies; None of others."""
+    nodes = []
+    while name not in graph.initialisers:
+        node = graph.producer.get(name)
+        if node is None or node.op_type != "Transpose" or node.domain:
+            return None
+        nodes.append(node)
+        name = node.inputs[0]
+    array = graph.initialisers[name]
+    for node in reversed(nodes):
+        array = array.transpose(permutation(node, array.ndim))
+    return array
+
+
 def fold(graph: Graph, names: Iterable[str]) -> dict[str, Array]:
-    """Compute tensors that do not depend on any input, by running what makes them."""
+    """Compute tensors that do not depend on any input, by running what makes them.
+
+    A weight that the model turns round, as a head tied to its embedding is, is a view of it.
+    """
     names = set(names)
-    known = {name: graph.initialisers[name] for name in names & set(graph.initialisers)}
+    known = {name: view for name in names if (view := turned(graph, name)) is not None}
     wanted = sorted(names - set(known))
     if not wanted:
         return known
