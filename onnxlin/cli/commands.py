@@ -18,7 +18,6 @@ from onnxlin.cli import (
     evaluate,
     ops,
     path,
-    region,
     regions,
 )
 from onnxlin.cli import run as run_command
@@ -26,6 +25,7 @@ from onnxlin.cli import run as run_command
 # Under other names: these are packages of this one, and stay its attributes.
 from onnxlin.cli.audit import audit as audit_command
 from onnxlin.cli.explain import explain as explain_command
+from onnxlin.cli.region import region as region_command
 from onnxlin.cli.screen import Screen
 from onnxlin.cli.verify import verify as verify_command
 from onnxlin.version import __version__
@@ -35,7 +35,7 @@ COMMANDS = {
     "explain": explain_command,
     "evaluate": evaluate,
     "run": run_command,
-    "region": region,
+    "region": region_command,
     "regions": regions,
     "path": path,
     "compare": compare,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from onnxlin.cli import arguments, target
+from onnxlin.cli.labels import Labels
 from onnxlin.cli.screen import Cell, Screen, percent
 from onnxlin.readings.compare import comparison
 from onnxlin.readings.compare.compare import compare
@@ -44,7 +45,7 @@ def run(options: Any, screen: Screen) -> int:
     given = target.given(options, a)
     feeds = given.feeds
     values = a.run(dict(feeds))
-    labels = target.Labels.of(a, values)
+    labels = Labels.of(a, values)
     y = np.concatenate([value.ravel() for value in values.values()])
     rows = target.choose_rows(options.rows, (), y, target.columns(a, feeds))
     c = compare(
@@ -85,7 +86,7 @@ def _of_b(options: Any) -> Any:
     return changed
 
 
-def _name(row: RowDifference, labels: target.Labels) -> str:
+def _name(row: RowDifference, labels: Labels) -> str:
     return labels[int(row.name)] if row.name.isdecimal() else row.name
 
 
@@ -93,7 +94,7 @@ def _worst(c: Comparison) -> list[RowDifference]:
     return sorted(c.rows, key=comparison.excess, reverse=True)
 
 
-def _outputs(c: Comparison, labels: target.Labels, screen: Screen) -> None:
+def _outputs(c: Comparison, labels: Labels, screen: Screen) -> None:
     screen.heading("Outputs")
     rows: list[list[Cell]] = []
     for one in c.outputs:
@@ -109,7 +110,7 @@ def _outputs(c: Comparison, labels: target.Labels, screen: Screen) -> None:
     screen.table(["output", "largest difference", "of the largest", "strongest"], rows)
 
 
-def _rows(c: Comparison, labels: target.Labels, screen: Screen, top: int) -> None:
+def _rows(c: Comparison, labels: Labels, screen: Screen, top: int) -> None:
     screen.heading("Rows: y, W and b, furthest past its bound first")
     columns = ["row", "y of A", "y of B", "bound", "|W_A - W_B|", "of |W_A|", "of bound"]
     columns += ["cosine", "|b_A - b_B|", "bound of b", "verdict"]
@@ -135,7 +136,7 @@ def _rows(c: Comparison, labels: target.Labels, screen: Screen, top: int) -> Non
         screen.line(f"and {len(c.rows) - top} more rows")
 
 
-def _features(c: Comparison, labels: target.Labels, screen: Screen) -> None:
+def _features(c: Comparison, labels: Labels, screen: Screen) -> None:
     row = next((row for row in _worst(c) if row.features), None)
     if row is None:
         return
@@ -149,7 +150,7 @@ def _features(c: Comparison, labels: target.Labels, screen: Screen) -> None:
     )
 
 
-def _ledger(c: Comparison, labels: target.Labels, screen: Screen, top: int) -> None:
+def _ledger(c: Comparison, labels: Labels, screen: Screen, top: int) -> None:
     if not c.rows or not c.ledger:
         return
     row = _worst(c)[0]

@@ -10,6 +10,7 @@ import numpy as np
 
 from onnxlin import plot
 from onnxlin.cli import arguments, target
+from onnxlin.cli.labels import Labels
 from onnxlin.cli.screen import Progress, Screen, percent
 from onnxlin.engines.plan import NAMES
 from onnxlin.errors import InputError
@@ -93,7 +94,7 @@ def _labels(options: Any, lin: Linearizer, data: Instances) -> Array | None:
         raise InputError(f"{named!r} has {len(texts)} labels, and the data {len(data)} instances.")
     first = {name: stack[:1] for name, stack in data.stacks.items()}
     outputs = dict(next(iter(lin.map(first, rows=[]))).outputs)
-    known = target.Labels.of(lin, outputs)
+    known = Labels.of(lin, outputs)
     size = sum(value.size for value in outputs.values())
     at = {text: known.find(text, size, f"{named}:") for text in dict.fromkeys(texts)}
     return np.array([at[text] for text in texts], dtype=np.int64)

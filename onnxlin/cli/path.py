@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from onnxlin.cli import arguments, target
+from onnxlin.cli.labels import Labels
 from onnxlin.cli.screen import Progress, Screen
 from onnxlin.errors import RowsError
 from onnxlin.graph import Array
@@ -52,7 +53,7 @@ def run(options: Any, screen: Screen) -> int:
     first, last = begin.feeds, end.feeds
     outputs = lin.run(dict(last))
     y = np.concatenate([value.ravel() for value in outputs.values()])
-    labels = target.Labels.of(lin, outputs)
+    labels = Labels.of(lin, outputs)
     rows = target.choose_rows(options.rows, (), y, target.columns(lin, first))
     chosen = np.arange(len(y)) if rows.rows is None else rows.rows
     names = [labels[int(i)] for i in chosen] if chosen.ndim == 1 else None
@@ -83,7 +84,7 @@ def run(options: Any, screen: Screen) -> int:
     return 0
 
 
-def _row(options: Any, labels: target.Labels, chosen: Array, size: int) -> int | str:
+def _row(options: Any, labels: Labels, chosen: Array, size: int) -> int | str:
     """Position of the row to integrate: the class asked for, else the strongest at x1."""
     if options.row is None:
         return "top"

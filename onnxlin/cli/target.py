@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +12,16 @@ import numpy as np
 
 from onnxlin import archives
 from onnxlin.cli.screen import Progress
-from onnxlin.errors import FileError, OptionError, RowsError
+from onnxlin.errors import FileError, RowsError
 from onnxlin.files import folder_of
 from onnxlin.graph import Array
 from onnxlin.graph.regular import require_regular
 from onnxlin.inputs import Given, Preprocessing, read_input
 from onnxlin.inputs.preprocessing import CHOICES, KEY
 from onnxlin.inputs.processor import read_processor
-from onnxlin.inputs.told import columns_of, metadata, named_in, preprocessing_of
+from onnxlin.inputs.told import columns_of, metadata, preprocessing_of
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings.row.summary import top
-from onnxlin.texts import shown, typed
 
 MANY_OUTPUTS = 1000
 LARGE_MAP = 2**24  # entries of W
@@ -64,65 +62,6 @@ def preprocessing(options: Any, lin: Linearizer, path: str) -> Preprocessing | N
 
 
 @dataclass(frozen=True)
-class Labels:
-    """Names of the outputs.
-
-    Parameters
-    ----------
-    shapes : {output name: shape}
-    classes : tuple of str
-        Of all outputs, or empty.
-    """
-
-    shapes: Mapping[str, tuple[int, ...]]
-    classes: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, lin: Linearizer, outputs: Mapping[str, Array]) -> Labels:
-        """Take the class names from the model's metadata, if there are as many as outputs."""
-        shapes = {name: value.shape for name, value in outputs.items()}
-        found = named_in(metadata(lin.graph), "classes")
-        fits = len(found) == sum(map(math.prod, shapes.values()))
-        return cls(shapes, found if fits else ())
-
-    def __getitem__(self, index: int) -> str:
-        if self.classes:
-            return self.classes[index]
-        if len(self.shapes) == 1 and self.vector:
-            return str(index)
-        for name, shape in self.shapes.items():
-            if index < math.prod(shape):
-                at = ",".join(str(i) for i in np.unravel_index(index, shape))
-                return f"{name}[{at}]" if shape else name
-            index -= math.prod(shape)
-        raise IndexError(index)
-
-    @property
-    def vector(self) -> bool:
-        """Whether the outputs are one vector, so that they may be classes."""
-        return len(self.shapes) == 1 and all(
-            sum(n > 1 for n in shape) <= 1 for shape in self.shapes.values()
-        )
-
-    def find(self, text: str, size: int, what: str = "--class") -> int:
-        """Index of an output named by its index or its class name; ``what`` was asked so."""
-        if text.lstrip("-").isdecimal():
-            index = int(text)
-            if not -size <= index < size:
-                raise RowsError(f"{what} {text}: the map has {size} outputs, 0 to {size - 1}.")
-            return index % size
-        lowered = [name.lower() for name in self.classes]
-        for asked in (text.lower(), typed(text).lower()):
-            if asked in lowered:
-                return lowered.index(asked)
-        known = (
-            ", ".join(map(shown, self.classes[:20]))
-            or "none: the model's metadata names no classes"
-        )
-        raise OptionError(f"{what} {text!r} is no index and no class name. Known: {known}.")
-
-
-@dataclass(frozen=True)
 class Rows:
     """Which rows to compute: None for all, indices, or a matrix; and why."""
 
@@ -130,7 +69,9 @@ class Rows:
     note: str = ""
 
 
-def choose_rows(text: str | None, classes: Sequence[int], y: Array, columns: int) -> Rows:
+def choose_rows(
+    text: str | None, classes: Sequence[int], y: Array, columns: int, span: slice = slice(0, None)
+) -> Rows:
     """Read ``--rows``; without it take all rows, or the strongest where W would be large.
 
     Parameters
@@ -142,14 +83,18 @@ def choose_rows(text: str | None, classes: Sequence[int], y: Array, columns: int
         The outputs.
     columns : int
         Number of input features.
+    span : slice
+        Outputs of which the strongest are taken.
     """
-    size = len(y)
+    size, some = len(y), y[span]
     if text is None:
-        if size <= MANY_OUTPUTS and size * columns <= LARGE_MAP:
+        if size <= MANY_OUTPUTS and size * columns <= LARGE_MAP and len(some) == size:
             return Rows(None)
-        chosen = list(dict.fromkeys([*top(y, STRONGEST), *classes]))
+        strongest = [span.start + i for i in top(some, STRONGEST)]
+        chosen = list(dict.fromkeys([*strongest, *classes]))
+        where = "" if len(some) == size else " at this position"
         note = (
-            f"{len(chosen)} of {size:,} rows: the {min(STRONGEST, size)} strongest outputs and "
+            f"{len(chosen)} of {size:,} rows: the {len(strongest)} strongest outputs{where} and "
             f"those asked for, as all of W is {size:,} x {columns:,}. --rows all computes every row"
         )
         return Rows(np.array(chosen, dtype=np.int64), note)

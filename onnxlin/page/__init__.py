@@ -1,8 +1,9 @@
 """The page: a map and its readings in one HTML file (docs/readings/page.md)."""
 
+from onnxlin.inputs.vocabulary import read_vocabulary
 from onnxlin.page.assemble import Explained, document
 from onnxlin.page.render import render, write
-from onnxlin.readings.row.parts import Part, parts, read_vocabulary
+from onnxlin.readings.row.parts import Part, parts
 
 __all__ = [
     "Explained",

@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 import onnxlin
-from onnxlin.cli import target
+from onnxlin.cli.labels import Labels
 from onnxlin.cli.screen import Progress, Screen
 
 
@@ -74,13 +74,13 @@ def test_progress_begins_anew_where_less_is_done(monkeypatch) -> None:
 
 
 def test_labels_of_several_outputs() -> None:
-    labels = target.Labels({"a": (1, 2), "b": (), "c": (2, 2)})
+    labels = Labels({"a": (1, 2), "b": (), "c": (2, 2)})
     assert [labels[i] for i in range(7)] == [
         "a[0,0]", "a[0,1]", "b", "c[0,0]", "c[0,1]", "c[1,0]", "c[1,1]",
     ]  # fmt: skip
     with pytest.raises(IndexError):
         labels[7]
-    assert target.Labels({"a": (1, 1000, 1, 1)})[999] == "999"
+    assert Labels({"a": (1, 1000, 1, 1)})[999] == "999"
 
 
 def test_class_names_that_do_not_fit_are_left_aside(fixtures) -> None:
@@ -90,4 +90,4 @@ def test_class_names_that_do_not_fit_are_left_aside(fixtures) -> None:
             if entry.key == "classes":
                 entry.value = text
         lin = onnxlin.Linearizer(model)
-        assert target.Labels.of(lin, {"y": np.zeros((1, 10))}).classes == ()
+        assert Labels.of(lin, {"y": np.zeros((1, 10))}).classes == ()

@@ -17,7 +17,7 @@ from onnxlin import AffineMap, Linearizer, OnnxlinError, cli
 from onnxlin.graph.regular import require_regular
 from onnxlin.inputs import read_input, read_instances
 from onnxlin.inputs.datasets import read_labels
-from onnxlin.readings.row.parts import read_vocabulary
+from onnxlin.inputs.vocabulary import read_vocabulary
 from tests.small import X, mlp
 
 Captured = pytest.CaptureFixture[str]

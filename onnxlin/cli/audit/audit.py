@@ -13,6 +13,7 @@ from onnxlin.affine_map import Verdict
 from onnxlin.cli import arguments, target
 from onnxlin.cli.audit import text
 from onnxlin.cli.explain.baseline import start
+from onnxlin.cli.labels import Labels
 from onnxlin.cli.screen import Progress, Screen
 from onnxlin.errors import InputError, OptionError
 from onnxlin.graph import Array
@@ -100,7 +101,7 @@ def run(options: Any, screen: Screen) -> int:
     lin = target.linearizer(options)
     given = target.given(options, lin)
     outputs = lin.run(dict(given.feeds))
-    labels = target.Labels.of(lin, outputs)
+    labels = Labels.of(lin, outputs)
     size = sum(value.size for value in outputs.values())
     row = None if options.row is None else labels.find(options.row, size)
     # From hidden tensors on there is no picture.
@@ -152,7 +153,7 @@ def _baseline(options: Any, lin: Linearizer, given: Given) -> Reference | None:
     return start(lin.section.inputs, lin, given, options)[0]
 
 
-def _head(options: Any, q: Question, labels: target.Labels, given: Given) -> dict[str, Any]:
+def _head(options: Any, q: Question, labels: Labels, given: Given) -> dict[str, Any]:
     index = q.m.rows.index
     assert index is not None
     return {

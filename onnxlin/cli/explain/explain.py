@@ -14,6 +14,7 @@ from onnxlin.affine_map import AffineMap, Verdict
 from onnxlin.cli import arguments, boxed, target
 from onnxlin.cli.explain import baseline, exports, files, text
 from onnxlin.cli.explain.page import About, write_page
+from onnxlin.cli.labels import Labels, scores_of
 from onnxlin.cli.screen import Screen
 from onnxlin.engines.memory import memory_budget, peak
 from onnxlin.graph import Array
@@ -75,12 +76,14 @@ def answer(options: Any) -> dict[str, Any]:
     given = target.given(options, lin)
     outputs = lin.run(dict(given.feeds))
     y = np.concatenate([value.ravel().astype(np.float64) for value in outputs.values()])
-    labels = target.Labels.of(lin, outputs)
-    classes = [labels.find(name, len(y)) for name in options.classes]
-    rows = target.choose_rows(options.rows, classes, y, target.columns(lin, given.feeds))
     vocabulary = page.read_vocabulary(options.vocabulary, metadata(lin.graph))
+    scores = scores_of(lin, given.feeds, outputs, vocabulary, options.position)
+    labels = Labels.of(lin, outputs, scores)
+    classes = [labels.find(name, len(y)) for name in options.classes]
+    columns = target.columns(lin, given.feeds)
+    rows = target.choose_rows(options.rows, classes, y, columns, labels.span)
     archive = files.archive(options)
-    size = len(y) if rows.rows is None else len(rows.rows), target.columns(lin, given.feeds)
+    size = len(y) if rows.rows is None else len(rows.rows), columns
     large = files.is_large(archive, *size, options.memory)
     m = target.linearise(lin, given.feeds, rows.rows, options, archive if large else None)
     parts = page.parts(m, given, lin.graph, vocabulary)
@@ -88,7 +91,7 @@ def answer(options: Any) -> dict[str, Any]:
     verdict = report.rows(m, labels)
     # A map that is not the model explains nothing.
     failed = verdict["residual"]["verdict"] == Verdict.FAIL
-    chosen = [] if failed else _chosen(m, y, classes)
+    chosen = [] if failed else _chosen(m, y, classes, labels.span)
     against = baseline.shown(m, chosen, lin, given, options)
     nothing = ended(m, lin.section)
     document: dict[str, Any] = {
@@ -134,16 +137,19 @@ def _head(options: Any, lin: Linearizer, given: Given, m: AffineMap, note: str) 
 
 
 def _prediction(
-    y: Array, labels: target.Labels, one_group: bool | None, count: int
+    y: Array, labels: Labels, one_group: bool | None, count: int
 ) -> tuple[Array | None, dict[str, Any]]:
     """Return probabilities, where the outputs are those of one group, and the strongest outputs.
 
     Numbers that nothing calls logits (a regression, the outputs of a sigmoid) have none.
     """
-    kind, shown = None, None
+    kind, shown, span = None, None, labels.span
     logits = labels.classes if one_group is None else one_group
-    if labels.vector and len(y) > 1 and (logits or summary.is_distribution(y)):
-        kind, shown = summary.probabilities(y)
+    scores = labels.scores is not None
+    vector = scores or labels.vector
+    if vector and len(y) > 1 and (scores or logits or summary.is_distribution(y)):
+        shown = np.full(len(y), np.nan)
+        kind, shown[span] = summary.probabilities(y[span])
     top = [
         {
             "output": i,
@@ -151,17 +157,17 @@ def _prediction(
             "F": float(y[i]),
             "probability": None if shown is None else float(shown[i]),
         }
-        for i in summary.top(y, count)
+        for i in (span.start + place for place in summary.top(y[span], count))
     ]
     return shown, {"outputs": len(y), "probability_is": kind, "top": top}
 
 
-def _chosen(m: AffineMap, y: Array, classes: Sequence[int]) -> list[int]:
+def _chosen(m: AffineMap, y: Array, classes: Sequence[int], span: slice) -> list[int]:
     """Positions of the rows to explain: the strongest output, if computed, and those asked for."""
     if m.rows.index is None:
         return list(range(min(len(m.rows), target.STRONGEST)))
     place = {int(output): i for i, output in reversed(list(enumerate(m.rows.index)))}
-    strongest = summary.top(y, 1)
+    strongest = [span.start + i for i in summary.top(y[span], 1)]
     if strongest and strongest[0] not in place and not classes:
         return summary.top(m.y, 1)
     wanted = dict.fromkeys([*strongest, *classes])
@@ -171,7 +177,7 @@ def _chosen(m: AffineMap, y: Array, classes: Sequence[int]) -> list[int]:
 def _explained(
     m: AffineMap,
     chosen: Sequence[int],
-    labels: target.Labels,
+    labels: Labels,
     parts: tuple[page.Part, ...],
     *,
     against: baseline.Shown,
@@ -217,7 +223,15 @@ def _files(command: argparse.ArgumentParser) -> None:
     files.add_argument(
         "--vocabulary",
         metavar="FILE",
-        help='names of tokens, one a line (the model\'s metadata entry "vocabulary", JSON)',
+        help="names of tokens: tokenizer.json, vocab.json, a SentencePiece .model, or text with "
+        'one a line (the model\'s metadata entry "vocabulary", JSON)',
+    )
+    files.add_argument(
+        "--position",
+        type=int,
+        metavar="N",
+        help="of a model that scores the next token: where in the text, from the end if negative "
+        "(-1)",
     )
     files.add_argument("--to-onnx", metavar="OUT", help="write the map as an ONNX model: one Gemm")
     files.add_argument("--dot", metavar="OUT", help="write the linear program as Graphviz text")

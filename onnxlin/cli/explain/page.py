@@ -9,8 +9,8 @@ from typing import Any
 
 from onnxlin import page
 from onnxlin.affine_map import AffineMap
-from onnxlin.cli import target
 from onnxlin.cli.explain import baseline
+from onnxlin.cli.labels import Labels
 from onnxlin.errors import OptionError
 from onnxlin.graph import Array
 from onnxlin.inputs import Given
@@ -25,7 +25,7 @@ class About:
     lin: Linearizer
     given: Given
     parts: tuple[page.Part, ...]
-    labels: target.Labels
+    labels: Labels
     chances: Array | None
     chances_are: str | None
 

@@ -203,26 +203,43 @@ def _features(explained: Document, document: Document, screen: Screen) -> None:
         what = "W x" if explained["baseline"] is None else "W (x - x0)"
         screen.line(f"  none: {what} is 0 in every entry")
         return
+    # A token is the sum of an embedding: it has no x and no W of its own.
+    tokens = all("token" in feature for feature in features)
+    columns, places = (_tokens if tokens else _entries)(features)
+    rows = [
+        [*place, f"{f['contribution']:+.5g}", _part(f, document, explained)]
+        for place, f in zip(places, features, strict=True)
+    ]
+    against = "W x" if explained["baseline"] is None else "W (x - x0)"
+    screen.table([*columns, against, "of F(x)"], rows)
+
+
+def _entries(features: list[Document]) -> tuple[list[str], list[list[Cell]]]:
+    """Columns that say which entries of x they are."""
     if all("channel" in feature for feature in features):
         columns = ["channel", "row", "column"]
         places = [[f["channel"], f["row"], f["column_of_picture"]] for f in features]
     else:
         columns, places = ["entry"], [[feature["name"]] for feature in features]
-    # A token is the sum of an embedding: it has no x and no W of its own.
-    tokens = all("token" in feature for feature in features)
-    if tokens:
-        columns, places = ["at", "token"], [[f["token"], f["name"]] for f in features]
-    rows = [
+    own = [[*place, f["x"], f["weight"]] for place, f in zip(places, features, strict=True)]
+    return [*columns, "x", "W"], own
+
+
+def _tokens(features: list[Document]) -> tuple[list[str], list[list[Cell]]]:
+    """Columns that say which tokens they are, and what each of several tensors brings."""
+    inputs = {feature["of"] for feature in features}
+    tensors = list(dict.fromkeys(name for feature in features for name in feature["tensors"]))
+    tensors = tensors if len(tensors) > 1 else []
+    rows: list[list[Cell]] = [
         [
-            *place,
-            *([] if tokens else [f["x"], f["weight"]]),
-            f"{f['contribution']:+.5g}",
-            _part(f, document, explained),
+            *([f["of"]] if len(inputs) > 1 else []),
+            f["token"],
+            f["name"],
+            *(f"{f['tensors'][name]:+.4g}" if name in f["tensors"] else "" for name in tensors),
         ]
-        for place, f in zip(places, features, strict=True)
+        for f in features
     ]
-    against = "W x" if explained["baseline"] is None else "W (x - x0)"
-    screen.table([*columns, *([] if tokens else ["x", "W"]), against, "of F(x)"], rows)
+    return [*(["input"] if len(inputs) > 1 else []), "at", "token", *tensors], rows
 
 
 def _part(feature: Document, document: Document, explained: Document) -> str:

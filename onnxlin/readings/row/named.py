@@ -41,13 +41,16 @@ def strongest(
 
 
 def _tokens(parts: tuple[Part, ...], values: Array, count: int) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [
-        {"tensor": part.tensor, "token": at, "name": part.names[at], "contribution": float(value)}
-        for part in parts
-        for at, value in enumerate(part.grouped(values[part.columns]))
-        if value
-    ]
-    return sorted(found, key=lambda token: -abs(token["contribution"]))[:count]
+    """Add up what stands at one token: what is looked up by it, by its place, by its type."""
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    for part in parts:
+        for at, value in enumerate(part.grouped(values[part.columns])):
+            place = {"of": part.told_by, "token": at, "name": part.names[at], "tensors": {}}
+            shares = found.setdefault((part.told_by, at), place)["tensors"]
+            shares[part.tensor] = float(value)
+    listed = [{**one, "contribution": sum(one["tensors"].values())} for one in found.values()]
+    listed = [one for one in listed if any(one["tensors"].values())]
+    return sorted(listed, key=lambda token: -abs(token["contribution"]))[:count]
 
 
 def _name(feature: summary.Feature, part_of: Mapping[str, Part]) -> str:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from onnxlin.affine_map import AffineMap
-from onnxlin.errors import InputError
 from onnxlin.graph import Array, Graph
 from onnxlin.graph.picture import Geometry, guess_geometry
-from onnxlin.graph.regular import require_regular
 from onnxlin.inputs import Given
 from onnxlin.primitives import Shape
 
 Kind = Literal["picture", "series", "tokens", "table"]
 
-KEY = "vocabulary"
 SHORTEST_SERIES, MOST_CHANNELS = 8, 12
 # Integer inputs that say something about the tokens, and are not the tokens.
 ABOUT_TOKENS = ("type", "segment", "mask", "position")
@@ -48,6 +43,8 @@ class Part:
         What stands before the place of a feature without a name.
     last : bool
         Whether the channels of a series lie on its last axis.
+    told_by : str
+        The model's input whose ids the tokens are named by.
     """
 
     tensor: str
@@ -59,6 +56,7 @@ class Part:
     names: tuple[str, ...] = ()
     lead: str = "x"
     last: bool = False
+    told_by: str = ""
 
     def series(self, values: Array) -> Array:
         """Read the entries of a series: ``(n,) -> (channels, time)``."""
@@ -100,36 +98,12 @@ def parts(
         Names of tokens, by their index.
     """
     tokens = _tokens(m, given, graph)
-    words = _words(tokens, given, vocabulary)
     return tuple(
-        _token_part(m, name, given.feeds[tokens[name]], words)
+        _token_part(m, name, tokens[name], given, vocabulary)
         if name in tokens
         else _part(m, name, given)
         for name in m.inputs
     )
-
-
-def read_vocabulary(path: str | None, metadata: Mapping[str, str]) -> tuple[str, ...]:
-    """Names of tokens: one a line of a file, else the model's metadata, a JSON list.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read.
-    """
-    if path is not None:
-        require_regular(path, "vocabulary", InputError)
-        try:
-            return tuple(Path(path).read_text("utf-8").splitlines())
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"--vocabulary {path!r} is not a readable text file, one token a line: {error}."
-            ) from error
-    try:
-        found = json.loads(metadata.get(KEY, "[]"))
-    except json.JSONDecodeError:
-        return ()
-    return tuple(str(word) for word in found) if isinstance(found, list) else ()
 
 
 def seen(part: Part, value: Array) -> Array:
@@ -175,8 +149,11 @@ def _series(shape: Shape) -> bool | None:
 
 
 def _tokens(m: AffineMap, given: Given, graph: Graph) -> dict[str, str]:
-    """Inputs of the map that embed integers, and the model's input that holds those."""
-    found = {}
+    """Inputs of the map that embed integers, and the model's input whose ids name the tokens.
+
+    What is looked up by types or places is named by the tokens that have them.
+    """
+    own, about = dict[str, str](), dict[str, str]()
     for name, value in m.inputs.items():
         if name in graph.inputs or value.ndim < 2 or value.shape[-1] < 2:
             continue
@@ -187,8 +164,12 @@ def _tokens(m: AffineMap, given: Given, graph: Graph) -> dict[str, str]:
             and given.feeds[feed].dtype.kind in "iu"
         ]  # fmt: skip
         if ids and count:
-            found[name] = _ids(ids)
-    return found
+            themselves = [feed for feed in ids if not _is_about(feed)]
+            (own if themselves else about)[name] = (themselves or ids)[0]
+    for name, feed in about.items():
+        beside = [ids for ids in own.values() if given.feeds[ids].size == given.feeds[feed].size]
+        about[name] = (beside or [feed])[0]
+    return own | about
 
 
 def _sources(graph: Graph, tensor: str) -> list[str]:
@@ -202,20 +183,19 @@ def _sources(graph: Graph, tensor: str) -> list[str]:
     return [name for name in graph.inputs if name in seen]
 
 
-def _ids(names: Sequence[str]) -> str:
-    """Of several integer inputs the one that holds the tokens themselves."""
-    own = [name for name in names if not any(word in name.lower() for word in ABOUT_TOKENS)]
-    return (own or list(names))[0]
+def _is_about(name: str) -> bool:
+    """Whether integers say something about tokens, and are not the tokens, by their name."""
+    return any(word in name.lower() for word in ABOUT_TOKENS)
 
 
-def _words(tokens: Mapping[str, str], given: Given, vocabulary: Sequence[str]) -> tuple[str, ...]:
-    """Names of the tokens themselves, whichever input they are named for."""
-    if not tokens:
-        return ()
-    ids = given.feeds[_ids(list(tokens.values()))].ravel()
-    return tuple(vocabulary[i] if 0 <= i < len(vocabulary) else str(i) for i in ids.tolist())
+def _token_part(
+    m: AffineMap, name: str, feed: str, given: Given, vocabulary: Sequence[str]
+) -> Part:
+    names = tuple(word_of(vocabulary, i) for i in given.feeds[feed].ravel().tolist())
+    shape = m.inputs[name].shape
+    return Part(name, m.columns_of[name], shape, "tokens", names=names, told_by=feed)
 
 
-def _token_part(m: AffineMap, name: str, ids: Array, words: tuple[str, ...]) -> Part:
-    names = words if len(words) == ids.size else tuple(map(str, ids.ravel().tolist()))
-    return Part(name, m.columns_of[name], m.inputs[name].shape, "tokens", names=names)
+def word_of(vocabulary: Sequence[str], token: int) -> str:
+    """Name a token: by its text, or by its id where it has none."""
+    return (vocabulary[token] if 0 <= token < len(vocabulary) else "") or str(token)

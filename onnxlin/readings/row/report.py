@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from math import isnan
 from typing import Any, Protocol
 
 import numpy as np
@@ -149,12 +150,15 @@ def rows(m: AffineMap, labels: Labels | None = None) -> dict[str, Any]:
 def with_probabilities(
     rows: Sequence[dict[str, Any]], chances: Sequence[float] | Array | None
 ) -> list[dict[str, Any]]:
-    """Give every row the probability of its output, of ``chances`` of all outputs; else None."""
+    """Give every row the probability of its output, of ``chances`` of all outputs; else None.
+
+    NaN stands for an output without one.
+    """
     return [
         {
             **row,
             "probability": None
-            if chances is None or row["output"] is None
+            if chances is None or row["output"] is None or isnan(chances[row["output"]])
             else float(chances[row["output"]]),
         }
         for row in rows

@@ -146,5 +146,5 @@ def test_vocabularies_are_read_from_a_file_or_the_metadata(tmp_path) -> None:
     assert page.read_vocabulary(None, {"vocabulary": json.dumps(["a", 1])}) == ("a", "1")
     for useless in ("no JSON", '{"a": 1}'):
         assert page.read_vocabulary(None, {"vocabulary": useless}) == ()
-    with pytest.raises(InputError, match=r"--vocabulary 'none.txt' is not a readable text file"):
+    with pytest.raises(InputError, match=r"--vocabulary 'none.txt' is not a readable vocabulary"):
         page.read_vocabulary("none.txt", {})

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from onnxlin.affine_map import AffineMap
-from onnxlin.cli import arguments, region_text, target
+from onnxlin.cli import arguments, target
+from onnxlin.cli.labels import Labels
+from onnxlin.cli.region import text
 from onnxlin.cli.screen import Progress, Screen
 from onnxlin.graph import Array
 from onnxlin.inputs import Given
@@ -61,7 +63,7 @@ def run(options: Any, screen: Screen) -> int:
     feeds = given.feeds
     outputs = lin.run(dict(feeds))
     y = np.concatenate([value.ravel() for value in outputs.values()])
-    labels = target.Labels.of(lin, outputs)
+    labels = Labels.of(lin, outputs)
     rows = target.choose_rows(options.rows, (), y, target.columns(lin, feeds))
     m = lin(dict(feeds), rows.rows, dtype=np.float64)
     curved = obstacles(m)
@@ -74,7 +76,7 @@ def run(options: Any, screen: Screen) -> int:
     if curved:
         document |= {"region": None, "obstacles": curved, "drift": _drift(lin, m, options)}
         screen.document(document)
-        region_text.show_drift(document, screen)
+        text.show_drift(document, screen)
         return 0
     region = Region(m)
     document["region"] = _region(region, options)
@@ -88,7 +90,7 @@ def run(options: Any, screen: Screen) -> int:
     if options.to is not None:
         document["step"] = _step(lin, region, given, options)
     screen.document(document)
-    region_text.show(document, screen)
+    text.show(document, screen)
     return 0
 
 
@@ -123,7 +125,7 @@ def _radius(region: Region, norm: str, sweeps: int, *, ties: bool = True) -> dic
 
 
 def _decisions(
-    region: Region, about: Mapping[str, Any], options: Any, labels: target.Labels
+    region: Region, about: Mapping[str, Any], options: Any, labels: Labels
 ) -> list[dict[str, Any]]:
     """Return for each norm what is certified, and the nearest rival if W went on."""
     if len(region.map.rows) < 2:
@@ -142,7 +144,7 @@ def _decisions(
     return found
 
 
-def _name(m: AffineMap, row: int, labels: target.Labels) -> str:
+def _name(m: AffineMap, row: int, labels: Labels) -> str:
     index = m.rows.index
     return labels[int(index[row])] if index is not None else f"row {row}"
 

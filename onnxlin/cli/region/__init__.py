@@ -1,0 +1,1 @@
+"""``onnxlin region`` and what it prints."""
