@@ -96,3 +96,29 @@ def test_what_is_alive_is_a_part(fixtures: Path) -> None:
     assert 0 < alive(job) < 1
     few = replace(job, seeds=some_of(job.seeds, np.arange(0)))
     assert alive(few) == 0
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_what_is_too_much_alive_is_looked_at_now_and_then(fixtures, heavy, opened: bool) -> None:
+    """And at once where a call has other rows; where less is live, the live engine answers."""
+    heavy.setattr(plan, "ALIVE", 0.0)
+    looked: list[int] = []
+    heavy.setattr(plan, "alive", lambda job: looked.append(1) or alive(job))
+    lin = Linearizer(fixtures / "lenet5_mnist.onnx")
+    if opened:
+        lin(X, engine="compiled")
+    else:
+        heavy.setattr(plan, "opening", lambda _: np.inf)
+
+    at: list[int] = []
+    for i in range(1, 14):
+        assert lin(X).engine == ("compiled" if opened else "reverse")
+        at += [i] * len(looked)
+        looked.clear()
+    assert at == [1, 5, 12]
+    assert lin(X, rows=range(9)).engine == ("compiled" if opened else "reverse")
+    assert looked.pop()
+    heavy.setattr(plan, "ALIVE", 1.0)
+    heavy.setattr(costs, "A_DENSE", 1.0)
+    engines = [lin(X).engine for _ in range(14)]
+    assert engines == ["compiled" if opened else "reverse"] * 11 + ["live"] * 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import ceil, inf, prod
+from math import ceil, inf
 
 import numpy as np
 
@@ -78,7 +78,7 @@ def alive(job: Job) -> float:
     As far as their number on either side of each map tells: that is known before any plan.
     """
     plan = _of(job)
-    part = {name: len(at) / max(prod(at.shape), 1) for name, at in plan.places.items()}
+    part = {name: float(mark.mean()) for name, mark in plan.marks.items()}
     each = [
         (op.nnz, part.get(name, 0) * part.get(link.output, 0))
         for link in plan.chain
