@@ -152,8 +152,9 @@ def costs(program: LinearProgram, rows: int, engine: str) -> tuple[float, float]
 MANY, HEAVY = 64, 5e10
 # From this part of multiplications between live entries on, dense products are faster.
 ALIVE = 0.6
-# The other is taken where it is expected to be so many times faster.
-SURE = 1.25
+# So many times faster the other is to be expected: a cut, and the live engine, whose seconds are
+# known better than by multiplications.
+SURE, SURE_OF_LIVE = 1.25, 1.1
 # Why, of a map in a loop.
 LIKE_FIRST = "as the first map of its loop"
 
@@ -175,7 +176,7 @@ def why_live(job: Job, *, settled: bool = False) -> str | None:
         return None
     own = live_seconds(job) if alive(job) <= ALIVE else inf
     other = dense(program, rows)
-    if SURE * own > other:
+    if SURE_OF_LIVE * own > other:
         job.plans.clear()  # large, and of no more use
         return None
     return (

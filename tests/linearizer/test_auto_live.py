@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,13 @@ def test_more_rows_take_longer_and_no_memory_forever(fixtures: Path) -> None:
     few = replace(job, seeds=some_of(job.seeds, np.arange(2)))
     assert 0 < seconds(few) < seconds(job) < np.inf
     assert seconds(replace(job, memory=job.held)) == np.inf
+
+
+def test_what_a_plan_takes_at_each_x_is_counted(fixtures: Path, monkeypatch) -> None:
+    job = Linearizer(fixtures / "vgg_fashion.onnx")(X, engine="live").made_from("the test").job
+    before = seconds(job)
+    monkeypatch.setattr(import_module(seconds.__module__), "A_MAP", 1.0)
+    assert seconds(job) > before + 5
 
 
 def test_the_plan_is_made_once_and_let_go_of_with_w(fixtures: Path, heavy) -> None:
