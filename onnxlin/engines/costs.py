@@ -30,6 +30,10 @@ A_NODE, AN_INNER, A_BYTE, OF_A_MATRIX = 1e-3, 5.5e-4, 2e-9, 3e-9
 """To compile: a step, one of what a node is opened into, a byte of weights, which are laid out, and
 what one of a matrix takes beyond, which is turned round for the sweep and packed both ways."""
 
+A_MAP, A_PLACE = 4e-4, 3.2e-8
+"""To plan at an x what `onnxlin.engines.live` does: a map, and an entry of a tensor. Fitted to nine
+nets, within a third."""
+
 A_DENSE, AN_ENTRY = 1.25e-11, 7e-10
 """In a graph, for each row: a multiplication, and an entry of a tensor, written and read
 (SqueezeNet, ResNet-18)."""
@@ -56,6 +60,11 @@ def interpreted(program: LinearProgram, sweeps: int) -> float:
 def dense(program: LinearProgram, rows: int) -> float:
     """Estimate so many rows by a graph of dense products."""
     return rows * (A_DENSE * program.nnz + AN_ENTRY * entries(program))
+
+
+def planning(program: LinearProgram) -> float:
+    """Estimate what the live engine takes at each x before it sweeps."""
+    return A_MAP * sum(len(step.terms) for step in program.steps) + A_PLACE * entries(program)
 
 
 def weight(program: LinearProgram) -> int:

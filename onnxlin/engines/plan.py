@@ -9,7 +9,7 @@ import numpy as np
 
 from onnxlin.engines import explicit, reverse
 from onnxlin.engines.blocks import Blocks, block_of
-from onnxlin.engines.costs import A_PRODUCT, dense, opening, saved
+from onnxlin.engines.costs import A_PRODUCT, dense, opening, planning, saved
 from onnxlin.engines.cuts import Cut, Halves, Sweeper, cost_of, narrowest
 from onnxlin.engines.explicit import estimate
 from onnxlin.engines.forward import estimate as forward_bytes
@@ -148,8 +148,8 @@ def costs(program: LinearProgram, rows: int, engine: str) -> tuple[float, float]
 
 
 # Where rows are heavy, it is worth looking whether fewer products will do than dense ones: that
-# takes part of a second.
-MANY, HEAVY = 64, 5e10
+# takes part of a second. Dense products are to take so many times as long as a plan.
+MANY, HEAVY, FAR = 64, 2e10, 4
 # From this part of multiplications between live entries on, dense products are faster.
 ALIVE = 0.6
 # So many times faster the other is to be expected: a cut, and the live engine, whose seconds are
@@ -174,8 +174,10 @@ def why_live(job: Job, *, settled: bool = False) -> str | None:
         return LIKE_FIRST
     if not are_heavy(rows, program.nnz):
         return None
-    own = live_seconds(job) if alive(job) <= ALIVE else inf
     other = dense(program, rows)
+    if other < FAR * planning(program):
+        return None
+    own = live_seconds(job) if alive(job) <= ALIVE else inf
     if SURE_OF_LIVE * own > other:
         job.plans.clear()  # large, and of no more use
         return None

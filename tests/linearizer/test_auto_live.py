@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ def heavy(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Take the small nets here for large ones."""
     monkeypatch.setattr(plan, "MANY", 4)
     monkeypatch.setattr(plan, "HEAVY", 0)
+    monkeypatch.setattr(plan, "FAR", 0)
     return monkeypatch
 
 
@@ -62,7 +62,7 @@ def test_more_rows_take_longer_and_no_memory_forever(fixtures: Path) -> None:
 def test_what_a_plan_takes_at_each_x_is_counted(fixtures: Path, monkeypatch) -> None:
     job = Linearizer(fixtures / "vgg_fashion.onnx")(X, engine="live").made_from("the test").job
     before = seconds(job)
-    monkeypatch.setattr(import_module(seconds.__module__), "A_MAP", 1.0)
+    monkeypatch.setattr(costs, "A_MAP", 1.0)
     assert seconds(job) > before + 5
 
 
@@ -96,6 +96,13 @@ def test_what_is_mostly_alive_is_not_looked_at_closer(fixtures: Path, heavy) -> 
     heavy.setattr(costs, "A_DENSE", 1.0)
     heavy.setattr(plan, "ALIVE", 0.0)
     heavy.setattr(plan, "live_seconds", lambda _: pytest.fail("looked at closer"))
+    assert Linearizer(fixtures / "lenet5_mnist.onnx")(X).engine == "reverse"
+
+
+def test_what_takes_no_longer_than_a_plan_is_not_looked_at(fixtures: Path, heavy) -> None:
+    heavy.setattr(costs, "A_DENSE", 1.0)
+    heavy.setattr(plan, "FAR", np.inf)
+    heavy.setattr(plan, "alive", lambda _: pytest.fail("looked at"))
     assert Linearizer(fixtures / "lenet5_mnist.onnx")(X).engine == "reverse"
 
 

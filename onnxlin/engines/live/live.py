@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import ceil, inf, prod
+from math import ceil, inf
 
 import numpy as np
 
+from onnxlin.engines.costs import planning
 from onnxlin.engines.job import Job, Solution
 from onnxlin.engines.live.merging import KEPT
 from onnxlin.engines.live.plan import MOST_ROWS, Plan
@@ -22,8 +23,6 @@ PARTS, FEWEST = 4, 200
 TIGHT = 2**26
 # In a second: bytes of lines that are copied, entries weighed with biases, fresh bytes touched.
 COPIED, CHARGED, TOUCHED = 2e9, 3e9, 1e9
-# To plan at an x: seconds of a map, and of an entry of a tensor. Of nine nets, within a third.
-A_MAP, AN_ENTRY = 4e-4, 3.2e-8
 
 
 def live(job: Job) -> Solution:
@@ -71,9 +70,7 @@ def seconds(job: Job) -> float:
     plan = _planned(job)
     if not fits(job, plan.least):
         return inf
-    entries = sum(prod(at.shape) for at in plan.places.values())
-    maps = sum(len(link.terms) for link in plan.chain)
-    return _seconds(job, plan) + A_MAP * maps + AN_ENTRY * entries
+    return _seconds(job, plan) + planning(job.program)
 
 
 def alive(job: Job) -> float:
