@@ -152,9 +152,8 @@ def costs(program: LinearProgram, rows: int, engine: str) -> tuple[float, float]
 MANY, HEAVY, FAR = 64, 2e10, 4
 # From this part of multiplications between live entries on, dense products are faster.
 ALIVE = 0.6
-# So many times faster the other is to be expected: a cut, and the live engine, whose seconds are
-# known better than by multiplications.
-SURE, SURE_OF_LIVE = 1.25, 1.1
+# So many times fewer multiplications a cut is to take.
+SURE = 1.25
 # Why, of a map in a loop.
 LIKE_FIRST = "as the first map of its loop"
 
@@ -178,7 +177,7 @@ def why_live(job: Job, *, settled: bool = False) -> str | None:
     if other < FAR * planning(program):
         return None
     own = live_seconds(job) if alive(job) <= ALIVE else inf
-    if SURE_OF_LIVE * own > other:
+    if own > other:
         job.plans.clear()  # large, and of no more use
         return None
     return (
