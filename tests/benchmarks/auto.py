@@ -64,10 +64,13 @@ def calls(path: str, engine: str, rows: int, limit: float) -> dict[str, Any]:
     lin = onnxlin.Linearizer(path)
     opening = time.perf_counter() - start
     noise, found, graphs, begun = np.random.default_rng(0), list[float | None](), 0, start
+    names = list[str]()
     m = None
     try:
         while len(found) < max(CALLS):
-            late = len(found) > 1 and sum(filter(None, found)) > limit
+            # A call that opened a graph says nothing of those after it.
+            steady = len(found) > 1 and names[-1] == names[-2]
+            late = steady and sum(filter(None, found)) > limit
             settled = m is not None and m.engine in ("live", "cut")
             if late and (engine != "auto" or settled or graphs >= LATEST):
                 break
@@ -82,6 +85,7 @@ def calls(path: str, engine: str, rows: int, limit: float) -> dict[str, Any]:
             start = time.perf_counter()
             m = lin(x, asked, engine)
             graphs += m.engine == "compiled"
+            names.append(m.engine)
             if late and m.engine != "compiled":
                 found.append(None)
                 continue
