@@ -69,7 +69,7 @@ def calls(path: str, engine: str, rows: int, limit: float) -> dict[str, Any]:
     try:
         while len(found) < max(CALLS):
             # A call that opened a graph says nothing of those after it.
-            steady = len(found) > 1 and names[-1] == names[-2]
+            steady = len(found) > 1 and len(set(names[-LATEST:])) == 1
             late = steady and sum(filter(None, found)) > limit
             settled = m is not None and m.engine in ("live", "cut")
             if late and (engine != "auto" or settled or graphs >= LATEST):
