@@ -11,7 +11,7 @@ from math import prod
 
 import numpy as np
 
-from onnxlin.primitives import Array, Conv, coefficients
+from onnxlin.primitives import Array, Conv, MatMul, coefficients
 from onnxlin.program import LinearProgram
 
 A_STEP = 1e-4
@@ -26,8 +26,13 @@ A_RUN = 3e-9
 A_READ = 2e-10
 """A byte of weights: what reading them takes an interpreted map, with its run, beyond a graph."""
 
-A_NODE, AN_INNER, A_BYTE = 1e-3, 5.5e-4, 2e-9
-"""To compile: a step, one of what a node is opened into, a byte of weights, which are laid out."""
+A_NODE, AN_INNER, A_BYTE, OF_A_MATRIX = 1e-3, 5.5e-4, 2e-9, 3e-9
+"""To compile: a step, one of what a node is opened into, a byte of weights, which are laid out, and
+what one of a matrix takes beyond, which is turned round for the sweep and packed both ways."""
+
+A_MAP, A_PLACE = 4e-4, 3.2e-8
+"""To plan at an x what `onnxlin.engines.live` does: a map, and an entry of a tensor. Fitted to nine
+nets, within a third."""
 
 A_DENSE, AN_ENTRY = 1.25e-11, 7e-10
 """In a graph, for each row: a multiplication, and an entry of a tensor, written and read
@@ -57,6 +62,11 @@ def dense(program: LinearProgram, rows: int) -> float:
     return rows * (A_DENSE * program.nnz + AN_ENTRY * entries(program))
 
 
+def planning(program: LinearProgram) -> float:
+    """Estimate what the live engine takes at each x before it sweeps."""
+    return A_MAP * sum(len(step.terms) for step in program.steps) + A_PLACE * entries(program)
+
+
 def weight(program: LinearProgram) -> int:
     """Bytes of all coefficients."""
     parts = [p for step in program.steps for _, op in step.terms for p in coefficients(op)]
@@ -68,7 +78,14 @@ def opening(program: LinearProgram) -> float:
     """Estimate writing and opening the graph of a program."""
     inner = sum(step.inner for step in program.steps)
     nodes = A_NODE * (len(program.steps) - inner) + AN_INNER * inner
-    return nodes + A_BYTE * weight(program)
+    return nodes + A_BYTE * weight(program) + OF_A_MATRIX * _matrices(program)
+
+
+def _matrices(program: LinearProgram) -> int:
+    """Bytes of the constant matrices of two axes."""
+    ops = (op for step in program.steps for _, op in step.terms)
+    found = (op.matrix for op in ops if isinstance(op, MatMul) and op.matrix.ndim == 2)
+    return sum({id(matrix): matrix.nbytes for matrix in found}.values())
 
 
 def saved(program: LinearProgram, rows: int, sweeps: int) -> float:

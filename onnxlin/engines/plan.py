@@ -9,8 +9,8 @@ import numpy as np
 
 from onnxlin.engines import explicit, reverse
 from onnxlin.engines.blocks import Blocks, block_of
-from onnxlin.engines.costs import A_PRODUCT, dense, opening, saved
-from onnxlin.engines.cuts import Halves, Sweeper, cost_of, narrowest
+from onnxlin.engines.costs import A_PRODUCT, dense, opening, planning, saved
+from onnxlin.engines.cuts import Cut, Halves, Sweeper, cost_of, narrowest
 from onnxlin.engines.explicit import estimate
 from onnxlin.engines.forward import estimate as forward_bytes
 from onnxlin.engines.forward import forward
@@ -79,8 +79,11 @@ def sweeping(job: Job) -> str:
 def halves_of(job: Job) -> Halves | None:
     """Cut the program of a job where that is cheapest; None where it cannot be, or does not fit."""
     found = narrowest(job.program, job.seeds)
-    if found is None:
-        return None
+    return None if found is None else _halves(job, found)
+
+
+def _halves(job: Job, found: Cut) -> Halves | None:
+    """Say how the halves are swept; None where they do not fit the budget."""
     own = Sweeper("", swept, lambda half: estimated(half, sweeping(half)))
     halves = Halves(job, found, own, own)
     half = halves.lower_job()
@@ -145,11 +148,11 @@ def costs(program: LinearProgram, rows: int, engine: str) -> tuple[float, float]
 
 
 # Where rows are heavy, it is worth looking whether fewer products will do than dense ones: that
-# takes part of a second.
-MANY, HEAVY = 64, 5e10
+# takes part of a second. Dense products are to take so many times as long as a plan.
+MANY, HEAVY, FAR = 64, 2e10, 4
 # From this part of multiplications between live entries on, dense products are faster.
 ALIVE = 0.6
-# The other is taken where it is expected to be so many times faster.
+# So many times fewer multiplications a cut is to take.
 SURE = 1.25
 # Why, of a map in a loop.
 LIKE_FIRST = "as the first map of its loop"
@@ -170,9 +173,11 @@ def why_live(job: Job, *, settled: bool = False) -> str | None:
         return LIKE_FIRST
     if not are_heavy(rows, program.nnz):
         return None
-    own = live_seconds(job) if alive(job) <= ALIVE else inf
     other = dense(program, rows)
-    if SURE * own > other:
+    if other < FAR * planning(program):
+        return None
+    own = live_seconds(job) if alive(job) <= ALIVE else inf
+    if own > other:
         job.plans.clear()  # large, and of no more use
         return None
     return (
@@ -201,8 +206,12 @@ def why_cut(job: Job, *, settled: bool = False) -> tuple[Halves, str] | None:
         return None if halves is None else (halves, LIKE_FIRST)
     if rows < SOME or not may_be_cut(rows, job.program.nnz):
         return None
-    halves, whole = halves_of(job), cost_of(job.program, rows)
-    if halves is None or SURE * halves.cut.cost(rows) > whole:
+    found, whole = narrowest(job.program, job.seeds), cost_of(job.program, rows)
+    # First: to look how the halves would be swept may take a second.
+    if found is None or SURE * found.cost(rows) > whole:
+        return None
+    halves = _halves(job, found)
+    if halves is None:
         return None
     live, names = len(halves.cut.live), " and ".join(map(repr, halves.cut.names))
     return halves, (

@@ -37,7 +37,12 @@ def by_graph(ready: Ready, ask: Ask) -> AffineMap | None:
     if runner is None:
         return None
     found = by_runner(ready, ask, runner)
-    ready.shelf.again = None if found is None else again(ready, ask, runner, found)
+    if found is None:
+        ready.shelf.again = None
+        return None
+    # Of many rows somebody has to look now and then what is fastest.
+    once = ask.engine == "auto" and are_heavy(len(found.rows), runner.compiled.nnz)
+    ready.shelf.again = None if once else again(ready, ask, runner, found)
     return found
 
 
@@ -67,11 +72,13 @@ def _open(ready: Ready, ask: Ask) -> Runner | None:
         return None
     # Of many rows a program has to say whether the live engine is faster, or a cut.
     whole, nnz = found.compiled.n_rows, found.compiled.nnz
-    if not (are_heavy(whole, nnz) or may_be_cut(whole, nnz)):
+    if ask.settled or not (are_heavy(whole, nnz) or may_be_cut(whole, nnz)):
         return found
     rows = how_many(ask.rows, whole)
-    narrow = may_be_cut(rows, nnz) and not ready.is_whole(asked_of(ask.feeds, rows))
-    return None if narrow or are_heavy(rows, nnz) else found
+    asked = asked_of(ask.feeds, rows)
+    if may_be_cut(rows, nnz) and not ready.found.is_whole(asked):
+        return None
+    return None if are_heavy(rows, nnz) and not ready.found.taken_for_dense(asked) else found
 
 
 def by_runner(ready: Ready, ask: Ask, runner: Runner) -> AffineMap | None:

@@ -40,8 +40,7 @@ def by_program(ready: Ready, ask: Ask) -> AffineMap:
     job = ready.job(program, values, seeds, ask.progress, stored=ask.save is not None)
     halves, engine, why = _cut(ready, ask, job, engine, why)
     if (ask.engine, engine) == ("auto", "reverse") and ask.settled in (None, "live"):
-        living = why_live(job, settled=ask.settled is not None)
-        engine, why = (engine, why) if living is None else ("live", living)
+        engine, why = _live(ready, ask, job, why)
     if ask.engine == "auto" and engine in ("reverse", "forward"):
         found = _by_graph(ready, ask, job, engine)
         if found is not None:
@@ -93,13 +92,30 @@ def _by_graph(ready: Ready, ask: Ask, job: Job, engine: str) -> AffineMap | None
     return None if runner is None else by_runner(ready, ask, runner)
 
 
+def _live(ready: Ready, ask: Ask, job: Job, why: str) -> tuple[str, str]:
+    """Let live entries alone answer many rows under "auto", where that is expected to be faster."""
+    asked, settled = asked_of(ask.feeds, len(job.seeds)), ask.settled is not None
+    if not settled and ready.found.taken_for_dense(asked):
+        return "reverse", why
+    living = why_live(job, settled=settled)
+    if living is not None:
+        ready.found.live(asked)
+        return "live", living
+    if are_heavy(len(job.seeds), job.program.nnz):
+        ready.found.dense(asked)
+    return "reverse", why
+
+
 def _cut(ready: Ready, ask: Ask, job: Job, engine: str, why: str) -> tuple[Halves | None, str, str]:
     """Cut the program under "auto", where that is expected to be faster."""
     if ask.engine != "auto" or ask.settled not in (None, "cut"):
         return None, engine, why
+    asked = asked_of(ask.feeds, len(job.seeds))
+    if ask.settled is None and ready.found.is_whole(asked):
+        return None, engine, why
     found = why_cut(job, settled=ask.settled is not None)
     if found is None:
-        ready.found_whole(asked_of(ask.feeds, len(job.seeds)))
+        ready.found.whole(asked)
         return None, engine, why
     halves, why = found
     return with_graph(ready, ask, halves, job.program.dtype), "cut", why

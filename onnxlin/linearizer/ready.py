@@ -17,6 +17,7 @@ from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import TraceError
 from onnxlin.graph import Array
 from onnxlin.linearizer.early import hold_run, run_sizes
+from onnxlin.linearizer.found import Found
 from onnxlin.operators.packed import packed_bytes
 from onnxlin.program import LinearProgram
 from onnxlin.program.builder import Builder, deciding
@@ -30,7 +31,7 @@ from onnxlin.section.numbers import all_finite
 from onnxlin.section.trace import Tracer
 
 # Of cuts of one model: where it is cut depends on x, but seldom.
-MOST_ENDINGS, MOST_WHOLE = 4, 64
+MOST_ENDINGS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,19 +171,10 @@ class Ready:
         """Those that were asked for lately."""
         return {}
 
-    def found_whole(self, asked: tuple[Any, ...]) -> None:
-        """Keep in mind that a cut was looked for, and none paid; see `is_whole`."""
-        if len(self._whole) == MOST_WHOLE:
-            self._whole.clear()
-        self._whole.add(asked)
-
-    def is_whole(self, asked: tuple[Any, ...]) -> bool:
-        """Whether that is known of what is asked, `onnxlin.linearizer.ask.asked_of`."""
-        return asked in self._whole
-
     @cached_property
-    def _whole(self) -> set[tuple[Any, ...]]:
-        return set()
+    def found(self) -> Found:
+        """What earlier calls have found out."""
+        return Found()
 
     @cached_property
     def _sizes(self) -> dict[Any, tuple[int, int]]:

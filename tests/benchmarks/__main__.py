@@ -40,6 +40,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--live", action="store_true", help="the live engine: see --live --help")
     parser.add_argument("--auto", action="store_true", help="whether auto picks what is best")
     parser.add_argument("--seconds", type=float, default=60, help="of calls, for --auto")
+    parser.add_argument("--out", type=Path, help="lines of JSON that --auto goes on with")
     parser.add_argument("--whole", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--engines", default="compiled,reverse", help="of --memory --zoo")
     parser.add_argument("--file", nargs=3, help=argparse.SUPPRESS)
@@ -160,7 +161,7 @@ def main() -> None:
 
         print(f"{machine(given.threads)}\n")
         names = given.nets.split(",") if given.nets else []
-        auto([int(rows) for rows in given.rows.split(",")], names, given.seconds)
+        auto([int(rows) for rows in given.rows.split(",")], names, given.seconds, given.out)
         return
     if given.whole or given.zoo:
         from tests.benchmarks.zoo import whole_squeezenet, zoo

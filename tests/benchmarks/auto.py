@@ -4,7 +4,9 @@
 process of its own, and makes one call after the other, each at another x, until it has made
 `CALLS`, or its time is over. Calls that were not made are taken to last as the latest of that
 engine; under "auto" it is still asked which engine answers them, since it may choose another. What
-so many calls take in all is then compared. Files are those of ONNXLIN_ZOO, and some fixtures.
+so many calls take in all is then compared. Files are those of ONNXLIN_ZOO, and some fixtures; the
+first x is ``NAME.x.npy`` where that lies beside them. With ``--out`` every process is also a line
+of JSON; what stands there already is not measured again, so that long runs come in pieces.
 """
 
 from __future__ import annotations
@@ -24,13 +26,17 @@ from tests.benchmarks.tables import table
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 SMALL = ("mlp5_mnist", "lenet5_mnist", "resnet_mnist", "densenet_fashion")
-ENGINES = ("reverse", "compiled", "live", "cut", "forward", "auto")
+ENGINES = ("reverse", "compiled", "live", "cut", "forward", "explicit", "auto")
+BY_COLUMNS = ("forward", "explicit")
+MANY_COLUMNS = 16
+"""Columns for each row, beyond which those that compute whole columns are left out."""
+
 CALLS = (1, 10, 100)
 LATEST = 3
 """The calls whose median stands for all further ones."""
 
-LONGER = 4
-"""Times the seconds of calling after which a process is stopped."""
+LONGER, LEAST = 4, 40
+"""Times the seconds of calling after which a process is stopped; seconds that it has at least."""
 
 Seconds = Sequence[float | None]
 """Of each call; None for one that was not made."""
@@ -43,24 +49,28 @@ def calls(path: str, engine: str, rows: int, limit: float) -> dict[str, Any]:
     opened by then.
     """
     import onnxlin
-    from onnxlin.engines.compiled.export.example import example_feeds, opened_shapes
 
     # Imports and first uses of NumPy's and onnxruntime's own are nobody's engine.
     digit = np.random.default_rng(0).random((1, 1, 28, 28))
     onnxlin.linearize(FIXTURES / "lenet5_mnist.onnx", digit, engine="reverse")
     other = onnxlin.Linearizer(path)
-    shapes = {n: [k or 8 for k in s] for n, s in opened_shapes(other.section, 8).items()}
-    feeds = example_feeds(other.section, None, shapes)
+    feeds = _first(path, other)
     asked = range(min(rows, sum(value.size for value in other.run(feeds).values())))
+    columns = sum(value.size for value in feeds.values())
+    if engine in BY_COLUMNS and columns > MANY_COLUMNS * len(asked):
+        return {"skipped": f"{columns} columns for {len(asked)} rows"}
     del other
     start = time.perf_counter()
     lin = onnxlin.Linearizer(path)
     opening = time.perf_counter() - start
     noise, found, graphs, begun = np.random.default_rng(0), list[float | None](), 0, start
+    names = list[str]()
     m = None
     try:
         while len(found) < max(CALLS):
-            late = len(found) > 1 and sum(filter(None, found)) > limit
+            # A call that opened a graph says nothing of those after it.
+            steady = len(found) > 1 and len(set(names[-LATEST:])) == 1
+            late = steady and sum(filter(None, found)) > limit
             settled = m is not None and m.engine in ("live", "cut")
             if late and (engine != "auto" or settled or graphs >= LATEST):
                 break
@@ -75,6 +85,7 @@ def calls(path: str, engine: str, rows: int, limit: float) -> dict[str, Any]:
             start = time.perf_counter()
             m = lin(x, asked, engine)
             graphs += m.engine == "compiled"
+            names.append(m.engine)
             if late and m.engine != "compiled":
                 found.append(None)
                 continue
@@ -86,6 +97,17 @@ def calls(path: str, engine: str, rows: int, limit: float) -> dict[str, Any]:
     assert m is not None
     found[0] += opening
     return {"seconds": found, "rows": len(asked), "last": m.engine, "why": m.plan}
+
+
+def _first(path: str, lin: Any) -> dict[str, Any]:
+    """The x that others are near to."""
+    from onnxlin.engines.compiled.export.example import example_feeds, opened_shapes
+
+    beside = Path(path).with_suffix(".x.npy")
+    if beside.exists():
+        return {next(iter(lin.section.inputs)): np.load(beside)}
+    shapes = {n: [k or 8 for k in s] for n, s in opened_shapes(lin.section, 8).items()}
+    return dict(example_feeds(lin.section, None, shapes))
 
 
 def in_all(seconds: Seconds, count: int) -> float:
@@ -105,6 +127,7 @@ def in_child(path: Path, engine: str, rows: int, limit: float) -> dict[str, Any]
     """Time an engine in a fresh process."""
     what = [str(path), engine, str(rows), str(limit)]
     command, most = [sys.executable, "-m", "tests.benchmarks.auto", *what], LONGER * limit
+    most = max(most, LEAST)
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=most)
     except subprocess.TimeoutExpired:
@@ -115,16 +138,40 @@ def in_child(path: Path, engine: str, rows: int, limit: float) -> dict[str, Any]
     return found
 
 
+Asked = tuple[str, int, str]
+"""A file's name, rows, and an engine."""
+
+
+def known(out: Path | None) -> dict[Asked, dict[str, Any]]:
+    """What stands in a file of lines of JSON."""
+    if out is None or not out.exists():
+        return {}
+    lines = map(json.loads, out.read_text(encoding="utf-8").splitlines())
+    return {(one["net"], one["asked"], one["engine"]): one for one in lines}
+
+
 def measured(
-    paths: Iterable[Path], counts: Sequence[int], limit: float, tell: Callable[[str], None]
+    paths: Iterable[Path],
+    counts: Sequence[int],
+    limit: float,
+    tell: Callable[[str], None],
+    out: Path | None = None,
 ) -> Iterator[tuple[str, int, dict[str, dict[str, Any]]]]:
     """Every file for every number of rows by every engine."""
+    there = known(out)
     for path in paths:
         for rows in counts:
             found = {}
             for engine in ENGINES:
-                found[engine] = in_child(path, engine, rows, limit)
-                tell(f"{path.stem}, {rows} rows, {engine}: {_said(found[engine])}")
+                key = path.stem, rows, engine
+                if key not in there:
+                    there[key] = in_child(path, engine, rows, limit)
+                    if out is not None:
+                        about = {"net": path.stem, "asked": rows, "engine": engine}
+                        with out.open("a", encoding="utf-8") as file:
+                            file.write(json.dumps(about | there[key]) + "\n")
+                    tell(f"{path.stem}, {rows} rows, {engine}: {_said(there[key])}")
+                found[engine] = there[key]
             have = max((own["rows"] for own in found.values() if "rows" in own), default=rows)
             yield path.stem, have, found
             if have < rows:
@@ -164,13 +211,15 @@ def judged(results: Iterable[tuple[str, int, dict[str, dict[str, Any]]]]) -> str
     return "\n\n".join([table(head, lines), *said])
 
 
-def auto(counts: Sequence[int], names: Sequence[str], limit: float) -> None:
+def auto(
+    counts: Sequence[int], names: Sequence[str], limit: float, out: Path | None = None
+) -> None:
     """Print the table; ``names`` are parts of names of files, all if there are none."""
     zoo = Path(os.environ.get("ONNXLIN_ZOO", "nowhere"))
     paths = [FIXTURES / f"{name}.onnx" for name in SMALL] + sorted(zoo.glob("*.onnx"))
     chosen = [path for path in paths if not names or any(part in path.stem for part in names)]
     tell = lambda text: print(text, file=sys.stderr, flush=True)
-    print(judged(measured(chosen, counts, limit, tell)))
+    print(judged(measured(chosen, counts, limit, tell, out)))
 
 
 if __name__ == "__main__":

@@ -24,9 +24,10 @@ sizes = st.integers(1, 4)
 @given(
     st.tuples(sizes, sizes, sizes) | st.tuples(st.just(1), st.just(1), sizes),
     st.booleans(),
+    st.booleans(),
     st.sampled_from([np.float32, np.float64]),
 )
-def test_products_are_added_or_put_in_place(blas, shape, fresh, dtype) -> None:
+def test_products_are_added_or_put_in_place(blas, shape, fresh, across, dtype) -> None:
     """Of lines of larger arrays, and of single ones, whose strides NumPy leaves to chance."""
     rng, (m, k, n) = np.random.default_rng(shape), shape
     beside = 0 if m == k == 1 else 1
@@ -41,7 +42,8 @@ def test_products_are_added_or_put_in_place(blas, shape, fresh, dtype) -> None:
     product = Product(G, out)
     if not blas:
         product._gemm = None
-    product(matrix, beside, beside + k, beside, beside + m, fresh=fresh)
+    matrix = np.asfortranarray(matrix) if across else matrix
+    product(matrix, beside, beside + k, beside, beside + m, fresh=fresh, across=across)
     np.testing.assert_array_equal(out, expected)
 
 

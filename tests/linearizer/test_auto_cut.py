@@ -138,6 +138,6 @@ def test_few_endings_and_questions_are_kept() -> None:
     assert ready.ending(("h5",)).section.outputs == ("h5",)
     assert ready.ending(("h1",)) is not kept[0]
     for rows in range(65):
-        ready.found_whole((rows,))
-    assert ready.is_whole((64,))
-    assert not ready.is_whole((0,))
+        ready.found.whole((rows,))
+    assert ready.found.is_whole((64,))
+    assert not ready.found.is_whole((0,))

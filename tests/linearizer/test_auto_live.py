@@ -23,6 +23,7 @@ def heavy(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Take the small nets here for large ones."""
     monkeypatch.setattr(plan, "MANY", 4)
     monkeypatch.setattr(plan, "HEAVY", 0)
+    monkeypatch.setattr(plan, "FAR", 0)
     return monkeypatch
 
 
@@ -58,6 +59,13 @@ def test_more_rows_take_longer_and_no_memory_forever(fixtures: Path) -> None:
     assert seconds(replace(job, memory=job.held)) == np.inf
 
 
+def test_what_a_plan_takes_at_each_x_is_counted(fixtures: Path, monkeypatch) -> None:
+    job = Linearizer(fixtures / "vgg_fashion.onnx")(X, engine="live").made_from("the test").job
+    before = seconds(job)
+    monkeypatch.setattr(costs, "A_MAP", 1.0)
+    assert seconds(job) > before + 5
+
+
 def test_the_plan_is_made_once_and_let_go_of_with_w(fixtures: Path, heavy) -> None:
     heavy.setattr(costs, "A_DENSE", 1.0)
     made, places = [], Plan.places.func
@@ -91,8 +99,41 @@ def test_what_is_mostly_alive_is_not_looked_at_closer(fixtures: Path, heavy) -> 
     assert Linearizer(fixtures / "lenet5_mnist.onnx")(X).engine == "reverse"
 
 
+def test_what_takes_no_longer_than_a_plan_is_not_looked_at(fixtures: Path, heavy) -> None:
+    heavy.setattr(costs, "A_DENSE", 1.0)
+    heavy.setattr(plan, "FAR", np.inf)
+    heavy.setattr(plan, "alive", lambda _: pytest.fail("looked at"))
+    assert Linearizer(fixtures / "lenet5_mnist.onnx")(X).engine == "reverse"
+
+
 def test_what_is_alive_is_a_part(fixtures: Path) -> None:
     job = Linearizer(fixtures / "lenet5_mnist.onnx")(X, engine="live").made_from("the test").job
     assert 0 < alive(job) < 1
     few = replace(job, seeds=some_of(job.seeds, np.arange(0)))
     assert alive(few) == 0
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_what_is_too_much_alive_is_looked_at_now_and_then(fixtures, heavy, opened: bool) -> None:
+    """And at once where a call has other rows; where less is live, the live engine answers."""
+    heavy.setattr(plan, "ALIVE", 0.0)
+    looked: list[int] = []
+    heavy.setattr(plan, "alive", lambda job: looked.append(1) or alive(job))
+    lin = Linearizer(fixtures / "lenet5_mnist.onnx")
+    if opened:
+        lin(X, engine="compiled")
+    else:
+        heavy.setattr(plan, "opening", lambda _: np.inf)
+
+    at: list[int] = []
+    for i in range(1, 14):
+        assert lin(X).engine == ("compiled" if opened else "reverse")
+        at += [i] * len(looked)
+        looked.clear()
+    assert at == [1, 5, 12]
+    assert lin(X, rows=range(9)).engine == ("compiled" if opened else "reverse")
+    assert looked.pop()
+    heavy.setattr(plan, "ALIVE", 1.0)
+    heavy.setattr(costs, "A_DENSE", 1.0)
+    engines = [lin(X).engine for _ in range(14)]
+    assert engines == ["compiled" if opened else "reverse"] * 11 + ["live"] * 3

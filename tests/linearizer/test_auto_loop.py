@@ -85,7 +85,7 @@ def test_a_steady_loop_keeps_the_engine_of_its_first_call(saves) -> None:
 
 
 def test_a_steady_loop_keeps_a_cut_and_live_entries(fixtures: Path, monkeypatch) -> None:
-    for name, value in (("MANY", 4), ("HEAVY", 0)):
+    for name, value in (("MANY", 4), ("HEAVY", 0), ("FAR", 0)):
         monkeypatch.setattr(plan, name, value)
     monkeypatch.setattr(costs, "A_DENSE", 1.0)
     lin = Linearizer(fixtures / "lenet5_mnist.onnx")

@@ -117,12 +117,12 @@ class Product:
 
     def __call__(
         self, matrix: Array, first: int, last: int, low: int, high: int,
-        *, fresh: bool = False, ld: int | None = None,
+        *, fresh: bool = False, ld: int | None = None, across: bool = False,
     ) -> None:  # fmt: skip
         """``out[low:high] += matrix.T @ G[first:last]``.
 
-        The matrix is contiguous, or its rows are ``ld`` entries apart. Where the lines are fresh,
-        the product is put there, whatever there was.
+        The matrix is contiguous, or its rows are ``ld`` entries apart; or its columns are, where it
+        lies ``across``. Where the lines are fresh, the product is put there, whatever there was.
         """
         if self._gemm is None:
             made = matrix.T @ self._G[first:last]
@@ -132,9 +132,9 @@ class Product:
         n, k, leading = self._sizes
         n.value = high - low
         k.value = last - first
-        leading.value = n.value if ld is None else ld
+        leading.value = (k.value if across else n.value) if ld is None else ld
         self._gemm(
-            self._plain, self._turned, self._m, self._n, self._k,
+            self._plain, self._plain if across else self._turned, self._m, self._n, self._k,
             self._one, self._from + first * self._step, self._ldg,
             matrix.__array_interface__["data"][0], self._ld,
             self._zero if fresh else self._one, self._to + low * self._pace, self._ldo,

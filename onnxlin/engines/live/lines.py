@@ -37,18 +37,18 @@ class Blocks:
             out[...] = 0
         whole = Product(G, out)
         for matrix, o, i, rows, columns in self.parts:
-            part = matrix if o is None else matrix.take(o, 0)
-            part = part if i is None else part.take(i, 1)
+            part, across = _part(matrix, o, i)
             if not isinstance(columns, slice):
                 out[columns] += part.T @ G[rows]
             elif isinstance(rows, slice):
-                whole(part, rows.start, rows.stop, columns.start, columns.stop)
+                whole(part, rows.start, rows.stop, columns.start, columns.stop, across=across)
             else:
-                Product(G[rows], out)(part, 0, len(rows), columns.start, columns.stop)
+                few = Product(G[rows], out)
+                few(part, 0, len(rows), columns.start, columns.stop, across=across)
 
     @property
     def table_bytes(self) -> int:
-        """Bytes of the matrices."""
+        """Bytes of the matrices, or of as much as is taken of them."""
         return sum({id(matrix): matrix.nbytes for matrix, *_ in self.parts}.values())
 
     def seconds(self, rows: int) -> float:
@@ -56,6 +56,15 @@ class Blocks:
         k = np.array([len(matrix) if o is None else len(o) for matrix, o, *_ in self.parts])
         m = np.array([matrix.shape[1] if i is None else len(i) for matrix, _, i, *_ in self.parts])
         return products(m, k, rows)
+
+
+def _part(matrix: Array, o: Some, i: Some) -> tuple[Array, bool]:
+    """Some rows and columns of a matrix, and whether its columns are what lies side by side."""
+    if matrix.flags.c_contiguous:
+        part = matrix if o is None else matrix.take(o, 0)
+        return part if i is None else part.take(i, 1), False
+    turned = matrix.T if i is None else matrix.T.take(i, 0)
+    return (turned if o is None else turned.take(o, 1)).T, True
 
 
 def lines(op: MatMul, source: Places, target: Places, dtype: np.dtype[Any]) -> Blocks:
@@ -77,7 +86,7 @@ def _parts(
         matrix = np.swapaxes(matrix, -1, -2)
     ins = ins.reshape(prod(batch), *ins.shape[-2:])
     outs = outs.reshape(prod(batch), *outs.shape[-2:])
-    # y[line] = x[line] @ matrix, (i) -> (o).
+    # y[line] = x[line] @ matrix, (i) -> (o). To turn a large one round would take as long as rows.
     turned: dict[int, Array] = {}
     for b, at in enumerate(np.ndindex(*batch)):
         where = matrix[at].__array_interface__["data"][0]
@@ -85,13 +94,21 @@ def _parts(
             o, i = np.flatnonzero(outs[b, line] >= 0), np.flatnonzero(ins[b, line] >= 0)
             if len(o) and len(i):
                 if where not in turned:
-                    turned[where] = np.ascontiguousarray(matrix[at].T, dtype)
+                    turned[where] = _lying(matrix[at].T, dtype)
                 block = turned[where]
                 some = (
                     None if len(each) == n else each
                     for each, n in zip((o, i), block.shape, strict=True)
                 )
                 yield block, *some, _slice(outs[b, line][o]), _slice(ins[b, line][i])
+
+
+def _lying(matrix: Array, dtype: np.dtype[Any]) -> Array:
+    """A matrix as it lies, one way round or the other, if it lies without gaps."""
+    flags = matrix.flags
+    if matrix.dtype == dtype and (flags.c_contiguous or flags.f_contiguous):
+        return matrix
+    return np.ascontiguousarray(matrix, dtype)
 
 
 def _slice(index: Array) -> Any:

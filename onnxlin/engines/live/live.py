@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import ceil, inf, prod
+from math import ceil, inf
 
 import numpy as np
 
+from onnxlin.engines.costs import planning
 from onnxlin.engines.job import Job, Solution
 from onnxlin.engines.live.merging import KEPT
 from onnxlin.engines.live.plan import MOST_ROWS, Plan
@@ -61,15 +62,15 @@ def estimate(job: Job) -> int:
 
 
 def seconds(job: Job) -> float:
-    """Estimate how long `live` takes: products, lines that are copied and weighed, and W.
+    """Estimate how long `live` takes: a plan, products, lines that are copied and weighed, and W.
 
-    Without the plan, which is there. Measured against nets: mostly within a quarter. Infinite where
-    not even a row fits the budget.
+    The plan is there by now; but so it is at each further x, if this is who answers. Measured
+    against nets: mostly within a quarter. Infinite where not even a row fits the budget.
     """
     plan = _planned(job)
     if not fits(job, plan.least):
         return inf
-    return _seconds(job, plan)
+    return _seconds(job, plan) + planning(job.program)
 
 
 def alive(job: Job) -> float:
@@ -78,7 +79,7 @@ def alive(job: Job) -> float:
     As far as their number on either side of each map tells: that is known before any plan.
     """
     plan = _of(job)
-    part = {name: len(at) / max(prod(at.shape), 1) for name, at in plan.places.items()}
+    part = {name: float(mark.mean()) for name, mark in plan.marks.items()}
     each = [
         (op.nnz, part.get(name, 0) * part.get(link.output, 0))
         for link in plan.chain

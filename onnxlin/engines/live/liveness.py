@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
 
 import numpy as np
 
 from onnxlin.engines.live.links import Link
 from onnxlin.primitives import Array, Chain, Conv, Diagonal, LinearMap, MatMul, Reshape, Shape
+from onnxlin.primitives.broadcast import sum_to
 
 # Entries of a matrix from which on it is taken for full: looking at each costs more than it saves.
 LARGE = 2**22
@@ -113,7 +115,7 @@ def _marked(op: LinearMap, live: Array, *, back: bool) -> Array:
         return live & np.broadcast_to(op.scale != 0, shape)
     if isinstance(op, Conv):
         return _windows(op, live, back=back)
-    if isinstance(op, MatMul) and op.matrix.ndim == 2 and (op.matrix.size > LARGE or live.all()):
+    if isinstance(op, MatMul):
         return _lines(op, live, shape, back=back)
     return live.reshape(shape) if isinstance(op, Reshape) else _sized(op, live, back=back)
 
@@ -129,13 +131,34 @@ def _sized(op: LinearMap, live: Array, *, back: bool) -> Array:
 
 
 def _lines(op: MatMul, live: Array, shape: Shape, *, back: bool) -> Array:
-    """Every line for itself, of a large matrix; whatever the matrix has, where all is live."""
-    if op.matrix.size > LARGE:
-        axis = -2 if op.left else -1
-        return np.broadcast_to(live.any(axis=axis, keepdims=True), shape)
-    # To look at its entries is less than a product.
-    some = (op.matrix != 0).any(axis=0 if back == op.left else 1)
-    return np.broadcast_to(some[:, None] if op.left else some, shape)
+    """Look at those lines of a product alone that have something live: often a class token's."""
+    if live.all():
+        return _of_all(op, shape, back=back)
+    axis = -1 if op.left else -2
+    if op.matrix.ndim == 2 and op.matrix.size > LARGE:
+        return np.broadcast_to(live.any(axis=-3 - axis, keepdims=True), shape)
+    others = tuple(i for i in range(live.ndim) if i != live.ndim + axis)
+    some = np.flatnonzero(live.any(axis=others))
+    if len(some) == shape[axis]:
+        return _sized(op, live, back=back)
+    x, y = ([*whole] for whole in (op.in_shape, op.out_shape))
+    x[axis] = y[axis] = len(some)
+    smaller = replace(op, in_shape=tuple(x), out_shape=tuple(y))
+    mark = np.zeros(shape, bool)
+    at = (..., some) if op.left else (..., some, slice(None))
+    mark[at] = _sized(smaller, live.take(some, axis=axis), back=back)
+    return mark
+
+
+def _of_all(op: MatMul, shape: Shape, *, back: bool) -> Array:
+    """What a product marks where all is live: to look at its matrices is less than a product."""
+    if op.matrix.ndim == 2 and op.matrix.size > LARGE:
+        return np.ones(shape, bool)
+    some = (op.matrix != 0).any(axis=-2 if back == op.left else -1)
+    lines = some[..., :, None] if op.left else some[..., None, :]
+    wide = np.broadcast_to(lines, (*op.out_shape[:-2], *shape[-2:]))
+    # Going back, x may have been broadcast.
+    return wide if wide.shape == shape else sum_to(wide[None], shape)[0] != 0
 
 
 def _windows(op: Conv, live: Array, *, back: bool) -> Array:

@@ -49,8 +49,8 @@ class Plan:
         return fold(apart(links(self.program)), self.program.outputs)
 
     @cached_property
-    def places(self) -> dict[str, Places]:
-        """Where the live entries of each tensor that has any are kept."""
+    def marks(self) -> dict[str, Array]:
+        """The live entries of each tensor that has any, as masks."""
         taken = self.seeds.taken
         seeded = {
             name: taken[at].reshape(self.program.outputs[name])
@@ -58,12 +58,13 @@ class Plan:
         }
         marks = live_entries(self.chain, self.program.inputs, seeded)
         marks = widened(self.chain, marks, {*self.program.inputs, *seeded})
+        return {name: mark for name, mark in marks.items() if mark.any()}
+
+    @cached_property
+    def places(self) -> dict[str, Places]:
+        """Where the live entries of each tensor that has any are kept."""
         ranks = {len(op.in_shape) for link in self.chain for _, op in link.terms if _windowed(op)}
-        return {
-            name: Places.of(mark, pixels=mark.ndim in ranks)
-            for name, mark in marks.items()
-            if mark.any()
-        }
+        return {n: Places.of(mark, pixels=mark.ndim in ranks) for n, mark in self.marks.items()}
 
     @cached_property
     def merged(self) -> Merged | None:
@@ -100,8 +101,8 @@ class Plan:
     @cached_property
     def standing(self) -> int:
         """Bytes of what says where lines are, and of tables of kernels."""
-        # Of each line its entry and its code, of each entry its line.
-        index = sum(16 * len(at) + 8 * prod(at.shape) for at in self.places.values())
+        # Of each line its entry and its code, of each entry its line, and its mark.
+        index = sum(16 * len(at) + 9 * prod(at.shape) for at in self.places.values())
         boxes = 0 if self.merged is None else self.merged.bytes
         tables = (
             step.table_bytes

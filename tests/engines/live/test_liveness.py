@@ -41,3 +41,30 @@ def test_whatever_a_coefficient_leads_to_is_live(factor, op, seed) -> None:
         live = rng.random(shape) < 0.6
         found = mark(op, live).ravel()
         assert found[(pattern & live.ravel()).any(axis=1)].all()
+
+
+MATRICES = {
+    "plain": ((5, 4), (4, 3), False),
+    "left": ((4, 5), (3, 4), True),
+    "batched": ((2, 5, 4), (2, 4, 3), False),
+    "batched, left": ((2, 4, 5), (2, 3, 4), True),
+    "spread": ((5, 4), (2, 4, 3), False),
+    "spread along an axis, left": ((1, 4, 5), (2, 3, 4), True),
+}
+
+
+@pytest.mark.parametrize("lines", [[0, 1, 2, 3, 4], [3], [1, 4]], ids=["all", "one", "two"])
+@pytest.mark.parametrize("kind", MATRICES)
+def test_of_products_no_more_is_live(kind: str, lines: list[int]) -> None:
+    """Whole lines, as those of a class token: their marks are looked up, or made for them alone."""
+    shape, size, left = MATRICES[kind]
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=size) * (rng.random(size) < 0.3)
+    matrix[..., 0], matrix[..., 1, :] = 0, 0
+    op = MatMul.of(shape, matrix, left=left)
+    some = abs(op.to_sparse(np.float64)).toarray() != 0
+    assert not some.any(axis=0).all()
+    for mark, pattern, given_ in ((reached, some, shape), (reached_back, some.T, op.out_shape)):
+        live = np.zeros(given_, bool)
+        live[(..., lines) if left else (..., lines, slice(None))] = True
+        np.testing.assert_array_equal(mark(op, live).ravel(), pattern @ live.ravel())
