@@ -15,6 +15,7 @@ from onnxlin.texts import shown, typed
 
 LIMITS = tuple(field.name for field in fields(Limits))
 
+TEXT = "A text (.txt) is cut into tokens by the tokenizer.json that is given as --vocabulary."
 PICTURE = """\
 Pictures (.png, .jpg, ...) become pixels of 0 to 255, RGB, then (pixel * scale - mean) / std. The
 model's metadata entry "preprocessing" (JSON: scale, mean, std, channels, layout, resize) gives
@@ -124,7 +125,14 @@ def how(command: argparse.ArgumentParser, modes: Sequence[str] = MODES) -> None:
 
 
 def pictures(command: argparse.ArgumentParser) -> None:
-    """How pictures become inputs, and tables."""
+    """How pictures become inputs, tables, and texts."""
+    texts = command.add_argument_group("texts", TEXT)
+    texts.add_argument(
+        "--vocabulary",
+        metavar="FILE",
+        help="names of tokens: tokenizer.json, vocab.json, a SentencePiece .model, or text with "
+        'one a line (the model\'s metadata entry "vocabulary", JSON)',
+    )
     command.add_argument_group("tables", TABLE)
     group = command.add_argument_group("pictures", PICTURE)
     group.add_argument("--scale", type=fraction, help="(1/255; 1 for an integer input)")

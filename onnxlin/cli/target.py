@@ -48,7 +48,14 @@ def given(options: Any, lin: Linearizer, like: Given | None = None) -> Given:
 def read(options: Any, lin: Linearizer, path: str, like: Given | None = None) -> Given:
     """Read a file as an instance of the model: x, a baseline, the end of a path."""
     how = preprocessing(options, lin, path)
-    return read_input(path, lin.graph.inputs, how, columns=columns_of(lin.graph), like=like)
+    return read_input(
+        path,
+        lin.graph.inputs,
+        how,
+        columns=columns_of(lin.graph),
+        like=like,
+        tokenizer=options.vocabulary,
+    )
 
 
 def preprocessing(options: Any, lin: Linearizer, path: str) -> Preprocessing | None:

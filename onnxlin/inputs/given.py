@@ -17,10 +17,12 @@ from onnxlin.inputs.geometry import find_geometry
 from onnxlin.inputs.preprocessing import Preprocessing
 from onnxlin.inputs.raw import Arrays, first
 from onnxlin.inputs.tables import read_table
+from onnxlin.inputs.written import read_text
 from onnxlin.section.numbers import fitted
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 TABLES = (".csv", ".tsv")
+TEXTS = (".txt",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +65,9 @@ def read_input(
     *,
     columns: Columns | None = None,
     like: Given | None = None,
+    tokenizer: str | None = None,
 ) -> Given:
-    """Read ``.npy``, ``.npz``, ``.csv`` or a picture for a model with these inputs.
+    """Read ``.npy``, ``.npz``, ``.csv``, a text or a picture for a model with these inputs.
 
     Parameters
     ----------
@@ -78,6 +81,8 @@ def read_input(
         matched by these.
     like : Given, optional
         Another instance, which this one is read like: a baseline, say. Its columns come first.
+    tokenizer : path, optional
+        The tokenizer.json that cuts texts into tokens.
 
     Raises
     ------
@@ -91,6 +96,9 @@ def read_input(
         raise InputError(f"No such input file: {str(path)!r}.")
     if ending in PICTURES:
         return _picture(file, inputs, preprocessing or Preprocessing())
+    if ending in TEXTS:
+        feeds, note = read_text(file, inputs, tokenizer)
+        return Given(feeds, (note,))
     if like is not None and like.columns is not None:
         columns = like.columns
     taken = Arrays(preprocessing, None if like is None else like.raw)
@@ -103,7 +111,7 @@ def read_input(
         return _table(file, inputs, columns, taken)
     raise InputError(
         f"{str(path)!r} ends in {ending or 'nothing'!r}; expected .npy, .npz, "
-        f"{', '.join((*TABLES, *PICTURES))}."
+        f"{', '.join((*TABLES, *TEXTS, *PICTURES))}."
     )
 
 

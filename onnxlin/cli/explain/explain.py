@@ -35,7 +35,9 @@ def declare(commands: Any) -> None:
     about = "Linearise a model at one input; show what carries each output, and how exactly."
     command = arguments.command(commands, "explain", about)
     command.add_argument("model", help="an .onnx file")
-    command.add_argument("input", help="a picture, .npy, .npz (names as in the model) or .csv")
+    command.add_argument(
+        "input", help="a picture, .npy, .npz (names as in the model), .csv or a text (.txt)"
+    )
     arguments.ends(command)
     arguments.how(command)
     command.add_argument(
@@ -219,12 +221,6 @@ def _files(command: argparse.ArgumentParser) -> None:
         type=arguments.count,
         metavar="N",
         help="gradients for each radius on the page (as many as take some seconds)",
-    )
-    files.add_argument(
-        "--vocabulary",
-        metavar="FILE",
-        help="names of tokens: tokenizer.json, vocab.json, a SentencePiece .model, or text with "
-        'one a line (the model\'s metadata entry "vocabulary", JSON)',
     )
     files.add_argument(
         "--position",
