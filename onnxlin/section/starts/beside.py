@@ -104,13 +104,15 @@ def _origins(trail: Trail, name: str) -> Iterator[str]:
     if value is not None:
         if value.ndim > 1 and value.shape[-2] > 1:
             yield name
-    elif node is None or not graph.may_be_float(name):
+    elif node is None:
         return
     elif node.op_type in ops.ADDS:
         for each in node.inputs:
             yield from _origins(trail, each)
     elif ops.indices_of(node):
         yield name
-    elif node.op_type in ops.CARRIES and node.reads:
-        found = list(_origins(trail, node.reads[0]))
-        yield from (name if each in graph.initialisers else each for each in found)
+    elif node.op_type in ops.CARRIES | ops.UNPACKS and node.reads:
+        for each in _origins(trail, node.reads[0]):
+            # Not the table itself, and not its codes.
+            inside = each not in graph.initialisers and graph.may_be_float(each)
+            yield each if inside else name
