@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,12 @@ import onnx
 import pytest
 
 import onnxlin
+from onnxlin import cli
 from onnxlin.load import load
+from onnxlin.readings import walk
 from onnxlin.section.starts import find_starts
 from onnxlin.section.starts.trail import Trail
+from onnxlin.testing import assert_linearizes
 from tests.small import model
 
 IDS, MASK = np.array([3, 5, 1, 2, 7, 0]), np.array([1, 1, 1, 1, 1, 0])
@@ -82,6 +86,13 @@ CASES = {
         + LAYER.format("e")
     ),
     "one-hot rows": Case("o = OneHot(ids, n, off)  e = MatMul(o, table)  " + LAYER.format("e")),
+    "packed codes": Case(
+        "e = com.microsoft.GatherBlockQuantized<block_size = 16, quantize_axis = 1>"
+        "(packed, ids, block_scales)  h0 = Slice(e, first, fourth, one)  " + LAYER.format("h0"),
+    ),
+    "categories that stand for others": Case(
+        "c = Gather(groups, ids)  e = Gather(two_rows, c)  " + LAYER.format("e")
+    ),
     "positions of shapes": Case(
         "e = Gather(table, ids)  s = Shape(ids)  n1 = Squeeze(s)  r = Range(none, n1, i)  "
         "p = Gather(rows, r)  s1 = Add(e, p)  " + LAYER.format("s1"),
@@ -179,13 +190,23 @@ CONSTANTS = {
     "two_rows": R.normal(size=(2, 4)), "square": R.normal(size=(6, 6)),
     "columns": R.normal(size=(4, 8)), "A": R.normal(size=(4, 4)),
     "B": R.normal(size=(12, 4)), "scales": R.uniform(1, 2, (8, 1)), "two": np.array(2.0),
-    "half": np.array(7.5), "off": np.array([0.0, 1.0]),
+    "half": np.array(7.5), "block_scales": R.uniform(0.1, 0.2, (8, 1)), "off": np.array([0.0, 1.0]),
 }  # fmt: skip
-WHOLE = {"places": PLACES, "a": np.array([0]), "i": 1, "none": 0, "last": 7, "n": 8}
+WHOLE = {
+    "first": [0], "fourth": [4], "one": [1], "groups": [0, 1, 1, 0, 1, 0, 0, 1], "places": PLACES,
+    "a": [0], "i": 1, "none": 0, "last": 7, "n": 8,
+}  # fmt: skip
 
 
 def net(case: Case) -> onnx.ModelProto:
-    proto = model(f"g ({case.inputs}) => (float y) {{ {case.nodes} }}")
+    packed = "Quantized" in case.nodes
+    proto = model(f"g ({case.inputs}) => (float y) {{ {case.nodes} }}", 21 if packed else 18)
+    if packed:
+        proto.ir_version = 10
+        proto.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+        numbers = R.integers(0, 16, 128).tolist()
+        kind = onnx.TensorProto.UINT4
+        proto.graph.initializer.append(onnx.helper.make_tensor("packed", kind, [8, 16], numbers))
     arrays = {name: np.asarray(value, np.float32) for name, value in CONSTANTS.items()}
     arrays |= {name: np.asarray(value, np.int64) for name, value in WHOLE.items()}
     arrays |= {"codes": R.integers(0, 16, (8, 4)).astype(np.uint8), "zero": np.array(8, np.uint8)}
@@ -284,3 +305,32 @@ def test_a_word_that_names_nothing_says_what_there_is() -> None:
     floats = model("g (float[2] x) => (float[2] y) { y = Neg(x) }")
     with pytest.raises(onnxlin.TensorNameError, match="no look-ups in constant tables at all"):
         onnxlin.linearize(floats, np.ones(2), inputs="tokens")
+
+
+def test_one_hot_rows_of_a_dense_layer_alone_are_x_themselves() -> None:
+    scores = "o = OneHot(ids, n, off)  z = MatMul(o, table)  y = ReduceMax<keepdims = 0>(z, a)"
+    m = onnxlin.linearize(net(Case(scores)), IDS).verify()
+    assert list(m.inputs) == ["o"]
+
+
+# Whoever takes the ends of a map takes words for them.
+
+
+def test_words_reach_every_way_in(tmp_path: Path) -> None:
+    case = CASES["types"]
+    proto, other = net(case), {**case.feeds, "ids": (IDS + 1) % 8}
+    ends: dict[str, Any] = {"inputs": "tokens+positions"}
+    assert onnxlin.check_model(proto, **ends).inputs == ("e", "p")
+    compiled = onnxlin.compile_model(proto, **ends)
+    widths = [out.type.tensor_type.shape.dim[1].dim_value for out in compiled.graph.output
+              if out.name.endswith("W")]  # fmt: skip
+    assert widths == [48]
+    assert_linearizes(proto, case.feeds, **ends)
+    lin = onnxlin.Linearizer(proto, **ends)
+    stack = {name: np.stack([case.feeds[name], other[name]]) for name in other}
+    assert [list(m.inputs) for m in lin.map(stack)] == [["e", "p"]] * 2
+    assert walk(lin, case.feeds, other).t[0] == 0
+    onnx.save(proto, tmp_path / "m.onnx")
+    words = ["check", str(tmp_path / "m.onnx"), "--json", "--inputs"]
+    assert cli.main([*words, "tokens+positions"]) == 0
+    assert cli.main([*words, "caches"]) == 2
