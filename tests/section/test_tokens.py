@@ -333,4 +333,4 @@ def test_words_reach_every_way_in(tmp_path: Path) -> None:
     onnx.save(proto, tmp_path / "m.onnx")
     words = ["check", str(tmp_path / "m.onnx"), "--json", "--inputs"]
     assert cli.main([*words, "tokens+positions"]) == 0
-    assert cli.main([*words, "caches"]) == 2
+    assert cli.main([*words, "caches"]) != 0
