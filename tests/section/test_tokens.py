@@ -261,6 +261,14 @@ def test_what_is_added_and_cannot_be_told_apart_is_said() -> None:
     assert "what 'ids', 'city' look up is added: if one of them holds positions or types" in note
 
 
+def test_whole_numbers_beside_categories_are_said_to_be_held() -> None:
+    nodes = "e = Gather(table, ids)  f = Cast<to = 1>(age)  s1 = Mul(e, f)  " + LAYER.format("s1")
+    case = Case(nodes, {"ids": IDS, "age": np.array(3)}, inputs="int64[6] ids, int64 age")
+    m = onnxlin.linearize(net(case), case.feeds).verify()
+    assert list(m.inputs) == ["e"]
+    assert m.notes[0].endswith("not in W: 'age' (int64[]). inputs=['e', 'f'] takes it in")
+
+
 def test_words_take_what_they_name_and_say_what_that_is() -> None:
     case = CASES["types"]
     proto = net(case)

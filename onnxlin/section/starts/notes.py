@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from onnxlin.graph import Graph
-from onnxlin.section.starts.floats import nearest_floats
-from onnxlin.section.starts.tokens import CACHES, KINDS, TOKENS, Starts
+from onnxlin.operators.masks import is_mask
+from onnxlin.section.starts.floats import first_floats, nearest_floats
+from onnxlin.section.starts.tokens import CACHES, KINDS, TOKENS, Starts, is_about_tokens
 
 
 def held_note(graph: Graph, chosen: Sequence[str]) -> str | None:
@@ -46,6 +47,11 @@ def tokens_note(graph: Graph, found: Starts, chosen: Sequence[str]) -> str:
     if held:
         listed = ", ".join(f"{kind} ({_few(names)})" for kind, names in held.items())
         text += f'; held at x: {listed}. inputs="{"+".join((TOKENS, *held))}" takes them in'
+    others = [n for n, kind in graph.inputs.items() if not kind.is_float and n not in found.ids]
+    others = [n for n in others if found.ids and not (is_about_tokens(n) or is_mask(graph, n))]
+    behind = [n for n in first_floats(graph, others, chosen) if n not in found.of(*KINDS)]
+    if behind:
+        text += f"; not in W: {_listed(graph, others)}. inputs={[*chosen, *behind]} takes it in"
     if found.added:
         text += (
             f"; what {', '.join(map(repr, found.ids))} look up is added: if one of them holds "

@@ -168,6 +168,11 @@ class _Look:
         return bits
 
 
+def is_about_tokens(name: str) -> bool:
+    """Whether the name of an input speaks of positions, types or masks, not of data."""
+    return _last_word(name) in (POSITIONS, TYPES)
+
+
 def _last_word(text: str) -> str | None:
     """The kind that the last telling word of a name stands for."""
     kind = None
