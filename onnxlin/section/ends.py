@@ -14,7 +14,6 @@ from onnxlin.operators.squashing import squashed
 from onnxlin.section.starts import (
     CACHES,
     KINDS,
-    TOKENS,
     Starts,
     find_starts,
     first_floats,
@@ -75,7 +74,7 @@ def first_end(graph: Graph, inputs: Names, integers: frozenset[str]) -> End:
     if len(floats) == len(graph.inputs) and floats:
         return End(_needed(graph, floats))
     found = find_starts(graph)
-    starts = found.of(TOKENS) or found.of(*KINDS)
+    starts = found.best
     data = tuple(name for name in floats if name not in found.of(CACHES))
     if starts and all(is_mask(graph, name) for name in data):
         return End(starts, tokens_note(graph, found, starts))

@@ -307,6 +307,15 @@ def test_caches_come_when_they_are_asked_for() -> None:
     assert list(only.inputs) == ["past_key_values"]
 
 
+def test_a_table_that_only_positions_look_up_is_x() -> None:
+    nodes = "p = Gather(rows, position_ids)  " + LAYER.format("p")
+    case = Case(nodes, fed("position_ids"), inputs="int64[6] position_ids")
+    assert list(onnxlin.linearize(net(case), case.feeds).verify().inputs) == ["p"]
+    counted = "c = CumSum(mask, none)  p = Gather(rows, c)  " + LAYER.format("p")
+    case = Case(counted, fed("mask"), inputs="int64[6] mask")
+    assert list(onnxlin.linearize(net(case), case.feeds).verify().inputs) == ["p"]
+
+
 def test_a_word_that_names_nothing_says_what_there_is() -> None:
     with pytest.raises(onnxlin.TensorNameError, match=r"counts as types.*tokens: e"):
         onnxlin.linearize(net(CASES["plain"]), IDS, inputs="tokens+types")

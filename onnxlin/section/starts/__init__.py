@@ -2,12 +2,11 @@
 
 from onnxlin.section.starts.floats import first_floats, last_floats, nearest_floats
 from onnxlin.section.starts.notes import held_note, tokens_note
-from onnxlin.section.starts.tokens import CACHES, KINDS, TOKENS, Starts, find_starts
+from onnxlin.section.starts.tokens import CACHES, KINDS, Starts, find_starts
 
 __all__ = [
     "CACHES",
     "KINDS",
-    "TOKENS",
     "Starts",
     "find_starts",
     "first_floats",

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from onnxlin.graph import Graph
 from onnxlin.operators.shapes import valued
-from onnxlin.section.starts.tokens import KINDS, TOKENS, find_starts
+from onnxlin.section.starts.tokens import find_starts
 
 
 def first_floats(
@@ -47,11 +47,8 @@ def nearest_floats(
         As in `first_floats`.
     """
     found, theirs = find_starts(graph, names), graph.moved_by(beside)
-    for kinds in ((TOKENS,), KINDS):
-        near = tuple(name for name in found.of(*kinds) if name not in theirs)
-        if near:
-            return near
-    return first_floats(graph, names, beside)
+    near = tuple(name for name in found.best if name not in theirs)
+    return near or first_floats(graph, names, beside)
 
 
 def last_floats(graph: Graph, outputs: Collection[str]) -> tuple[str, ...]:

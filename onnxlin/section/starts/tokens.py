@@ -54,6 +54,11 @@ class Starts:
     added: bool = False
     folded: tuple[str, ...] = ()
 
+    @property
+    def best(self) -> tuple[str, ...]:
+        """Tokens; where there are none, whatever else is looked up."""
+        return self.of(TOKENS) or self.of(POSITIONS, TYPES)
+
     def of(self, *kinds: str) -> tuple[str, ...]:
         """The tensors of some kinds."""
         return tuple(name for kind in kinds for name in self.kinds[kind])
