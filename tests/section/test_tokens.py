@@ -191,6 +191,7 @@ CONSTANTS = {
     "columns": R.normal(size=(4, 8)), "A": R.normal(size=(4, 4)),
     "B": R.normal(size=(12, 4)), "scales": R.uniform(1, 2, (8, 1)), "two": np.array(2.0),
     "half": np.array(7.5), "block_scales": R.uniform(0.1, 0.2, (8, 1)), "off": np.array([0.0, 1.0]),
+    "folded": R.normal(size=(6, 4)),
 }  # fmt: skip
 WHOLE = {
     "first": [0], "fourth": [4], "one": [1], "groups": [0, 1, 1, 0, 1, 0, 0, 1], "places": PLACES,
@@ -294,6 +295,14 @@ def test_a_tensor_of_that_name_comes_first() -> None:
     assert list(m.inputs) == ["tokens"]
     assert m.notes == ()
     assert list(onnxlin.linearize(proto, case.feeds).inputs) == ["e"]
+
+
+def test_positions_that_an_exporter_folded_are_said() -> None:
+    case = Case("e = Gather(table, ids)  s1 = Add(e, folded)  " + LAYER.format("s1"))
+    (note,) = onnxlin.linearize(net(case), IDS).notes
+    assert note.endswith("; rows of the constant folded are added to them, and part of b")
+    with pytest.raises(onnxlin.TensorNameError, match="Rows of folded, a constant of the file"):
+        onnxlin.linearize(net(case), IDS, inputs="positions")
 
 
 def test_caches_come_when_they_are_asked_for() -> None:

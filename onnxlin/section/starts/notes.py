@@ -47,6 +47,8 @@ def tokens_note(graph: Graph, found: Starts, chosen: Sequence[str]) -> str:
     if held:
         listed = ", ".join(f"{kind} ({_few(names)})" for kind, names in held.items())
         text += f'; held at x: {listed}. inputs="{"+".join((TOKENS, *held))}" takes them in'
+    if found.folded:
+        text += f"; rows of the constant {_few(found.folded)} are added to them, and part of b"
     others = [n for n, kind in graph.inputs.items() if not kind.is_float and n not in found.ids]
     others = [n for n in others if found.ids and not (is_about_tokens(n) or is_mask(graph, n))]
     behind = [n for n in first_floats(graph, others, chosen) if n not in found.of(*KINDS)]
