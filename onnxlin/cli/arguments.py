@@ -92,14 +92,17 @@ def raised(options: Any) -> dict[str, int]:
 def ends(command: argparse.ArgumentParser) -> None:
     """Which part of the model."""
     ends = command.add_argument_group("which part of the model")
-    for name in ("inputs", "outputs"):
+    words = {
+        "inputs": '"tokens", or more with + (positions, types, caches): what ids look up',
+        "outputs": '"logits" ends before a softmax',
+    }
+    for name, word in words.items():
         ends.add_argument(
             f"--{name}",
             metavar="NAME",
             type=typed,
             action="append",
-            help=f"take this tensor among the {name}; may be repeated (its float {name})"
-            + ('; "logits" ends before a softmax' if name == "outputs" else ""),
+            help=f"take this tensor among the {name}; may be repeated (its float {name}); {word}",
         )
     ends.add_argument(
         "--rounding",

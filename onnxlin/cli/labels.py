@@ -12,6 +12,7 @@ from onnxlin.errors import OptionError, RowsError
 from onnxlin.graph import Array, Graph
 from onnxlin.inputs.told import metadata, named_in
 from onnxlin.linearizer import Linearizer
+from onnxlin.operators.lookups import indices_of
 from onnxlin.texts import shown, typed
 
 
@@ -111,7 +112,10 @@ def _is_vocabulary(graph: Graph, size: int, words: Sequence[str]) -> bool:
     if words:
         return len(words) <= size <= len(words) + max(len(words) // 8, 64)
     tables = {
-        name for node in graph.nodes if node.op_type.startswith("Gather") for name in node.reads
+        name
+        for node in graph.nodes
+        if (index := indices_of(node)) is not None
+        for name in {*node.reads} - {index}
     }
     return any(graph.initialisers[n].shape[:1] == (size,) for n in tables & set(graph.initialisers))
 

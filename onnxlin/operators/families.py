@@ -77,11 +77,6 @@ KEEPS_SIGN = COPIES | named(
 """Of operands that are not negative they make such numbers."""
 
 
-def looks_up(op_type: str) -> bool:
-    """Whether an operator reads a table at positions: Gather and its kin, embeddings."""
-    return op_type.startswith(("Gather", "Embed"))
-
-
 def scores_of(node: Node) -> str | None:
     """Table of scores that a classifier's list of maps is made of; None of other operators."""
     return node.inputs[0] if node.op_type == "ZipMap" else None

@@ -24,14 +24,14 @@ def is_mask(graph: Graph, name: str) -> bool:
 
 
 def _only_masks(graph: Graph, name: str) -> bool:
-    readers, moving = _readers(graph), graph.moved_by(graph.inputs)
+    readers, moving = readers_of(graph), graph.moved_by(graph.inputs)
     waiting, seen, masks = [name], {name}, False
     while waiting:
         tensor = waiting.pop()
         if tensor in graph.outputs:
             return False
         for node in readers.get(tensor, ()):
-            if _decides(node, tensor) or _enters_softmax(readers, node):
+            if _decides(node, tensor) or enters_softmax(readers, node):
                 masks = True
             elif node.op_type in CARRIES and not node.domain and _alone(node, seen, moving):
                 new = [out for out in node.writes if out not in seen]
@@ -42,7 +42,8 @@ def _only_masks(graph: Graph, name: str) -> bool:
     return masks
 
 
-def _readers(graph: Graph) -> dict[str, list[Node]]:
+def readers_of(graph: Graph) -> dict[str, list[Node]]:
+    """The nodes that read each tensor."""
     found = dict[str, list[Node]]()
     for node in graph.nodes:
         for name in node.reads:
@@ -57,7 +58,7 @@ def _decides(node: Node, tensor: str) -> bool:
     return node.op_type in DECIDES and not node.domain
 
 
-def _enters_softmax(readers: dict[str, list[Node]], node: Node) -> bool:
+def enters_softmax(readers: dict[str, list[Node]], node: Node) -> bool:
     """Whether a node adds to what goes into a softmax, through layout alone."""
     if node.op_type != "Add":
         return False

@@ -17,7 +17,6 @@ HANDED_ON: Mapping[str, tuple[int, ...]] = {
 LOOKED_UP: Mapping[str, tuple[tuple[int, int], ...]] = {
     "Gather": ((1, 0),),
     "GatherElements": ((1, 0),),
-    "EmbedLayerNormalization": ((0, 2), (1, 4)),
 }
 """Operator -> (position of the indices, position of the table), in order of preference."""
 

@@ -11,7 +11,17 @@ from onnxlin.graph import Graph
 from onnxlin.operators.families import scores_of
 from onnxlin.operators.masks import is_mask
 from onnxlin.operators.squashing import squashed
-from onnxlin.section.starts import first_floats, held_note, last_floats, mask_note
+from onnxlin.section.starts import (
+    CACHES,
+    KINDS,
+    Starts,
+    find_starts,
+    first_floats,
+    held_note,
+    last_floats,
+    nearest_floats,
+    tokens_note,
+)
 
 Names = Iterable[str] | str | None
 
@@ -38,9 +48,11 @@ def first_end(graph: Graph, inputs: Names, integers: frozenset[str]) -> End:
     Parameters
     ----------
     inputs : tensor names, or None
-        None takes the graph's float inputs; where it has none, the first float tensors that
-        follow its inputs: embeddings that the integers look up, else whatever is float first.
-        Where the only floats are masks, it takes the embeddings that the integers look up.
+        None takes the graph's float inputs, without caches. Where it has none, or masks alone, it
+        takes what token ids, or categories, look up in constant tables; where nothing is looked
+        up, the first float tensors that follow the inputs. "tokens", "positions", "types" and
+        "caches", or several of them with "+", where no tensor has that name, take what
+        `onnxlin.section.tokens` finds.
     integers : frozenset of str
         Tensors that may be named although they are not float.
 
@@ -49,35 +61,77 @@ def first_end(graph: Graph, inputs: Names, integers: frozenset[str]) -> End:
     TensorNameError, InputError
     """
     if inputs is not None:
-        chosen = _named(graph, inputs, "inputs", integers)
+        names, note = _worded(graph, listed(inputs) or [])
+        chosen = _named(graph, names, "inputs", integers)
         constants = [name for name in chosen if name in graph.initialisers]
         if constants:
             raise TensorNameError(
                 f"inputs={constants!r} are initialisers: constants of the model, not functions "
                 "of x. Only those that are among its inputs, too, can be given."
             )
-        return End(chosen)
+        return End(chosen, note)
     floats = tuple(name for name, kind in graph.inputs.items() if kind.is_float)
-    others = [name for name in graph.inputs if name not in floats]
-    if floats and others and all(is_mask(graph, name) for name in floats):
-        data = first_floats(graph, others, floats).looked_up
-        if data:
-            return End(data, mask_note(graph, data, floats))
+    if len(floats) == len(graph.inputs) and floats:
+        return End(_needed(graph, floats))
+    found = find_starts(graph)
+    starts = found.best
+    data = tuple(name for name in floats if name not in found.of(CACHES))
+    if starts and all(is_mask(graph, name) for name in data):
+        return End(starts, tokens_note(graph, found, starts))
     if floats:
-        # What the file has a value for is a parameter, unless there is nothing else.
-        chosen = tuple(name for name in floats if name not in graph.defaults) or floats
+        chosen = _needed(graph, data or floats)
         return End(chosen, held_note(graph, chosen))
-    found = ", ".join(f"{name!r} ({kind})" for name, kind in graph.inputs.items()) or "none at all"
-    starts = first_floats(graph, graph.inputs).best
+    starts = first_floats(graph, graph.inputs)
     if not starts:
+        kinds = ", ".join(f"{name!r} ({kind})" for name, kind in graph.inputs.items())
         raise InputError(
-            f"The model has no float input to linearise (its inputs: {found}), and no float "
-            "tensor follows them. Only a float tensor has a linear map."
+            f"The model has no float input to linearise (its inputs: {kinds or 'none at all'}), "
+            "and no float tensor follows them. Only a float tensor has a linear map."
         )
-    return End(
-        starts,
-        f"the model's inputs are no floats ({found}); the map starts at {', '.join(starts)}",
-    )
+    return End(starts, tokens_note(graph, found, starts))
+
+
+def _needed(graph: Graph, floats: tuple[str, ...]) -> tuple[str, ...]:
+    """Leave out what the file has a value for: a parameter, unless there is nothing else."""
+    return tuple(name for name in floats if name not in graph.defaults) or floats
+
+
+def _worded(graph: Graph, names: Iterable[str]) -> tuple[list[str], str | None]:
+    """Put tensors in the place of words for what is looked up, and say which."""
+    chosen, notes, found = list[str](), list[str](), None
+    for name in names:
+        kinds = str(name).split("+")
+        if name in graph.tensors or not set(kinds) <= set(KINDS):
+            chosen.append(name)
+            continue
+        found = found or find_starts(graph)
+        own = [tensor for kind in kinds for tensor in _of_kind(found, kind)]
+        notes.append(f'inputs="{name}" takes {", ".join(own)}')
+        chosen += own
+    return chosen, "; ".join(notes) or None
+
+
+def _of_kind(found: Starts, kind: str) -> tuple[str, ...]:
+    """Return the tensors that a word stands for.
+
+    Raises
+    ------
+    TensorNameError
+        There are none.
+    """
+    names = found.of(kind)
+    if not names:
+        known = "; ".join(f"{k}: {', '.join(found.of(k))}" for k in KINDS if found.of(k))
+        folded = (
+            f" Rows of {', '.join(found.folded)}, a constant of the file, are added to them: an "
+            "export with dynamic axes may keep their look-up."
+        )
+        raise TensorNameError(
+            f'inputs="{kind}": the model looks nothing up that counts as {kind}. It has '
+            f"{known or 'no look-ups in constant tables at all'}."
+            + (folded if found.folded and kind != CACHES else "")
+        )
+    return names
 
 
 def last_end(graph: Graph, outputs: Names, integers: frozenset[str]) -> End:
@@ -148,7 +202,7 @@ def _named(
     wrong = [name for name in chosen if not graph.may_be_float(name) and name not in integers]
     if wrong:
         first = what == "inputs"
-        near = first_floats(graph, wrong).best if first else last_floats(graph, wrong)
+        near = nearest_floats(graph, wrong) if first else last_floats(graph, wrong)
         way = f" {what}={list(near)} {'follow' if first else 'lead to'} it." if near else ""
         raise TensorNameError(
             f"{what}={wrong!r}: not a float tensor, so it has no linear map.{way} Where it holds "

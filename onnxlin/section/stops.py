@@ -6,7 +6,7 @@ from onnxlin.graph import Node
 from onnxlin.operators.shapes import valued
 from onnxlin.section.parts import ancestors
 from onnxlin.section.section import STAIRCASE, STRAIGHT, Section, make_section
-from onnxlin.section.starts import first_floats
+from onnxlin.section.starts import nearest_floats
 
 
 def stops(section: Section) -> tuple[Node, ...]:
@@ -27,7 +27,7 @@ def starts_behind(section: Section, nodes: tuple[Node, ...]) -> tuple[str, ...]:
     """First float tensors behind nodes, on the way to the outputs."""
     made = [name for node in nodes for name in node.writes]
     wanted = ancestors(section.graph, section.outputs)
-    found = first_floats(section.graph, made).best
+    found = nearest_floats(section.graph, made)
     return tuple(name for name in found if name in wanted and name not in section.outputs)
 
 

@@ -249,7 +249,7 @@ def test_tables(tmp_path, text, shape, size, names) -> None:
         ("t.npy", "no", "is not a readable .npy file"),
         ("t.npz", "no", "is not a readable .npz file"),
         ("t.png", "no", "is not a readable picture"),
-        ("t.txt", "no", "ends in '.txt'; expected .npy"),
+        ("t.doc", "no", "ends in '.doc'; expected .npy"),
         ("t", "no", "ends in 'nothing'; expected .npy"),
     ],
 )

@@ -4,6 +4,7 @@
 from onnxlin.load.normalise import (  # noqa: F401
     axes,
     broadcasting,
+    embedded,
     foreign,
     normalisation,
     recurrent,

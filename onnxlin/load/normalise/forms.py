@@ -13,7 +13,9 @@ from onnxlin.load.normalise.draft import Context, Draft
 Form = Callable[[Draft, Context], "list[Draft] | None"]
 
 FORMS: defaultdict[str, list[tuple[int, Form]]] = defaultdict(list)
-"""Operator -> (version before which it applies, function), in order of version."""
+"""Operator -> (version before which it applies, function), in order of version.
+
+Those of another domain stand there as "domain.Operator"."""
 
 
 def before(op_types: str | Iterable[str], version: int) -> Callable[[Form], Form]:
@@ -52,12 +54,13 @@ def normalise(draft: Draft, context: Context) -> list[Draft]:
     UnsupportedNodeError
         The newest form cannot express this use of an old one.
     """
-    if draft.domain != "":
+    if draft.domain and f"{draft.domain}.{draft.op_type}" not in FORMS:
         return [draft]
+    name = f"{draft.domain}.{draft.op_type}" if draft.domain else draft.op_type
     context.learn(draft)
     # In the first operator sets this told which inputs might be overwritten: no effect on values.
     draft.attributes.pop("consumed_inputs", None)
-    step = next(((v, f) for v, f in FORMS.get(draft.op_type, ()) if draft.version < v), None)
+    step = next(((v, f) for v, f in FORMS.get(name, ()) if draft.version < v), None)
     if step is None:
         draft.version = _newest(draft.op_type, draft.version)
         return [draft]
