@@ -130,7 +130,7 @@ def _document(options: Any, lin: Linearizer, data: Instances, found: Evaluation)
 
 
 def _notes(lin: Linearizer, found: Evaluation) -> list[str]:
-    notes = list(lin.section.notes)
+    notes = list(lin.section.notes_in(lin.mode))
     if len(found) and all(is_distribution(y) for y in found.y):
         notes.append("the outputs are probabilities; --outputs logits ends before the softmax")
     return notes
