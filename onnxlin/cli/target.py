@@ -38,6 +38,7 @@ def linearizer(options: Any) -> Linearizer:
         outputs=options.outputs,
         mode=options.mode,
         rounding=options.rounding,
+        gates=dict(options.gates),
         memory=options.memory,
     )
 

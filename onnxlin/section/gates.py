@@ -78,6 +78,12 @@ def read_gates(given: Choice) -> Gates:
     return Gates(nodes.pop(ALL, HALVES), nodes)
 
 
+_READ = {
+    HALVES: 'by half of each term of the product rule (gates="halves")',
+    HELD: 'with the activation held (gates="held")',
+}
+
+
 @dataclass(frozen=True)
 class Holding:
     """What frozen mode holds of a section.
@@ -102,30 +108,22 @@ class Holding:
 
     def _of_groups(self) -> str:
         listed = ", ".join(f"{count} {name}" for name, count in self.spelt.items())
-        many = "groups" if sum(self.spelt.values()) > 1 else "group"
-        return listed and f"spelt out by {many} of nodes, and read as the operator is: {listed}"
+        return listed and f"spelt out, and read as the operators are: {listed}"
 
     def _of_products(self) -> str:
         counts = Counter(self.products.values())
-        parts = []
-        if counts[HELD]:
-            parts.append(f'gates="held": the activation in {counts[HELD]} gated products is held')
-        if counts[HALVES]:
-            parts.append(
-                f'gates="halves": {counts[HALVES]} gated products, act(a) * b, take half of each '
-                "term of the product rule"
-            )
-        return "; ".join(parts)
+        listed = ", ".join(f"{counts[how]} {words}" for how, words in _READ.items() if counts[how])
+        return listed and f"gated products, act(a) * b: {listed}"
 
 
 def find_holding(part: Part, gates: Gates) -> Holding:
     """Look for what is spelt out in a part of a graph, and for gated products."""
     found = list(spelt_out(part))
     held = {node: position for spelt in found for node, position in spelt.held}
-    products = gated_products(part, set(held))
+    products = gated_products(part, {spelt.node for spelt in found if spelt.is_activation})
     read = {name: gates.of(name) for name in products}
     held |= {name: at for name, at in products.items() if read[name] == HELD}
-    return Holding(held, Counter(spelt.name for spelt in found), read)
+    return Holding(held, Counter(spelt.name for spelt in found if spelt.name), read)
 
 
 def require_products(gates: Gates, products: Collection[str]) -> None:

@@ -182,7 +182,7 @@ def make_section(
         deciding=deciding,
         gates=read_gates(gates),
     )
-    if not isinstance(gates, str | Gates):
+    if found.gates.nodes and not isinstance(gates, Gates):
         require_products(found.gates, found.holding.products)
     return found
 

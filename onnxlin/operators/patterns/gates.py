@@ -40,25 +40,39 @@ GATES: Mapping[str, Callable[[Array], Array]] = {
 
 
 def own_gates(part: Part) -> Iterator[Spelt]:
-    """Products of a tensor and a function of it, entry by entry: the function is held."""
-    yield from filter(None, (_gate(part, node) for node in part.products("Mul")))
+    """Products of a tensor and a function of it, entry by entry: the function is held.
+
+    Of a quotient the rule holds the divisor.
+    """
+    pairs = [(node, found) for node in part.products("Mul", "Div") if (found := _gate(part, node))]
+    inner = {made.name for _, (gate, _) in pairs for made in gate.nodes.values()}
+    for node, (gate, held) in pairs:
+        over = node.op_type == "Div"
+        name = "" if node.name in inner else named_gate(part, gate, over=over)
+        if not over:
+            yield Spelt(name, node.name, ((node.name, held),), is_activation=True)
+        elif name != OTHER:
+            yield Spelt(name, node.name, is_activation=True)
 
 
-def _gate(part: Part, node: Node) -> Spelt | None:
-    for held, name in enumerate(node.inputs):
+def _gate(part: Part, node: Node) -> tuple[Cone, int] | None:
+    """What is a function of the other operand, and its position."""
+    for held in (1,) if node.op_type == "Div" else (0, 1):
         for root in part.chain(node.inputs[1 - held]):
+            name = node.inputs[held]
             found = None if name == root else cone(part, name, root)
             if found is not None and not found.is_power:
-                return Spelt(named_gate(part, found), node.name, ((node.name, held),))
+                return found, held
     return None
 
 
-def named_gate(part: Part, found: Cone) -> str:
-    """Name a gate by its values, up to a factor."""
+def named_gate(part: Part, found: Cone, *, over: bool = False) -> str:
+    """Name a gate by its values, up to a factor; it may be what is divided by."""
     values, far = found.at(part, _POINTS), found.at(part, np.asarray(_FAR))
     if values is None or far is None or not np.isfinite(far) or not far:
         return OTHER
-    values = np.broadcast_to(values / far, _POINTS.shape)
+    with np.errstate(all="ignore"):
+        values = np.broadcast_to(far / values if over else values / far, _POINTS.shape)
     apart = {name: np.abs(values - gate(_POINTS)).max() for name, gate in GATES.items()}
     best = min(apart, key=lambda name: np.nan_to_num(apart[name], nan=np.inf))
     if apart[best] < _NEAR:

@@ -8,13 +8,18 @@ from onnxlin.operators.named import named
 from onnxlin.operators.patterns.part import Part
 from onnxlin.operators.pieces import ACTIVATIONS
 
-CURVED = named(
+_CURVED = named(
     """
-    Celu Elu Erf Gelu Mish Selu Sigmoid Softplus Softsign Swish Tanh QuickGelu FastGelu BiasGelu
-    ScaledSiLU
+    Celu Elu Erf Gelu Mish Selu Softsign Swish Tanh QuickGelu FastGelu BiasGelu ScaledSiLU
     """
 )
-"""Smooth activations, those that onnxruntime fuses among them."""
+"""Smooth activations, those that onnxruntime fuses among them, that are 0 at 0."""
+
+ACTIVE = _CURVED | ACTIVATIONS
+"""What may be held, or else follow x."""
+
+SETTLED = named("Sigmoid Softplus Softmax")
+"""Held by their own rules: a product with one of them has no other reading."""
 
 
 def gated_products(part: Part, gates: Set[str]) -> dict[str, int]:
@@ -23,7 +28,7 @@ def gated_products(part: Part, gates: Set[str]) -> dict[str, int]:
     Parameters
     ----------
     gates : set of str
-        Nodes that are functions of one entry, written as products of it and its gate.
+        Nodes that end a function of one entry which is spelt out.
 
     Returns
     -------
@@ -31,22 +36,24 @@ def gated_products(part: Part, gates: Set[str]) -> dict[str, int]:
     """
     found = {}
     for node in part.products("Mul"):
-        active = [_is_activation(part, name, gates) for name in node.inputs]
-        if node.name not in gates and active[0] != active[1]:
-            found[node.name] = active.index(True)
+        made = [_activation(part, name, gates) for name in node.inputs]
+        if node.name not in gates and made.count(None) == 1:
+            at = 1 - made.index(None)
+            if made[at] not in SETTLED:
+                found[node.name] = at
     return found
 
 
-def _is_activation(part: Part, name: str, gates: Set[str]) -> bool:
-    """Whether a tensor is made by an activation, then laid out, scaled or shifted by constants."""
+def _activation(part: Part, name: str, gates: Set[str]) -> str | None:
+    """Activation that a tensor is made by, laid out, scaled or shifted by constants after that."""
     while (node := part.makers.get(name)) is not None:
-        if node.op_type in CURVED | ACTIVATIONS or node.name in gates:
-            return True
+        if node.op_type in ACTIVE | SETTLED or node.name in gates:
+            return node.op_type
         before = part.laid_out(part.chain(name)[-1])
         moved = part.moved(node)
         if before == name and node.op_type in ("Add", "Sub") and len(moved) == 1:
             before = node.inputs[moved[0]]
         if before == name:
-            return False
+            return None
         name = before
-    return False
+    return None

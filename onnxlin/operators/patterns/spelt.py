@@ -12,13 +12,16 @@ class Spelt:
     Parameters
     ----------
     name : str
-        The operator, in its own words.
+        The operator, in its own words; "" where another one is spelt by these and further nodes.
     node : str
         Name of the last node, which makes what the operator would make.
     held : tuple of (node name, input position)
         Operands that frozen mode holds beside those that the rules of these nodes hold themselves.
+    is_activation : bool
+        Whether it is a function of one entry.
     """
 
     name: str
     node: str
     held: tuple[tuple[str, int], ...] = ()
+    is_activation: bool = False

@@ -75,16 +75,17 @@ def _spread_of(part: Part, spread: str, over: str) -> str | None:
 
 def _mean_square(part: Part, name: str, over: str) -> str | None:
     """Whether a tensor is a mean, or a sum, of squares of another, plus a constant."""
-    found = UNCENTRED
+    divided = False
     while (step := part.made_by(name, "Add", "Max", "Clip", "Mul", "Div")) is not None:
         moved = part.moved(step)
         if len(moved) != 1 or (step.op_type == "Div" and moved != [0]):
             return None
+        divided = divided or step.op_type in ("Mul", "Div")
         name = step.inputs[moved[0]]
     total = part.made_by(name, "ReduceMean", "ReduceSum", "ReduceSumSquare")
     if total is None:
         return None
-    found = UNCENTRED if total.op_type == "ReduceMean" else LENGTH
+    found = UNCENTRED if divided or total.op_type == "ReduceMean" else LENGTH
     if total.op_type == "ReduceSumSquare":
         return found if part.same(total.inputs[0], over) else None
     square = part.made_by(total.inputs[0], "Mul", "Pow")
