@@ -50,8 +50,7 @@ def assert_linearizes(
         By default one drawn instance of each of `onnxlin.testing.draw.draw.KINDS`.
     mode : {"tangent", "frozen"}, optional
         The reading of smooth operators; by default both.
-    laws : names, optional
-        By default all of `onnxlin.testing.laws.LAWS`.
+    laws : names, optional, by default all of `onnxlin.testing.laws.LAWS`
     inputs, outputs, rows, rounding, gates, engine, dtype, memory
         See `onnxlin.linearize`. By default all rows, or a few of a large map.
     seed : int

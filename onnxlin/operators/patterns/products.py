@@ -21,6 +21,9 @@ ACTIVE = _CURVED | ACTIVATIONS
 SETTLED = named("Sigmoid Softplus Softmax")
 """Held by their own rules: a product with one of them has no other reading."""
 
+SHIFTS = named("Add Sub Min Max")
+"""With a constant beside it they leave an activation one."""
+
 
 def gated_products(part: Part, gates: Set[str]) -> dict[str, int]:
     """Find products of an activation and a factor that is none.
@@ -51,7 +54,7 @@ def _activation(part: Part, name: str, gates: Set[str]) -> str | None:
             return node.op_type
         before = part.laid_out(part.chain(name)[-1])
         moved = part.moved(node)
-        if before == name and node.op_type in ("Add", "Sub") and len(moved) == 1:
+        if before == name and node.op_type in SHIFTS and len(moved) == 1:
             before = node.inputs[moved[0]]
         if before == name:
             return None
