@@ -83,7 +83,8 @@ class Section:
     @cached_property
     def holding(self) -> Holding:
         """What frozen mode holds beside what rules hold."""
-        part = Part(self.graph, self.nodes, self.inputs, self.outputs, self.traced)
+        ends = self.inputs, self.outputs
+        part = Part(self.graph, self.nodes, ends, self.traced, self.carriers)
         return find_holding(part, self.gates)
 
     def notes_in(self, mode: str) -> tuple[str, ...]:

@@ -29,22 +29,25 @@ class Part:
     ----------
     graph : Graph
     nodes : sequence of Node
-    inputs, outputs : tensor names
-        Nothing before the inputs is looked at; the outputs are read by somebody else.
+    ends : (inputs, outputs)
+        Tensors. Nothing before the inputs is looked at; the outputs are read by somebody else.
     moving : set of str
         Tensors that depend on the inputs.
+    carriers : set of str
+        Those of them that may hold numbers as integers: no pattern goes through these.
     """
 
     def __init__(
         self,
         graph: Graph,
         nodes: Sequence[Node],
-        inputs: Collection[str],
-        outputs: Collection[str],
+        ends: tuple[Collection[str], Collection[str]],
         moving: Set[str],
+        carriers: Set[str] = frozenset(),
     ) -> None:
         self.graph, self.nodes, self.moving = graph, nodes, moving
-        self.outputs, first = frozenset(outputs), frozenset(inputs)
+        self.outputs, first = frozenset(ends[1]), frozenset(ends[0])
+        self._carriers = carriers
         self.makers = {o: node for node in nodes for o in node.writes if o not in first}
 
     @cached_property
@@ -54,13 +57,17 @@ class Part:
     def products(self, *op_types: str) -> Iterator[Node]:
         """Nodes of these operators whose two operands both depend on x."""
         for node in self.nodes:
-            if node.op_type in op_types and not node.domain and self.moved(node) == [0, 1]:
+            whole = not self._carriers.isdisjoint(node.inputs)
+            own = node.op_type in op_types and not (node.domain or whole)
+            if own and self.moved(node) == [0, 1]:
                 yield node
 
     def maker(self, name: str) -> Node | None:
         """Node of a standard operator that makes a tensor; None where there is none."""
         node = self.makers.get(name)
-        return None if node is None or node.domain or node.implicit else node
+        if node is None or node.domain or node.implicit or name in self._carriers:
+            return None
+        return node
 
     def made_by(self, name: str, *op_types: str) -> Node | None:
         """Return the maker of a tensor, behind casts, if it is one of these operators."""
