@@ -18,6 +18,7 @@ from tests.operators.patterns.spellings import WIDTH, N, X, graph
 
 SIZE = N * WIDTH
 SWIGLU = "s = Sigmoid(z) g = Mul(z, s) y = Mul(g, u)"
+FUSED = 'com.microsoft.FusedGemm<activation = "%s">(z, C, none)'
 LAID_OUT = "r = Relu(z) t = Transpose(r) v = Transpose(t) y = Mul(u, v)"
 ERF = "q = Div(z, root) e = Erf(q) f = Add(e, one) p = Mul(z, f)"
 
@@ -75,6 +76,9 @@ def test_spelling_does_not_count(nodes: str) -> None:
         ("r = Relu(z) t = Tanh(u) y = Mul(r, t)", 0),  # two of them
         ("s = Sigmoid(z) y = Mul(s, u)", 0),  # held by its own rule
         ("s = Sigmoid(z) t = Tanh(u) y = Mul(s, t)", 0),  # as in an LSTM: tanh is all that is left
+        (f"f = {FUSED % 'Tanh'} y = Mul(f, u)", 1),
+        (f"f = {FUSED % 'Relu'} r = Relu(u) y = Mul(f, r)", 0),
+        (f"f = {FUSED % 'Sigmoid'} y = Mul(f, u)", 0),
         ("t = Tanh(z) d = Div(t, two) a = Add(d, half) y = Mul(a, u)", 1),
     ],
 )

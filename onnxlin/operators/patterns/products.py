@@ -52,6 +52,8 @@ def _activation(part: Part, name: str, gates: Set[str]) -> str | None:
     while (node := part.makers.get(name)) is not None:
         if node.op_type in ACTIVE | SETTLED or node.name in gates:
             return node.op_type
+        if (fused := node.attributes.get("activation")) in ACTIVE | SETTLED:
+            return str(fused)  # FusedConv, FusedGemm
         before = part.laid_out(part.chain(name)[-1])
         moved = part.moved(node)
         if before == name and node.op_type in SHIFTS and len(moved) == 1:
