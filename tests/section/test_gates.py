@@ -171,3 +171,8 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         assert words in capsys.readouterr().out
     assert main([*asked, "--gates", "Mul:y=both"]) == 2
     assert "is none of halves, held, NODE=held" in capsys.readouterr().err
+
+
+def test_names_in_a_graph_with_a_prefix() -> None:
+    found = lin(gates={"*": "held", "Mul:y": "halves"}).gates.beside("1/")
+    assert found.as_told == {"*": "held", "1/Mul:y": "halves"}

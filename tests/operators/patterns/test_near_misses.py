@@ -9,7 +9,7 @@ import pytest
 from scipy import special
 
 import onnxlin
-from onnxlin import AffineMap
+from onnxlin import AffineMap, Linearizer
 from tests.operators.patterns.spellings import SPELT, WIDTH, N, X, graph
 
 GELU = SPELT["Gelu"][2][0]
@@ -122,3 +122,41 @@ def test_attention_and_groups_are_told() -> None:
     m = frozen(scores, inputs=None)
     assert m.notes == ("spelt out, and read as the operators are: 1 Attention",)
     assert onnxlin.check_model(graph(scores)).notes == m.notes
+
+
+_MEAN = "v = ReduceMean(d2, last) ve = Add(v, eps) s = Sqrt(ve)"
+_SCORES = "k = Transpose(u) s = MatMul(z, k) b = Add(s, one)"
+_CONSTANTS = "r = Constant<value_float = 1.4142135>() o = Constant<value = float {1}>()"
+_GROUPS = (
+    "shape = Constant<value_ints = [3, 2, 3]>() back = Constant<value_ints = [3, 6]>() "
+    "w = Constant<value_floats = [1.0, 1.0]>() b = Constant<value_floats = [0.0, 0.0]>() "
+    "t = Reshape(z, shape) n = InstanceNormalization(t, w, b) y = Reshape(n, back)"
+)
+TOLD = [
+    (f"{_CONSTANTS} q = Div(z, r) e = Erf(q) g = Add(e, o) p = Mul(z, g) y = Mul(p, half)", "Gelu"),
+    ("q = Mul(z, scale) e = Erf(q) g = Add(e, one) y = Mul(z, g)", "other gate z g(z)"),
+    ("t = Tanh(z) g = Add(t, one) l = Sub(g, t) k = Sub(l, one) y = Mul(z, k)",
+     "other gate z g(z)"),
+    (_GROUPS, "GroupNormalization"),
+    (_GROUPS.replace("[1.0, 1.0]", "[1.0, 2.0]"), ""),
+    (f"{_SCORES} e = Exp(b) t = ReduceSum(e, last) w = Div(e, t) y = MatMul(w, u)",
+     "Softmax, 1 Attention"),
+    (f"{_SCORES} a = Relu(b) w = Softmax(a) y = MatMul(w, u)", ""),
+    ("k = Transpose(u) w = Softmax(z) y = MatMul(w, k)", ""),
+    (f"d2 = Mul(u, u) {_MEAN} y = Div(z, s)", ""),
+    (f"d2 = Mul(u, z) {_MEAN} y = Div(z, s)", ""),
+    (f"d2 = Abs(z) {_MEAN} y = Div(z, s)", ""),
+    ("v = ReduceMax(z, last) s = Sqrt(v) y = Div(z, s)", ""),
+    ("v = ReduceSumSquare(u, last) s = Sqrt(v) y = Div(z, s)", ""),
+    ("v = Abs(u) s = Add(v, one) i = Div(s, v) y = Div(z, i)", ""),
+    ("n = ReduceL2(z, last) c = Max(n, eps) y = Div(z, c)", "LpNormalization"),
+    ("n = ReduceL2(z, last) c = Add(n, z) y = Div(z, c)", ""),
+    ("l = Log(u) y = Sub(z, l)", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("nodes", "name"), TOLD)
+def test_what_is_told(nodes: str, name: str) -> None:
+    shape = "float[3,3] y" if "Transpose(u) w" in nodes else "float[3,6] y"
+    notes = str(Linearizer(graph(nodes, outputs=shape), mode="frozen").section.holding.notes)
+    assert (f"as the operators are: 1 {name}'" in notes) if name else ("spelt" not in notes)
