@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 from onnxlin.engines.plan import NAMES
 from onnxlin.inputs.preprocessing import CHOICES
 from onnxlin.limits import Limits
-from onnxlin.section import MODES, ROUNDINGS
+from onnxlin.section import GATES, MODES, ROUNDINGS
+from onnxlin.section.gates import ALL
 from onnxlin.texts import shown, typed
 
 LIMITS = tuple(field.name for field in fields(Limits))
@@ -121,10 +122,24 @@ def how(command: argparse.ArgumentParser, modes: Sequence[str] = MODES) -> None:
         help='outputs to compute: "all", "0,3,5:9", or an .npy matrix of combinations '
         "(all, or the strongest 5 of a large map)",
     )
-    group.add_argument("--mode", choices=modes, default=modes[0])
+    mode(group, modes)
     group.add_argument("--engine", choices=("auto", *NAMES), default="auto")
     group.add_argument("--dtype", choices=("float32", "float64"), help="of W (the model's)")
     group.add_argument("--memory", help='what may be used, such as "4GiB" (half of what is free)')
+
+
+def mode(group: Any, modes: Sequence[str] = MODES) -> None:
+    """Which reading smooth operators get; the first of the modes is the default."""
+    group.add_argument("--mode", choices=modes, default=modes[0])
+    group.add_argument(
+        "--gates",
+        type=gate,
+        action="append",
+        default=[],
+        metavar="halves|held|NODE=...",
+        help="frozen mode: products act(a) * b take half of each term of the product rule, or hold "
+        "the activation; of a node by its name; may be repeated (halves)",
+    )
 
 
 def pictures(command: argparse.ArgumentParser) -> None:
@@ -181,6 +196,14 @@ def limit(text: str) -> tuple[str, int]:
 def limit_or_count(text: str) -> tuple[str, int]:
     """Read ``nodes=5000000``, or a bare number of instances, which has no name."""
     return limit(text) if "=" in text else ("", count(text))
+
+
+def gate(text: str) -> tuple[str, str]:
+    """Read ``held``, for all products, or ``/mlp/Mul=held``; names may hold "=" themselves."""
+    name, _, how = text.rpartition("=")
+    if how not in GATES:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(GATES)}, NODE=held")
+    return typed(name) if name else ALL, how
 
 
 def shape(text: str) -> tuple[str, tuple[int, ...]]:

@@ -17,7 +17,6 @@ from onnxlin.engines.compiled.export.about import PREFIX
 from onnxlin.engines.compiled.export.export import DIRECTIONS
 from onnxlin.engines.compiled.export.files import written
 from onnxlin.errors import OptionError
-from onnxlin.section import MODES
 
 
 def declare(commands: Any) -> None:
@@ -28,7 +27,7 @@ def declare(commands: Any) -> None:
     command.add_argument("-o", "--out", metavar="OUT.onnx", required=True, help="where to write it")
     arguments.ends(command)
     group = command.add_argument_group("how")
-    group.add_argument("--mode", choices=MODES, default=MODES[0])
+    arguments.mode(group)
     group.add_argument(
         "--direction",
         choices=DIRECTIONS,
@@ -66,6 +65,7 @@ def run(options: Any, screen: Screen) -> int:
         outputs=options.outputs,
         mode=options.mode,
         rounding=options.rounding,
+        gates=dict(options.gates),
         shapes=dict(options.shapes) if options.shapes else None,
         direction=options.direction,
         shares=options.shares,

@@ -21,7 +21,6 @@ from onnxlin.inputs.told import columns_of
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings import Evaluation, evaluate
 from onnxlin.readings.row.summary import is_distribution
-from onnxlin.section import MODES
 
 NOTES = 3
 SHOWN = {"all": "F(x) = W x + b", "W x": "W x alone", "b": "b alone"}
@@ -47,7 +46,7 @@ def declare(commands: Any) -> None:
     command.add_argument("--top", type=arguments.count, default=12, help="length of the lists (12)")
     arguments.ends(command)
     group = command.add_argument_group("how")
-    group.add_argument("--mode", choices=MODES, default=MODES[0])
+    arguments.mode(group)
     group.add_argument("--engine", choices=("auto", *NAMES), default="auto")
     group.add_argument("--memory", help='what may be used, such as "4GiB" (half of what is free)')
     files = command.add_argument_group("files")
@@ -131,7 +130,7 @@ def _document(options: Any, lin: Linearizer, data: Instances, found: Evaluation)
 
 
 def _notes(lin: Linearizer, found: Evaluation) -> list[str]:
-    notes = list(lin.section.notes)
+    notes = list(lin.section.notes_in(lin.mode))
     if len(found) and all(is_distribution(y) for y in found.y):
         notes.append("the outputs are probabilities; --outputs logits ends before the softmax")
     return notes

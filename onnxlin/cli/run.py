@@ -12,7 +12,6 @@ from onnxlin.cli.screen import Screen
 from onnxlin.engines.plan import NAMES
 from onnxlin.errors import OptionError
 from onnxlin.inputs.told import columns_of
-from onnxlin.section import MODES
 
 WHAT = ("contributions", "ledger", "region", "audit", "W")
 NORMS = ("l1", "l2", "linf")
@@ -39,7 +38,7 @@ def declare(commands: Any) -> None:
     arguments.ends(command)
     _declare_kept(command.add_argument_group("what is kept"))
     group = command.add_argument_group("how")
-    group.add_argument("--mode", choices=MODES, default=MODES[0])
+    arguments.mode(group)
     group.add_argument("--engine", choices=("auto", *NAMES), default="auto")
     group.add_argument(
         "--workers", metavar="N", type=arguments.count, help="processes of this machine (1)"

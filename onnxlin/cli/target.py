@@ -36,6 +36,7 @@ def linearizer(options: Any) -> Linearizer:
         outputs=options.outputs,
         mode=options.mode,
         rounding=options.rounding,
+        gates=dict(options.gates),
         memory=options.memory,
     )
 

@@ -89,10 +89,11 @@ def notes(task: Task) -> dict[str, Any]:
         "data_sha256": task.order.data,
         "mode": lin.mode,
         "rounding": lin.rounding,
+        "gates": lin.gates.as_told,
         "inputs": shapes,
         "outputs": list(lin.section.outputs),
         "engine": task.layout.engine,
         "versions": {"onnxlin": __version__, "onnxruntime": VERSION, "numpy": np.__version__},
-        "notes": [*lin.section.notes, *task.source.notes],
+        "notes": [*lin.section.notes_in(lin.mode), *task.source.notes],
     }
     return {"run": whole, "ledger": {"nodes": list(task.layout.nodes)}}

@@ -188,6 +188,6 @@ def map_of(
         origin=anew,
         own=anew.own,
         solution=found.solution,
-        notes=section.notes,
+        notes=ready.section.notes_in(ready.mode),
         needs=needs,
     )

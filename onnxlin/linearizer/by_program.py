@@ -60,7 +60,7 @@ def by_program(ready: Ready, ask: Ask) -> AffineMap:
             dtype=dtype,
             origin=ready.origin(ask.feeds, values, program, job),
             own=partial(ready.own, ask.feeds) if anew else None,
-            notes=ready.section.notes,
+            notes=ready.section.notes_in(ready.mode),
             solution=solution,
             needs=needs,
         )

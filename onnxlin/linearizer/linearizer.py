@@ -6,11 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
-from hashlib import sha256
 from importlib import import_module
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 from onnx import numpy_helper
 
@@ -25,15 +23,16 @@ from onnxlin.graph.weights import filled
 from onnxlin.linearizer.ask import Ask, asked_dtype
 from onnxlin.linearizer.by_graph import by_graph
 from onnxlin.linearizer.by_program import by_program
+from onnxlin.linearizer.digest import digest
 from onnxlin.linearizer.many import one_by_one, stacks, together
 from onnxlin.linearizer.ready import make_ready
 from onnxlin.load import Model, Path, load, read
 from onnxlin.program.builder import Builder
-from onnxlin.runtime.options import apart
 from onnxlin.runtime.session import SessionOptions
 from onnxlin.section import STAIRCASE, Section, make_section, require_mode, require_rounding
 from onnxlin.section.ends import listed
 from onnxlin.section.feeds import Instance, instances, named_beside
+from onnxlin.section.gates import HALVES, Choice, Gates
 
 Names = Iterable[str] | str | None
 
@@ -55,6 +54,10 @@ class Linearizer:
         The reading of rounding, in quantised graphs above all. A staircase is locally constant, so
         dependence on x ends there. Straight-through counts rounding as the identity plus an offset
         captured at x, and saturation as Clip; F(x) = W x + b holds all the same.
+    gates : {"halves", "held"} or {node name: one of them}
+        The reading of gated products, ``act(a) * b``, in frozen mode: half of each term of the
+        product rule, or the activation held at x and b linear. In a mapping ``"*"`` stands for
+        all products that it does not name, which else take halves.
     memory : int or str, optional
         Bytes, or text such as "4GiB"; by default half of what is free when a map is computed.
     session_options : onnxruntime.SessionOptions, optional
@@ -76,6 +79,7 @@ class Linearizer:
         outputs: Names = None,
         mode: str = "tangent",
         rounding: str = STAIRCASE,
+        gates: Choice = HALVES,
         memory: int | str | None = None,
         session_options: SessionOptions | None = None,
         base_dir: Path | None = None,
@@ -89,7 +93,7 @@ class Linearizer:
         if base_dir is not None:
             model = read(model, base_dir)  # the files are read once, and it is whole from here on
         graph = load(model, inputs or ())
-        section = make_section(graph, inputs, outputs, rounding)
+        section = make_section(graph, inputs, outputs, rounding, gates=gates)
         # Pickled, it holds the model and no session: whoever gets it opens those when it is asked.
         self._ready = make_ready(section, mode, memory, session_options)
         self._others: dict[frozenset[str], Linearizer] = {}
@@ -116,6 +120,11 @@ class Linearizer:
         return self.section.rounding
 
     @property
+    def gates(self) -> Gates:
+        """The reading of gated products."""
+        return self.section.gates
+
+    @property
     def memory(self) -> int | str | None:
         """What was given for it."""
         return self._ready.memory
@@ -126,15 +135,7 @@ class Linearizer:
 
         The same in every process, for a file, its bytes and a copy of it: a key for caches.
         """
-        ready, graph = self._ready, self.graph
-        found = sha256(graph.model.SerializeToString(deterministic=True))
-        for name, array in sorted({**graph.initialisers, **graph.defaults}.items()):
-            found.update(repr((name, array.dtype.name, array.shape)).encode())
-            found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-        ends = self.section.inputs, self.section.outputs
-        how = self.mode, self.rounding, self.memory, apart(ready.shelf.options)
-        found.update(repr((*ends, *how)).encode())
-        return found.hexdigest()
+        return digest(self._ready)
 
     def __dask_tokenize__(self) -> tuple[str, str]:
         """What dask names tasks by."""
@@ -159,7 +160,8 @@ class Linearizer:
             whole.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in given.items())
             graph = load(whole, names | set(given))
             other = copy(self)
-            own = replace(make_section(graph, *ends, self.rounding), notes=section.notes)
+            own = make_section(graph, *ends, self.rounding, gates=self.gates)
+            own = replace(own, notes=section.notes)
             other._ready = make_ready(own, mode, self.memory, self._ready.shelf.options)
             self._others[names] = other
         return self._others[names]

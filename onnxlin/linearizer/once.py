@@ -10,8 +10,9 @@ from onnxlin.affine_map import AffineMap
 from onnxlin.engines.job import Progress
 from onnxlin.linearizer.linearizer import Linearizer, Names
 from onnxlin.load import Model, Path
-from onnxlin.section import STAIRCASE
+from onnxlin.section import HALVES, STAIRCASE
 from onnxlin.section.feeds import Instance
+from onnxlin.section.gates import Choice
 
 
 def linearize(
@@ -23,6 +24,7 @@ def linearize(
     rows: Any = None,
     mode: str = "tangent",
     rounding: str = STAIRCASE,
+    gates: Choice = HALVES,
     engine: str = "auto",
     dtype: npt.DTypeLike | None = None,
     memory: int | str | None = None,
@@ -41,6 +43,7 @@ def linearize(
         outputs=outputs,
         mode=mode,
         rounding=rounding,
+        gates=gates,
         memory=memory,
         base_dir=base_dir,
     )

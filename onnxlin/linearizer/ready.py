@@ -159,7 +159,7 @@ class Ready:
         found = self._endings.get(outputs)
         if found is None:
             own = self.section
-            section = make_section(own.graph, own.inputs, outputs, own.rounding)
+            section = make_section(own.graph, own.inputs, outputs, own.rounding, gates=own.gates)
             shelf = Shelf(section, self.mode, self.shelf.options, self.memory)
             if len(self._endings) == MOST_ENDINGS:
                 self._endings.clear()

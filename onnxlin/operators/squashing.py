@@ -51,7 +51,7 @@ def squashed(makers: Makers, name: str) -> Squashed | None:
         if node.op_type in SQUASHING and not node.domain:
             said = f"{node.op_type} at node {node.name!r}"
             return Squashed(_own_input(makers, node), (*words, said), node.op_type in ONE_GROUP)
-        found = _spelt_out(makers, node)
+        found = logits_of(makers, node)
         if found is not None:
             said = f"a softmax spelt out up to {node.op_type} at node {node.name!r}"
             return Squashed(found, (*words, said), one_group=True)
@@ -72,7 +72,7 @@ def _own_input(makers: Makers, node: Node) -> str:
     return name
 
 
-def _spelt_out(makers: Makers, node: Node) -> str | None:
+def logits_of(makers: Makers, node: Node) -> str | None:
     """Logits of ``exp(z) / sum(exp(z))``, or of ``z - log(sum(exp(z)))``; z may be less its max."""
     if node.domain or len(node.inputs) != 2:
         return None

@@ -41,6 +41,7 @@ class Ask:
         self._cast: dict[tuple[str, np.dtype[Any]], Array] = {}
         self._nodes = {node.name: node for node in section.nodes}
         self._live = section.live - set(section.inputs)
+        self._held = section.holding.held if mode == "frozen" else {}
 
     def rule(self, node: Node) -> Rule:
         """Return the rule of a node, which must have one."""
@@ -75,7 +76,8 @@ class Ask:
         """
         how = {"native": native, "as_they_are": as_they_are}
         operands = [
-            self._operand(node, name, build, **how) if name else None for name in node.inputs
+            self._operand(node, i, build, **how) if name else None
+            for i, name in enumerate(node.inputs)
         ]
         results = [build.values.get(name) for name in node.outputs]
         outer = {name: build.values[name] for name in node.implicit}
@@ -120,7 +122,7 @@ class Ask:
         if any(i >= len(pieces) for i in positions):
             raise at_x.refuse(f"output {max(positions)} is used")
         kind = rule.status_of([at_x.traced(i) for i in range(len(at_x.operands))])
-        status = self.mode if kind == "smooth" else kind
+        status = self.mode if kind == "smooth" or self._holds(at_x.node, build) else kind
         return [make_step(at_x, i, pieces[i], status) for i in positions]
 
     def wanted(self, node: Node, build: Build) -> list[int]:
@@ -141,15 +143,22 @@ class Ask:
         """Whether a dependence on a tensor enters a node, with tensors in sequences or whole."""
         return self.section.enters(self._nodes.get(node.name, node), build.whole.get(name, name))
 
+    def _holds(self, node: Node, build: Build) -> bool:
+        """Whether an operand is held here that the program makes of x."""
+        held = self._held.get(node.name)
+        return held is not None and node.inputs[held] in build.alive
+
     def _operand(
-        self, node: Node, name: str, build: Build, *, native: bool, as_they_are: bool
+        self, node: Node, i: int, build: Build, *, native: bool, as_they_are: bool
     ) -> Operand:
         """Show a tensor to a rule, and say where its numbers in the precision of the map are from.
 
         What the inputs move is made by steps, and so are floats that a step makes of none of them.
         """
+        name = node.inputs[i]
         value = build.values[name]
         moves = name in build.alive and self._enters(node, name, build)
+        moves = moves and self._held.get(node.name) != i
         fixed = self.is_fixed(name, build)
         made = moves or (name in build.made and is_float_array(value))
         finer = made and (build.coarse or value.dtype != build.dtype)

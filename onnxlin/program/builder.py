@@ -200,7 +200,8 @@ class Builder:
             inputs, outputs = ([prefix + name for name in names] for names in (alive, wanted))
             like = self.section
             how = {"deciding": like.deciding, "body": True}
-            section = make_section(graph, inputs, outputs, like.rounding, **how)
+            gates = like.gates.inside(node.name)
+            section = make_section(graph, inputs, outputs, like.rounding, gates=gates, **how)
             require_rules(section)
             inside = self._prefixes.inside(prefix)
             self._bodies[key] = Builder(section, self.open_tracer, self.mode, inside)
@@ -213,7 +214,14 @@ def deciding(own: Builder) -> Builder:
     See `onnxlin.section.Section`.
     """
     given = own.section
-    section = make_section(given.graph, given.inputs, given.outputs, given.rounding, deciding=True)
+    section = make_section(
+        given.graph,
+        given.inputs,
+        given.outputs,
+        given.rounding,
+        deciding=True,
+        gates=given.gates,
+    )
     rules = [rule_of(given.graph, node, given.rounding) for node in section.nodes]
     opened = any(rule and rule.status in ("expanded", "unrolled") for rule in rules)
     if section.nodes == given.nodes and not opened:

@@ -90,7 +90,9 @@ def report(section: Section) -> Report:
         _node_report(section, node, node.name in inside, not needed.isdisjoint(node.writes))
         for node in section.graph.nodes
     )
-    return Report(section.inputs, section.outputs, nodes, section.notes, empty=_empty(section))
+    return Report(
+        section.inputs, section.outputs, nodes, section.notes_in("frozen"), empty=_empty(section)
+    )
 
 
 def _needed(section: Section) -> set[str]:

@@ -1,5 +1,6 @@
 """What is linearised: the part of a graph between two ends, what is fed to it, and its run."""
 
+from onnxlin.section.gates import GATES, HALVES, HELD, Gates
 from onnxlin.section.section import (
     MODES,
     ROUNDINGS,
@@ -12,10 +13,14 @@ from onnxlin.section.section import (
 )
 
 __all__ = [
+    "GATES",
+    "HALVES",
+    "HELD",
     "MODES",
     "ROUNDINGS",
     "STAIRCASE",
     "STRAIGHT",
+    "Gates",
     "Section",
     "make_section",
     "require_mode",

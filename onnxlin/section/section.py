@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 from onnxlin.graph import Graph, Node
 from onnxlin.operators import integers
 from onnxlin.operators.families import RANDOM
+from onnxlin.operators.patterns import Part
 from onnxlin.section.ends import Names, first_end, last_end
+from onnxlin.section.gates import (
+    HALVES,
+    Choice,
+    Gates,
+    Holding,
+    find_holding,
+    read_gates,
+    require_products,
+)
 from onnxlin.section.options import one_of
 
 STAIRCASE = "staircase"
@@ -44,6 +55,8 @@ class Section:
     deciding : bool
         Whether the nodes include those that reach the outputs only by what they decide: a
         comparison for a Where, and what it compares.
+    gates : Gates
+        The reading of gated products in frozen mode.
     """
 
     graph: Graph
@@ -57,6 +70,7 @@ class Section:
     rounding: str = STAIRCASE
     notes: tuple[str, ...] = ()
     deciding: bool = False
+    gates: Gates = field(default_factory=Gates)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle with the nodes by their places in the graph, and sets in order."""
@@ -65,6 +79,17 @@ class Section:
         own["nodes"] = [places[id(node)] for node in self.nodes]
         sets = {name: sorted(v) for name, v in own.items() if isinstance(v, frozenset)}
         return revived, (own | sets, sorted(sets))
+
+    @cached_property
+    def holding(self) -> Holding:
+        """What frozen mode holds beside what rules hold."""
+        ends = self.inputs, self.outputs
+        part = Part(self.graph, self.nodes, ends, self.traced, self.carriers)
+        return find_holding(part, self.gates)
+
+    def notes_in(self, mode: str) -> tuple[str, ...]:
+        """What was chosen for the caller, and what frozen mode reads otherwise than it stands."""
+        return self.notes + (self.holding.notes if mode == "frozen" else ())
 
     def is_traced(self, node: Node) -> list[bool]:
         """For each input of a node, whether it depends on what is linearised."""
@@ -110,6 +135,7 @@ def make_section(
     *,
     deciding: bool = False,
     body: bool = False,
+    gates: Choice = HALVES,
 ) -> Section:
     """Find what lies between the chosen tensors.
 
@@ -124,13 +150,15 @@ def make_section(
         Whether the graph stands for a node, which may hand on integers that do not depend on x.
     rounding : {"staircase", "straight-through"}
         Whether dependence ends at integer tensors, or goes through those that stand for numbers.
+    gates : {"halves", "held"}, {node name: one of them} or Gates
+        Names that a caller gives are checked.
 
     Raises
     ------
     TensorNameError
         A name is no tensor of the graph, or no float tensor.
-    InputError
-        No names were given and the graph has no float input.
+    InputError, OptionError
+        No names were given and the graph has no float input; gates of no gated product are chosen.
     """
     straight = rounding == STRAIGHT
     first = first_end(graph, inputs, graph.tensors if straight else frozenset())
@@ -141,7 +169,7 @@ def make_section(
     reached = graph.moved_by(first.names) if deciding else traced
     wanted = _upstream(graph, first.names, last.names, reached, carriers)
     made = (wanted & reached) - set(first.names)
-    return Section(
+    found = Section(
         graph=graph,
         inputs=first.names,
         outputs=last.names,
@@ -153,7 +181,11 @@ def make_section(
         rounding=rounding,
         notes=tuple(end.note for end in (first, last) if end.note),
         deciding=deciding,
+        gates=read_gates(gates),
     )
+    if found.gates.nodes and not isinstance(gates, Gates):
+        require_products(found.gates, found.holding.products)
+    return found
 
 
 def _is_between(node: Node, made: Set[str], traced: Set[str]) -> bool:

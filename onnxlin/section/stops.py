@@ -35,6 +35,7 @@ def goes_straight_through(section: Section) -> bool:
     """Whether x reaches the outputs if roundings count as the identity, and does not now."""
     if section.rounding != STAIRCASE:
         return False
-    other = make_section(section.graph, section.inputs, section.outputs, STRAIGHT)
+    ends = section.inputs, section.outputs
+    other = make_section(section.graph, *ends, STRAIGHT, gates=section.gates)
     reached = set(section.outputs) & other.live
     return bool(reached) and (not reached & section.live or len(other.nodes) > len(section.nodes))

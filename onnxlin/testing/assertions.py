@@ -12,9 +12,10 @@ from onnxlin.linearizer import Names
 from onnxlin.load import Model
 from onnxlin.readings.compare.compare import compare
 from onnxlin.runtime.sandbox import Sandbox
-from onnxlin.section import MODES, STAIRCASE, require_mode
+from onnxlin.section import HALVES, MODES, STAIRCASE, require_mode
 from onnxlin.section.ends import listed
 from onnxlin.section.feeds import Instance
+from onnxlin.section.gates import Choice
 from onnxlin.testing.child import assert_in_child
 from onnxlin.testing.draw.draw import Drawn, instances
 from onnxlin.testing.laws.laws import named
@@ -33,6 +34,7 @@ def assert_linearizes(
     outputs: Names = None,
     rows: Any = None,
     rounding: str = STAIRCASE,
+    gates: Choice = HALVES,
     engine: str = "auto",
     dtype: npt.DTypeLike | None = None,
     memory: int | str | None = None,
@@ -48,9 +50,8 @@ def assert_linearizes(
         By default one drawn instance of each of `onnxlin.testing.draw.draw.KINDS`.
     mode : {"tangent", "frozen"}, optional
         The reading of smooth operators; by default both.
-    laws : names, optional
-        By default all of `onnxlin.testing.laws.LAWS`.
-    inputs, outputs, rows, rounding, engine, dtype, memory
+    laws : names, optional, by default all of `onnxlin.testing.laws.LAWS`
+    inputs, outputs, rows, rounding, gates, engine, dtype, memory
         See `onnxlin.linearize`. By default all rows, or a few of a large map.
     seed : int
         Of what is drawn.
@@ -68,7 +69,7 @@ def assert_linearizes(
         require_mode(mode)
     chosen = named(laws)
     ends = {"inputs": listed(inputs), "outputs": listed(outputs), "rounding": rounding}
-    options: dict[str, Any] = {**ends, "engine": engine, "memory": memory}
+    options: dict[str, Any] = {**ends, "gates": gates, "engine": engine, "memory": memory}
     if (box := Sandbox.of(sandbox)) is not None:
         asks = {**options, "mode": mode, "laws": [law.name for law in chosen], "seed": seed}
         assert_in_child(model, x, box, rows=rows, dtype=dtype, options=asks)

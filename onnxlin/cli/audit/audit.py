@@ -28,7 +28,6 @@ from onnxlin.readings.judging.curves import STEPS
 from onnxlin.readings.judging.judge import BETTER, Judgement, judge
 from onnxlin.readings.question.question import Question, Reference
 from onnxlin.readings.row import report
-from onnxlin.section import MODES
 
 PAST_BOUND, UNDECIDED = 4, 6
 NAMED = ("zero", "mean", "blur")
@@ -73,7 +72,7 @@ def declare(commands: Any) -> None:
     _judging(command)
     arguments.ends(command)
     group = command.add_argument_group("how")
-    group.add_argument("--mode", choices=MODES, default=MODES[0])
+    arguments.mode(group)
     group.add_argument("--memory", help='what may be used, such as "4GiB" (half of what is free)')
     arguments.pictures(command)
 

@@ -85,6 +85,8 @@ def _written(
         asked["engine"] = options.engine
     if options.rounding != "staircase":
         asked["rounding"] = options.rounding
+    if options.gates:
+        asked["gates"] = dict(options.gates)
     if options.rows is not None:
         rows = subject.rows(small.feeds, found.mode)
         asked["rows"] = None if rows is None else rows.tolist()

@@ -99,6 +99,7 @@ def _subject(options: Any) -> Subject:
         inputs=options.inputs,
         outputs=options.outputs,
         rounding=options.rounding,
+        gates=dict(options.gates),
         memory=options.memory,
         rows=rows,
         engine=options.engine,

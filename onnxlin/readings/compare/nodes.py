@@ -149,7 +149,8 @@ def _on_values_of_b(a: Side, given: Mapping[str, Array]) -> Side:
     if not ends:
         return a
     outputs = [name + MADE if name in given else name for name in sorted(ends)]
-    section = make_section(graph, inputs, outputs, a.section.rounding)
+    like = a.section
+    section = make_section(graph, inputs, outputs, like.rounding, gates=like.gates)
     return Side(Builder(section, Tracer, a.builder.mode), {**own, **given})
 
 

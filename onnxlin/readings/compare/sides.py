@@ -42,7 +42,7 @@ class Side:
     def of(cls, lin: Linearizer, feeds: Mapping[str, Array]) -> Side:
         """Take the model of a linearizer, between its inputs and outputs."""
         own = lin.section
-        section = make_section(lin.graph, own.inputs, own.outputs, STRAIGHT)
+        section = make_section(lin.graph, own.inputs, own.outputs, STRAIGHT, gates=own.gates)
         try:
             require_rules(section)
         except MissingRuleError:  # only a staircase can say what such a node does

@@ -232,6 +232,7 @@ def _renamed(lin: Linearizer, i: int, probabilities: str | None) -> Linearizer:
         outputs=outputs,
         mode=lin.mode,
         rounding=lin.rounding,
+        gates=lin.gates.beside(prefix),
         memory=lin.memory,
     )
 

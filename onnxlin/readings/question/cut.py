@@ -22,6 +22,7 @@ def cut(lin: Linearizer, feeds: dict[str, Array]) -> tuple[Linearizer, dict[str,
         outputs=section.outputs,
         mode=lin.mode,
         rounding=lin.rounding,
+        gates=lin.gates,
         memory=lin.memory,
     )
     return begun, values

@@ -81,7 +81,7 @@ def between(
     Parameters
     ----------
     lin : Linearizer
-        Of the model; its mode, rounding and memory are taken over.
+        Of the model; its mode, rounding, gates and memory are taken over.
     x : array or {input name: array}
         Of the model's own inputs, wherever the map starts.
     start, end : str, optional
@@ -107,6 +107,7 @@ def between(
         outputs=list(lin.section.outputs) if end is None else _tensor(lin, end),
         mode=lin.mode,
         rounding=lin.rounding,
+        gates=lin.gates,
         memory=lin.memory,
     )
     m = part(x, rows, dtype=dtype)

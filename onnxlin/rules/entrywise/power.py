@@ -27,7 +27,10 @@ def power(node: NodeAtX) -> Affine:
         steepness = _finite(np.log(np.where(z > 0, z, 1)) * value)
     size = np.abs(value)
     if node.frozen:
-        passes = np.broadcast_to((c > 0) & (not node.traced(1)), node.out_shape)
+        passes = (c > 0) & (not node.traced(1))
+        if isinstance(passes, np.ndarray | np.bool_) and not passes.any():
+            return Affine({}, value, None, size, ROUNDINGS)
+        passes = np.broadcast_to(passes, node.out_shape)
         held = np.where(passes, 0, value)
         return Affine({0: weighted(node, 0, gate * passes)}, held, roundings=ROUNDINGS)
     slopes = {0: _finite(c * gate), 1: steepness}

@@ -16,9 +16,10 @@ from onnxlin.linearizer import Linearizer, Names
 from onnxlin.load import Model, opened
 from onnxlin.load.read import read
 from onnxlin.runtime.session import without_optimisers
-from onnxlin.section import STAIRCASE
+from onnxlin.section import HALVES, STAIRCASE
 from onnxlin.section.cut import cut_open
 from onnxlin.section.feeds import Instance
+from onnxlin.section.gates import Choice
 from onnxlin.testing.verdicts import NotApplicable
 
 Feeds = Mapping[str, Array]
@@ -42,7 +43,7 @@ class Subject:
     Parameters
     ----------
     model : path, bytes or onnx.ModelProto
-    inputs, outputs, rounding, memory
+    inputs, outputs, rounding, gates, memory
         See `onnxlin.Linearizer`.
     rows : rows of W, or callable, optional
         As in `onnxlin.linearize`; a callable is given the outputs ``(n_out,)`` and the number of
@@ -63,6 +64,7 @@ class Subject:
         inputs: Names = None,
         outputs: Names = None,
         rounding: str = STAIRCASE,
+        gates: Choice = HALVES,
         memory: int | str | None = None,
         rows: Any = None,
         engine: str = "auto",
@@ -73,6 +75,7 @@ class Subject:
             "inputs": [inputs] if isinstance(inputs, str) else inputs,
             "outputs": outputs,
             "rounding": rounding,
+            "gates": gates,
             "memory": memory,
         }
         self.engine, self.dtype = engine, dtype

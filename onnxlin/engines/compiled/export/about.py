@@ -72,7 +72,7 @@ def _entries(compiled: Compiled, facts: Facts) -> dict[str, Any]:
         "rows": list(_places(compiled.outputs)),
         "names": names,
         "source": {"graph": facts.section.graph.model.graph.name, "sha256": facts.sha256},
-        "notes": list(facts.section.notes),
+        "notes": list(facts.section.notes_in(facts.mode)),
     }
     return entries | ({"shares": list(compiled.nodes)} if facts.shares else {})
 

@@ -24,6 +24,7 @@ from onnxlin.runtime.opened import session
 from onnxlin.section import STAIRCASE, Section, make_section, require_mode, require_rounding
 from onnxlin.section.ends import listed
 from onnxlin.section.feeds import Instance
+from onnxlin.section.gates import HALVES, Choice
 
 Names = Iterable[str] | str | None
 DIRECTIONS = tuple(NAMES)
@@ -38,6 +39,7 @@ def compile_model(
     rows: Any = None,
     mode: str = "tangent",
     rounding: str = STAIRCASE,
+    gates: Choice = HALVES,
     x: Instance | None = None,
     shapes: Shapes | None = None,
     direction: str = ADJOINT,
@@ -54,10 +56,8 @@ def compile_model(
     Parameters
     ----------
     model : path, bytes or onnx.ModelProto
-    path : path, optional
-        Where to save it.
-    inputs, outputs, mode, rounding, base_dir
-        As for `Linearizer`.
+    path : path, optional, where to save it
+    inputs, outputs, mode, rounding, gates, base_dir : as for `Linearizer`
     rows : indices or combinations, optional
         Seeds that the graph takes when none are given.
     x : array, or {input name: array}, optional
@@ -81,7 +81,8 @@ def compile_model(
     require_rounding(rounding)
     _require_direction(direction, shares, rows)
     inputs = listed(inputs)
-    section = _section(load(model, _given(inputs, x), base_dir), inputs, outputs, rounding)
+    graph = load(model, _given(inputs, x), base_dir)
+    section = _section(graph, inputs, outputs, rounding, gates)
     compiled = compiled_at(section, mode, x, shapes, direction)
     made = filled(compiled.model, compiled.weights)
     _finish(made, compiled, rows, shares)
@@ -96,8 +97,8 @@ def _given(inputs: list[str] | None, x: Instance | None) -> list[str]:
     return [*(inputs or ()), *(x if isinstance(x, Mapping) else ())]
 
 
-def _section(graph: Graph, inputs: Names, outputs: Names, rounding: str) -> Section:
-    section = make_section(graph, inputs, outputs, rounding)
+def _section(graph: Graph, inputs: Names, outputs: Names, rounding: str, gates: Choice) -> Section:
+    section = make_section(graph, inputs, outputs, rounding, gates=gates)
     require_rules(section)
     return section
 

@@ -73,7 +73,8 @@ def stacked(section: Section, values: Mapping[str, Array], count: int) -> Stacke
             raise MixedError(f"tensor {name!r} does not depend on the instance")
     model = _model(section, kept, values, axes, count)
     ends = list(section.inputs), list(section.outputs)
-    return Stacked(make_section(load(model), *ends, section.rounding), axes, count)
+    whole = make_section(load(model), *ends, section.rounding, gates=section.gates)
+    return Stacked(whole, axes, count)
 
 
 def _needed(section: Section) -> list[Node]:
