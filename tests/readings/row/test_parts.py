@@ -132,7 +132,7 @@ def test_types_of_tokens_carry_the_words_of_the_tokens() -> None:
         opset_imports=[helper.make_opsetid("", 17)],
         ir_version=8,
     )
-    lin = onnxlin.Linearizer(proto)
+    lin = onnxlin.Linearizer(proto, inputs="tokens+types")
     feeds = {"token_type_ids": np.int64([[0, 0, 1]]), "input_ids": np.int64([[5, 6, 7]])}
     found = page.parts(lin(feeds), Given(feeds), lin.graph, [f"w{i}" for i in range(9)])
     assert {part.names for part in found} == {("w5", "w6", "w7")}
