@@ -9,6 +9,9 @@ from onnxlin.graph import Node
 from onnxlin.operators.families import LAYOUT, SQUASHING
 from onnxlin.operators.named import named
 
+FAR = 32
+"""Nodes that are gone back over from one to the sum that belongs to it."""
+
 Makers = Mapping[str, Node]
 """Tensor -> the node that makes it."""
 
@@ -128,6 +131,9 @@ def _less_its_max(makers: Makers, name: str) -> str:
 
 def _source(makers: Makers, name: str) -> str:
     """Tensor that only changes its shape on the way to this one."""
-    while (node := makers.get(name)) is not None and node.op_type in SPREAD and not node.domain:
+    for _ in range(FAR):
+        node = makers.get(name)
+        if node is None or node.op_type not in SPREAD or node.domain:
+            break
         name = node.inputs[0]
     return name

@@ -13,6 +13,9 @@ from onnxlin.section import Section
 from onnxlin.section.stops import goes_straight_through, starts_behind, stops
 from onnxlin.texts import shown
 
+MANY = 20_000
+"""Nodes beyond which nobody looks for what some of them spell out."""
+
 
 @dataclass(frozen=True)
 class NodeReport:
@@ -90,9 +93,9 @@ def report(section: Section) -> Report:
         _node_report(section, node, node.name in inside, not needed.isdisjoint(node.writes))
         for node in section.graph.nodes
     )
-    return Report(
-        section.inputs, section.outputs, nodes, section.notes_in("frozen"), empty=_empty(section)
-    )
+    short = len(section.nodes) <= MANY
+    notes = section.notes_in("frozen") if short else section.notes
+    return Report(section.inputs, section.outputs, nodes, notes, empty=_empty(section))
 
 
 def _needed(section: Section) -> set[str]:

@@ -21,6 +21,9 @@ from onnxlin.operators.patterns.spelt import Spelt
 OTHER = "other gate z g(z)"
 """What a gate without a name is called."""
 
+_ROOTS = 6
+"""Scales that are taken back in search of what the gate is a function of."""
+
 _POINTS = np.linspace(-6, 6, 49)
 _FAR = 1000.0
 """There every gate of the table is 1."""
@@ -58,7 +61,7 @@ def own_gates(part: Part) -> Iterator[Spelt]:
 def _gate(part: Part, node: Node) -> tuple[Cone, int] | None:
     """What is a function of the other operand, and its position."""
     for held in (1,) if node.op_type == "Div" else (0, 1):
-        for root in part.chain(node.inputs[1 - held]):
+        for root in part.chain(node.inputs[1 - held])[:_ROOTS]:
             name = node.inputs[held]
             found = None if name == root else cone(part, name, root)
             if found is not None and not found.is_power:

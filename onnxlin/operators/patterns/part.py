@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence, Set
 from functools import cached_property
 
@@ -18,6 +17,9 @@ SCALED = named("Identity Cast Neg")
 
 BESIDE = named("Cast Identity")
 """What exporters put in between without a change of meaning."""
+
+FAR = 32
+"""Nodes that are gone back over in search of one: exporters write fewer, a hostile file may not."""
 
 _HOLDS = ("value", "value_float", "value_floats", "value_int", "value_ints")
 
@@ -51,8 +53,16 @@ class Part:
         self.makers = {o: node for node in nodes for o in node.writes if o not in first}
 
     @cached_property
-    def _readers(self) -> Counter[str]:
-        return Counter(name for node in self.nodes for name in node.reads)
+    def _readers(self) -> dict[str, list[Node]]:
+        found: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for name in node.reads:
+                found.setdefault(name, []).append(node)
+        return found
+
+    def readers(self, name: str) -> list[Node]:
+        """Nodes that read a tensor; one that reads it twice stands here twice."""
+        return self._readers.get(name, [])
 
     def products(self, *op_types: str) -> Iterator[Node]:
         """Nodes of these operators whose two operands both depend on x."""
@@ -76,13 +86,17 @@ class Part:
 
     def behind(self, name: str) -> str:
         """Step back over casts and copies."""
-        while (node := self.maker(name)) is not None and node.op_type in BESIDE:
-            name = node.inputs[0]
-        return name
+        return self._back(name, BESIDE)
 
     def laid_out(self, name: str) -> str:
         """Step back over what only copies entries, or lays them out otherwise."""
-        while (node := self.maker(name)) is not None and node.op_type in (LAYOUT | COPIES):
+        return self._back(name, LAYOUT | COPIES)
+
+    def _back(self, name: str, op_types: Set[str]) -> str:
+        for _ in range(FAR):
+            node = self.maker(name)
+            if node is None or node.op_type not in op_types:
+                break
             name = node.inputs[0]
         return name
 
@@ -92,7 +106,7 @@ class Part:
 
     def is_read_only_by(self, name: str, count: int) -> bool:
         """Whether a tensor has so many readers, and none outside."""
-        return self._readers[name] == count and name not in self.outputs
+        return len(self.readers(name)) == count and name not in self.outputs
 
     def moved(self, node: Node) -> list[int]:
         """Positions of the inputs that depend on x."""
@@ -101,7 +115,7 @@ class Part:
     def chain(self, name: str) -> list[str]:
         """The tensor, and those that it is a multiple of by what does not depend on x."""
         found = [name]
-        while (before := self._scaled(found[-1])) is not None:
+        while len(found) < FAR and (before := self._scaled(found[-1])) is not None:
             found.append(before)
         return found
 

@@ -21,6 +21,9 @@ ACTIVE = _CURVED | ACTIVATIONS
 SETTLED = named("Sigmoid Softplus Softmax")
 """Held by their own rules: a product with one of them has no other reading."""
 
+_HOPS = 8
+"""Times that scales, layouts and a shift are gone back over."""
+
 SHIFTS = named("Add Sub Min Max")
 """With a constant beside it they leave an activation one."""
 
@@ -49,7 +52,10 @@ def gated_products(part: Part, gates: Set[str]) -> dict[str, int]:
 
 def _activation(part: Part, name: str, gates: Set[str]) -> str | None:
     """Activation that a tensor is made by, laid out, scaled or shifted by constants after that."""
-    while (node := part.makers.get(name)) is not None:
+    for _ in range(_HOPS):
+        node = part.makers.get(name)
+        if node is None:
+            return None
         if node.op_type in ACTIVE | SETTLED or node.name in gates:
             return node.op_type
         if (fused := node.attributes.get("activation")) in ACTIVE | SETTLED:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onnxlin.graph import Node
-from onnxlin.operators.patterns.part import Part
+from onnxlin.operators.patterns.part import FAR, Part
 from onnxlin.operators.patterns.spelt import Spelt
 
 CENTRED, UNCENTRED, LENGTH = "LayerNormalization", "RMSNormalization", "LpNormalization"
@@ -29,7 +29,7 @@ def grouped(part: Part) -> Iterator[Spelt]:
             before = part.made_by(node.inputs[0], "Reshape")
             scale = part.constant(node.inputs[1])
             plain = scale is not None and bool((scale == 1).all())
-            after = [n for n in part.nodes if node.outputs[0] in n.inputs]
+            after = part.readers(node.outputs[0])
             if before is not None and plain and [n.op_type for n in after] == ["Reshape"]:
                 yield Spelt("GroupNormalization", after[0].name)
 
@@ -60,9 +60,12 @@ def _inverse(part: Part, name: str) -> str:
 
 def _spread_of(part: Part, spread: str, over: str) -> str | None:
     """How the spread is formed of the tensor over it; None where it is that of another."""
-    while (kept := part.made_by(spread, "Add", "Max", "Clip", "Expand", "Reshape")) is not None:
+    for _ in range(FAR):
+        kept = part.made_by(spread, "Add", "Max", "Clip", "Expand", "Reshape")
+        if kept is None:
+            break
         moved = part.moved(kept)
-        if moved != [moved[0]]:
+        if len(moved) != 1:
             return None
         spread = kept.inputs[moved[0]]
     if (length := part.made_by(spread, "ReduceL2")) is not None:
@@ -76,7 +79,10 @@ def _spread_of(part: Part, spread: str, over: str) -> str | None:
 def _mean_square(part: Part, name: str, over: str) -> str | None:
     """Whether a tensor is a mean, or a sum, of squares of another, plus a constant."""
     divided = False
-    while (step := part.made_by(name, "Add", "Max", "Clip", "Mul", "Div")) is not None:
+    for _ in range(FAR):
+        step = part.made_by(name, "Add", "Max", "Clip", "Mul", "Div")
+        if step is None:
+            break
         moved = part.moved(step)
         if len(moved) != 1 or (step.op_type == "Div" and moved != [0]):
             return None
