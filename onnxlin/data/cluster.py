@@ -21,6 +21,12 @@ AHEAD = 2
 TRIES = 5
 # Seconds: in which an answer has to come, and in which a scheduler has to take a connection.
 PATIENCE, CONNECT = 60.0, 10.0
+# Of a cluster of this machine: watching tasks and loops takes a twentieth of the cores else.
+QUIET = {
+    "distributed.scheduler.allowed-failures": 3,
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "500ms",
+}
 OFTEN = 1.0
 """Seconds between two looks at the workers, and at a scheduler that is lost."""
 
@@ -87,7 +93,7 @@ def _address(distributed: Any, scheduler: str | None, workers: int) -> Iterator[
     if scheduler is not None:
         yield scheduler
         return
-    needed("dask", WHAT).config.set({"distributed.scheduler.allowed-failures": 3})
+    needed("dask", WHAT).config.set(QUIET)
     with distributed.LocalCluster(
         n_workers=workers,
         threads_per_worker=1,

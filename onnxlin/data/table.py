@@ -12,7 +12,7 @@ import numpy as np
 from onnxlin.data.extra import needed
 from onnxlin.data.store import Store
 from onnxlin.data.task import Done
-from onnxlin.files import folder_of, remove, write, writing
+from onnxlin.files import remove, writing
 from onnxlin.graph import Array
 
 TABLE, PARTS = "samples.parquet", "parts"
@@ -67,13 +67,7 @@ def write_part(store: Store, number: int, part: Any) -> None:
     """
     buffer = io.BytesIO()
     needed("pyarrow.parquet", WRITING).write_table(part, buffer)
-    path = _part(store, number)
-    with store.writing():
-        if store.is_local:
-            folder_of(path)
-            write(path, buffer.getvalue())
-        else:
-            _files(store).pipe_file(path, buffer.getvalue())
+    store.put({_part(number): buffer.getvalue()})
 
 
 def join(store: Store, count: int) -> None:
@@ -93,12 +87,12 @@ def join(store: Store, count: int) -> None:
             _joined(store, count, buffer)
             _files(store).pipe_file(whole, buffer.getvalue())
     if store.is_local:
-        folder = os.path.dirname(_part(store, 0))
+        folder = f"{store.path}/{PARTS}"
         for name in os.listdir(folder):  # what killed writers have left, too
             remove(os.path.join(folder, name))
         return
     for number in range(count):
-        _files(store).rm_file(_part(store, number))
+        _files(store).rm_file(f"{store.path}/{_part(number)}")
 
 
 def is_joined(store: Store) -> bool:
@@ -110,7 +104,7 @@ def is_joined(store: Store) -> bool:
 def _joined(store: Store, count: int, stream: IO[bytes]) -> None:
     parquet, writer = needed("pyarrow.parquet", WRITING), None
     for number in range(count):
-        path = _part(store, number)
+        path = f"{store.path}/{_part(number)}"
         data: Any = path if store.is_local else io.BytesIO(_files(store).cat_file(path))
         part = parquet.read_table(data, partitioning=None)
         if writer is None:
@@ -134,8 +128,8 @@ def failures(store: Store, most: int) -> list[dict[str, Any]]:
     return found[:most]
 
 
-def _part(store: Store, number: int) -> str:
-    return f"{store.path}/{PARTS}/{number:08d}.parquet"
+def _part(number: int) -> str:
+    return f"{PARTS}/{number:08d}.parquet"
 
 
 def _files(store: Store) -> Any:
