@@ -19,6 +19,7 @@ from onnxlin.data.order import ALL, LABELS, PREDICTED, WHAT, Order
 from onnxlin.data.source import Source
 from onnxlin.data.task import Task
 from onnxlin.engines.job import Columns
+from onnxlin.engines.memory import memory_budget
 from onnxlin.errors import InputError, OnnxlinError, OptionError, RowsError
 from onnxlin.graph import Array
 from onnxlin.graph.picture import guess_geometry
@@ -35,6 +36,9 @@ LITTLE = 2**22
 # Bytes of one chunk, and most samples of it: a task is to take about a second, and to be written
 # in few parts.
 BYTES, MOST = 2**23, 1024
+# Bytes from which on a little net's samples go together as they would with more: tensors of all
+# that do are held to a sixteenth of that (`onnxlin.linearizer.many`).
+PLENTY = 2**30
 DTYPES = ("float16", "float32", "float64")
 
 
@@ -69,6 +73,8 @@ def planned(
     own = {"onnxlin": __version__, "onnxruntime": VERSION, **options}
     if "audit" in what:
         own |= _audited(options, asked, count)
+    if lin.means["session_options"] is not None:
+        own["session_options"] = lin.means["session_options"]
     order = Order(
         lin.digest, source.digest, count, tuple(dict.fromkeys(what)), asked, 1, dtype, engine,
         tuple(sorted(own.items())),
@@ -76,11 +82,21 @@ def planned(
     x, m, y = _first(lin, source, order)
     layout = _layout(lin, x, m, order, len(y))
     labels = _labels(lin, source, len(y)) if asked == LABELS else None
-    order = _with(order, engine=layout.engine, chunk=chunk or _chunk(layout, order))
+    given = order.options + _shows(lin, layout)
+    order = _with(order, engine=layout.engine, chunk=chunk or _chunk(layout, order), options=given)
     task = Task(lin, source, order, layout, labels)
     if "region" in what:
         region.of_map(m, layout, options)
     return task
+
+
+def _shows(lin: Linearizer, layout: Layout) -> tuple[tuple[str, Any], ...]:
+    """Name the memory that was given, where results may show it: rows that go in parts."""
+    alone = layout.count == 1 and layout.engine in ("compiled", "reverse", "forward")
+    many = layout.together and lin.memory is not None and memory_budget(lin.memory) >= PLENTY
+    if lin.memory is None or many or (alone and not layout.together):
+        return ()
+    return (("memory", str(lin.memory)),)
 
 
 def _with(it: Any, **changed: Any) -> Any:
