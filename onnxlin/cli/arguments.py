@@ -109,7 +109,7 @@ def ends(command: argparse.ArgumentParser) -> None:
 
 
 def how(
-    command: argparse.ArgumentParser, modes: Sequence[str] = MODES, *, threads: bool = True
+    command: argparse.ArgumentParser, modes: Sequence[str] = MODES, *, threads: bool = False
 ) -> None:
     """How the map is computed; the first of the modes is the default."""
     group = command.add_argument_group("how")

@@ -50,7 +50,7 @@ def declare(commands: Any) -> None:
     merging.add_argument("--metric", choices=METRICS, default=METRICS[0], help=f"({METRICS[0]})")
     merging.add_argument("--refit", action="store_true", help="fit to F, not the mean of the maps")
     arguments.ends(command)
-    arguments.how(command, threads=False)
+    arguments.how(command)
     arguments.pictures(command)
 
 

@@ -215,17 +215,19 @@ class Store:
         """
         with self.writing():
             if not self.is_local:
-                self.files.pipe({f"{self.path}/{name}": bytes(d) for name, d in files.items()})
+                fs, path = self.files
+                fs.pipe({f"{path}/{name}": bytes(data) for name, data in files.items()})
                 return
             for name, data in files.items():
                 path = os.path.join(self.path, name)
                 folder_of(path)
                 write(path, data, AGAIN)
 
-    @cached_property
-    def files(self) -> Any:
-        """The file system of an address."""
-        return needed("fsspec", WRITING).url_to_fs(self.path)[0]
+    @property
+    def files(self) -> tuple[Any, str]:
+        """Of an address: fsspec's file system, and the path in it."""
+        fs, path = needed("fsspec", WRITING).url_to_fs(self.path)
+        return fs, path
 
     def _key(self, name: str, number: int) -> str:
         metadata = self._arrays[name].metadata

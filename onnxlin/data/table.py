@@ -67,7 +67,7 @@ def write_part(store: Store, number: int, part: Any) -> None:
     """
     buffer = io.BytesIO()
     needed("pyarrow.parquet", WRITING).write_table(part, buffer)
-    store.put({_part(number): buffer.getvalue()})
+    store.put({f"{PARTS}/{number:08d}.parquet": buffer.getvalue()})
 
 
 def join(store: Store, count: int) -> None:
@@ -87,12 +87,12 @@ def join(store: Store, count: int) -> None:
             _joined(store, count, buffer)
             _files(store).pipe_file(whole, buffer.getvalue())
     if store.is_local:
-        folder = f"{store.path}/{PARTS}"
+        folder = os.path.dirname(_part(store, 0))
         for name in os.listdir(folder):  # what killed writers have left, too
             remove(os.path.join(folder, name))
         return
     for number in range(count):
-        _files(store).rm_file(f"{store.path}/{_part(number)}")
+        _files(store).rm_file(_part(store, number))
 
 
 def is_joined(store: Store) -> bool:
@@ -104,7 +104,7 @@ def is_joined(store: Store) -> bool:
 def _joined(store: Store, count: int, stream: IO[bytes]) -> None:
     parquet, writer = needed("pyarrow.parquet", WRITING), None
     for number in range(count):
-        path = f"{store.path}/{_part(number)}"
+        path = _part(store, number)
         data: Any = path if store.is_local else io.BytesIO(_files(store).cat_file(path))
         part = parquet.read_table(data, partitioning=None)
         if writer is None:
@@ -128,8 +128,8 @@ def failures(store: Store, most: int) -> list[dict[str, Any]]:
     return found[:most]
 
 
-def _part(number: int) -> str:
-    return f"{PARTS}/{number:08d}.parquet"
+def _part(store: Store, number: int) -> str:
+    return f"{store.path}/{PARTS}/{number:08d}.parquet"
 
 
 def _files(store: Store) -> Any:
