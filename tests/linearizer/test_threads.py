@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -17,7 +18,7 @@ from onnxlin.engines.plan import ENGINES
 from tests.small import mlp
 
 XS = np.random.default_rng(0).random((12, 1, 28, 28), np.float32)
-LENET = "fixtures/lenet5_mnist.onnx"
+LENET = Path(__file__).parents[2] / "fixtures" / "lenet5_mnist.onnx"
 
 
 def asked() -> set[int]:
