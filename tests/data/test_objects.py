@@ -221,8 +221,10 @@ def test_addresses_that_nobody_knows(folder, monkeypatch) -> None:
     with pytest.raises(OptionError, match=r"gopher.*Give an address that fsspec knows"):
         runs.run(LENET, folder / "xs.npy", "gopher://made.zarr")
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    fsspec.registry  # noqa: B018
-    monkeypatch.setattr("fsspec.registry._registry", {})
+    from fsspec.registry import _registry as opened_before
+
+    for kind in ("s3", "s3a"):
+        monkeypatch.delitem(opened_before, kind, raising=False)
     with pytest.raises(OnnxlinError, match=r"s3:// need a package more. Install s3fs"):
         runs.run(LENET, folder / "xs.npy", "s3://results/made.zarr")
 
