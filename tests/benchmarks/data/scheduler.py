@@ -61,9 +61,9 @@ def scheduler_table(counts: list[int], seconds: float, tasks: int) -> None:
     lines = []
     for count in counts:
         found = _measured(count, seconds, tasks * count)
-        ideal = count / seconds
+        rate, ideal = found["rate"], count / seconds
         lines.append((
-            f"{count:,}", f"{seconds:g}", f"{found['rate']:,.0f}", f"{100 * found['rate'] / ideal:.0f} %",
+            f"{count:,}", f"{seconds:g}", f"{rate:,.0f}", f"{100 * rate / ideal:.0f} %",
             f"{1000 * found['cpu']:.2f}", f"{found['memory'] / 2**20:.0f}", f"{found['start']:.0f}",
         ))  # fmt: skip
         print(lines[-1], file=sys.stderr, flush=True)
