@@ -19,7 +19,7 @@ import onnxlin
 from onnxlin import data as runs
 from onnxlin.data import addresses
 from onnxlin.errors import DataError, FileError, InputError, OnnxlinError, OptionError
-from tests.data.stores import LENET, command, digits, files_of, kill_group, started
+from tests.data.stores import LENET, PATIENCE, command, digits, files_of, kill_group, started
 
 for package in ("zarr", "xarray", "distributed", "pyarrow", "fsspec"):
     pytest.importorskip(package)
@@ -246,10 +246,10 @@ def test_s3_with_workers_that_are_killed(folder, s3) -> None:
              "--workers", 2, "--storage-option", "key=one", "--storage-option", "secret=two",
              "--storage-option", f"client_kwargs.endpoint_url={endpoint}", "--json"]  # fmt: skip
     process = started(command(*words))
-    store, end = runs.store.Store(out, s3), time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
         with suppress(Exception):  # it is being made
-            if store.done().any():
+            if runs.store.Store(out, s3).done().any():
                 break
         time.sleep(0.02)
     kill_group(process)
