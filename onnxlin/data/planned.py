@@ -75,7 +75,7 @@ def planned(
     )  # fmt: skip
     x, m, y = _first(lin, source, order)
     layout = _layout(lin, x, m, order, len(y))
-    labels = _labels(lin, source, len(y)) if asked == LABELS else None
+    labels = labels_of(lin, source, len(y)) if asked == LABELS else None
     order = _with(order, engine=layout.engine, chunk=chunk or _chunk(layout, order))
     task = Task(lin, source, order, layout, labels)
     if "region" in what:
@@ -92,7 +92,7 @@ def _audited(options: dict[str, Any], rows: Any, count: int) -> dict[str, Any]:
     path = options.get("maps")
     if path is None:
         raise OptionError("what has 'audit': give maps=, an .npy with a map for each sample.")
-    if rows not in (PREDICTED, LABELS):
+    if rows not in (PREDICTED, LABELS) and (rows == ALL or len(rows) > 1):
         raise OptionError(
             f"what has 'audit': a map explains one output; rows={rows!r} has several."
         )
@@ -202,8 +202,13 @@ def _chunk(layout: Layout, order: Order) -> int:
     return found if found < 64 else found // 64 * 64  # as many as a graph takes at once
 
 
-def _labels(lin: Linearizer, source: Source, outputs: int) -> Array:
-    """Read labels as numbers of outputs: as they are, or by the class names of the model."""
+def labels_of(lin: Linearizer, source: Source, outputs: int) -> Array:
+    """Read labels as numbers of outputs: as they are, or by the class names of the model.
+
+    Raises
+    ------
+    OptionError, InputError
+    """
     labels = source.labels
     if labels is None:
         raise OptionError('rows="labels", and the data has none. Give labels=.')

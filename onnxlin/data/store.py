@@ -164,6 +164,10 @@ class Store:
         found: Array = np.asarray(self._arrays[DONE][:])
         return found.astype(bool)
 
+    def left(self) -> list[int]:
+        """Numbers of the chunks that are not done."""
+        return [int(i) for i in np.flatnonzero(~self.done())]
+
     def read(self, name: str, at: slice) -> Array:
         """Read part of an array."""
         found: Array = np.asarray(self._arrays[name][at])
