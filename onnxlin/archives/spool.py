@@ -28,7 +28,6 @@ class Spool:
 
     def __init__(self, width: int) -> None:
         self._width = width
-        # It is closed with the last that knows it; a name it never has.
         self._file: Any = tempfile.SpooledTemporaryFile(max_size=HELD)  # noqa: SIM115
 
     def add(self, rows: npt.NDArray[Any]) -> None:
@@ -59,6 +58,6 @@ class Spool:
             at += len(data)
             yield np.frombuffer(data, np.float64).reshape(-1, self._width)
 
-    def close(self) -> None:
-        """Forget the rows."""
+    def __del__(self) -> None:
+        # No block has an end that is also its: it goes with the last that knows it.
         self._file.close()

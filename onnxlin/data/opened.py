@@ -36,4 +36,6 @@ def open_results(path: str | os.PathLike[str]) -> Any:
     found = xarray.open_zarr(store.path, zarr_format=3, consolidated=True).drop_vars(DONE)
     if "ledger" in found:
         found = found.assign_coords(node=("node", found["ledger"].attrs["nodes"]))
+    if "margins" in found:
+        found = found.assign_coords(part=("part", found["margins"].attrs["parts"]))
     return found
