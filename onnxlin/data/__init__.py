@@ -14,10 +14,12 @@ from onnxlin.data.runner import How, Summary, run
 from onnxlin.data.source import Part, Source
 from onnxlin.data.sources import open_source
 from onnxlin.data.way import Way
+from onnxlin.readings.data.overall import Overall
 
 __all__ = [
     "Audited",
     "How",
+    "Overall",
     "Part",
     "Source",
     "Summary",
