@@ -10,15 +10,11 @@ from onnxlin.runtime.share import sharing
 
 
 @contextmanager
-def confined(threads: int | None) -> Iterator[None]:
+def confined(threads: int) -> Iterator[None]:
     """Have what a ``with`` block opens and computes use so many threads: onnxruntime and BLAS.
 
     How sums are cut up among threads shows in their last bits, so it is part of a run.
-    None leaves them as they are.
     """
-    if threads is None:
-        yield
-        return
     before = [(tell, ask()) for ask, tell in threads_of_blas()]
     try:
         for tell, _ in before:

@@ -9,9 +9,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from onnxlin.data.chunked import Done
 from onnxlin.data.extra import needed
 from onnxlin.data.store import Store
+from onnxlin.data.task import Done
 from onnxlin.files import folder_of, remove, write, writing
 from onnxlin.graph import Array
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypedDict
+
+from onnxlin.data.alone import confined
 
 Progress = Callable[[int, int, str], None]
 
@@ -51,3 +54,9 @@ def threads_of(way: Way) -> int | None:
     """How many threads work is confined to; None where it goes on here as it is."""
     apart = way.get("workers") is not None or way.get("scheduler") is not None
     return way.get("threads") or (1 if apart else None)
+
+
+def confining(way: Way) -> AbstractContextManager[None]:
+    """Have a ``with`` block use no more threads than a worker."""
+    threads = threads_of(way)
+    return nullcontext() if threads is None else confined(threads)

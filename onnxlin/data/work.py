@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -61,7 +62,7 @@ class Work:
         """
         task, store = self.task, self.store
         at = self.slices[number]
-        with confined(self.threads):
+        with self._alone():
             done = task(at)
         report = Report(number, at.stop - at.start, len(done.errors))
         if store is None:
@@ -71,6 +72,9 @@ class Work:
         table.write_part(store, number, table.lines(done, at, labels, task.source.names))
         store.mark(number)
         return report
+
+    def _alone(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.threads is None else confined(self.threads)
 
     def size(self, number: int) -> int:
         """Samples of a chunk."""
@@ -106,7 +110,8 @@ class Hands:
         found = vars(self._own).get("work")
         if found is None:
             # For good: this process does nothing else, and others of its threads are at work.
-            confined(self._work.threads).__enter__()
+            if self._work.threads is not None:
+                confined(self._work.threads).__enter__()
             keep_freed_arrays_here()
             found = self._own.work = self._work.fresh()
         report: Report = found(number)

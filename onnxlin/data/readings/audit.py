@@ -9,12 +9,11 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from onnxlin.data.alone import confined
 from onnxlin.data.kept.audit import ALIKE, SUMS
 from onnxlin.data.over import AT_ONCE, gone_over, opened
 from onnxlin.data.planned import planned
 from onnxlin.data.task import Task
-from onnxlin.data.way import Way, threads_of
+from onnxlin.data.way import Way, confining, threads_of
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
 from onnxlin.load import Model
@@ -95,7 +94,7 @@ def audit(
     threads = threads_of(way)
     options: dict[str, Any] = {"maps": os.fspath(maps)}
     options |= {} if threads is None else {"threads": threads}
-    with confined(threads):
+    with confining(way):
         task = planned(
             lin,
             source,

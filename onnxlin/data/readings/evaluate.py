@@ -9,14 +9,13 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from onnxlin.data.alone import confined
 from onnxlin.data.chunked import Chunked, Done, part_of
 from onnxlin.data.kept import Layout, Variable
 from onnxlin.data.kept.samples import REST
 from onnxlin.data.over import chunk_of, gone_over, not_failed, opened, ordered, summed
 from onnxlin.data.planned import labels_of
 from onnxlin.data.source import Source
-from onnxlin.data.way import Way, threads_of
+from onnxlin.data.way import Way, confining
 from onnxlin.engines.plan import require_engine
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
@@ -61,7 +60,7 @@ def evaluate(
     """
     require_engine(engine)
     lin, source, count = opened(model, data, way)
-    with confined(threads_of(way)):
+    with confining(way):
         task = _planned(lin.steady(count), source, count, (labels, engine), way)
     adding = Adding(count)
     gone_over(task, way, lambda own, at, arrays: adding.add(own.evaluation(at, arrays)))

@@ -10,12 +10,11 @@ from typing import Any, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from onnxlin.data.alone import confined
 from onnxlin.data.chunked import Chunked, Done, part_of
 from onnxlin.data.kept import Layout, Variable
 from onnxlin.data.over import chunk_of, gone_over, not_failed, opened, ordered, summed
 from onnxlin.data.source import Source
-from onnxlin.data.way import Way, threads_of
+from onnxlin.data.way import Way, confining
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
 from onnxlin.load import Model
@@ -59,7 +58,7 @@ def group(
     """
     lin, source, count = opened(model, data, way)
     labels = source.labels if labels is None else labels
-    with confined(threads_of(way)):
+    with confining(way):
         task = _planned(lin.steady(count), source, count, (rows, engine, dtype), way)
     outputs = task.layout.outputs
     given = None if labels is None else read_labels(labels, len(source), outputs)[:count]
