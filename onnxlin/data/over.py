@@ -84,7 +84,7 @@ def summed(array: Array | None) -> str | None:
 
 
 def chunk_of(first: Mapping[str, Array], rows: int, results: int, count: int) -> int:
-    """How many samples to do at once: about 8 MiB, and no stack cut in two.
+    """How many samples to do at once: about 8 MiB, or up to 64 so that no stack is cut in two.
 
     Parameters
     ----------
@@ -98,9 +98,9 @@ def chunk_of(first: Mapping[str, Array], rows: int, results: int, count: int) ->
     size = sum(value.nbytes for value in first.values())
     most = max(count // FEWEST, AT_ONCE)
     found = min(BYTES // max(size + 8 * results, 1), MOST, most, count)
-    if found < AT_ONCE < count:
+    if found < min(AT_ONCE, count):
         together = TENSORS // max(size * rows, 1)
-        found = min(AT_ONCE, 1 << max(together - 1, 0).bit_length())
+        found = min(AT_ONCE, 1 << max(together - 1, 0).bit_length(), count)
     return found if found < AT_ONCE else found // AT_ONCE * AT_ONCE
 
 

@@ -212,9 +212,9 @@ def labels_of(lin: Linearizer, source: Source, outputs: int) -> Array:
     labels = source.labels
     if labels is None:
         raise OptionError('rows="labels", and the data has none. Give labels=.')
-    found = np.asarray(labels)
+    found = numbered(labels, lin)
     if found.dtype.kind not in "iu":
-        found = _numbered([str(text) for text in found], lin)
+        raise InputError(f"The labels are {found.dtype}; expected numbers of outputs, or text.")
     wrong = np.flatnonzero((found < 0) | (found >= outputs))
     if wrong.size:
         at = int(wrong[0])
@@ -222,6 +222,17 @@ def labels_of(lin: Linearizer, source: Source, outputs: int) -> Array:
             f"Label {found[at]} of sample {at} is no output of the model, which has {outputs}."
         )
     return found.astype(np.int64)
+
+
+def numbered(labels: Array, lin: Linearizer) -> Array:
+    """Read labels as numbers: as they are, or text by the class names of the model.
+
+    Raises
+    ------
+    InputError
+    """
+    found = np.asarray(labels)
+    return _numbered([str(text) for text in found], lin) if found.dtype.kind in "UO" else found
 
 
 def _numbered(texts: list[str], lin: Linearizer) -> Array:

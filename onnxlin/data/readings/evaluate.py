@@ -20,9 +20,9 @@ from onnxlin.engines.plan import require_engine
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
 from onnxlin.load import Model
-from onnxlin.readings.data.evaluate import Evaluation, class_indices, evaluated
+from onnxlin.readings.data.evaluate import Evaluation, class_indices, evaluated, is_large
 from onnxlin.readings.data.overall import Adding, Overall
-from onnxlin.section.feeds import numbered_from
+from onnxlin.section.feeds import instances, numbered_from
 
 WIDE = "float64"
 
@@ -74,7 +74,9 @@ def _planned(
     labels, engine = asked
     known = None if labels is None else class_indices(labels, len(source))[:count]
     first = part_of(source, slice(0, 1)).stacks
-    found = evaluated(lin, first, None if known is None else known[:1], engine)
+    large = is_large(lin, instances(first, lin.graph.inputs)[0])
+    label = None if known is None else known[:1]
+    found = evaluated(lin, first, label, engine, large=large)
     outputs = found.y.shape[1]
     if known is None and source.labels is not None:
         known = labels_of(lin, source, outputs)[:count]
@@ -84,7 +86,7 @@ def _planned(
     if way.get("chunk") is None:
         own = {name: first[name] for name in lin.section.inputs if name in first}
         order = replace(order, chunk=chunk_of(own, outputs, 3 * outputs + len(parts), count))
-    layout = Layout(outputs, tuple(range(outputs)), (), (), WIDE, parts, engine, together=False)
+    layout = Layout(outputs, tuple(range(outputs)), (), (), WIDE, parts, engine, not large)
     return _Evaluating(lin, source, replace(order, engine=engine), layout, known)
 
 
@@ -116,7 +118,14 @@ class _Evaluating(Chunked):
         part = part_of(self.source, at)
         labels = None if self.labels is None else self.labels[at]
         with numbered_from(at.start):
-            found = evaluated(self.lin, part.stacks, labels, self.order.engine, floors=self.floors)
+            found = evaluated(
+                self.lin,
+                part.stacks,
+                labels,
+                self.order.engine,
+                large=not self.layout.together,
+                floors=self.floors,
+            )
         arrays = {"y": found.y, "Wx": found.Wx, "b": found.b, "residual": found.residual}
         arrays |= {"margins": self._margins(found), "failed": not_failed(len(part))}
         return Done(arrays, {}, found.y, part.notes)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from onnxlin.data.chunked import Chunked, Done, part_of
 from onnxlin.data.kept import Layout, Variable
 from onnxlin.data.over import chunk_of, gone_over, not_failed, opened, ordered, summed
+from onnxlin.data.planned import numbered
 from onnxlin.data.source import Source
 from onnxlin.data.way import Way, confining
 from onnxlin.graph import Array
@@ -61,10 +62,11 @@ def group(
     with confining(way):
         task = _planned(lin.steady(count), source, count, (rows, engine, dtype), way)
     outputs = task.layout.outputs
-    given = None if labels is None else read_labels(labels, len(source), outputs)[:count]
+    if labels is not None:
+        labels = read_labels(numbered(labels, lin), len(source), outputs)[:count]
     seen = Seen()
     gone_over(task, way, lambda own, at, arrays: own.see(arrays, seen))
-    return seen.groups(given)
+    return seen.groups(labels)
 
 
 def _planned(

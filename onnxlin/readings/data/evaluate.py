@@ -158,6 +158,7 @@ def evaluated(
     labels: Array | None,
     engine: str,
     *,
+    large: bool | None = None,
     floors: dict[str, float] | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -165,11 +166,14 @@ def evaluated(
 
     Parameters
     ----------
+    large : bool, optional
+        What `is_large` has said of the first one of all.
     floors : {engine: float}, optional
         See `verified`.
     """
     given = instances(xs, lin.graph.inputs)
-    large = bool(given) and _is_large(lin, given[0])
+    if large is None:
+        large = bool(given) and is_large(lin, given[0])
     labelled = [None] * len(given) if labels is None else list(labels[:, None])
     maps = (
         (_margin_alone(lin, x, label, engine) for x, label in zip(given, labelled, strict=True))
@@ -203,7 +207,7 @@ def _of_one(m: AffineMap, label: Array | None) -> Found:
     return Found(m.y, m.Wx, m.b, margin, float(m.residual.max()))
 
 
-def _is_large(lin: Linearizer, x: Instance) -> bool:
+def is_large(lin: Linearizer, x: Instance) -> bool:
     """Whether all rows of W are too much for one instance."""
     if isinstance(x, Mapping):
         columns = sum(np.size(value) for name, value in x.items() if name in lin.section.inputs)

@@ -10,7 +10,9 @@ import pytest
 import onnxlin
 from onnxlin import data
 from onnxlin.archives import spool
+from onnxlin.data.over import chunk_of
 from onnxlin.errors import InputError, OptionError, ResidualError
+from onnxlin.linearizer.many import AT_ONCE, FEWEST, MOST
 from onnxlin.readings import evaluate
 from onnxlin.readings.data.histogram import Histogram
 from tests.data.stores import LENET, digits
@@ -107,3 +109,15 @@ def test_options() -> None:
         data.evaluate(LENET, digits(2), resume=True)
     with pytest.raises(OptionError, match="limit"):
         data.evaluate(LENET, digits(2), limit=0)
+
+
+@pytest.mark.parametrize("rows", [2, 10, 1000])
+@pytest.mark.parametrize("size", [4, 10**4, 6 * 10**5, 10**7])
+@pytest.mark.parametrize("count", [1, 40, 100, 10**5])
+def test_a_chunk_cuts_no_stack_in_two(count: int, size: int, rows: int) -> None:
+    chunk = chunk_of({"x": np.zeros(size, np.uint8)}, rows, 3 * rows, count)
+    assert 1 <= chunk <= count
+    # As `onnxlin.linearizer.many` takes them, where an instance has no tensor beside x.
+    at_once = next((n for n in (*AT_ONCE, FEWEST) if n * size * rows <= MOST), 1)
+    assert chunk == count or chunk % at_once == 0
+    assert chunk * size <= max(MOST, size)
