@@ -11,7 +11,6 @@ from onnxlin.cli.bar import Bar
 from onnxlin.cli.screen import Screen
 from onnxlin.engines.plan import NAMES
 from onnxlin.errors import OptionError
-from onnxlin.inputs.told import columns_of
 
 WHAT = ("contributions", "ledger", "region", "audit", "W")
 NORMS = ("l1", "l2", "linf")
@@ -27,8 +26,7 @@ def declare(commands: Any) -> None:
     command.add_argument(
         "data",
         nargs="+",
-        help="an .npy or .npz stack, zarr, .csv or .parquet with a sample a row, a folder of "
-        "pictures, or pictures",
+        help=f"{arguments.DATA}, or pictures",
     )
     command.add_argument(
         "--labels",
@@ -40,19 +38,18 @@ def declare(commands: Any) -> None:
     group = command.add_argument_group("how")
     arguments.mode(group)
     group.add_argument("--engine", choices=("auto", *NAMES), default="auto")
-    group.add_argument(
-        "--workers", metavar="N", type=arguments.count, help="processes of this machine (1)"
-    )
-    group.add_argument(
-        "--scheduler", metavar="ADDRESS", help="of a dask cluster, such as tcp://host:8786"
-    )
-    group.add_argument("--threads", metavar="N", type=arguments.count, help="of each worker (1)")
+    arguments.workers(group, "1")
     group.add_argument("--memory", help='of each worker, such as "4GiB" (half of what is free)')
     arguments.pictures(command)
 
 
 def _declare_kept(group: Any) -> None:
-    group.add_argument("--out", metavar="STORE", required=True, help="such as results.zarr")
+    group.add_argument(
+        "--out",
+        metavar="STORE",
+        required=True,
+        help="such as results.zarr, or an address that fsspec knows",
+    )
     group.add_argument(
         "--what",
         metavar="WHAT[,WHAT]",
@@ -79,18 +76,14 @@ def _declare_kept(group: Any) -> None:
 
 def run(options: Any, screen: Screen) -> int:
     """Run over a data set and return the exit code."""
-    from onnxlin.data import open_source  # an extra
-    from onnxlin.data import run as run_over
+    from onnxlin.data import run as run_over  # an extra
 
     start = time.perf_counter()
     lin = target.linearizer(options)
-    how = target.preprocessing(options, lin, options.data[0])
-    data: Any = options.data if len(options.data) > 1 else options.data[0]
-    source = open_source(
-        data, lin.graph.inputs, how, columns=columns_of(lin.graph), labels=options.labels
-    )
-    names = ("chunk", "resume", "overwrite", "workers", "scheduler", "dtype", "engine", "threads")
-    asked: Any = {name: getattr(options, name) for name in (*names, "maps", "norm")}
+    source = target.source(options, lin, options.data, options.labels)
+    storage = arguments.storage_options(options)
+    names = ("chunk", "resume", "overwrite", "workers", "scheduler", "patience", "threads")
+    asked: Any = {n: getattr(options, n) for n in (*names, "dtype", "engine", "maps", "norm")}
     with Bar("samples") as bar:
         found = run_over(
             lin,
@@ -100,16 +93,17 @@ def run(options: Any, screen: Screen) -> int:
             _rows(options.rows),
             limit=dict(options.limits).get(""),
             progress=bar,
+            storage_options=storage,
             **asked,
         )
     document = {
         "model": options.model,
         "data": list(options.data),
         "data_notes": list(source.notes),
-        "notes": list(lin.section.notes),
+        "notes": list(lin.section.notes_in(lin.mode)),
         "mode": lin.mode,
         **found.as_dict(),
-        "errors": _errors(options.out) if found.failed else [],
+        "errors": _errors(options.out, storage) if found.failed else [],
     }
     document["seconds"] = round(time.perf_counter() - start, 3)
     screen.document(document)
@@ -129,12 +123,12 @@ def _rows(text: str) -> str | tuple[int, ...]:
         ) from None
 
 
-def _errors(path: str) -> list[dict[str, Any]]:
+def _errors(path: str, storage: dict[str, Any]) -> list[dict[str, Any]]:
     """The first samples that have no map, and why."""
     from onnxlin.data.store import Store
     from onnxlin.data.table import failures
 
-    return failures(Store(path), SHOWN)
+    return failures(Store(path, storage), SHOWN)
 
 
 def _show(document: Mapping[str, Any], screen: Screen) -> None:

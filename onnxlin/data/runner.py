@@ -11,21 +11,21 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 
 from onnxlin.data import table
+from onnxlin.data.addresses import MEMORY
 from onnxlin.data.alone import confined
 from onnxlin.data.begun import begun
+from onnxlin.data.chunked import Chunked
 from onnxlin.data.cluster import PATIENCE, on_cluster
 from onnxlin.data.planned import planned
-from onnxlin.data.source import Source
 from onnxlin.data.sources.opening import source_of
 from onnxlin.data.store import Store
 from onnxlin.data.task import Task
+from onnxlin.data.way import Progress, Way
 from onnxlin.data.work import Report, Work
 from onnxlin.errors import OptionError
 from onnxlin.linearizer import Linearizer
 from onnxlin.load import Model
 from onnxlin.section.options import whole
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -83,15 +83,19 @@ class How(TypedDict, total=False):
     engine : str
         "auto" decides once, for the whole run.
     memory : int or str
-        Of each worker; for a `Linearizer` its own counts.
+        Of each worker; for a `Linearizer` its own counts. A resumed run must agree in it where
+        it may show: where several rows of a map go at once.
     threads : int
-        Of each worker (1). Part of what a resumed run must agree in: sums depend on it.
+        Of each worker, by default those of a `Linearizer` that has some, or 1. Part of what a
+        resumed run must agree in: sums depend on it.
     labels : path or array (N,)
         Instead of those of the data.
     maps : path
         Of what="audit": an ``.npy`` with a map for each sample.
     norm : {"l1", "l2", "linf"}
         Of what="region" (l2).
+    storage_options : dict
+        For addresses, of the store and of the data: what fsspec needs beside them.
     patience : float
         Seconds in which workers have to come, or a scheduler that is lost has to be back (60).
     progress : callable
@@ -111,7 +115,8 @@ class How(TypedDict, total=False):
     labels: Any
     maps: str | os.PathLike[str] | None
     norm: str | None
-    patience: float
+    storage_options: dict[str, Any] | None
+    patience: float | None
     progress: Progress | None
 
 
@@ -152,13 +157,16 @@ def run(
         The store is there already, or is that of another run: the message says what differs.
     InputError, RowsError, FileError, RunError
     """
-    start, threads = time.monotonic(), whole("threads", how.get("threads") or 1, 1)
+    own = model.threads if isinstance(model, Linearizer) else None
+    start, threads = time.monotonic(), whole("threads", how.get("threads") or own or 1, 1)
+    how["threads"] = threads
     with confined(threads):
         task, store = _ready(model, data, out, (what, rows), how)
         work = Work(task, store, threads).fresh()
-    bar = _Bar(task.order.count, how.get("progress"), start)
-    _done(work, how, bar)
-    return _summary(store, task, bar.made, time.monotonic() - start)
+    bar = Bar(task.order.count, how.get("progress"), start)
+    bar.begin(task.order.count - sum(work.size(i) for i in store.left()))
+    through(work, how, bar, store.left)
+    return summary(store, task, bar.made, time.monotonic() - start)
 
 
 def _ready(
@@ -173,7 +181,7 @@ def _ready(
     if unknown := sorted(set(how) - set(known)):
         raise OptionError(f"There is no {unknown[0]}=; expected some of {known}.")
     lin = model if isinstance(model, Linearizer) else Linearizer(model, memory=how.get("memory"))
-    source = data if isinstance(data, Source) else source_of(lin.graph, data, how.get("labels"))
+    source = source_of(lin.graph, data, how.get("labels"), how.get("storage_options"))
     given, engine = _counts(how), how.get("engine", "auto")
     task = planned(
         lin,
@@ -186,8 +194,25 @@ def _ready(
         engine=engine,
         options=_options(how),
     )
-    store, again = Store(out), (bool(how.get("resume")), bool(how.get("overwrite")))
+    store = Store(out, how.get("storage_options"))
+    require_shared(store, how)
+    again = (bool(how.get("resume")), bool(how.get("overwrite")))
     return begun(store, task, given["chunk"], engine, resume=again[0], overwrite=again[1]), store
+
+
+def require_shared(store: Store, how: How | Way) -> None:
+    """Refuse a store that workers cannot see.
+
+    Raises
+    ------
+    OptionError
+    """
+    several = how.get("scheduler") is not None or (how.get("workers") or 0) > 1
+    if several and store.path.startswith(MEMORY):
+        raise OptionError(
+            f"{store.path!r} is in the memory of this process, and no worker sees it. Give a "
+            "folder or the address of an object store, or workers=1."
+        )
 
 
 def _counts(how: How) -> dict[str, int | None]:
@@ -201,47 +226,43 @@ def _options(how: How) -> dict[str, Any]:
     found = {
         "maps": maps if maps is None else os.fspath(maps),
         "norm": how.get("norm"),
-        "threads": how.get("threads") or 1,
+        "threads": how.get("threads"),
     }
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _done(work: Work, how: How, bar: _Bar) -> None:
-    """Do all chunks that are not done."""
-    store, scheduler, workers = work.store, how.get("scheduler"), how.get("workers") or 0
-
-    def left() -> list[int]:
-        return [int(i) for i in np.flatnonzero(~store.done())]
-
+def through(
+    work: Work,
+    how: How | Way,
+    told: Callable[[Report], None],
+    left: Callable[[], Sequence[int]],
+) -> None:
+    """Do all chunks that are left, and tell of each."""
+    scheduler, workers = how.get("scheduler"), how.get("workers") or 0
     todo = left()
-    bar.begin(work.task.order.count - sum(_size(work, i) for i in todo))
     if not todo:
         return
     if scheduler is None and workers < 2:
         for number in todo:
-            bar(work(number))
+            told(work(number))
         return
     on_cluster(
         work,
         todo,
         scheduler=scheduler,
         workers=min(workers, len(todo)),
-        patience=how.get("patience", PATIENCE),
-        told=bar,
+        patience=how.get("patience") or PATIENCE,
+        told=told,
         left=left,
     )
 
 
-def _size(work: Work, number: int) -> int:
-    at = work.slices[number]
-    return at.stop - at.start
-
-
-def _summary(store: Store, task: Task, made: int, seconds: float) -> Summary:
+def summary(store: Store, task: Chunked, made: int, seconds: float) -> Summary:
     """Put the table together, and note what came of it all."""
     tasks = len(task.order.slices())
     if made or not table.is_joined(store):
         table.join(store, tasks)
+    table.clear(store)
     failed = largest = 0.0
     for at in task.order.slices():
         failed += int(store.read("failed", at).sum())
@@ -250,7 +271,7 @@ def _summary(store: Store, task: Task, made: int, seconds: float) -> Summary:
     return Summary(store.path, task.order.count, int(failed), made, seconds, largest)
 
 
-class _Bar:
+class Bar:
     """How far a run is."""
 
     def __init__(self, total: int, progress: Progress | None, start: float) -> None:

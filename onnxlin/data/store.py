@@ -13,14 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from onnxlin.data.addresses import Options, files_of, is_address, plain, zarr_of
+from onnxlin.data.chunk import ByName, compressors, encoded
 from onnxlin.data.extra import needed
 from onnxlin.data.kept import Layout, Variable
 from onnxlin.data.order import Order
-from onnxlin.errors import FileError, OptionError
+from onnxlin.errors import FileError, OnnxlinError, OptionError
+from onnxlin.files import folder_of, write
 from onnxlin.graph import Array
 
 SAMPLE, DONE, ABOUT = "sample", "done", "onnxlin"
 WRITING = "Writing a store of results"
+AFAR = "Look at address and storage options; what is done is kept: resume=True (--resume) goes on."
 AGAIN = "Make room, and run it again with resume=True (--resume): what is done is kept."
 
 
@@ -31,18 +35,29 @@ class Store:
     ----------
     path : str
         A folder, or an address that fsspec knows, with ``://``.
+    options : dict, optional
+        What fsspec is told beside the address. It goes to workers, and into no file.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
+    def __init__(self, path: str | os.PathLike[str], options: Options | None = None) -> None:
+        self.path, self.options = plain(path), dict(options or {})
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
+        return {"path": self.path, "options": self.options}
 
     @property
     def is_local(self) -> bool:
         """Whether it is a folder of this machine's."""
-        return "://" not in self.path
+        return not is_address(self.path)
+
+    @property
+    def files(self) -> tuple[Any, str]:
+        """Of an address: fsspec's file system, and the path in it."""
+        return files_of(self.path, self.options)
+
+    @property
+    def _there(self) -> Any:
+        return self.path if self.is_local else zarr_of(self.path, self.options)
 
     @cached_property
     def group(self) -> Any:
@@ -55,12 +70,16 @@ class Store:
         """
         zarr = needed("zarr", WRITING)
         try:
-            return zarr.open_group(self.path, mode="r+", zarr_format=3, use_consolidated=False)
+            return zarr.open_group(self._there, mode="r+", zarr_format=3, use_consolidated=False)
         except (FileNotFoundError, ValueError) as error:
             raise OptionError(
                 f"There is no store of results at {self.path!r}. Give the folder that "
                 "`onnxlin run --out` has written."
             ) from error
+        except Exception as error:
+            if self.is_local or isinstance(error, OnnxlinError):
+                raise
+            raise FileError(f"Cannot read {self.path!r}: {error}. {AFAR}") from error
 
     @cached_property
     def about(self) -> dict[str, Any]:
@@ -80,7 +99,12 @@ class Store:
     def is_taken(self) -> bool:
         """Whether something lies there already, of ours or not."""
         if not self.is_local:
-            return self._is_there()
+            with self.writing():
+                fs, path = self.files
+                fs.invalidate_cache()
+                with suppress(FileNotFoundError):
+                    return bool(fs.ls(path, detail=False))
+                return False
         return os.path.exists(self.path) and not (
             os.path.isdir(self.path) and not os.listdir(self.path)
         )
@@ -120,12 +144,16 @@ class Store:
         """
         zarr = needed("zarr", WRITING)
         with self.writing():
-            group = zarr.open_group(self.path, mode="w", zarr_format=3, attributes={ABOUT: "begun"})
+            group = zarr.open_group(
+                self._there, mode="w", zarr_format=3, attributes={ABOUT: "begun"}
+            )
             for v in variables:
+                chunks = (min(order.chunk, order.count), *(max(n, 1) for n in v.shape))
                 group.create_array(
                     v.name,
                     shape=(order.count, *v.shape),
-                    chunks=(min(order.chunk, order.count), *(max(n, 1) for n in v.shape)),
+                    chunks=chunks,
+                    compressors=compressors(chunks, v.dtype, WRITING),
                     dtype=v.dtype,
                     fill_value=v.fill,
                     dimension_names=(SAMPLE, *v.dims),
@@ -135,7 +163,7 @@ class Store:
             about = {"about": "1 where a chunk of samples is written"}
             group.create_array(
                 DONE, shape=(tasks,), chunks=(1,), dtype="uint8", fill_value=0,
-                dimension_names=("task",), attributes=about, config={"write_empty_chunks": True},
+                dimension_names=("task",), attributes=about, compressors=None,
             )  # fmt: skip
             _coordinates(group, layout)
             noted = {"order": asdict(order), "layout": layout.as_dict()}
@@ -149,20 +177,24 @@ class Store:
         with warnings.catch_warnings():
             # That other implementations of zarr 3 may not know it; they read each array's own.
             warnings.simplefilter("ignore")
-            zarr.consolidate_metadata(self.path, zarr_format=3)
+            zarr.consolidate_metadata(self._there, zarr_format=3)
 
     def _forget(self) -> None:
         for name in ("group", "about", "_arrays"):
             vars(self).pop(name, None)
 
     @cached_property
-    def _arrays(self) -> _ByName:
-        return _ByName(self.group)
+    def _arrays(self) -> ByName:
+        return ByName(self.group)
 
     def done(self) -> Array:
         """Which chunks are done, ``(tasks,)``."""
         found: Array = np.asarray(self._arrays[DONE][:])
         return found.astype(bool)
+
+    def left(self) -> list[int]:
+        """Numbers of the chunks that are not done."""
+        return [int(i) for i in np.flatnonzero(~self.done())]
 
     def read(self, name: str, at: slice) -> Array:
         """Read part of an array."""
@@ -183,19 +215,15 @@ class Store:
             self.group.attrs.update(dict(what))
             self.consolidate()
 
-    def write(self, number: int, at: slice, arrays: Mapping[str, Array]) -> None:
-        """Write one chunk of every array, each whole or not at all.
+    def write(self, number: int, arrays: Mapping[str, Array]) -> None:
+        """Write one chunk of every array, each whole or not at all, and on the disk for good.
 
         Raises
         ------
         FileError
             The disk is full, say.
         """
-        with self.writing():
-            for name, values in arrays.items():
-                self._arrays[name][at] = values
-            if self.is_local:
-                _settle(self._files(number, arrays))
+        self.put({self._key(n, number): encoded(self._arrays[n], v) for n, v in arrays.items()})
 
     def mark(self, number: int) -> None:
         """Mark a chunk as done, once all of it is written.
@@ -204,14 +232,29 @@ class Store:
         ------
         FileError
         """
-        with self.writing():
-            self._arrays[DONE][number] = 1
+        self.put({self._key(DONE, number): encoded(self._arrays[DONE], np.ones(1, np.uint8))})
 
-    def _files(self, number: int, names: Mapping[str, Array]) -> Iterator[str]:
-        for name in names:
-            array = self._arrays[name]
-            key = array.metadata.encode_chunk_key((number, *(0 for _ in array.shape[1:])))
-            yield os.path.join(self.path, name, *key.split("/"))
+    def put(self, files: Mapping[str, Any]) -> None:
+        """Write files, by their paths in the store, each whole or not at all.
+
+        Raises
+        ------
+        FileError
+        """
+        with self.writing():
+            if not self.is_local:
+                fs, path = self.files
+                fs.pipe({f"{path}/{name}": bytes(data) for name, data in files.items()})
+                return
+            for name, data in files.items():
+                path = os.path.join(self.path, name)
+                folder_of(path)
+                write(path, data, AGAIN)
+
+    def _key(self, name: str, number: int) -> str:
+        metadata = self._arrays[name].metadata
+        places = (number, *(0 for _ in metadata.shape[1:]))
+        return f"{name}/{metadata.encode_chunk_key(places)}"
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -223,31 +266,14 @@ class Store:
         """
         try:
             yield
-        except OSError as error:
-            text = f"Cannot write {self.path!r}: {error.strerror or error}. {AGAIN}"
+        except OnnxlinError:
+            raise
+        except Exception as error:
+            if not isinstance(error, OSError) and self.is_local:
+                raise  # each object store has errors of its own, that have no base in common
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            text = f"Cannot write {self.path!r}: {why}. {AGAIN if self.is_local else AFAR}"
             raise FileError(text) from error
-
-
-class _ByName(dict[str, Any]):
-    """Arrays, opened by their names: what lies beside them is not looked at."""
-
-    def __init__(self, group: Any) -> None:
-        super().__init__()
-        self._group = group
-
-    def __missing__(self, name: str) -> Any:
-        found = self[name] = self._group[name]
-        return found
-
-
-def _settle(paths: Iterator[str]) -> None:
-    """Let files outlast a power cut: they are renamed by now, and a mark must not outlive them.
-
-    A chunk of nothing but the fill value has no file.
-    """
-    for path in paths:
-        with suppress(FileNotFoundError), open(path, "rb") as stream:
-            os.fsync(stream.fileno())
 
 
 def _coordinates(group: Any, layout: Layout) -> None:

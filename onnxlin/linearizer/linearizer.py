@@ -10,22 +10,20 @@ from importlib import import_module
 from typing import Any
 
 import numpy.typing as npt
-from onnx import numpy_helper
 
 from onnxlin.affine_map import AffineMap, required_name
 from onnxlin.engines.compiled import Loop, runs_beside
+from onnxlin.engines.confined import confined, each_confined
 from onnxlin.engines.job import Progress
 from onnxlin.engines.memory import keep_freed_arrays, memory_budget
 from onnxlin.engines.plan import require_engine
-from onnxlin.errors import RowsError
 from onnxlin.graph import Array, Graph
-from onnxlin.graph.weights import filled
 from onnxlin.linearizer.ask import Ask, asked_dtype
 from onnxlin.linearizer.by_graph import by_graph
 from onnxlin.linearizer.by_program import by_program
-from onnxlin.linearizer.digest import digest
-from onnxlin.linearizer.many import one_by_one, stacks, together
-from onnxlin.linearizer.ready import make_ready
+from onnxlin.linearizer.many import one_by_one, require_each, stacks, together
+from onnxlin.linearizer.named import digest_of, means_of
+from onnxlin.linearizer.ready import make_ready, naming
 from onnxlin.load import Model, Path, load, read
 from onnxlin.program.builder import Builder
 from onnxlin.runtime.session import SessionOptions
@@ -33,6 +31,7 @@ from onnxlin.section import STAIRCASE, Section, make_section, require_mode, requ
 from onnxlin.section.ends import listed
 from onnxlin.section.feeds import Instance, instances, named_beside
 from onnxlin.section.gates import HALVES, Choice, Gates
+from onnxlin.section.options import whole
 
 Names = Iterable[str] | str | None
 
@@ -45,15 +44,15 @@ class Linearizer:
     model : path, bytes or onnx.ModelProto
     inputs, outputs : tensor names, optional
         Any tensors of the graph; by default its float inputs and float outputs. What is not
-        linearised is held constant. A model without float inputs starts at the first float tensors
-        that follow them (embeddings). ``outputs="logits"`` ends before a softmax or sigmoid at
-        the end. What was chosen stands in the map's ``notes``.
+        linearised is held constant. Token ids and categories become what they look up: see
+        docs/tokens.md. ``outputs="logits"`` ends before a softmax or sigmoid at the end. The map's
+        ``notes`` say what was chosen.
     mode : {"tangent", "frozen"}
         The reading of smooth operators; on piecewise-affine ones the two agree.
     rounding : {"staircase", "straight-through"}
-        The reading of rounding, in quantised graphs above all. A staircase is locally constant, so
-        dependence on x ends there. Straight-through counts rounding as the identity plus an offset
-        captured at x, and saturation as Clip; F(x) = W x + b holds all the same.
+        The reading of rounding: a staircase is locally constant, so dependence on x ends there.
+        Straight-through counts it as the identity plus an offset captured at x, and saturation as
+        Clip; F(x) = W x + b holds all the same.
     gates : {"halves", "held"} or {node name: one of them}
         The reading of gated products, ``act(a) * b``, in frozen mode: half of each term of the
         product rule, or the activation held at x and b linear. In a mapping ``"*"`` stands for
@@ -61,10 +60,12 @@ class Linearizer:
     memory : int or str, optional
         Bytes, or text such as "4GiB"; by default half of what is free when a map is computed.
     session_options : onnxruntime.SessionOptions, optional
-        Threads and the like of the compiled engine's sessions; by default onnxruntime's own.
+        Of the compiled engine's sessions; by default onnxruntime's own.
+    threads : int, optional
+        Of all sessions, of the live engine, and of the process's BLAS while a map or its bound is
+        computed; by default as many as each takes. They show in last bits.
     base_dir : path, optional
-        The folder of the files that hold a model's weights beside it; by default that of its path.
-        For a model given as bytes or as a proto, none is read without it.
+        Of the files of weights beside a model; by default the folder of its path, if it has one.
 
     Raises
     ------
@@ -82,20 +83,23 @@ class Linearizer:
         gates: Choice = HALVES,
         memory: int | str | None = None,
         session_options: SessionOptions | None = None,
+        threads: int | None = None,
         base_dir: Path | None = None,
     ) -> None:
         require_mode(mode)
         require_rounding(rounding)
         if memory is not None:
             memory_budget(memory)
+        threads = None if threads is None else whole("threads", threads, 1)
         keep_freed_arrays()
         inputs = listed(inputs)
         if base_dir is not None:
             model = read(model, base_dir)  # the files are read once, and it is whole from here on
-        graph = load(model, inputs or ())
-        section = make_section(graph, inputs, outputs, rounding, gates=gates)
-        # Pickled, it holds the model and no session: whoever gets it opens those when it is asked.
-        self._ready = make_ready(section, mode, memory, session_options)
+        with confined(threads):
+            graph = load(model, inputs or ())
+            section = make_section(graph, inputs, outputs, rounding, gates=gates)
+            # Pickled it holds the model and no session: whoever gets it opens those when asked.
+            self._ready = make_ready(section, mode, memory, session_options, threads)
         self._others: dict[frozenset[str], Linearizer] = {}
         self._loop: Loop | None = None
 
@@ -129,17 +133,28 @@ class Linearizer:
         """What was given for it."""
         return self._ready.memory
 
+    @property
+    def threads(self) -> int | None:
+        """What was given for them."""
+        return self._ready.threads
+
     @cached_property
     def digest(self) -> str:
         """Name of the model, of its ends and of how they are read, by their contents.
 
-        The same in every process, for a file, its bytes and a copy of it: a key for caches.
+        The same in every process, for a file, its bytes and a copy of it: a key for caches. What
+        shows in last bits alone is no part of it: see `means`.
         """
-        return digest(self._ready)
+        return digest_of(self._ready)
 
-    def __dask_tokenize__(self) -> tuple[str, str]:
+    @property
+    def means(self) -> dict[str, Any]:
+        """What shows in last bits: memory, threads, and session options taken apart."""
+        return means_of(self._ready)
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
         """What dask names tasks by."""
-        return "onnxlin.Linearizer", self.digest
+        return "onnxlin.Linearizer", self.digest, repr(self.means)
 
     def serving(self, x: Instance) -> Linearizer:
         """Return the linearizer that takes this x: itself, unless x gives initialisers.
@@ -152,17 +167,9 @@ class Linearizer:
         if not names:
             return self
         if names not in self._others:
-            section, mode = self.section, self.mode
-            ends = list(section.inputs), list(section.outputs)
-            # Not the file once more: it may have changed since, or be on another machine.
-            given = self.graph.defaults
-            whole = filled(self.graph.model, self.graph.initialisers)
-            whole.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in given.items())
-            graph = load(whole, names | set(given))
             other = copy(self)
-            own = make_section(graph, *ends, self.rounding, gates=self.gates)
-            own = replace(own, notes=section.notes)
-            other._ready = make_ready(own, mode, self.memory, self._ready.shelf.options)
+            with confined(self.threads):
+                other._ready = naming(self._ready, names)
             self._others[names] = other
         return self._others[names]
 
@@ -172,11 +179,13 @@ class Linearizer:
 
     def run(self, x: Instance) -> dict[str, Array]:
         """Run the model once: ``{output name: array}`` for the outputs to be linearised."""
-        return self.serving(x)._ready.own(self.feeds(x))
+        with confined(self.threads):
+            return self.serving(x)._ready.own(self.feeds(x))
 
     def trace(self, x: Instance) -> dict[str, Array]:
         """Run the model once: ``{tensor name: array}`` for all that is read or made on the way."""
-        return self.serving(x)._ready.trace(self.feeds(x))
+        with confined(self.threads):
+            return self.serving(x)._ready.trace(self.feeds(x))
 
     def __call__(
         self,
@@ -222,10 +231,11 @@ class Linearizer:
                 return known
         require_engine(engine)
         save = None if save is None else required_name("save=", save)
-        ready = self.serving(x)._ready
-        ask = Ask(ready.feeds(x), rows, engine, asked_dtype(dtype), progress, save, loop)
-        found = by_graph(ready, ask)
-        found = by_program(ready, ask) if found is None else found
+        with confined(self.threads):
+            ready = self.serving(x)._ready
+            ask = Ask(ready.feeds(x), rows, engine, asked_dtype(dtype), progress, save, loop)
+            found = by_graph(ready, ask)
+            found = by_program(ready, ask) if found is None else found
         if loop is not None:
             loop.engines.setdefault(ask.kind, found.engine)
         return found
@@ -233,9 +243,8 @@ class Linearizer:
     def steady(self, calls: int) -> Linearizer:
         """Return the same model for a loop of calls whose maps are compared.
 
-        ``engine="auto"`` then chooses once, by how many calls are to come, and whatever answers the
-        first call answers all others of its kind: two engines differ in last bits. Graphs and
-        sessions are shared with this linearizer; of a steady one, what it has chosen, too.
+        ``engine="auto"`` chooses once, by how many calls are to come, and what answers the first of
+        a kind answers all. Graphs and sessions are shared with this linearizer, and its choices.
         """
         other, outer = copy(self), self._loop
         other._loop = Loop(calls) if outer is None else replace(outer, calls=calls)
@@ -254,21 +263,17 @@ class Linearizer:
 
         A leading batch axis of 1 is dropped in the stack: digits of a model that takes
         ``(1, 1, 28, 28)`` come as ``(N, 1, 28, 28)``. One engine is chosen for all; see `steady`.
-        In place of ``rows``, ``each`` gives every instance one row of its own, such as that of its
-        label.
+        ``each`` gives every instance one row of its own, such as that of its label.
         """
         require_engine(engine)
         apart = instances(xs, self.graph.inputs)
-        if each is not None and (rows is not None or len(each) != len(apart)):
-            beside = "" if rows is None else " beside rows="
-            raise RowsError(
-                f"each= has {len(each)} rows for {len(apart)} instances{beside}; expected one row "
-                "for every instance, and no rows=."
-            )
-        runs = runs_beside(self._ready.shelf.options)
-        at_once = together(len(apart), engine, runs)
-
-        steady = self.steady(len(apart))
+        require_each(each, rows, len(apart))
+        with confined(self.threads):
+            runs = runs_beside(self._ready.shelf.options)
+        # Of a part of a steady loop what comes after counts, too: it is as if all came at once.
+        calls = len(apart) if self._loop is None else max(len(apart), self._loop.calls)
+        at_once = together(calls, engine, runs)
+        steady = self.steady(calls)
 
         def one(i: int, x: Instance) -> AffineMap:
             return steady(x, rows if each is None else [each[i]], engine, dtype)
@@ -276,13 +281,11 @@ class Linearizer:
         if at_once is None:
             return one_by_one(apart, one)
         ready = self.serving(apart[0])._ready
-        return stacks(ready, apart, at_once, rows=rows, dtype=dtype, one=one, each=each)
+        made = stacks(ready, apart, at_once, rows=rows, dtype=dtype, one=one, each=each)
+        return each_confined(self.threads, made)
 
     def map_blocks(self, xs: Any, *args: Any, **options: Any) -> Any:
-        """Linearise a data set lazily: an `xarray.Dataset`, see `onnxlin.data.map_blocks`.
-
-        The arguments are its own; it needs the extra ``onnxlin[data]``.
-        """
+        """Linearise a data set lazily: see `onnxlin.data.map_blocks` (extra ``onnxlin[data]``)."""
         # By its name: data sets are a room above this one, and an extra.
         return import_module("onnxlin.data").map_blocks(self, xs, *args, **options)
 

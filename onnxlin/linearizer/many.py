@@ -11,7 +11,7 @@ import numpy.typing as npt
 from onnxlin.affine_map import AffineMap
 from onnxlin.engines.compiled import Answer, ahead
 from onnxlin.engines.seeds import Seeds, how_many, make_seeds
-from onnxlin.errors import MemoryBudgetError, TraceError
+from onnxlin.errors import MemoryBudgetError, RowsError, TraceError
 from onnxlin.graph import Array
 from onnxlin.linearizer.ask import asked_dtype
 from onnxlin.linearizer.by_graph import alike
@@ -115,3 +115,18 @@ def one_by_one(
         with instance(i):
             found = one(i, x)
         yield found
+
+
+def require_each(each: Sequence[int] | None, rows: Any, count: int) -> None:
+    """Refuse rows of their own that are not one for every instance.
+
+    Raises
+    ------
+    RowsError
+    """
+    if each is not None and (rows is not None or len(each) != count):
+        beside = "" if rows is None else " beside rows="
+        raise RowsError(
+            f"each= has {len(each)} rows for {count} instances{beside}; expected one row for every "
+            "instance, and no rows=."
+        )

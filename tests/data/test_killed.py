@@ -1,6 +1,7 @@
 """Whatever is killed, and whoever does the work: a run comes to one store, to the bit.
 
-With ONNXLIN_KILLS=100 processes are killed so many times over one run; CI does with a few.
+With ONNXLIN_KILLS=100 processes are killed so many times over one run, and in all of these tests;
+without it one worker is killed once.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ import socket
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from onnxlin import data as runs
 from onnxlin.data.store import Store
 from tests.data.stores import (
+    KILLS,
     LENET,
     PATIENCE,
     assert_same_stores,
@@ -26,6 +30,7 @@ from tests.data.stores import (
     digits,
     kill_group,
     started,
+    with_kills,
 )
 
 for package in ("zarr", "xarray", "distributed", "pyarrow"):
@@ -36,17 +41,17 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
     pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="children are found by /proc"),
 ]
-KILLS = int(os.environ.get("ONNXLIN_KILLS", "3"))
-SAMPLES, CHUNK = 40 * max(KILLS, 6), 8
+SAMPLES, CHUNK = 40 * max(KILLS, 6 if KILLS else 3), 8
+FORKED = b"--multiprocessing-fork"
 WHAT = "contributions,ledger"
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """A data set, and the store of one serial run over it."""
+    """A data set, and the store of one run over it in this process."""
     folder = tmp_path_factory.mktemp("undisturbed")
     np.save(folder / "xs.npy", digits(SAMPLES))
-    finish(run_command(folder, folder / "made.zarr"))
+    runs.run(LENET, folder / "xs.npy", folder / "made.zarr", tuple(WHAT.split(",")), chunk=CHUNK)
     return folder
 
 
@@ -70,11 +75,13 @@ def wait_for(store, process, share: float) -> None:
         time.sleep(0.05)
 
 
+@with_kills
 def test_two_workers_make_what_one_process_makes(undisturbed, tmp_path) -> None:
     finish(run_command(undisturbed, tmp_path / "made.zarr", "--workers", 2))
     assert_same_stores(tmp_path / "made.zarr", undisturbed / "made.zarr")
 
 
+@with_kills
 def test_the_whole_group_is_killed_and_gone_on_with(undisturbed, tmp_path) -> None:
     store, chance = tmp_path / "made.zarr", random.Random(0)
     for kill in range(KILLS):
@@ -85,17 +92,45 @@ def test_the_whole_group_is_killed_and_gone_on_with(undisturbed, tmp_path) -> No
     assert_same_stores(store, undisturbed / "made.zarr")
 
 
+def workers_of(pid: int) -> list[int]:
+    """Workers that a run has started; dask starts those again that are killed."""
+    found = []
+    for child in children(pid):
+        with suppress(OSError):  # it has ended
+            if FORKED in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(child)
+    return found
+
+
+def test_a_worker_is_killed(undisturbed, tmp_path) -> None:
+    others, killed = workers_of(os.getpid()), []
+
+    def kill(done, total, text):
+        if done and not killed:
+            killed.append(next(w for w in workers_of(os.getpid()) if w not in others))
+            os.kill(killed[0], signal.SIGKILL)
+
+    runs.run(
+        LENET, undisturbed / "xs.npy", tmp_path / "made.zarr", tuple(WHAT.split(",")),
+        chunk=CHUNK, workers=2, progress=kill,
+    )  # fmt: skip
+    assert killed
+    assert_same_stores(tmp_path / "made.zarr", undisturbed / "made.zarr")
+
+
+@with_kills
 def test_workers_are_killed_at_random(undisturbed, tmp_path) -> None:
-    store, chance = tmp_path / "made.zarr", random.Random(1)
+    store, chance, killed = tmp_path / "made.zarr", random.Random(1), 0
     process = run_command(undisturbed, store, "--workers", 2)
     for kill in range(KILLS):
         wait_for(store, process, (kill + chance.random()) / (KILLS + 1))
-        # Children of nannies, that dask starts again.
-        workers = [w for child in children(process.pid) for w in children(child)]
+        workers = workers_of(process.pid)
         for pid in chance.sample(workers, min(1, len(workers))):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+                killed += 1
     finish(process)
+    assert killed
     assert_same_stores(store, undisturbed / "made.zarr")
 
 
@@ -109,6 +144,7 @@ def dask(*arguments: object):
     return started([sys.executable, "-m", "dask", *map(str, arguments)])
 
 
+@with_kills
 def test_a_scheduler_and_workers_of_their_own_are_killed(undisturbed, tmp_path) -> None:
     """Both are started as commands, killed one after the other, and started again."""
     store, port, chance = tmp_path / "made.zarr", free_port(), random.Random(2)
@@ -120,7 +156,7 @@ def test_a_scheduler_and_workers_of_their_own_are_killed(undisturbed, tmp_path) 
                     "--local-directory", tmp_path, "--death-timeout", PATIENCE)  # fmt: skip
 
     group = {"scheduler": dask("scheduler", *words), "one": worker(), "two": worker()}
-    process = run_command(undisturbed, store, "--scheduler", address)
+    process = run_command(undisturbed, store, "--scheduler", address, "--patience", PATIENCE)
     try:
         for kill in range(KILLS):
             wait_for(store, process, (kill + chance.random()) / (KILLS + 1))

@@ -39,7 +39,7 @@ def declare(commands: Any) -> None:
         "input", help="a picture, .npy, .npz (names as in the model), .csv or a text (.txt)"
     )
     arguments.ends(command)
-    arguments.how(command)
+    arguments.how(command, threads=True)
     command.add_argument(
         "--class",
         dest="classes",
