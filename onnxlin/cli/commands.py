@@ -15,16 +15,15 @@ from onnxlin.cli import (
     check,
     compare,
     compile,
-    evaluate,
     ops,
     path,
-    regions,
 )
-from onnxlin.cli import run as run_command
 
 # Under other names: these are packages of this one, and stay its attributes.
 from onnxlin.cli.audit import audit as audit_command
 from onnxlin.cli.explain import explain as explain_command
+from onnxlin.cli.over import evaluate, regions
+from onnxlin.cli.over import run as run_command
 from onnxlin.cli.region import region as region_command
 from onnxlin.cli.screen import Screen
 from onnxlin.cli.verify import verify as verify_command

@@ -6,9 +6,10 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from onnxlin.cli import arguments, target
+from onnxlin.cli import target
 from onnxlin.cli.bar import Bar
 from onnxlin.cli.labels import Labels
+from onnxlin.cli.over import way
 from onnxlin.cli.screen import Cell, Screen, percent
 from onnxlin.errors import OptionError
 from onnxlin.linearizer import Linearizer
@@ -33,12 +34,12 @@ SHOWN = {
 
 def declare(command: Any) -> None:
     """Add what may be asked about a data set."""
-    arguments.over(command)
+    way.declare(command)
     group = command.add_argument_group("a map for each sample")
     group.add_argument(
         "--each",
         action="store_true",
-        help=f"the input is a data set ({arguments.DATA}), and the map an .npy with a map for each "
+        help=f"the input is a data set ({way.DATA}), and the map an .npy with a map for each "
         "sample along axis 0; each explains the largest output, or what --class or --labels name",
     )
     group.add_argument("--labels", metavar="FILE", help="of the data: the outputs explained")
@@ -51,7 +52,7 @@ def require_fitting(options: Any) -> None:
     ------
     OptionError
     """
-    about = ONE if options.each else (*arguments.WAY, "storage_option", "labels")
+    about = ONE if options.each else (*way.NAMES, "storage_option", "labels")
     given = [f"--{name.replace('_', '-')}" for name in about if getattr(options, name)]
     if given:
         what = "one map; leave it out, or --each" if options.each else "a data set: give --each"
@@ -67,7 +68,7 @@ def run(options: Any, screen: Screen) -> int:
     source = target.source(options, lin, [options.input], options.labels)
     rows = _rows(options, lin, source)
     with Bar("samples") as bar:
-        found = data.audit(lin, source, options.map, rows, progress=bar, **arguments.way(options))
+        found = data.audit(lin, source, options.map, rows, progress=bar, **way.read(options))
     document = {
         "model": options.model,
         "data": options.input,

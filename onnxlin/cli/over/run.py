@@ -8,6 +8,7 @@ from typing import Any
 
 from onnxlin.cli import arguments, target
 from onnxlin.cli.bar import Bar
+from onnxlin.cli.over import way
 from onnxlin.cli.screen import Screen
 from onnxlin.engines.plan import NAMES
 from onnxlin.errors import OptionError
@@ -26,7 +27,7 @@ def declare(commands: Any) -> None:
     command.add_argument(
         "data",
         nargs="+",
-        help=f"{arguments.DATA}, or pictures",
+        help=f"{way.DATA}, or pictures",
     )
     command.add_argument(
         "--labels",
@@ -38,7 +39,7 @@ def declare(commands: Any) -> None:
     group = command.add_argument_group("how")
     arguments.mode(group)
     group.add_argument("--engine", choices=("auto", *NAMES), default="auto")
-    arguments.workers(group, "1")
+    way.workers(group, "1")
     group.add_argument("--memory", help='of each worker, such as "4GiB" (half of what is free)')
     arguments.pictures(command)
 

@@ -12,6 +12,7 @@ import numpy as np
 from onnxlin import plot
 from onnxlin.cli import arguments, target
 from onnxlin.cli.bar import Bar
+from onnxlin.cli.over import way
 from onnxlin.cli.screen import Cell, Screen
 from onnxlin.errors import InputError
 from onnxlin.graph import Array
@@ -32,7 +33,7 @@ def declare(commands: Any) -> None:
     about = "Group a data set by linear region: how many maps it needs, and which."
     command = arguments.command(commands, "regions", about, instances=True)
     command.add_argument("model", help="an .onnx file")
-    command.add_argument("data", help=f'{arguments.DATA} ("labels" apart)')
+    command.add_argument("data", help=f'{way.DATA} ("labels" apart)')
     command.add_argument("--labels", metavar="FILE", help=".npy of class indices, one a sample")
     command.add_argument(
         "--top", type=arguments.count, default=10, help="length of the tables (10)"
@@ -50,7 +51,7 @@ def declare(commands: Any) -> None:
     merging.add_argument("--refit", action="store_true", help="fit to F, not the mean of the maps")
     arguments.ends(command)
     arguments.how(command)
-    arguments.over(command)
+    way.declare(command)
     arguments.pictures(command)
 
 
@@ -70,7 +71,7 @@ def run(options: Any, screen: Screen) -> int:
             engine="reverse" if options.engine == "auto" else options.engine,
             dtype=options.dtype,
             progress=bar,
-            **arguments.way(options),
+            **way.read(options),
         )
     merged = None if options.merge is None else _merge(found, options)
     document = {

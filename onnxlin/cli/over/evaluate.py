@@ -13,6 +13,7 @@ from onnxlin import plot
 from onnxlin.cli import arguments, target
 from onnxlin.cli.bar import Bar
 from onnxlin.cli.labels import Labels
+from onnxlin.cli.over import way
 from onnxlin.cli.screen import Screen, percent
 from onnxlin.engines.plan import NAMES
 from onnxlin.errors import InputError
@@ -37,7 +38,7 @@ def declare(commands: Any) -> None:
     command.add_argument(
         "data",
         nargs="+",
-        help=f"{arguments.DATA}, or pictures",
+        help=f"{way.DATA}, or pictures",
     )
     command.add_argument(
         "--labels",
@@ -58,7 +59,7 @@ def declare(commands: Any) -> None:
         help="where to write <model>.evaluation.png (here); a prefix replaces the whole name",
     )
     files.add_argument("--no-files", action="store_true", help="print only")
-    arguments.over(command)
+    way.declare(command)
     arguments.pictures(command)
 
 
@@ -72,7 +73,7 @@ def run(options: Any, screen: Screen) -> int:
     labels = _labels(options, lin, source)
     with Bar("instances") as bar:
         found = data.evaluate(
-            lin, source, labels, engine=options.engine, progress=bar, **arguments.way(options)
+            lin, source, labels, engine=options.engine, progress=bar, **way.read(options)
         )
     document = _document(options, lin, source, found)
     if not options.no_files:

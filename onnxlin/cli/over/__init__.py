@@ -1,0 +1,1 @@
+"""Commands that go over a data set, and how they do."""
