@@ -45,7 +45,7 @@ def workers(group: Any, otherwise: str) -> None:
         type=float,
         help="in which workers have to come, or a scheduler that is lost has to be back (60)",
     )
-    group.add_argument("--threads", metavar="N", type=count, help="of each worker (1)")
+    group.add_argument("--threads", metavar="N", type=arguments.count, help="of each worker (1)")
     group.add_argument(
         "--storage-option",
         metavar="KEY=VALUE",
