@@ -15,6 +15,7 @@ from onnxlin.affine_map.layer import Layer
 from onnxlin.affine_map.origin import Origin
 from onnxlin.affine_map.sent import Sent
 from onnxlin.affine_map.wide import by_rows
+from onnxlin.engines.confined import confined
 from onnxlin.engines.job import Solution, total
 from onnxlin.engines.operator import MapOperator
 from onnxlin.engines.plan import ENGINES, estimated
@@ -100,7 +101,9 @@ class AffineMap(Sent):
 
     @cached_property
     def _solution(self) -> Solution:
-        return ENGINES[self.engine](self.made_from("W").job)
+        job = self.made_from("W").job
+        with confined(job.threads):
+            return ENGINES[self.engine](job)
 
     @property
     def W(self) -> Array:  # noqa: N802  # the name that the mathematics has

@@ -14,6 +14,7 @@ from onnxlin.affine_map.origin import Origin
 from onnxlin.affine_map.sides import fallen
 from onnxlin.affine_map.verdict import Doubt, Verdict, judge, together
 from onnxlin.affine_map.wide import by_rows
+from onnxlin.engines.confined import confined
 from onnxlin.engines.cuts import narrowest
 from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array
@@ -141,8 +142,10 @@ class Proved(ABC):
         and the worst case does not, or where rows are many (docs/exactness.md).
         """
         if self._bound_of_run is None:
-            self._bound_of_run = self._bounds("bound").of_run(self.error, self.own_y)
-            self.notes += fallen(self.W, self.rows, self.made_from("bound")) if self._own else ()
+            origin = self.made_from("bound")
+            with confined(origin.job.threads):
+                self._bound_of_run = self._bounds("bound").of_run(self.error, self.own_y)
+            self.notes += fallen(self.W, self.rows, origin) if self._own else ()
         return self._bound_of_run
 
     @property

@@ -108,7 +108,9 @@ def ends(command: argparse.ArgumentParser) -> None:
     )
 
 
-def how(command: argparse.ArgumentParser, modes: Sequence[str] = MODES) -> None:
+def how(
+    command: argparse.ArgumentParser, modes: Sequence[str] = MODES, *, threads: bool = False
+) -> None:
     """How the map is computed; the first of the modes is the default."""
     group = command.add_argument_group("how")
     group.add_argument(
@@ -121,6 +123,10 @@ def how(command: argparse.ArgumentParser, modes: Sequence[str] = MODES) -> None:
     group.add_argument("--engine", choices=("auto", *NAMES), default="auto")
     group.add_argument("--dtype", choices=("float32", "float64"), help="of W (the model's)")
     group.add_argument("--memory", help='what may be used, such as "4GiB" (half of what is free)')
+    if threads:
+        group.add_argument(
+            "--threads", metavar="N", type=count, help="of onnxruntime and BLAS (all cores)"
+        )
 
 
 def pictures(command: argparse.ArgumentParser) -> None:

@@ -28,6 +28,7 @@ from onnxlin.cli.audit import audit as audit_command
 from onnxlin.cli.explain import explain as explain_command
 from onnxlin.cli.screen import Screen
 from onnxlin.cli.verify import verify as verify_command
+from onnxlin.engines.confined import confined
 from onnxlin.version import __version__
 
 # In the order of --help. Each declares its arguments and runs on what was asked.
@@ -59,7 +60,8 @@ def run(argv: Sequence[str] | None) -> int:
         options = parser().parse_args(argv)
     except SystemExit as stop:  # argparse has printed its help or what is wrong
         return stop.code if isinstance(stop.code, int) else 2
-    with quiet(), limits.raised(**arguments.raised(options)):
+    threads = getattr(options, "threads", None)
+    with quiet(), limits.raised(**arguments.raised(options)), confined(threads):
         code: int = COMMANDS[options.command].run(options, Screen(json=options.json))
     return code
 

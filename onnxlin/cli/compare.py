@@ -34,7 +34,7 @@ def declare(commands: Any) -> None:
         "--top", type=arguments.count, default=5, help="length of the lists in print (5)"
     )
     arguments.ends(command)
-    arguments.how(command)
+    arguments.how(command, threads=True)
     arguments.pictures(command)
 
 

@@ -40,7 +40,7 @@ def declare(commands: Any) -> None:
     command.add_argument("--out", metavar="PNG", help="where to draw (<x0>_<x1>.png)")
     command.add_argument("--no-files", action="store_true", help="print only")
     arguments.ends(command)
-    arguments.how(command)
+    arguments.how(command, threads=True)
     arguments.pictures(command)
 
 

@@ -50,7 +50,7 @@ def declare(commands: Any) -> None:
     command.add_argument("--no-search", action="store_true", help="prove only, search for nothing")
     command.add_argument("--seed", type=int, default=0, help="of random directions (0)")
     arguments.ends(command)
-    arguments.how(command)
+    arguments.how(command, threads=True)
     arguments.pictures(command)
 
 

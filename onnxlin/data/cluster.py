@@ -21,6 +21,8 @@ AHEAD = 2
 TRIES = 5
 # Seconds: in which an answer has to come, and in which a scheduler has to take a connection.
 PATIENCE, CONNECT = 60.0, 10.0
+# Dask's own: a profile of every second is kept for an hour, a quarter of a MiB each.
+OURS = {"distributed.scheduler.allowed-failures": 3, "distributed.worker.profile.enabled": False}
 OFTEN = 1.0
 """Seconds between two looks at the workers, and at a scheduler that is lost."""
 
@@ -87,15 +89,16 @@ def _address(distributed: Any, scheduler: str | None, workers: int) -> Iterator[
     if scheduler is not None:
         yield scheduler
         return
-    needed("dask", WHAT).config.set({"distributed.scheduler.allowed-failures": 3})
-    with distributed.LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address=None,
-        memory_limit=0,
-        silence_logs=logging.CRITICAL,
-    ) as cluster:
+    with needed("dask", WHAT).config.set(OURS):
+        cluster = distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+        )
+    with cluster:
         yield cluster.scheduler_address
 
 

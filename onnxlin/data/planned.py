@@ -19,6 +19,7 @@ from onnxlin.data.order import ALL, LABELS, PREDICTED, WHAT, Order
 from onnxlin.data.source import Source
 from onnxlin.data.task import Task
 from onnxlin.engines.job import Columns
+from onnxlin.engines.memory import memory_budget
 from onnxlin.errors import InputError, OnnxlinError, OptionError, RowsError
 from onnxlin.graph import Array
 from onnxlin.graph.picture import guess_geometry
@@ -35,6 +36,11 @@ LITTLE = 2**22
 # Bytes of one chunk, and most samples of it: a task is to take about a second, and to be written
 # in few parts.
 BYTES, MOST = 2**23, 1024
+# Of the memory that is given a chunk's arrays take one part in so many; the rest is for its maps.
+PART = 8
+# Bytes from which on a little net's samples go together as they would with more: tensors of all
+# that do are held to a sixteenth of that (`onnxlin.linearizer.many`).
+PLENTY = 2**30
 DTYPES = ("float16", "float32", "float64")
 
 
@@ -69,18 +75,31 @@ def planned(
     own = {"onnxlin": __version__, "onnxruntime": VERSION, **options}
     if "audit" in what:
         own |= _audited(options, asked, count)
+    if lin.means["session_options"] is not None:
+        own["session_options"] = lin.means["session_options"]
     order = Order(
         lin.digest, source.digest, count, tuple(dict.fromkeys(what)), asked, 1, dtype, engine,
         tuple(sorted(own.items())),
     )  # fmt: skip
-    x, m, y = _first(lin, source, order)
-    layout = _layout(lin, x, m, order, len(y))
+    m, y = _first(lin, source, order)
+    layout = _layout(lin, m, order, len(y))
     labels = _labels(lin, source, len(y)) if asked == LABELS else None
-    order = _with(order, engine=layout.engine, chunk=chunk or _chunk(layout, order))
+    given = order.options + _shows(lin, layout)
+    chunk = chunk or _chunk(layout, order, lin.memory)
+    order = _with(order, engine=layout.engine, chunk=chunk, options=given)
     task = Task(lin, source, order, layout, labels)
     if "region" in what:
         region.of_map(m, layout, options)
     return task
+
+
+def _shows(lin: Linearizer, layout: Layout) -> tuple[tuple[str, Any], ...]:
+    """Name the memory that was given, where results may show it: rows that go in parts."""
+    alone = layout.count == 1 and layout.engine in ("compiled", "reverse", "forward")
+    many = layout.together and lin.memory is not None and memory_budget(lin.memory) >= PLENTY
+    if lin.memory is None or many or (alone and not layout.together):
+        return ()
+    return (("memory", str(lin.memory)),)
 
 
 def _with(it: Any, **changed: Any) -> Any:
@@ -104,16 +123,14 @@ def _audited(options: dict[str, Any], rows: Any, count: int) -> dict[str, Any]:
     return {"maps": str(path), "maps_sha256": found.hexdigest()}
 
 
-def _first(
-    lin: Linearizer, source: Source, order: Order
-) -> tuple[dict[str, Array], AffineMap, Array]:
-    """Find a sample that has a map: the sample, the map, and F(x)."""
+def _first(lin: Linearizer, source: Source, order: Order) -> tuple[AffineMap, Array]:
+    """Find a sample that has a map: the map, and F(x)."""
     why: OnnxlinError | None = None
     for x in islice(_samples(lin, source), min(TRIED, order.count)):
         try:
             ends = lin.run(x)
             y = np.concatenate([np.ravel(value).astype(np.float64) for value in ends.values()])
-            return x, lin(x, _rows(order, y), order.engine, _computed(order)), y
+            return _map(lin, x, order, _rows(order, y)), y
         except RowsError:
             raise
         except OnnxlinError as error:
@@ -147,17 +164,9 @@ def _rows(order: Order, y: Array) -> Any:
     return [int(y.argmax())] if isinstance(order.rows, str) else np.array(order.rows, np.int64)
 
 
-def _layout(
-    lin: Linearizer, x: dict[str, Array], m: AffineMap, order: Order, outputs: int
-) -> Layout:
-    """Decide on the engine, and whether many samples are computed at once."""
-    engine = order.engine
-    m.W  # noqa: B018  # the engine may turn out to have no room
-    if engine == "auto":
-        engine = m.engine
-        if engine in ("reverse", "compiled"):
-            m = _compiled(lin, x, order, m)
-            engine = m.engine
+def _layout(lin: Linearizer, m: AffineMap, order: Order, outputs: int) -> Layout:
+    """Say what all maps have in common, and whether many samples are computed at once."""
+    engine = m.engine if order.engine == "auto" else order.engine
     work = m.made_from("a run over a data set").program.nnz * len(m.rows)
     together = engine == "compiled" and work <= LITTLE
     numbers = None if order.rows in (PREDICTED, LABELS) else m.rows.index
@@ -166,13 +175,18 @@ def _layout(
     return Layout(outputs, rows, dims, shape, str(m.W.dtype), _nodes(lin, m), engine, together)
 
 
-def _compiled(lin: Linearizer, x: dict[str, Array], order: Order, m: AffineMap) -> AffineMap:
-    """Return the map of a compiled graph, which is faster over many samples, if there is one."""
-    try:
-        return lin(x, _rows(order, m.y) if order.rows == ALL else m.rows.index, "compiled",
-                   _computed(order))  # fmt: skip
-    except OnnxlinError:
+def _map(lin: Linearizer, x: dict[str, Array], order: Order, rows: Any) -> AffineMap:
+    """Linearise by the engine that all samples are to have: a compiled graph, if there is one."""
+    dtype = _computed(order)
+    m = lin(x, rows, order.engine, dtype)
+    m.W  # noqa: B018  # the engine may turn out to have no room
+    if order.engine != "auto" or m.engine not in ("reverse", "compiled"):
         return m
+    del m  # what it is made from would stand beside the graph
+    try:
+        return lin(x, rows, "compiled", dtype)
+    except OnnxlinError:
+        return lin(x, rows, order.engine, dtype)
 
 
 def _features(m: AffineMap) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -195,10 +209,16 @@ def _nodes(lin: Linearizer, m: AffineMap) -> tuple[str, ...]:
     return (*found, REST)
 
 
-def _chunk(layout: Layout, order: Order) -> int:
+def _chunk(layout: Layout, order: Order, memory: int | str | None) -> int:
+    columns, item = prod(layout.shape), np.dtype(layout.kind).itemsize
     each = 8 * (layout.outputs + len(layout.nodes) * layout.count)
-    each += prod(layout.shape) * layout.count * np.dtype(layout.kind).itemsize
-    found = min(max(BYTES // each, 1), MOST, order.count)
+    each += columns * layout.count * item
+    most = MOST
+    if memory is not None:
+        # x as it is read and in float64; of rows what is stored and, once more, what is kept.
+        held = 2 * each + columns * (8 + 2 * item)
+        most = min(most, memory_budget(memory) // (PART * held))
+    found = min(max(BYTES // each, 1), max(most, 1), order.count)
     return found if found < 64 else found // 64 * 64  # as many as a graph takes at once
 
 

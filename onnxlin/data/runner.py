@@ -83,9 +83,11 @@ class How(TypedDict, total=False):
     engine : str
         "auto" decides once, for the whole run.
     memory : int or str
-        Of each worker; for a `Linearizer` its own counts.
+        Of each worker; for a `Linearizer` its own counts. A resumed run must agree in it where
+        it may show: where several rows of a map go at once.
     threads : int
-        Of each worker (1). Part of what a resumed run must agree in: sums depend on it.
+        Of each worker, by default those of a `Linearizer` that has some, or 1. Part of what a
+        resumed run must agree in: sums depend on it.
     labels : path or array (N,)
         Instead of those of the data.
     maps : path
@@ -152,7 +154,9 @@ def run(
         The store is there already, or is that of another run: the message says what differs.
     InputError, RowsError, FileError, RunError
     """
-    start, threads = time.monotonic(), whole("threads", how.get("threads") or 1, 1)
+    own = model.threads if isinstance(model, Linearizer) else None
+    start, threads = time.monotonic(), whole("threads", how.get("threads") or own or 1, 1)
+    how["threads"] = threads
     with confined(threads):
         task, store = _ready(model, data, out, (what, rows), how)
         work = Work(task, store, threads).fresh()
@@ -201,7 +205,7 @@ def _options(how: How) -> dict[str, Any]:
     found = {
         "maps": maps if maps is None else os.fspath(maps),
         "norm": how.get("norm"),
-        "threads": how.get("threads") or 1,
+        "threads": how.get("threads"),
     }
     return {name: value for name, value in found.items() if value is not None}
 

@@ -6,17 +6,19 @@ import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from onnxlin.data.chunk import compressors, encoded
 from onnxlin.data.extra import needed
 from onnxlin.data.kept import Layout, Variable
 from onnxlin.data.order import Order
 from onnxlin.errors import FileError, OptionError
+from onnxlin.files import folder_of, write
 from onnxlin.graph import Array
 
 SAMPLE, DONE, ABOUT = "sample", "done", "onnxlin"
@@ -122,10 +124,12 @@ class Store:
         with self.writing():
             group = zarr.open_group(self.path, mode="w", zarr_format=3, attributes={ABOUT: "begun"})
             for v in variables:
+                chunks = (min(order.chunk, order.count), *(max(n, 1) for n in v.shape))
                 group.create_array(
                     v.name,
                     shape=(order.count, *v.shape),
-                    chunks=(min(order.chunk, order.count), *(max(n, 1) for n in v.shape)),
+                    chunks=chunks,
+                    compressors=compressors(chunks, v.dtype, WRITING),
                     dtype=v.dtype,
                     fill_value=v.fill,
                     dimension_names=(SAMPLE, *v.dims),
@@ -135,7 +139,7 @@ class Store:
             about = {"about": "1 where a chunk of samples is written"}
             group.create_array(
                 DONE, shape=(tasks,), chunks=(1,), dtype="uint8", fill_value=0,
-                dimension_names=("task",), attributes=about, config={"write_empty_chunks": True},
+                dimension_names=("task",), attributes=about, compressors=None,
             )  # fmt: skip
             _coordinates(group, layout)
             noted = {"order": asdict(order), "layout": layout.as_dict()}
@@ -183,19 +187,15 @@ class Store:
             self.group.attrs.update(dict(what))
             self.consolidate()
 
-    def write(self, number: int, at: slice, arrays: Mapping[str, Array]) -> None:
-        """Write one chunk of every array, each whole or not at all.
+    def write(self, number: int, arrays: Mapping[str, Array]) -> None:
+        """Write one chunk of every array, each whole or not at all, and on the disk for good.
 
         Raises
         ------
         FileError
             The disk is full, say.
         """
-        with self.writing():
-            for name, values in arrays.items():
-                self._arrays[name][at] = values
-            if self.is_local:
-                _settle(self._files(number, arrays))
+        self.put({self._key(n, number): encoded(self._arrays[n], v) for n, v in arrays.items()})
 
     def mark(self, number: int) -> None:
         """Mark a chunk as done, once all of it is written.
@@ -204,14 +204,35 @@ class Store:
         ------
         FileError
         """
-        with self.writing():
-            self._arrays[DONE][number] = 1
+        self.put({self._key(DONE, number): encoded(self._arrays[DONE], np.ones(1, np.uint8))})
 
-    def _files(self, number: int, names: Mapping[str, Array]) -> Iterator[str]:
-        for name in names:
-            array = self._arrays[name]
-            key = array.metadata.encode_chunk_key((number, *(0 for _ in array.shape[1:])))
-            yield os.path.join(self.path, name, *key.split("/"))
+    def put(self, files: Mapping[str, Any]) -> None:
+        """Write files, by their paths in the store, each whole or not at all.
+
+        Raises
+        ------
+        FileError
+        """
+        with self.writing():
+            if not self.is_local:
+                fs, path = self.files
+                fs.pipe({f"{path}/{name}": bytes(data) for name, data in files.items()})
+                return
+            for name, data in files.items():
+                path = os.path.join(self.path, name)
+                folder_of(path)
+                write(path, data, AGAIN)
+
+    @property
+    def files(self) -> tuple[Any, str]:
+        """Of an address: fsspec's file system, and the path in it."""
+        fs, path = needed("fsspec", WRITING).url_to_fs(self.path)
+        return fs, path
+
+    def _key(self, name: str, number: int) -> str:
+        metadata = self._arrays[name].metadata
+        places = (number, *(0 for _ in metadata.shape[1:]))
+        return f"{name}/{metadata.encode_chunk_key(places)}"
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -238,16 +259,6 @@ class _ByName(dict[str, Any]):
     def __missing__(self, name: str) -> Any:
         found = self[name] = self._group[name]
         return found
-
-
-def _settle(paths: Iterator[str]) -> None:
-    """Let files outlast a power cut: they are renamed by now, and a mark must not outlive them.
-
-    A chunk of nothing but the fill value has no file.
-    """
-    for path in paths:
-        with suppress(FileNotFoundError), open(path, "rb") as stream:
-            os.fsync(stream.fileno())
 
 
 def _coordinates(group: Any, layout: Layout) -> None:

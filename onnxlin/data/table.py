@@ -12,7 +12,7 @@ import numpy as np
 from onnxlin.data.extra import needed
 from onnxlin.data.store import Store
 from onnxlin.data.task import Done
-from onnxlin.files import folder_of, remove, write, writing
+from onnxlin.files import remove, writing
 from onnxlin.graph import Array
 
 TABLE, PARTS = "samples.parquet", "parts"
@@ -67,13 +67,7 @@ def write_part(store: Store, number: int, part: Any) -> None:
     """
     buffer = io.BytesIO()
     needed("pyarrow.parquet", WRITING).write_table(part, buffer)
-    path = _part(store, number)
-    with store.writing():
-        if store.is_local:
-            folder_of(path)
-            write(path, buffer.getvalue())
-        else:
-            _files(store).pipe_file(path, buffer.getvalue())
+    store.put({f"{PARTS}/{number:08d}.parquet": buffer.getvalue()})
 
 
 def join(store: Store, count: int) -> None:

@@ -61,7 +61,7 @@ class Work:
         at = self.slices[number]
         with confined(self.threads):
             done = task(at)
-        store.write(number, at, done.arrays)
+        store.write(number, done.arrays)
         labels = task.source.labels
         table.write_part(store, number, table.lines(done, at, labels, task.source.names))
         store.mark(number)

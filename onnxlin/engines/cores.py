@@ -8,11 +8,12 @@ from onnxlin.runtime.share import share
 
 
 def cores() -> int:
-    """How many there are, or its share of them."""
-    return share() or _there()
+    """How many threads to have at work: as many as there are, or as somebody has said."""
+    return share() or all_cores()
 
 
-def _there() -> int:
+def all_cores() -> int:
+    """How many there are, whatever has been said."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS and Windows

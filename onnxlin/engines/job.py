@@ -41,6 +41,8 @@ class Job:
     plans : dict
         What engines have found out about a program and rows, to be found by others that ask: a job
         made of this one has the same.
+    threads : int, optional
+        That compute it; by default all that there are.
     """
 
     program: LinearProgram
@@ -50,6 +52,7 @@ class Job:
     held: int = 0
     stored: bool = False
     plans: dict[Any, Any] = field(default_factory=dict, repr=False)
+    threads: int | None = None
 
     @cached_property
     def widths(self) -> Widths:

@@ -17,8 +17,9 @@ from onnxlin.engines.job import Columns, Solution
 from onnxlin.engines.seeds import Seeds, make_seeds
 from onnxlin.errors import RowsError, TraceError
 from onnxlin.graph import Array
+from onnxlin.linearizer.anew import Anew
 from onnxlin.linearizer.ask import Ask
-from onnxlin.linearizer.ready import Anew, Ready
+from onnxlin.linearizer.ready import Ready
 from onnxlin.section.feeds import PLAIN
 from onnxlin.section.numbers import all_finite
 

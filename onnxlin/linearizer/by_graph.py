@@ -17,9 +17,10 @@ from onnxlin.engines.seeds import Seeds, how_many, make_seeds
 from onnxlin.errors import MemoryBudgetError, OptionError, TraceError
 from onnxlin.graph import Array
 from onnxlin.linearizer.again import again
+from onnxlin.linearizer.anew import Anew
 from onnxlin.linearizer.ask import Ask, asked_of
 from onnxlin.linearizer.kept import kept
-from onnxlin.linearizer.ready import Anew, Ready
+from onnxlin.linearizer.ready import Ready
 from onnxlin.section.numbers import all_finite
 
 

@@ -6,34 +6,32 @@ from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
-from hashlib import sha256
 from importlib import import_module
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
-from onnx import numpy_helper
 
 from onnxlin.affine_map import AffineMap, required_name
 from onnxlin.engines.compiled import Loop, runs_beside
+from onnxlin.engines.confined import confined, each_confined
 from onnxlin.engines.job import Progress
 from onnxlin.engines.memory import keep_freed_arrays, memory_budget
 from onnxlin.engines.plan import require_engine
 from onnxlin.errors import RowsError
 from onnxlin.graph import Array, Graph
-from onnxlin.graph.weights import filled
 from onnxlin.linearizer.ask import Ask, asked_dtype
 from onnxlin.linearizer.by_graph import by_graph
 from onnxlin.linearizer.by_program import by_program
 from onnxlin.linearizer.many import one_by_one, stacks, together
-from onnxlin.linearizer.ready import make_ready
+from onnxlin.linearizer.named import digest_of, means_of
+from onnxlin.linearizer.ready import make_ready, naming
 from onnxlin.load import Model, Path, load, read
 from onnxlin.program.builder import Builder
-from onnxlin.runtime.options import apart
 from onnxlin.runtime.session import SessionOptions
 from onnxlin.section import STAIRCASE, Section, make_section, require_mode, require_rounding
 from onnxlin.section.ends import listed
 from onnxlin.section.feeds import Instance, instances, named_beside
+from onnxlin.section.options import whole
 
 Names = Iterable[str] | str | None
 
@@ -58,7 +56,10 @@ class Linearizer:
     memory : int or str, optional
         Bytes, or text such as "4GiB"; by default half of what is free when a map is computed.
     session_options : onnxruntime.SessionOptions, optional
-        Threads and the like of the compiled engine's sessions; by default onnxruntime's own.
+        Of the compiled engine's sessions; by default onnxruntime's own.
+    threads : int, optional
+        Of all sessions, of BLAS while a map or its bound is computed (for the whole process), and
+        of the live engine; by default as many as each takes. They show in last bits.
     base_dir : path, optional
         The folder of the files that hold a model's weights beside it; by default that of its path.
         For a model given as bytes or as a proto, none is read without it.
@@ -78,20 +79,23 @@ class Linearizer:
         rounding: str = STAIRCASE,
         memory: int | str | None = None,
         session_options: SessionOptions | None = None,
+        threads: int | None = None,
         base_dir: Path | None = None,
     ) -> None:
         require_mode(mode)
         require_rounding(rounding)
         if memory is not None:
             memory_budget(memory)
+        threads = None if threads is None else whole("threads", threads, 1)
         keep_freed_arrays()
         inputs = listed(inputs)
         if base_dir is not None:
             model = read(model, base_dir)  # the files are read once, and it is whole from here on
-        graph = load(model, inputs or ())
-        section = make_section(graph, inputs, outputs, rounding)
-        # Pickled, it holds the model and no session: whoever gets it opens those when it is asked.
-        self._ready = make_ready(section, mode, memory, session_options)
+        with confined(threads):
+            graph = load(model, inputs or ())
+            section = make_section(graph, inputs, outputs, rounding)
+            # Pickled it holds the model and no session: whoever gets it opens those when asked.
+            self._ready = make_ready(section, mode, memory, session_options, threads)
         self._others: dict[frozenset[str], Linearizer] = {}
         self._loop: Loop | None = None
 
@@ -120,25 +124,28 @@ class Linearizer:
         """What was given for it."""
         return self._ready.memory
 
+    @property
+    def threads(self) -> int | None:
+        """What was given for them."""
+        return self._ready.threads
+
     @cached_property
     def digest(self) -> str:
         """Name of the model, of its ends and of how they are read, by their contents.
 
-        The same in every process, for a file, its bytes and a copy of it: a key for caches.
+        The same in every process, for a file, its bytes and a copy of it: a key for caches. Two
+        linearizers with one digest differ in rounding at most: by their memory and threads.
         """
-        ready, graph = self._ready, self.graph
-        found = sha256(graph.model.SerializeToString(deterministic=True))
-        for name, array in sorted({**graph.initialisers, **graph.defaults}.items()):
-            found.update(repr((name, array.dtype.name, array.shape)).encode())
-            found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-        ends = self.section.inputs, self.section.outputs
-        how = self.mode, self.rounding, self.memory, apart(ready.shelf.options)
-        found.update(repr((*ends, *how)).encode())
-        return found.hexdigest()
+        return digest_of(self._ready)
 
-    def __dask_tokenize__(self) -> tuple[str, str]:
+    @property
+    def means(self) -> dict[str, Any]:
+        """What shows in last bits: memory, threads, and session options taken apart."""
+        return means_of(self._ready)
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
         """What dask names tasks by."""
-        return "onnxlin.Linearizer", self.digest
+        return "onnxlin.Linearizer", self.digest, repr(self.means)
 
     def serving(self, x: Instance) -> Linearizer:
         """Return the linearizer that takes this x: itself, unless x gives initialisers.
@@ -151,16 +158,9 @@ class Linearizer:
         if not names:
             return self
         if names not in self._others:
-            section, mode = self.section, self.mode
-            ends = list(section.inputs), list(section.outputs)
-            # Not the file once more: it may have changed since, or be on another machine.
-            given = self.graph.defaults
-            whole = filled(self.graph.model, self.graph.initialisers)
-            whole.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in given.items())
-            graph = load(whole, names | set(given))
             other = copy(self)
-            own = replace(make_section(graph, *ends, self.rounding), notes=section.notes)
-            other._ready = make_ready(own, mode, self.memory, self._ready.shelf.options)
+            with confined(self.threads):
+                other._ready = naming(self._ready, names)
             self._others[names] = other
         return self._others[names]
 
@@ -170,11 +170,13 @@ class Linearizer:
 
     def run(self, x: Instance) -> dict[str, Array]:
         """Run the model once: ``{output name: array}`` for the outputs to be linearised."""
-        return self.serving(x)._ready.own(self.feeds(x))
+        with confined(self.threads):
+            return self.serving(x)._ready.own(self.feeds(x))
 
     def trace(self, x: Instance) -> dict[str, Array]:
         """Run the model once: ``{tensor name: array}`` for all that is read or made on the way."""
-        return self.serving(x)._ready.trace(self.feeds(x))
+        with confined(self.threads):
+            return self.serving(x)._ready.trace(self.feeds(x))
 
     def __call__(
         self,
@@ -220,10 +222,11 @@ class Linearizer:
                 return known
         require_engine(engine)
         save = None if save is None else required_name("save=", save)
-        ready = self.serving(x)._ready
-        ask = Ask(ready.feeds(x), rows, engine, asked_dtype(dtype), progress, save, loop)
-        found = by_graph(ready, ask)
-        found = by_program(ready, ask) if found is None else found
+        with confined(self.threads):
+            ready = self.serving(x)._ready
+            ask = Ask(ready.feeds(x), rows, engine, asked_dtype(dtype), progress, save, loop)
+            found = by_graph(ready, ask)
+            found = by_program(ready, ask) if found is None else found
         if loop is not None:
             loop.engines.setdefault(ask.kind, found.engine)
         return found
@@ -263,7 +266,8 @@ class Linearizer:
                 f"each= has {len(each)} rows for {len(apart)} instances{beside}; expected one row "
                 "for every instance, and no rows=."
             )
-        runs = runs_beside(self._ready.shelf.options)
+        with confined(self.threads):
+            runs = runs_beside(self._ready.shelf.options)
         at_once = together(len(apart), engine, runs)
 
         steady = self.steady(len(apart))
@@ -274,7 +278,8 @@ class Linearizer:
         if at_once is None:
             return one_by_one(apart, one)
         ready = self.serving(apart[0])._ready
-        return stacks(ready, apart, at_once, rows=rows, dtype=dtype, one=one, each=each)
+        made = stacks(ready, apart, at_once, rows=rows, dtype=dtype, one=one, each=each)
+        return each_confined(self.threads, made)
 
     def map_blocks(self, xs: Any, *args: Any, **options: Any) -> Any:
         """Linearise a data set lazily: an `xarray.Dataset`, see `onnxlin.data.map_blocks`.

@@ -26,6 +26,7 @@ def linearize(
     engine: str = "auto",
     dtype: npt.DTypeLike | None = None,
     memory: int | str | None = None,
+    threads: int | None = None,
     progress: Progress | None = None,
     base_dir: Path | None = None,
     save: Path | None = None,
@@ -42,6 +43,7 @@ def linearize(
         mode=mode,
         rounding=rounding,
         memory=memory,
+        threads=threads,
         base_dir=base_dir,
     )
     return ready(x, rows, engine, dtype, progress=progress, save=save)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
+from onnx import numpy_helper
 
 from onnxlin.affine_map import Origin
 from onnxlin.engines.compiled import Shelf
+from onnxlin.engines.confined import confined
 from onnxlin.engines.job import Job, Progress
 from onnxlin.engines.memory import A_NODE, hand_back, memory_budget, size_of
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import TraceError
 from onnxlin.graph import Array
+from onnxlin.graph.weights import filled
+from onnxlin.linearizer.anew import Anew
 from onnxlin.linearizer.early import hold_run, run_sizes
+from onnxlin.load import load
 from onnxlin.operators.packed import packed_bytes
 from onnxlin.program import LinearProgram
 from onnxlin.program.builder import Builder, deciding
@@ -44,6 +49,7 @@ class Ready:
     shelf : Shelf
         Its compiled graphs.
     memory : int, str or None
+    threads : int or None
         See `onnxlin.Linearizer`.
     """
 
@@ -51,6 +57,7 @@ class Ready:
     mode: str
     shelf: Shelf
     memory: int | str | None
+    threads: int | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle what was given: whoever gets it opens the model when it is first asked."""
@@ -162,7 +169,9 @@ class Ready:
             shelf = Shelf(section, self.mode, self.shelf.options, self.memory)
             if len(self._endings) == MOST_ENDINGS:
                 self._endings.clear()
-            self._endings[outputs] = found = Ready(section, self.mode, shelf, self.memory)
+            self._endings[outputs] = found = Ready(
+                section, self.mode, shelf, self.memory, self.threads
+            )
         return found
 
     @cached_property
@@ -221,7 +230,7 @@ class Ready:
         ran = [value for name, value in values.items() if name not in fixed]
         others = (*self.section.graph.initialisers.values(), *fixed.values(), *ran)
         held = self.weight + sum(map(size_of, ran)) + pieces_bytes(program, others)
-        return Job(program, seeds, self.budget(), progress, held, stored)
+        return Job(program, seeds, self.budget(), progress, held, stored, threads=self.threads)
 
     def origin(
         self, feeds: Mapping[str, Array], values: dict[str, Array], program: LinearProgram, job: Job
@@ -233,15 +242,21 @@ class Ready:
     @cached_property
     def decider(self) -> Builder:
         """Builder of programs that hold every decision; see `onnxlin.section.Section`."""
-        return deciding(self.builder)
+        with confined(self.threads):
+            return deciding(self.builder)
 
     def decided(self, feeds: Mapping[str, Array]) -> LinearProgram:
         """Build the program at x in float64, with all that decides where its pieces hold."""
-        return self.decider(self.decider.tracer(feeds), np.dtype(np.float64))
+        with confined(self.threads):
+            return self.decider(self.decider.tracer(feeds), np.dtype(np.float64))
 
 
 def make_ready(
-    section: Section, mode: str, memory: int | str | None, options: SessionOptions | None
+    section: Section,
+    mode: str,
+    memory: int | str | None,
+    options: SessionOptions | None,
+    threads: int | None = None,
 ) -> Ready:
     """Make a model ready.
 
@@ -250,48 +265,20 @@ def make_ready(
     ModelError, MissingRuleError
     """
     require_rules(section)
-    ready = Ready(section, mode, Shelf(section, mode, options, memory), memory)
+    ready = Ready(section, mode, Shelf(section, mode, options, memory), memory, threads)
     ready.builder  # noqa: B018  # what onnxruntime cannot open is told of at once
     hand_back(ready.weight)
     return ready
 
 
-@dataclass(frozen=True, eq=False)
-class Anew:
-    """How what a map was made from is made again: the model is run, and its rules are asked.
-
-    Parameters
-    ----------
-    ready : Ready
-    feeds : {input name: array}
-        x, in the model's own types.
-    dtype : numpy.dtype
-        Of the program.
-    seeds : Seeds
-        The rows asked.
-    progress : callable, optional
-        Of this process alone.
-    stored : bool
-        Whether the map's W lies in a file: that, too, in this process alone.
-    """
-
-    ready: Ready
-    feeds: Mapping[str, Array]
-    dtype: np.dtype[Any]
-    seeds: Seeds
-    progress: Progress | None = None
-    stored: bool = False
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "progress": None, "stored": False}
-
-    def own(self) -> dict[str, Array]:
-        """Run the model once: see `Ready.own`."""
-        return self.ready.own(self.feeds)
-
-    def __call__(self) -> Origin:
-        """Make it."""
-        values = self.ready.trace(self.feeds)
-        program = self.ready.builder(values, self.dtype)
-        job = self.ready.job(program, values, self.seeds, self.progress, stored=self.stored)
-        return self.ready.origin(self.feeds, values, program, job)
+def naming(ready: Ready, names: frozenset[str]) -> Ready:
+    """Return the same model, ready for an x that names these initialisers among its inputs."""
+    section, graph = ready.section, ready.section.graph
+    # Not the file once more: it may have changed since, or be on another machine.
+    given = graph.defaults
+    whole = filled(graph.model, graph.initialisers)
+    whole.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in given.items())
+    ends = list(section.inputs), list(section.outputs)
+    made = make_section(load(whole, names | set(given)), *ends, section.rounding)
+    own = replace(made, notes=section.notes)
+    return make_ready(own, ready.mode, ready.memory, ready.shelf.options, ready.threads)

@@ -181,7 +181,8 @@ def _opened(
     level, threads = options.graph_optimization_level, options.intra_op_num_threads
     if rounds:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.intra_op_num_threads = share() or 0
+        options.intra_op_num_threads = 0
+    options.intra_op_num_threads = options.intra_op_num_threads or share() or 0
     try:
         return onnxruntime.InferenceSession(data, options, providers=list(providers))
     finally:  # options of the caller's are left as they were

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import onnxruntime
 import pytest
 
 import onnxlin
@@ -202,6 +203,28 @@ def test_resuming_says_what_differs(tmp_path) -> None:
             ran(tmp_path, **{"xs": xs, "resume": True, **changed})
     ran(tmp_path, digits(4, seed=1), overwrite=True, chunk=2)
     assert runs.open(tmp_path / "made.zarr").sizes["sample"] == 4
+
+
+def test_memory_is_part_of_a_run_only_where_it_may_show(tmp_path) -> None:
+    xs = digits(6)
+    ran(tmp_path, xs, chunk=3)
+    plenty = onnxlin.Linearizer(LENET, memory="4GiB", threads=1)
+    assert ran(tmp_path, xs, at=plenty, resume=True).made == 0
+    with pytest.raises(OptionError, match="was begun with other threads"):
+        ran(tmp_path, xs, at=onnxlin.Linearizer(LENET, threads=2), resume=True)
+    little = onnxlin.Linearizer(LENET, memory="200MiB")
+    with pytest.raises(OptionError, match=r"was begun with other memory \(None, now '200MiB'\)"):
+        ran(tmp_path, xs, at=little, resume=True)
+    own = onnxlin.Linearizer(LENET, session_options=onnxruntime.SessionOptions())
+    with pytest.raises(OptionError, match="was begun with other session_options"):
+        ran(tmp_path, xs, at=own, resume=True)
+
+
+def test_one_row_by_itself_is_the_same_with_any_memory(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(planned, "LITTLE", 0)
+    for name, memory in (("little.zarr", "60MiB"), ("made.zarr", "1GiB")):
+        ran(tmp_path, digits(3), name, at=onnxlin.Linearizer(LENET, memory=memory))
+    assert_same_stores(tmp_path / "made.zarr", tmp_path / "little.zarr")
 
 
 def test_what_is_no_store_is_left_alone(tmp_path) -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import onnxlin
-from onnxlin.engines.live.gemm import Product, alone, threads_of_blas
+from onnxlin.engines.confined import threads_of_blas
+from onnxlin.engines.live.gemm import Product, alone
 from onnxlin.engines.live.liveness import reached, reached_back
 from onnxlin.engines.live.plan import Plan
 from onnxlin.engines.live.pulls import moves

@@ -66,8 +66,9 @@ def rest():
 print([child(rest)], len(list(going)))
 """
 ALONE = """
+from onnxlin.engines.confined import threads_of_blas
 from onnxlin.engines.live import gemm
-asks = [ask for ask, _ in gemm.threads_of_blas()]
+asks = [ask for ask, _ in threads_of_blas()]
 before = [ask() for ask in asks]
 def again():
     with gemm.alone():

@@ -36,7 +36,7 @@ def declare(commands: Any) -> None:
     command.add_argument("model", help="an .onnx file")
     command.add_argument("input", help="a picture, .npy, .npz (names as in the model) or .csv")
     arguments.ends(command)
-    arguments.how(command)
+    arguments.how(command, threads=True)
     command.add_argument(
         "--class",
         dest="classes",

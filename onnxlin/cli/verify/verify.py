@@ -55,7 +55,7 @@ def declare(commands: Any) -> None:
     files.add_argument("--no-files", action="store_true", help="write no reproducer")
     files.add_argument("--no-shrink", action="store_true", help="leave the failing x as it is")
     arguments.ends(command)
-    arguments.how(command, ("both", *MODES))
+    arguments.how(command, ("both", *MODES), threads=True)
     arguments.pictures(command)
     boxed.declare(command, TIME)
 

@@ -12,6 +12,8 @@ from onnxlin.data.kept.variable import Layout
 from onnxlin.engines.job import Columns
 from onnxlin.graph import Array
 
+# Entries of W that are brought to float64 at once.
+AT_ONCE = 2**17
 REST = "(other nodes)"
 """Under which a ledger adds up shares of nodes that only some samples have."""
 
@@ -73,8 +75,14 @@ class Samples:
 
     def ends(self) -> tuple[Array, Array, Array]:
         """Return W x, b, and the scale that a residual is relative to: each ``(n, K)``."""
-        wide = self.W * self.x[:, None]
-        Wx, size = wide.sum(axis=2), np.abs(wide, out=wide).sum(axis=2)
+        n, k, columns = self.W.shape
+        Wx, size = np.empty((2, n, k))
+        # A few at a time: in float64 all of them would be the largest array of a run.
+        few = max(AT_ONCE // max(k * columns, 1), 1)
+        for i in range(0, n, few):
+            wide = self.W[i : i + few] * self.x[i : i + few, None]
+            Wx[i : i + few] = wide.sum(axis=2)
+            size[i : i + few] = np.abs(wide, out=wide).sum(axis=2)
         # In their order, as a map adds them up.
         b = self.shares.cumsum(axis=2)[..., -1] if self.shares.shape[2] else np.zeros_like(Wx)
         return Wx, b, size + np.abs(self.shares).sum(axis=2) + TINY

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import scipy
-
+from onnxlin.engines.confined import blas
 from onnxlin.primitives import Array
 from onnxlin.runtime.locks import ForkSafeLock
 
@@ -46,24 +43,7 @@ def _pointer(kind: str) -> Any:
         return None
 
 
-@cache
-def threads_of_blas() -> tuple[tuple[Any, Any], ...]:
-    """What asks OpenBLAS of NumPy's and SciPy's wheels for its number of threads, and tells it."""
-    found = []
-    for package in (np, scipy):
-        folder = Path(str(package.__file__)).parent.with_name(f"{package.__name__}.libs")
-        for path in sorted(folder.glob("libscipy_openblas*")):
-            library = ctypes.CDLL(str(path))
-            for end in ("", "64_"):
-                with suppress(AttributeError):
-                    ask = getattr(library, f"scipy_openblas_get_num_threads{end}")
-                    found.append((ask, getattr(library, f"scipy_openblas_set_num_threads{end}")))
-    return tuple(found)
-
-
 _LOCK = ForkSafeLock()
-# What BLAS is told in the end, while a thread has it: a child that is forked then has to, as well.
-_BEFORE: list[tuple[Any, int]] = []
 
 
 @contextmanager
@@ -72,17 +52,8 @@ def alone() -> Iterator[None]:
 
     OpenBLAS else cuts every product up among threads of its own, one product after the other.
     """
-    with _LOCK.held():
-        if not _BEFORE:
-            _BEFORE.extend((tell, ask()) for ask, tell in threads_of_blas())
-        try:
-            for tell, _ in _BEFORE:
-                tell(1)
-            yield
-        finally:
-            for tell, count in _BEFORE:
-                tell(count)
-            _BEFORE.clear()
+    with _LOCK.held(), blas(1):
+        yield
 
 
 class Product:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from onnxlin.engines.cores import cores
+from onnxlin.engines.cores import all_cores, cores
 from onnxlin.primitives import Array
 from onnxlin.runtime.locks import ForkSafeLock
 
@@ -125,7 +125,7 @@ class _Helpers:
         """The threads, which are started when they are first needed."""
         with self._lock.held():
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(max(cores() - 1, 1), "onnxlin-live")
+                self._pool = ThreadPoolExecutor(max(all_cores() - 1, 1), "onnxlin-live")
             return self._pool
 
     def forget(self) -> None:
