@@ -19,7 +19,7 @@ def turned(graph: Graph, name: str) -> Array | None:
     nodes = []
     while name not in graph.initialisers:
         node = graph.producer.get(name)
-        if node is None or node.op_type != "Transpose" or node.domain:
+        if node is None or permutation(node, 0) is None:
             return None
         nodes.append(node)
         name = node.inputs[0]
