@@ -104,6 +104,27 @@ def read_one(file: File, *, mapped: bool = False) -> Any:
         return mapped_at(stream, start, shape, dtype, order)
 
 
+def begun(stream: IO[bytes], size: int) -> tuple[Any, tuple[int, ...], np.dtype[Any], int]:
+    """Read only what stands before the numbers of an ``.npy`` of ``size`` bytes.
+
+    Returns
+    -------
+    order, shape, dtype, start
+        "C" or "F", and the byte at which the numbers begin.
+
+    Raises
+    ------
+    FileError
+        It is none, or does not hold as many bytes as it claims.
+    """
+    try:
+        order, shape, dtype, start = _header(stream, "the file")
+    except BROKEN as error:
+        raise FileError(f"it is cut short: {error}") from error
+    _length(shape, dtype, size - start, "the file")
+    return order, shape, dtype, start
+
+
 def packed(file: File) -> list[str]:
     """Names of the arrays of an ``.npz`` that are packed, and so cannot be mapped.
 

@@ -47,13 +47,33 @@ def declare(commands: Any) -> None:
     group.add_argument(
         "--scheduler", metavar="ADDRESS", help="of a dask cluster, such as tcp://host:8786"
     )
+    group.add_argument(
+        "--patience",
+        metavar="SECONDS",
+        type=float,
+        default=60.0,
+        help="in which workers have to come, or a scheduler that is lost has to be back (60)",
+    )
     group.add_argument("--threads", metavar="N", type=arguments.count, help="of each worker (1)")
+    group.add_argument(
+        "--storage-option",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="for addresses such as s3://bucket/results.zarr: what fsspec needs beside them, such "
+        "as client_kwargs.endpoint_url=http://host:9000; may be given several times",
+    )
     group.add_argument("--memory", help='of each worker, such as "4GiB" (half of what is free)')
     arguments.pictures(command)
 
 
 def _declare_kept(group: Any) -> None:
-    group.add_argument("--out", metavar="STORE", required=True, help="such as results.zarr")
+    group.add_argument(
+        "--out",
+        metavar="STORE",
+        required=True,
+        help="such as results.zarr, or an address that fsspec knows",
+    )
     group.add_argument(
         "--what",
         metavar="WHAT[,WHAT]",
@@ -82,14 +102,17 @@ def run(options: Any, screen: Screen) -> int:
     """Run over a data set and return the exit code."""
     from onnxlin.data import open_source  # an extra
     from onnxlin.data import run as run_over
+    from onnxlin.data.addresses import options_of
 
     start = time.perf_counter()
     lin = target.linearizer(options)
     how = target.preprocessing(options, lin, options.data[0])
     data: Any = options.data if len(options.data) > 1 else options.data[0]
+    storage = options_of(options.storage_option)
     source = open_source(
-        data, lin.graph.inputs, how, columns=columns_of(lin.graph), labels=options.labels
-    )
+        data, lin.graph.inputs, how,
+        columns=columns_of(lin.graph), labels=options.labels, storage_options=storage,
+    )  # fmt: skip
     names = ("chunk", "resume", "overwrite", "workers", "scheduler", "dtype", "engine", "threads")
     asked: Any = {name: getattr(options, name) for name in (*names, "maps", "norm")}
     with Bar("samples") as bar:
@@ -101,6 +124,8 @@ def run(options: Any, screen: Screen) -> int:
             _rows(options.rows),
             limit=dict(options.limits).get(""),
             progress=bar,
+            storage_options=storage,
+            patience=options.patience,
             **asked,
         )
     document = {
@@ -110,7 +135,7 @@ def run(options: Any, screen: Screen) -> int:
         "notes": list(lin.section.notes),
         "mode": lin.mode,
         **found.as_dict(),
-        "errors": _errors(options.out) if found.failed else [],
+        "errors": _errors(options.out, storage) if found.failed else [],
     }
     document["seconds"] = round(time.perf_counter() - start, 3)
     screen.document(document)
@@ -130,12 +155,12 @@ def _rows(text: str) -> str | tuple[int, ...]:
         ) from None
 
 
-def _errors(path: str) -> list[dict[str, Any]]:
+def _errors(path: str, storage: dict[str, Any]) -> list[dict[str, Any]]:
     """The first samples that have no map, and why."""
     from onnxlin.data.store import Store
     from onnxlin.data.table import failures
 
-    return failures(Store(path), SHOWN)
+    return failures(Store(path, storage), SHOWN)
 
 
 def _show(document: Mapping[str, Any], screen: Screen) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 from onnxlin.data.begun import notes
 from onnxlin.data.extra import needed
 from onnxlin.data.planned import planned
-from onnxlin.data.source import Source
 from onnxlin.data.sources.opening import source_of
 from onnxlin.data.task import Done, Task
 from onnxlin.graph import Array
@@ -31,6 +30,7 @@ def map_blocks(
     labels: Any = None,
     maps: str | os.PathLike[str] | None = None,
     norm: str | None = None,
+    storage_options: dict[str, Any] | None = None,
 ) -> Any:
     """Linearise a data set lazily: an `xarray.Dataset` on dask arrays, a block a chunk of samples.
 
@@ -44,7 +44,7 @@ def map_blocks(
         As for `run`.
     chunk : int, optional
         Samples of a block; by default about 8 MiB of results.
-    dtype, engine, labels, maps, norm
+    dtype, engine, labels, maps, norm, storage_options
         As for `run`.
 
     Returns
@@ -58,7 +58,7 @@ def map_blocks(
     OptionError, RowsError, InputError
     """
     needed("xarray", LAZY)
-    source = data if isinstance(data, Source) else source_of(lin.graph, data, labels)
+    source = source_of(lin.graph, data, labels, storage_options)
     options = {"maps": None if maps is None else os.fspath(maps), "norm": norm}
     task = planned(
         lin,

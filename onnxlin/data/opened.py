@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from onnxlin.data.extra import needed
@@ -12,7 +13,9 @@ from onnxlin.errors import OptionError
 READING = "Reading results"
 
 
-def open_results(path: str | os.PathLike[str]) -> Any:
+def open_results(
+    path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None
+) -> Any:
     """Open a store of results: an `xarray.Dataset` whose arrays are read when they are looked at.
 
     ``xarray.open_zarr(path)`` gives the same; here nodes have their names.
@@ -21,19 +24,26 @@ def open_results(path: str | os.PathLike[str]) -> Any:
     ----------
     path : path
         As it was given to `onnxlin.data.run`.
+    storage_options : dict, optional
+        For an address: what fsspec needs beside it.
 
     Raises
     ------
     OptionError
         There is no store, or none that is begun.
     """
-    xarray, store = needed("xarray", READING), Store(path)
+    xarray, store = needed("xarray", READING), Store(path, storage_options)
     if not store.about:
         raise OptionError(
             f"There is no store of results at {store.path!r}. Give the folder that "
             "`onnxlin run --out` has written."
         )
-    found = xarray.open_zarr(store.path, zarr_format=3, consolidated=True).drop_vars(DONE)
+    found = xarray.open_zarr(
+        store.path,
+        zarr_format=3,
+        consolidated=True,
+        storage_options=None if store.is_local else store.options,
+    ).drop_vars(DONE)
     if "ledger" in found:
         found = found.assign_coords(node=("node", found["ledger"].attrs["nodes"]))
     return found

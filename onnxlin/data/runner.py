@@ -11,11 +11,11 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 
 from onnxlin.data import table
+from onnxlin.data.addresses import MEMORY
 from onnxlin.data.alone import confined
 from onnxlin.data.begun import begun
 from onnxlin.data.cluster import PATIENCE, on_cluster
 from onnxlin.data.planned import planned
-from onnxlin.data.source import Source
 from onnxlin.data.sources.opening import source_of
 from onnxlin.data.store import Store
 from onnxlin.data.task import Task
@@ -94,6 +94,8 @@ class How(TypedDict, total=False):
         Of what="audit": an ``.npy`` with a map for each sample.
     norm : {"l1", "l2", "linf"}
         Of what="region" (l2).
+    storage_options : dict
+        For addresses, of the store and of the data: what fsspec needs beside them.
     patience : float
         Seconds in which workers have to come, or a scheduler that is lost has to be back (60).
     progress : callable
@@ -113,6 +115,7 @@ class How(TypedDict, total=False):
     labels: Any
     maps: str | os.PathLike[str] | None
     norm: str | None
+    storage_options: dict[str, Any] | None
     patience: float
     progress: Progress | None
 
@@ -177,7 +180,7 @@ def _ready(
     if unknown := sorted(set(how) - set(known)):
         raise OptionError(f"There is no {unknown[0]}=; expected some of {known}.")
     lin = model if isinstance(model, Linearizer) else Linearizer(model, memory=how.get("memory"))
-    source = data if isinstance(data, Source) else source_of(lin.graph, data, how.get("labels"))
+    source = source_of(lin.graph, data, how.get("labels"), how.get("storage_options"))
     given, engine = _counts(how), how.get("engine", "auto")
     task = planned(
         lin,
@@ -190,8 +193,19 @@ def _ready(
         engine=engine,
         options=_options(how),
     )
-    store, again = Store(out), (bool(how.get("resume")), bool(how.get("overwrite")))
+    store = Store(out, how.get("storage_options"))
+    _require_shared(store, how)
+    again = (bool(how.get("resume")), bool(how.get("overwrite")))
     return begun(store, task, given["chunk"], engine, resume=again[0], overwrite=again[1]), store
+
+
+def _require_shared(store: Store, how: How) -> None:
+    several = how.get("scheduler") is not None or (how.get("workers") or 0) > 1
+    if several and store.path.startswith(MEMORY):
+        raise OptionError(
+            f"{store.path!r} is in the memory of this process, and no worker sees it. Give a "
+            "folder or the address of an object store, or workers=1."
+        )
 
 
 def _counts(how: How) -> dict[str, int | None]:
@@ -246,6 +260,7 @@ def _summary(store: Store, task: Task, made: int, seconds: float) -> Summary:
     tasks = len(task.order.slices())
     if made or not table.is_joined(store):
         table.join(store, tasks)
+    table.clear(store)
     failed = largest = 0.0
     for at in task.order.slices():
         failed += int(store.read("failed", at).sum())

@@ -13,16 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from onnxlin.data.addresses import Options, files_of, is_address, plain, zarr_of
 from onnxlin.data.chunk import compressors, encoded
 from onnxlin.data.extra import needed
 from onnxlin.data.kept import Layout, Variable
 from onnxlin.data.order import Order
-from onnxlin.errors import FileError, OptionError
+from onnxlin.errors import FileError, OnnxlinError, OptionError
 from onnxlin.files import folder_of, write
 from onnxlin.graph import Array
 
 SAMPLE, DONE, ABOUT = "sample", "done", "onnxlin"
 WRITING = "Writing a store of results"
+AFAR = "Look at address and storage options; what is done is kept: resume=True (--resume) goes on."
 AGAIN = "Make room, and run it again with resume=True (--resume): what is done is kept."
 
 
@@ -33,18 +35,29 @@ class Store:
     ----------
     path : str
         A folder, or an address that fsspec knows, with ``://``.
+    options : dict, optional
+        What fsspec is told beside the address. It goes to workers, and into no file.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
+    def __init__(self, path: str | os.PathLike[str], options: Options | None = None) -> None:
+        self.path, self.options = plain(path), dict(options or {})
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
+        return {"path": self.path, "options": self.options}
 
     @property
     def is_local(self) -> bool:
         """Whether it is a folder of this machine's."""
-        return "://" not in self.path
+        return not is_address(self.path)
+
+    @property
+    def files(self) -> tuple[Any, str]:
+        """Of an address: fsspec's file system, and the path in it."""
+        return files_of(self.path, self.options)
+
+    @property
+    def _there(self) -> Any:
+        return self.path if self.is_local else zarr_of(self.path, self.options)
 
     @cached_property
     def group(self) -> Any:
@@ -57,12 +70,16 @@ class Store:
         """
         zarr = needed("zarr", WRITING)
         try:
-            return zarr.open_group(self.path, mode="r+", zarr_format=3, use_consolidated=False)
+            return zarr.open_group(self._there, mode="r+", zarr_format=3, use_consolidated=False)
         except (FileNotFoundError, ValueError) as error:
             raise OptionError(
                 f"There is no store of results at {self.path!r}. Give the folder that "
                 "`onnxlin run --out` has written."
             ) from error
+        except Exception as error:
+            if self.is_local or isinstance(error, OnnxlinError):
+                raise
+            raise FileError(f"Cannot read {self.path!r}: {error}. {AFAR}") from error
 
     @cached_property
     def about(self) -> dict[str, Any]:
@@ -82,7 +99,12 @@ class Store:
     def is_taken(self) -> bool:
         """Whether something lies there already, of ours or not."""
         if not self.is_local:
-            return self._is_there()
+            with self.writing():
+                fs, path = self.files
+                fs.invalidate_cache()
+                with suppress(FileNotFoundError):
+                    return bool(fs.ls(path, detail=False))
+                return False
         return os.path.exists(self.path) and not (
             os.path.isdir(self.path) and not os.listdir(self.path)
         )
@@ -122,7 +144,9 @@ class Store:
         """
         zarr = needed("zarr", WRITING)
         with self.writing():
-            group = zarr.open_group(self.path, mode="w", zarr_format=3, attributes={ABOUT: "begun"})
+            group = zarr.open_group(
+                self._there, mode="w", zarr_format=3, attributes={ABOUT: "begun"}
+            )
             for v in variables:
                 chunks = (min(order.chunk, order.count), *(max(n, 1) for n in v.shape))
                 group.create_array(
@@ -153,7 +177,7 @@ class Store:
         with warnings.catch_warnings():
             # That other implementations of zarr 3 may not know it; they read each array's own.
             warnings.simplefilter("ignore")
-            zarr.consolidate_metadata(self.path, zarr_format=3)
+            zarr.consolidate_metadata(self._there, zarr_format=3)
 
     def _forget(self) -> None:
         for name in ("group", "about", "_arrays"):
@@ -223,12 +247,6 @@ class Store:
                 folder_of(path)
                 write(path, data, AGAIN)
 
-    @property
-    def files(self) -> tuple[Any, str]:
-        """Of an address: fsspec's file system, and the path in it."""
-        fs, path = needed("fsspec", WRITING).url_to_fs(self.path)
-        return fs, path
-
     def _key(self, name: str, number: int) -> str:
         metadata = self._arrays[name].metadata
         places = (number, *(0 for _ in metadata.shape[1:]))
@@ -244,8 +262,13 @@ class Store:
         """
         try:
             yield
-        except OSError as error:
-            text = f"Cannot write {self.path!r}: {error.strerror or error}. {AGAIN}"
+        except OnnxlinError:
+            raise
+        except Exception as error:
+            if not isinstance(error, OSError) and self.is_local:
+                raise  # each object store has errors of its own, that have no base in common
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            text = f"Cannot write {self.path!r}: {why}. {AGAIN if self.is_local else AFAR}"
             raise FileError(text) from error
 
 

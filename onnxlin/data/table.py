@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from onnxlin.graph import Array
 
 TABLE, PARTS = "samples.parquet", "parts"
 WRITING = "Writing a table of samples"
+TOGETHER = 64
+"""Objects that are asked for at once."""
 
 
 def lines(done: Done, at: slice, labels: Array | None, names: Sequence[str]) -> Any:
@@ -71,7 +73,7 @@ def write_part(store: Store, number: int, part: Any) -> None:
 
 
 def join(store: Store, count: int) -> None:
-    """Put the parts together, in their order; then they are gone.
+    """Put the parts together, in their order.
 
     Raises
     ------
@@ -86,13 +88,25 @@ def join(store: Store, count: int) -> None:
             buffer = io.BytesIO()
             _joined(store, count, buffer)
             _files(store).pipe_file(whole, buffer.getvalue())
-    if store.is_local:
-        folder = os.path.dirname(_part(store, 0))
-        for name in os.listdir(folder):  # what killed writers have left, too
-            remove(os.path.join(folder, name))
-        return
-    for number in range(count):
-        _files(store).rm_file(_part(store, number))
+
+
+def clear(store: Store) -> None:
+    """Remove the parts, which are in the table by now, and what killed writers have left of such.
+
+    Whoever was killed amid this left some: it is done again, whenever a run has nothing to do.
+
+    Raises
+    ------
+    FileError
+    """
+    folder = f"{store.path}/{PARTS}"
+    with store.writing():
+        if store.is_local:
+            names = os.listdir(folder) if os.path.isdir(folder) else []
+            for name in names:
+                remove(os.path.join(folder, name))
+        elif _files(store).exists(folder):
+            _files(store).rm(folder, recursive=True)
 
 
 def is_joined(store: Store) -> bool:
@@ -103,15 +117,27 @@ def is_joined(store: Store) -> bool:
 
 def _joined(store: Store, count: int, stream: IO[bytes]) -> None:
     parquet, writer = needed("pyarrow.parquet", WRITING), None
-    for number in range(count):
-        path = _part(store, number)
-        data: Any = path if store.is_local else io.BytesIO(_files(store).cat_file(path))
+    for data in _parts(store, count):
         part = parquet.read_table(data, partitioning=None)
         if writer is None:
             writer = parquet.ParquetWriter(stream, part.schema)
         writer.write_table(part)
     if writer is not None:
         writer.close()
+
+
+def _parts(store: Store, count: int) -> Iterator[Any]:
+    """Files of the parts, in order; of an object store some are asked for together."""
+    if store.is_local:
+        yield from (_part(store, number) for number in range(count))
+        return
+    fs, path = store.files
+    inside = [f"{path}/{PARTS}/{number:08d}.parquet" for number in range(count)]
+    for start in range(0, count, TOGETHER):
+        some = inside[start : start + TOGETHER]
+        found = fs.cat(some)
+        found = {some[0]: found} if isinstance(found, bytes) else found  # one comes as it is
+        yield from (io.BytesIO(found[path]) for path in some)
 
 
 def failures(store: Store, most: int) -> list[dict[str, Any]]:
@@ -133,5 +159,7 @@ def _part(store: Store, number: int) -> str:
 
 
 def _files(store: Store) -> Any:
-    found: Any = needed("fsspec", WRITING).url_to_fs(store.path)[0]
-    return found
+    """Fsspec's file system of an address, which asks the store anew what is there."""
+    fs = store.files[0]
+    fs.invalidate_cache()
+    return fs

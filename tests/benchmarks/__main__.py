@@ -38,6 +38,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--zoo", action="store_true", help="files of ONNXLIN_ZOO instead")
     parser.add_argument("--readings", action="store_true", help="what is asked of a map instead")
     parser.add_argument("--live", action="store_true", help="the live engine: see --live --help")
+    parser.add_argument("--data", action="store_true", help="whole data sets: see --data --help")
     parser.add_argument("--auto", action="store_true", help="whether auto picks what is best")
     parser.add_argument("--seconds", type=float, default=60, help="of calls, for --auto")
     parser.add_argument("--whole", action="store_true", help=argparse.SUPPRESS)
@@ -136,6 +137,11 @@ def main() -> None:
         from tests.benchmarks.live.command import main as live
 
         live([argument for argument in sys.argv[1:] if argument != "--live"])
+        return
+    if "--data" in sys.argv:
+        from tests.benchmarks.data.command import main as data
+
+        data([argument for argument in sys.argv[1:] if argument != "--data"])
         return
     given = options()
     if given.readings:

@@ -47,7 +47,8 @@ def command(*arguments: object) -> list[str]:
 
 def started(arguments: list[str], **more) -> subprocess.Popen[bytes]:
     """Start a command as a group of its own, with one thread for BLAS."""
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
     return subprocess.Popen(
         arguments,
         env=env,

@@ -120,7 +120,7 @@ def test_a_scheduler_and_workers_of_their_own_are_killed(undisturbed, tmp_path) 
                     "--local-directory", tmp_path, "--death-timeout", PATIENCE)  # fmt: skip
 
     group = {"scheduler": dask("scheduler", *words), "one": worker(), "two": worker()}
-    process = run_command(undisturbed, store, "--scheduler", address)
+    process = run_command(undisturbed, store, "--scheduler", address, "--patience", PATIENCE)
     try:
         for kill in range(KILLS):
             wait_for(store, process, (kill + chance.random()) / (KILLS + 1))

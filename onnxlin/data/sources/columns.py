@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from onnxlin.data.addresses import Options, RemoteFile, is_address
 from onnxlin.data.extra import needed
 from onnxlin.data.sources.stacked import LABELS, Lines
 from onnxlin.data.sources.unchanged import Unchanged
@@ -102,9 +103,11 @@ class Parquet(Lines):
 
     Parameters
     ----------
-    file : path
+    file : path or address
     inputs : {input name: TensorType}
     columns : Columns, optional
+    options : dict, optional
+        What fsspec is told beside an address.
 
     Raises
     ------
@@ -116,9 +119,12 @@ class Parquet(Lines):
         file: str | os.PathLike[str],
         inputs: Mapping[str, TensorType],
         columns: Columns | None = None,
+        options: Options | None = None,
     ) -> None:
         self.name = os.fspath(file)
-        self._file = Unchanged(Path(file))
+        self._file: Unchanged | RemoteFile = (
+            RemoteFile(self.name, options) if is_address(self.name) else Unchanged(Path(file))
+        )
         present = self._opened.schema_arrow.names
         self._parts, label = of_columns(self.name, present, inputs, columns)
         meta = self._opened.metadata
@@ -136,6 +142,8 @@ class Parquet(Lines):
         parquet = needed("pyarrow.parquet", f"Reading {Path(self.name).name}")
         arrow = needed("pyarrow", f"Reading {Path(self.name).name}")
         try:
+            if isinstance(self._file, RemoteFile):
+                return parquet.ParquetFile(self._file.opened(), pre_buffer=True)
             return parquet.ParquetFile(self._file.path, memory_map=True)
         except (arrow.ArrowException, OSError) as error:
             raise InputError(f"{self.name!r} is no readable parquet file: {error}.") from error
@@ -169,6 +177,20 @@ def _numbers(column: Any) -> Any:
     return column.to_numpy() if column.null_count == 0 else column.to_pandas().to_numpy()
 
 
+def _require_rows(data: Any) -> None:
+    """Refuse what has no rows that can be asked for by number."""
+    kind = type(data).__name__
+    if isinstance(data, Mapping):
+        raise InputError(
+            f"A {kind} of {list(data)} is several data sets. Give one: data[{next(iter(data))!r}]."
+        )
+    if "Iterable" in kind:
+        raise InputError(
+            f"A {kind} can only be read from its beginning on, and a run reads parts of it in any "
+            "order. Give a Dataset: load it without streaming=True, or make one of what you need."
+        )
+
+
 class HuggingFace(Lines):
     """A ``datasets.Dataset`` that the caller has, its columns arrays or numbers.
 
@@ -188,14 +210,13 @@ class HuggingFace(Lines):
     def __init__(
         self, data: Any, inputs: Mapping[str, TensorType], columns: Columns | None = None
     ) -> None:
+        _require_rows(data)
         present = list(data.column_names)
         self._parts, label = of_columns(self.name, present, inputs, columns)
         wanted = [column for names in self._parts.values() for column in names]
         self._data = data.with_format("numpy", columns=wanted)
         if label is not None:
-            self.labels = np.asarray(
-                data[:][label] if len(present) == 1 else data.select_columns([label])[:][label]
-            )
+            self.labels = np.asarray(data.with_format("numpy", columns=[label])[:][label])
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -218,3 +239,11 @@ class HuggingFace(Lines):
                 found.update(repr((name, array.dtype.str, array.shape)).encode())
                 found.update(np.ascontiguousarray(array).tobytes())
         return found.hexdigest()
+
+
+def has_pictures(data: Any) -> bool:
+    """Whether a ``datasets.Dataset`` has a column of pictures, whose numbers are pixels."""
+    if type(data).__module__.partition(".")[0] != "datasets":
+        return False
+    kinds = (getattr(data, "features", None) or {}).values()
+    return any(type(kind).__name__ == "Image" for kind in kinds)

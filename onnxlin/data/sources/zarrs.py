@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from functools import cached_property
 from hashlib import sha256
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from onnxlin.data.addresses import Options, is_address, zarr_of
 from onnxlin.data.extra import needed
 from onnxlin.data.sources.stacked import LABELS, Lines, inputs_of
 from onnxlin.errors import DataError, InputError
@@ -26,15 +28,19 @@ class Zarr(Lines):
         A folder, or an address that fsspec knows.
     inputs : {input name: TensorType}
         The array "labels" of a group is no sample, unless it is one of these.
+    options : dict, optional
+        What fsspec is told beside an address.
 
     Raises
     ------
     InputError
     """
 
-    def __init__(self, path: str, inputs: Mapping[str, TensorType]) -> None:
+    def __init__(
+        self, path: str, inputs: Mapping[str, TensorType], options: Options | None = None
+    ) -> None:
         self.name = path
-        self._wanted = list(inputs)
+        self._wanted, self._options = list(inputs), dict(options or {})
         arrays = self._arrays
         if LABELS in arrays and LABELS not in self._wanted:
             self.labels = np.asarray(arrays[LABELS][:])
@@ -52,12 +58,13 @@ class Zarr(Lines):
     @cached_property
     def _arrays(self) -> dict[str, Any]:
         zarr = needed("zarr", f"Reading {self.name}")
+        there = zarr_of(self.name, self._options) if is_address(self.name) else self.name
         try:
-            return dict(zarr.open_group(self.name, mode="r").arrays())
+            return dict(zarr.open_group(there, mode="r").arrays())
         except BROKEN:
             pass  # an array of its own, or nothing
         try:
-            return {"": zarr.open_array(self.name, mode="r")}
+            return {"": zarr.open_array(there, mode="r")}
         except BROKEN as error:
             raise InputError(f"{self.name!r} is no readable zarr store: {error}.") from error
 
@@ -70,10 +77,42 @@ class Zarr(Lines):
         return int(next(iter(self._arrays[name].shape[0] for name in self._named)))
 
     def __getitem__(self, at: slice) -> Mapping[str, Array]:
-        """Read some samples."""
+        """Read some samples; once the digest is known, they must be those that it was taken of.
+
+        A chunk that is gone reads as zeros, and one that is written over as what is there.
+        """
+        start, stop, _ = at.indices(len(self))
+        return {its: self._some(name, start, stop) for name, its in self._named.items()}
+
+    def _some(self, name: str, start: int, stop: int) -> Array:
+        sums = vars(self).get("_sums")
+        if sums is None or stop <= start:
+            return self._read(name, slice(start, stop))
+        step = self._step(name)
+        first = start // step
+        parts = [self._proved(name, i, sums[name][i]) for i in range(first, -(-stop // step))]
+        whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return whole[start - first * step : stop - first * step]
+
+    def _proved(self, name: str, number: int, expected: int) -> Array:
+        step = self._step(name)
+        found = self._read(name, slice(number * step, (number + 1) * step))
+        if zlib.crc32(found.tobytes()) != expected:
+            raise DataError(
+                f"{self.name!r} has changed since the run began: what is done would not fit what "
+                "is to come. Bring it back and use --resume, or begin anew with --overwrite."
+            )
+        return found
+
+    def _step(self, name: str) -> int:
+        """Samples that are read together, however few are asked for."""
+        array = self._arrays[name]
+        return max((array.shards or array.chunks)[0], 1)
+
+    def _read(self, name: str, at: slice) -> Array:
         try:
-            return {its: np.asarray(self._arrays[n][at]) for n, its in self._named.items()}
-        except BROKEN as error:
+            return np.ascontiguousarray(self._arrays[name][at])
+        except Exception as error:  # object stores have errors of their own
             raise DataError(
                 f"{self.name!r} cannot be read: {error}. Bring it back; a run that had begun goes "
                 "on with --resume."
@@ -83,10 +122,14 @@ class Zarr(Lines):
     def digest(self) -> str:
         """Sum of names, types, shapes and numbers, a chunk at a time."""
         found = sha256()
+        sums: dict[str, list[int]] = {}
         for name in sorted(self._named):
             array = self._arrays[name]
             found.update(repr((self._named[name], array.dtype.str, array.shape)).encode())
-            step = max(array.chunks[0], 1)
+            step = self._step(name)
             for start in range(0, array.shape[0], step):
-                found.update(np.ascontiguousarray(array[start : start + step]).tobytes())
+                data = self._read(name, slice(start, start + step)).tobytes()
+                found.update(data)
+                sums.setdefault(name, []).append(zlib.crc32(data))
+        self._sums = sums
         return found.hexdigest()
