@@ -15,6 +15,9 @@ from onnxlin.texts import shown, typed
 
 LIMITS = tuple(field.name for field in fields(Limits))
 
+DATA = "an .npy or .npz stack, zarr, .csv or .parquet with a sample a row, a folder of pictures"
+"""What a data set may be, in words."""
+
 PICTURE = """\
 Pictures (.png, .jpg, ...) become pixels of 0 to 255, RGB, then (pixel * scale - mean) / std. The
 model's metadata entry "preprocessing" (JSON: scale, mean, std, channels, layout, resize) gives
@@ -127,6 +130,69 @@ def how(
         group.add_argument(
             "--threads", metavar="N", type=count, help="of onnxruntime and BLAS (all cores)"
         )
+
+
+def over(command: argparse.ArgumentParser) -> None:
+    """How a data set is gone over; see `onnxlin.data.Way`."""
+    group = command.add_argument_group("over a data set")
+    workers(group, "here, by all cores")
+    group.add_argument("--chunk", metavar="N", type=count, help="samples read and done at once")
+    group.add_argument(
+        "--store",
+        metavar="STORE",
+        help="keep what is found of every sample, in results.zarr or at an address that fsspec "
+        "knows",
+    )
+    group.add_argument("--resume", action="store_true", help="go on with the store that is there")
+    group.add_argument("--overwrite", action="store_true", help="begin the store anew")
+
+
+def workers(group: Any, otherwise: str) -> None:
+    """Who works; see `onnxlin.data.How`."""
+    group.add_argument(
+        "--workers", metavar="N", type=count, help=f"processes of this machine ({otherwise})"
+    )
+    group.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of a dask cluster, such as tcp://host:8786"
+    )
+    group.add_argument(
+        "--patience",
+        metavar="SECONDS",
+        type=float,
+        help="in which workers have to come, or a scheduler that is lost has to be back (60)",
+    )
+    group.add_argument("--threads", metavar="N", type=count, help="of each worker (1)")
+    group.add_argument(
+        "--storage-option",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="for addresses such as s3://bucket/results.zarr: what fsspec needs beside them, such "
+        "as client_kwargs.endpoint_url=http://host:9000; may be given several times",
+    )
+
+
+def storage_options(options: Any) -> dict[str, Any]:
+    """Read ``--storage-option``.
+
+    Raises
+    ------
+    OptionError
+    """
+    from onnxlin.data.addresses import options_of  # an extra
+
+    return options_of(options.storage_option)
+
+
+WAY = ("workers", "scheduler", "patience", "threads", "chunk", "store", "resume", "overwrite")
+"""What `over` declares."""
+
+
+def way(options: Any) -> dict[str, Any]:
+    """Read what `over` has declared, and ``--limit``."""
+    found = {name: getattr(options, name) for name in WAY}
+    storage = storage_options(options)
+    return {**found, "limit": dict(options.limits).get(""), "storage_options": storage}
 
 
 def pictures(command: argparse.ArgumentParser) -> None:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from onnxlin import plot
 from onnxlin.cli import arguments, target
-from onnxlin.cli.screen import Progress, Screen, percent
+from onnxlin.cli.bar import Bar
+from onnxlin.cli.screen import Screen, percent
 from onnxlin.engines.plan import NAMES
 from onnxlin.errors import InputError
 from onnxlin.files import folder_of
 from onnxlin.graph import Array
-from onnxlin.inputs import Instances, read_instances, read_labels
-from onnxlin.inputs.told import columns_of
+from onnxlin.inputs import read_labels
 from onnxlin.linearizer import Linearizer
-from onnxlin.readings import Evaluation, evaluate
-from onnxlin.readings.row.summary import is_distribution
+from onnxlin.readings.data.overall import Overall
 from onnxlin.section import MODES
+
+if TYPE_CHECKING:
+    from onnxlin.data import Source
 
 NOTES = 3
 SHOWN = {"all": "F(x) = W x + b", "W x": "W x alone", "b": "b alone"}
@@ -34,14 +37,13 @@ def declare(commands: Any) -> None:
     command.add_argument(
         "data",
         nargs="+",
-        help="an .npy or .npz stack, a .csv with an instance a row, a folder of pictures, or "
-        "pictures",
+        help=f"{arguments.DATA}, or pictures",
     )
     command.add_argument(
         "--labels",
         metavar="FILE",
-        help='.npy of class indices, or text with a label a line or "file,label" (an .npz may '
-        'hold "labels"; without any, the model\'s own answers count)',
+        help='.npy of class indices, or text with a label a line or "file,label" (by default those '
+        "of the data, or the folders that pictures lie in; else the model's own answers count)",
     )
     command.add_argument("--top", type=arguments.count, default=12, help="length of the lists (12)")
     arguments.ends(command)
@@ -56,22 +58,23 @@ def declare(commands: Any) -> None:
         help="where to write <model>.evaluation.png (here); a prefix replaces the whole name",
     )
     files.add_argument("--no-files", action="store_true", help="print only")
+    arguments.over(command)
     arguments.pictures(command)
 
 
 def run(options: Any, screen: Screen) -> int:
     """Evaluate a data set and return the exit code."""
+    from onnxlin import data
+
     start = time.perf_counter()
     lin = target.linearizer(options)
-    how = target.preprocessing(options, lin, options.data[0])
-    names = columns_of(lin.graph)
-    data = read_instances(options.data, lin.graph.inputs, how, columns=names)
-    labels = _labels(options, lin, data)
-    data = data.first(dict(options.limits).get(""))
-    labels = None if labels is None else labels[: len(data)]
-    with Progress("instances") as progress:
-        found = evaluate(lin, dict(data.stacks), labels, engine=options.engine, progress=progress)
-    document = _document(options, lin, data, found)
+    source = target.source(options, lin, options.data)
+    labels = _labels(options, lin, source)
+    with Bar("instances") as bar:
+        found = data.evaluate(
+            lin, source, labels, engine=options.engine, progress=bar, **arguments.way(options)
+        )
+    document = _document(options, lin, source, found)
     if not options.no_files:
         document["files"] = [_draw(found, document, options)]
     document["seconds"] = round(time.perf_counter() - start, 3)
@@ -80,71 +83,54 @@ def run(options: Any, screen: Screen) -> int:
     return 0
 
 
-def _labels(options: Any, lin: Linearizer, data: Instances) -> Array | None:
+def _labels(options: Any, lin: Linearizer, source: Source) -> Array | None:
     """Read the labels given, as class indices."""
     named = options.labels or options.data[0]
     if options.labels is not None:
-        texts = read_labels(named, data.names)
-    elif data.labels is not None and data.labels.dtype.kind == "U":
-        texts = [str(text) for text in data.labels]
+        texts = read_labels(named, source.names)
+    elif source.labels is not None and source.labels.dtype.kind == "U":
+        texts = [str(text) for text in source.labels]
     else:
-        return data.labels
-    if len(texts) != len(data):
-        raise InputError(f"{named!r} has {len(texts)} labels, and the data {len(data)} instances.")
-    first = {name: stack[:1] for name, stack in data.stacks.items()}
-    outputs = dict(next(iter(lin.map(first, rows=[]))).outputs)
+        return source.labels
+    if len(texts) != len(source):
+        raise InputError(
+            f"{named!r} has {len(texts)} labels, and the data {len(source)} instances."
+        )
+    outputs = dict(next(iter(lin.map(source[0:1].stacks, rows=[]))).outputs)
     known = target.Labels.of(lin, outputs)
     size = sum(value.size for value in outputs.values())
     at = {text: known.find(text, size, f"{named}:") for text in dict.fromkeys(texts)}
     return np.array([at[text] for text in texts], dtype=np.int64)
 
 
-def _document(options: Any, lin: Linearizer, data: Instances, found: Evaluation) -> dict[str, Any]:
-    margins = {"all": found.margin, **found.margins}
-    owned = {"all": 1.0, **found.owned}
+def _document(options: Any, lin: Linearizer, source: Source, found: Overall) -> dict[str, Any]:
+    notes = list(lin.section.notes)
+    if found.are_distributions:
+        notes.append("the outputs are probabilities; --outputs logits ends before the softmax")
     return {
         "model": options.model,
         "nodes": len(lin.section.nodes),
         "data": list(options.data),
-        "data_notes": list(data.notes),
-        "instances": len(found),
-        "classes": found.y.shape[1],
-        "labels": found.labels is not None,
+        "data_notes": list(source.notes),
+        "instances": found.count,
+        "classes": found.classes,
+        "labels": found.is_labelled,
         "mode": lin.mode,
-        "notes": _notes(lin, found),
-        "residual": float(found.residual.max(initial=0.0)),
+        "notes": notes,
+        "residual": found.residual,
         "accuracy": found.accuracy,
-        "margins": [
-            {
-                "part": part,
-                "mean": float(values.mean()),
-                "share": owned[part],
-                "lowest": float(values.min()),
-                "highest": float(values.max()),
-                "against": float((values < 0).mean()),
-            }
-            for part, values in margins.items()
-        ],
+        "margins": [asdict(margin) for margin in found.margins],
         "files": [],
     }
 
 
-def _notes(lin: Linearizer, found: Evaluation) -> list[str]:
-    notes = list(lin.section.notes)
-    if len(found) and all(is_distribution(y) for y in found.y):
-        notes.append("the outputs are probabilities; --outputs logits ends before the softmax")
-    return notes
-
-
-def _draw(found: Evaluation, document: dict[str, Any], options: Any) -> str:
+def _draw(found: Overall, document: dict[str, Any], options: Any) -> str:
     path = _path(options)
-    margins = {"all": found.margin, "W x": found.margins["W x"]}
-    margins["b"] = found.margin - margins["W x"]
-    what = f"{Path(options.model).name} on {len(found):,} instances of {_named(options.data)}"
+    what = f"{Path(options.model).name} on {found.count:,} instances of {_named(options.data)}"
     folder_of(path, "Give another --out, or --no-files.")
     plot.evaluation(
         document["accuracy"],
-        margins,
+        found.histogram,
         found.owned,
         measure=_measure(document),
         title=f"{what}: is W x enough?",

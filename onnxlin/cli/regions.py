@@ -5,22 +5,24 @@ from __future__ import annotations
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from onnxlin import plot
 from onnxlin.cli import arguments, target
-from onnxlin.cli.screen import Cell, Progress, Screen
+from onnxlin.cli.bar import Bar
+from onnxlin.cli.screen import Cell, Screen
 from onnxlin.errors import InputError
 from onnxlin.graph import Array
 from onnxlin.graph.regular import require_regular
-from onnxlin.inputs import Instances, read_instances
 from onnxlin.inputs.arrays import read_npy
-from onnxlin.inputs.told import columns_of
 from onnxlin.linearizer import Linearizer
-from onnxlin.readings import Groups, group
+from onnxlin.readings import Groups
 from onnxlin.readings.data.merging import METRICS
+
+if TYPE_CHECKING:
+    from onnxlin.data import Source
 
 FEW = 4  # features that a line of the table has room for
 
@@ -28,12 +30,9 @@ FEW = 4  # features that a line of the table has room for
 def declare(commands: Any) -> None:
     """Add the command and what may be asked of it."""
     about = "Group a data set by linear region: how many maps it needs, and which."
-    command = arguments.command(commands, "regions", about)
+    command = arguments.command(commands, "regions", about, instances=True)
     command.add_argument("model", help="an .onnx file")
-    command.add_argument(
-        "data",
-        help='.npy or .npz of samples stacked on axis 0, or a .csv with one a row ("labels" apart)',
-    )
+    command.add_argument("data", help=f'{arguments.DATA} ("labels" apart)')
     command.add_argument("--labels", metavar="FILE", help=".npy of class indices, one a sample")
     command.add_argument(
         "--top", type=arguments.count, default=10, help="length of the tables (10)"
@@ -51,31 +50,33 @@ def declare(commands: Any) -> None:
     merging.add_argument("--refit", action="store_true", help="fit to F, not the mean of the maps")
     arguments.ends(command)
     arguments.how(command)
+    arguments.over(command)
     arguments.pictures(command)
 
 
 def run(options: Any, screen: Screen) -> int:
     """Group a data set and return the exit code."""
+    from onnxlin import data
+
     start = time.perf_counter()
     lin = target.linearizer(options)
-    data, labels = _data(options, lin)
-    xs = dict(data.stacks)
-    rows = _rows(options, lin, xs)
-    with Progress("samples") as progress:
-        found = group(
+    source = target.source(options, lin, [options.data])
+    with Bar("samples") as bar:
+        found = data.group(
             lin,
-            xs,
-            labels,
-            rows=rows,
+            source,
+            _labels(options),
+            rows=_rows(options, lin, source),
             engine="reverse" if options.engine == "auto" else options.engine,
             dtype=options.dtype,
-            progress=progress,
+            progress=bar,
+            **arguments.way(options),
         )
     merged = None if options.merge is None else _merge(found, options)
     document = {
         "model": options.model,
         "data": options.data,
-        "data_notes": list(data.notes),
+        "data_notes": list(source.notes),
         "samples": len(found.x),
         "features": found.x.shape[1],
         "regions": len(found),
@@ -92,25 +93,22 @@ def run(options: Any, screen: Screen) -> int:
     return 0
 
 
-def _data(options: Any, lin: Linearizer) -> tuple[Instances, Array | None]:
-    """Read the stacked samples, and their labels where there are any."""
-    how = target.preprocessing(options, lin, options.data)
-    names = columns_of(lin.graph)
-    data = read_instances([options.data], lin.graph.inputs, how, columns=names)
+def _labels(options: Any) -> Array | None:
+    """Read the labels that are given beside the data."""
     if options.labels is None:
-        return data, data.labels
+        return None
     labels = Path(options.labels)
     require_regular(labels, "file of --labels", InputError)
     if not labels.is_file() or labels.suffix.lower() != ".npy":
         raise InputError(f"--labels {options.labels!r} is no .npy file of class indices.")
-    return data, read_npy(labels)
+    return read_npy(labels)
 
 
-def _rows(options: Any, lin: Linearizer, xs: dict[str, Array]) -> Array | None:
+def _rows(options: Any, lin: Linearizer, source: Source) -> Array | None:
     """Read ``--rows``; how many outputs there are is known from the first sample."""
     if options.rows is None:
         return None
-    y = next(iter(lin.map({name: stack[:1] for name, stack in xs.items()}, engine="reverse"))).y
+    y = next(iter(lin.map(source[0:1].stacks, engine="reverse"))).y
     return target.choose_rows(options.rows, (), y, 0).rows
 
 

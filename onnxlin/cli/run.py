@@ -11,7 +11,6 @@ from onnxlin.cli.bar import Bar
 from onnxlin.cli.screen import Screen
 from onnxlin.engines.plan import NAMES
 from onnxlin.errors import OptionError
-from onnxlin.inputs.told import columns_of
 from onnxlin.section import MODES
 
 WHAT = ("contributions", "ledger", "region", "audit", "W")
@@ -28,8 +27,7 @@ def declare(commands: Any) -> None:
     command.add_argument(
         "data",
         nargs="+",
-        help="an .npy or .npz stack, zarr, .csv or .parquet with a sample a row, a folder of "
-        "pictures, or pictures",
+        help=f"{arguments.DATA}, or pictures",
     )
     command.add_argument(
         "--labels",
@@ -41,28 +39,7 @@ def declare(commands: Any) -> None:
     group = command.add_argument_group("how")
     group.add_argument("--mode", choices=MODES, default=MODES[0])
     group.add_argument("--engine", choices=("auto", *NAMES), default="auto")
-    group.add_argument(
-        "--workers", metavar="N", type=arguments.count, help="processes of this machine (1)"
-    )
-    group.add_argument(
-        "--scheduler", metavar="ADDRESS", help="of a dask cluster, such as tcp://host:8786"
-    )
-    group.add_argument(
-        "--patience",
-        metavar="SECONDS",
-        type=float,
-        default=60.0,
-        help="in which workers have to come, or a scheduler that is lost has to be back (60)",
-    )
-    group.add_argument("--threads", metavar="N", type=arguments.count, help="of each worker (1)")
-    group.add_argument(
-        "--storage-option",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="for addresses such as s3://bucket/results.zarr: what fsspec needs beside them, such "
-        "as client_kwargs.endpoint_url=http://host:9000; may be given several times",
-    )
+    arguments.workers(group, "1")
     group.add_argument("--memory", help='of each worker, such as "4GiB" (half of what is free)')
     arguments.pictures(command)
 
@@ -100,21 +77,14 @@ def _declare_kept(group: Any) -> None:
 
 def run(options: Any, screen: Screen) -> int:
     """Run over a data set and return the exit code."""
-    from onnxlin.data import open_source  # an extra
-    from onnxlin.data import run as run_over
-    from onnxlin.data.addresses import options_of
+    from onnxlin.data import run as run_over  # an extra
 
     start = time.perf_counter()
     lin = target.linearizer(options)
-    how = target.preprocessing(options, lin, options.data[0])
-    data: Any = options.data if len(options.data) > 1 else options.data[0]
-    storage = options_of(options.storage_option)
-    source = open_source(
-        data, lin.graph.inputs, how,
-        columns=columns_of(lin.graph), labels=options.labels, storage_options=storage,
-    )  # fmt: skip
-    names = ("chunk", "resume", "overwrite", "workers", "scheduler", "dtype", "engine", "threads")
-    asked: Any = {name: getattr(options, name) for name in (*names, "maps", "norm")}
+    source = target.source(options, lin, options.data, options.labels)
+    storage = arguments.storage_options(options)
+    names = ("chunk", "resume", "overwrite", "workers", "scheduler", "patience", "threads")
+    asked: Any = {n: getattr(options, n) for n in (*names, "dtype", "engine", "maps", "norm")}
     with Bar("samples") as bar:
         found = run_over(
             lin,
@@ -125,7 +95,6 @@ def run(options: Any, screen: Screen) -> int:
             limit=dict(options.limits).get(""),
             progress=bar,
             storage_options=storage,
-            patience=options.patience,
             **asked,
         )
     document = {

@@ -7,11 +7,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from onnxlin import archives
+from onnxlin.cli import arguments
 from onnxlin.cli.screen import Progress
 from onnxlin.errors import FileError, OptionError, RowsError
 from onnxlin.files import folder_of
@@ -24,6 +25,9 @@ from onnxlin.inputs.told import columns_of, metadata, named_in, preprocessing_of
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings.row.summary import top
 from onnxlin.texts import shown, typed
+
+if TYPE_CHECKING:
+    from onnxlin.data import Source
 
 MANY_OUTPUTS = 1000
 LARGE_MAP = 2**24  # entries of W
@@ -61,6 +65,19 @@ def preprocessing(options: Any, lin: Linearizer, path: str) -> Preprocessing | N
     if getattr(options, "preprocessor", None) is not None:
         told = {**told, KEY: json.dumps(read_processor(options.preprocessor))}
     return preprocessing_of(told, path, **wanted)
+
+
+def source(options: Any, lin: Linearizer, paths: list[str], labels: str | None = None) -> Source:
+    """Open the data set that the command line names, to be read in parts."""
+    from onnxlin.data import open_source  # SciPy and more, for those that need it
+
+    how = preprocessing(options, lin, paths[0])
+    data: Any = paths if len(paths) > 1 else paths[0]
+    columns = columns_of(lin.graph)
+    storage = arguments.storage_options(options)
+    return open_source(
+        data, lin.graph.inputs, how, columns=columns, labels=labels, storage_options=storage
+    )
 
 
 @dataclass(frozen=True)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 
+from onnxlin.data.chunked import Chunked
 from onnxlin.data.order import Order
 from onnxlin.data.store import Store
-from onnxlin.data.task import Task
 from onnxlin.errors import OptionError
 from onnxlin.runtime.session import VERSION
 from onnxlin.version import __version__
 
+What = TypeVar("What", bound=Chunked)
+
 
 def begun(
-    store: Store, task: Task, chunk: int | None, engine: str, *, resume: bool, overwrite: bool
-) -> Task:
+    store: Store, task: What, chunk: int | None, engine: str, *, resume: bool, overwrite: bool
+) -> What:
     """Make the store, or go on with it; with the chunks and the engine that it has.
 
     Raises
@@ -47,7 +50,7 @@ def begun(
     return _resumed(store, task, older, chunk, engine)
 
 
-def _resumed(store: Store, task: Task, older: Order, chunk: int | None, engine: str) -> Task:
+def _resumed(store: Store, task: What, older: Order, chunk: int | None, engine: str) -> What:
     """Go on with what was begun, if it is the same."""
     own = dict(vars(task.order))
     own["chunk"] = older.chunk if chunk is None else own["chunk"]
@@ -58,7 +61,7 @@ def _resumed(store: Store, task: Task, older: Order, chunk: int | None, engine: 
             f"{store.path!r} was begun with other {', '.join(_shown(changed, order, older))}. "
             "Resume with what it was begun with, or give overwrite=True (--overwrite)."
         )
-    return Task(task.lin, task.source, order, store.layout, task.labels)
+    return replace(task, order=order, layout=store.layout)
 
 
 def _shown(changed: Sequence[str], order: Any, older: Any) -> list[str]:
@@ -77,7 +80,7 @@ def _shown(changed: Sequence[str], order: Any, older: Any) -> list[str]:
     return found
 
 
-def notes(task: Task) -> dict[str, Any]:
+def notes(task: Chunked) -> dict[str, Any]:
     """Return attributes of the store, and of some of its arrays."""
     lin, shapes = task.lin, {}
     for name in lin.section.inputs:
@@ -95,4 +98,5 @@ def notes(task: Task) -> dict[str, Any]:
         "versions": {"onnxlin": __version__, "onnxruntime": VERSION, "numpy": np.__version__},
         "notes": [*lin.section.notes, *task.source.notes],
     }
-    return {"run": whole, "ledger": {"nodes": list(task.layout.nodes)}}
+    nodes = list(task.layout.nodes)
+    return {"run": whole, "ledger": {"nodes": nodes}, "margins": {"parts": nodes}}

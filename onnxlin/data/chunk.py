@@ -48,3 +48,15 @@ def encoded(array: Any, values: Array) -> Any:
     if array.compressors:
         return needed("numcodecs", "Compressing results").Zstd(level=LEVEL).encode(plain)
     return plain.data.cast("B")
+
+
+class ByName(dict[str, Any]):
+    """Arrays of a group, opened by their names: what lies beside them is not looked at."""
+
+    def __init__(self, group: Any) -> None:
+        super().__init__()
+        self._group = group
+
+    def __missing__(self, name: str) -> Any:
+        found = self[name] = self._group[name]
+        return found

@@ -46,4 +46,6 @@ def open_results(
     ).drop_vars(DONE)
     if "ledger" in found:
         found = found.assign_coords(node=("node", found["ledger"].attrs["nodes"]))
+    if "margins" in found:
+        found = found.assign_coords(part=("part", found["margins"].attrs["parts"]))
     return found

@@ -83,7 +83,7 @@ def planned(
     )  # fmt: skip
     m, y = _first(lin, source, order)
     layout = _layout(lin, m, order, len(y))
-    labels = _labels(lin, source, len(y)) if asked == LABELS else None
+    labels = labels_of(lin, source, len(y)) if asked == LABELS else None
     given = order.options + _shows(lin, layout)
     chunk = chunk or _chunk(layout, order, lin.memory)
     order = _with(order, engine=layout.engine, chunk=chunk, options=given)
@@ -111,7 +111,7 @@ def _audited(options: dict[str, Any], rows: Any, count: int) -> dict[str, Any]:
     path = options.get("maps")
     if path is None:
         raise OptionError("what has 'audit': give maps=, an .npy with a map for each sample.")
-    if rows not in (PREDICTED, LABELS):
+    if rows not in (PREDICTED, LABELS) and (rows == ALL or len(rows) > 1):
         raise OptionError(
             f"what has 'audit': a map explains one output; rows={rows!r} has several."
         )
@@ -222,14 +222,19 @@ def _chunk(layout: Layout, order: Order, memory: int | str | None) -> int:
     return found if found < 64 else found // 64 * 64  # as many as a graph takes at once
 
 
-def _labels(lin: Linearizer, source: Source, outputs: int) -> Array:
-    """Read labels as numbers of outputs: as they are, or by the class names of the model."""
+def labels_of(lin: Linearizer, source: Source, outputs: int) -> Array:
+    """Read labels as numbers of outputs: as they are, or by the class names of the model.
+
+    Raises
+    ------
+    OptionError, InputError
+    """
     labels = source.labels
     if labels is None:
         raise OptionError('rows="labels", and the data has none. Give labels=.')
-    found = np.asarray(labels)
+    found = numbered(labels, lin)
     if found.dtype.kind not in "iu":
-        found = _numbered([str(text) for text in found], lin)
+        raise InputError(f"The labels are {found.dtype}; expected numbers of outputs, or text.")
     wrong = np.flatnonzero((found < 0) | (found >= outputs))
     if wrong.size:
         at = int(wrong[0])
@@ -237,6 +242,17 @@ def _labels(lin: Linearizer, source: Source, outputs: int) -> Array:
             f"Label {found[at]} of sample {at} is no output of the model, which has {outputs}."
         )
     return found.astype(np.int64)
+
+
+def numbered(labels: Array, lin: Linearizer) -> Array:
+    """Read labels as numbers: as they are, or text by the class names of the model.
+
+    Raises
+    ------
+    InputError
+    """
+    found = np.asarray(labels)
+    return _numbered([str(text) for text in found], lin) if found.dtype.kind in "UO" else found
 
 
 def _numbered(texts: list[str], lin: Linearizer) -> Array:

@@ -14,18 +14,18 @@ from onnxlin.data import table
 from onnxlin.data.addresses import MEMORY
 from onnxlin.data.alone import confined
 from onnxlin.data.begun import begun
+from onnxlin.data.chunked import Chunked
 from onnxlin.data.cluster import PATIENCE, on_cluster
 from onnxlin.data.planned import planned
 from onnxlin.data.sources.opening import source_of
 from onnxlin.data.store import Store
 from onnxlin.data.task import Task
+from onnxlin.data.way import Progress, Way
 from onnxlin.data.work import Report, Work
 from onnxlin.errors import OptionError
 from onnxlin.linearizer import Linearizer
 from onnxlin.load import Model
 from onnxlin.section.options import whole
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class How(TypedDict, total=False):
     maps: str | os.PathLike[str] | None
     norm: str | None
     storage_options: dict[str, Any] | None
-    patience: float
+    patience: float | None
     progress: Progress | None
 
 
@@ -163,9 +163,10 @@ def run(
     with confined(threads):
         task, store = _ready(model, data, out, (what, rows), how)
         work = Work(task, store, threads).fresh()
-    bar = _Bar(task.order.count, how.get("progress"), start)
-    _done(work, how, bar)
-    return _summary(store, task, bar.made, time.monotonic() - start)
+    bar = Bar(task.order.count, how.get("progress"), start)
+    bar.begin(task.order.count - sum(work.size(i) for i in store.left()))
+    through(work, how, bar, store.left)
+    return summary(store, task, bar.made, time.monotonic() - start)
 
 
 def _ready(
@@ -194,12 +195,18 @@ def _ready(
         options=_options(how),
     )
     store = Store(out, how.get("storage_options"))
-    _require_shared(store, how)
+    require_shared(store, how)
     again = (bool(how.get("resume")), bool(how.get("overwrite")))
     return begun(store, task, given["chunk"], engine, resume=again[0], overwrite=again[1]), store
 
 
-def _require_shared(store: Store, how: How) -> None:
+def require_shared(store: Store, how: How | Way) -> None:
+    """Refuse a store that workers cannot see.
+
+    Raises
+    ------
+    OptionError
+    """
     several = how.get("scheduler") is not None or (how.get("workers") or 0) > 1
     if several and store.path.startswith(MEMORY):
         raise OptionError(
@@ -224,38 +231,33 @@ def _options(how: How) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _done(work: Work, how: How, bar: _Bar) -> None:
-    """Do all chunks that are not done."""
-    store, scheduler, workers = work.store, how.get("scheduler"), how.get("workers") or 0
-
-    def left() -> list[int]:
-        return [int(i) for i in np.flatnonzero(~store.done())]
-
+def through(
+    work: Work,
+    how: How | Way,
+    told: Callable[[Report], None],
+    left: Callable[[], Sequence[int]],
+) -> None:
+    """Do all chunks that are left, and tell of each."""
+    scheduler, workers = how.get("scheduler"), how.get("workers") or 0
     todo = left()
-    bar.begin(work.task.order.count - sum(_size(work, i) for i in todo))
     if not todo:
         return
     if scheduler is None and workers < 2:
         for number in todo:
-            bar(work(number))
+            told(work(number))
         return
     on_cluster(
         work,
         todo,
         scheduler=scheduler,
         workers=min(workers, len(todo)),
-        patience=how.get("patience", PATIENCE),
-        told=bar,
+        patience=how.get("patience") or PATIENCE,
+        told=told,
         left=left,
     )
 
 
-def _size(work: Work, number: int) -> int:
-    at = work.slices[number]
-    return at.stop - at.start
-
-
-def _summary(store: Store, task: Task, made: int, seconds: float) -> Summary:
+def summary(store: Store, task: Chunked, made: int, seconds: float) -> Summary:
     """Put the table together, and note what came of it all."""
     tasks = len(task.order.slices())
     if made or not table.is_joined(store):
@@ -269,7 +271,7 @@ def _summary(store: Store, task: Task, made: int, seconds: float) -> Summary:
     return Summary(store.path, task.order.count, int(failed), made, seconds, largest)
 
 
-class _Bar:
+class Bar:
     """How far a run is."""
 
     def __init__(self, total: int, progress: Progress | None, start: float) -> None:

@@ -19,10 +19,13 @@ class Part:
         In the model's own dtypes, prepared; what is at a sample with an error is not to be used.
     errors : {int: str}
         Position in the part of each sample that cannot be read, and why.
+    notes : tuple of str
+        What is done to the numbers of these, beside the notes of the source.
     """
 
     stacks: Mapping[str, Array]
     errors: Mapping[int, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return min((len(stack) for stack in self.stacks.values()), default=0)

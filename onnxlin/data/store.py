@@ -6,7 +6,7 @@ import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from onnxlin.data.addresses import Options, files_of, is_address, plain, zarr_of
-from onnxlin.data.chunk import compressors, encoded
+from onnxlin.data.chunk import ByName, compressors, encoded
 from onnxlin.data.extra import needed
 from onnxlin.data.kept import Layout, Variable
 from onnxlin.data.order import Order
@@ -184,13 +184,17 @@ class Store:
             vars(self).pop(name, None)
 
     @cached_property
-    def _arrays(self) -> _ByName:
-        return _ByName(self.group)
+    def _arrays(self) -> ByName:
+        return ByName(self.group)
 
     def done(self) -> Array:
         """Which chunks are done, ``(tasks,)``."""
         found: Array = np.asarray(self._arrays[DONE][:])
         return found.astype(bool)
+
+    def left(self) -> list[int]:
+        """Numbers of the chunks that are not done."""
+        return [int(i) for i in np.flatnonzero(~self.done())]
 
     def read(self, name: str, at: slice) -> Array:
         """Read part of an array."""
@@ -270,18 +274,6 @@ class Store:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             text = f"Cannot write {self.path!r}: {why}. {AGAIN if self.is_local else AFAR}"
             raise FileError(text) from error
-
-
-class _ByName(dict[str, Any]):
-    """Arrays, opened by their names: what lies beside them is not looked at."""
-
-    def __init__(self, group: Any) -> None:
-        super().__init__()
-        self._group = group
-
-    def __missing__(self, name: str) -> Any:
-        found = self[name] = self._group[name]
-        return found
 
 
 def _coordinates(group: Any, layout: Layout) -> None:

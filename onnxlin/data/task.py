@@ -6,7 +6,7 @@ threads are the run's, and nothing that is left from another chunk counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxlin.affine_map import AffineMap
-from onnxlin.data.kept import Layout, Samples, Variable, audit, plain, region, variables
-from onnxlin.data.order import ALL, LABELS, PREDICTED, Order
-from onnxlin.data.source import Part, Source
+from onnxlin.data.chunked import Chunked, Done, require_length
+from onnxlin.data.kept import Samples, Variable, audit, plain, region, variables
+from onnxlin.data.order import ALL, LABELS, PREDICTED
+from onnxlin.data.source import Part
 from onnxlin.errors import InputError, OnnxlinError
 from onnxlin.graph import Array
-from onnxlin.linearizer import Linearizer
 from onnxlin.readings.checks import allowed, chosen, require_equal
 from onnxlin.readings.data.floor import least_charge
 
@@ -29,55 +29,11 @@ EACH_ITS_OWN = (PREDICTED, LABELS)
 
 
 @dataclass(frozen=True, eq=False)
-class Done:
-    """One chunk.
-
-    Parameters
-    ----------
-    arrays : {variable's name: array (n, ...)}
-    errors : {int: str}
-        Position in the chunk of each sample that has no map, and why.
-    outputs : array (n, outputs)
-        F(x), NaN where it is not known.
-    """
-
-    arrays: Mapping[str, Array]
-    errors: Mapping[int, str]
-    outputs: Array
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """What a run does to any of its chunks; it is pickled, and opens its model where it works.
-
-    Parameters
-    ----------
-    lin : Linearizer
-    source : Source
-    order : Order
-    layout : Layout
-    labels : integer array (N,) or None
-        Outputs that the labels name.
-    """
-
-    lin: Linearizer
-    source: Source
-    order: Order
-    layout: Layout
-    labels: Array | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        names = ("lin", "source", "order", "layout", "labels")
-        return {name: getattr(self, name) for name in names}
+class Task(Chunked):
+    """Maps of the samples of any chunk, and what is kept of them."""
 
     def __call__(self, at: slice) -> Done:
-        """Do it to the samples of one chunk.
-
-        Raises
-        ------
-        InputError
-            The source as a whole is gone, or is not what it was.
-        """
+        """See `Chunked`."""
         return Chunk(self, at, self.source[at])()
 
     @cached_property
@@ -85,11 +41,6 @@ class Task:
         """The arrays that are made."""
         stored = self.order.dtype or self.layout.kind
         return variables(self.layout, self.order.what, stored)
-
-    @cached_property
-    def options(self) -> dict[str, Any]:
-        """Of the quantities."""
-        return dict(self.order.options)
 
     @cached_property
     def maps(self) -> Array:
@@ -122,11 +73,7 @@ class Chunk:
     def __init__(self, task: Task, at: slice, part: Part) -> None:
         self.task, self.start, self.part = task, at.start, part
         self.count = at.stop - at.start
-        if len(part) != self.count:
-            raise InputError(
-                f"The data gave {len(part)} samples from {at.start} on where {self.count} were "
-                "asked for: it is not what it was when the run began."
-            )
+        require_length(part, at)
         self.samples = Samples.empty(task.layout, self.count)
         self.errors = {int(i): text for i, text in part.errors.items()}
         self.beside: dict[str, Array] = {

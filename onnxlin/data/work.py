@@ -10,18 +10,19 @@ from typing import Any
 
 from onnxlin.data import table
 from onnxlin.data.alone import confined
+from onnxlin.data.chunked import Chunked, Done
 from onnxlin.data.store import Store
-from onnxlin.data.task import Task
 from onnxlin.engines.memory import keep_freed_arrays_here
 
 
 @dataclass(frozen=True)
 class Report:
-    """What is said of a chunk that is done."""
+    """What is said of a chunk that is done; without a store, what was found as well."""
 
     number: int
     samples: int
     failed: int
+    done: Done | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,15 +31,16 @@ class Work:
 
     Parameters
     ----------
-    task : Task
-    store : Store
-    threads : int
-        Of each worker.
+    task : Chunked
+    store : Store or None
+        Without one, what is found of a chunk is handed to whoever asked for it.
+    threads : int or None
+        Of each worker; None takes what there is.
     """
 
-    task: Task
-    store: Store
-    threads: int
+    task: Chunked
+    store: Store | None
+    threads: int | None
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("task", "store", "threads")}
@@ -61,11 +63,19 @@ class Work:
         at = self.slices[number]
         with confined(self.threads):
             done = task(at)
+        report = Report(number, at.stop - at.start, len(done.errors))
+        if store is None:
+            return replace(report, done=done)
         store.write(number, done.arrays)
         labels = task.source.labels
         table.write_part(store, number, table.lines(done, at, labels, task.source.names))
         store.mark(number)
-        return Report(number, at.stop - at.start, len(done.errors))
+        return report
+
+    def size(self, number: int) -> int:
+        """Samples of a chunk."""
+        at = self.slices[number]
+        return at.stop - at.start
 
     @cached_property
     def slices(self) -> list[slice]:

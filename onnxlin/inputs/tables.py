@@ -29,11 +29,14 @@ class Table:
         The names of the columns; empty where the file has none.
     rows : list of lists of str
         All of one length.
+    before : int
+        Rows of the file that are left out in front of these.
     """
 
     file: Path
     header: tuple[str, ...]
     rows: list[list[str]]
+    before: int = 0
 
     @property
     def width(self) -> int:
@@ -42,7 +45,7 @@ class Table:
 
     def line(self, row: int) -> int:
         """Which line of the file a row is, counted from 1, empty ones left out."""
-        return row + 1 + bool(self.header)
+        return self.before + row + 1 + bool(self.header)
 
     def by_name(self, names: Sequence[str], of: str) -> tuple[Table, tuple[str, ...]]:
         """Bring the columns into an order of names; return the table, and what was done.
@@ -83,7 +86,8 @@ class Table:
         if list(names) == list(self.header):
             return self, ()
         at = [self.header.index(name) for name in names]
-        moved = Table(self.file, tuple(names), [[row[i] for i in at] for row in self.rows])
+        rows = [[row[i] for i in at] for row in self.rows]
+        moved = replace(self, header=tuple(names), rows=rows)
         return moved, (f"the columns of {self.file.name} are matched by name with those of {of}",)
 
     def without(self, name: str) -> tuple[Table, list[str] | None]:
@@ -93,7 +97,8 @@ class Table:
         at = self.header.index(name)
         header = self.header[:at] + self.header[at + 1 :]
         rows = [row[:at] + row[at + 1 :] for row in self.rows]
-        return Table(self.file, header, rows), [row[at].strip() for row in self.rows]
+        left = replace(self, header=header, rows=rows)
+        return left, [row[at].strip() for row in self.rows]
 
     def column(self, name: str) -> list[str]:
         """Cells of a column, without spaces around them."""

@@ -268,9 +268,10 @@ class Linearizer:
             )
         with confined(self.threads):
             runs = runs_beside(self._ready.shelf.options)
-        at_once = together(len(apart), engine, runs)
-
-        steady = self.steady(len(apart))
+        # Of a part of a steady loop what comes after counts, too: it is as if all came at once.
+        calls = len(apart) if self._loop is None else max(len(apart), self._loop.calls)
+        at_once = together(calls, engine, runs)
+        steady = self.steady(calls)
 
         def one(i: int, x: Instance) -> AffineMap:
             return steady(x, rows if each is None else [each[i]], engine, dtype)

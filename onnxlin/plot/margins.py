@@ -10,6 +10,7 @@ import numpy as np
 from onnxlin.errors import OptionError
 from onnxlin.graph import Array
 from onnxlin.plot.figure import BLUE, GREY, INK, RED, Path, finish, name_rows, new_figure
+from onnxlin.readings.data.histogram import Histogram
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +35,7 @@ def margin_histogram(margins: Mapping[str, Array], *, title: str, path: Path) ->
 
 def evaluation(
     accuracy: Mapping[str, float],
-    margins: Mapping[str, Array],
+    margins: Mapping[str, Array] | Histogram,
     owned: Mapping[str, float],
     *,
     measure: str,
@@ -47,7 +48,7 @@ def evaluation(
     Parameters
     ----------
     accuracy : {"all", "W x", "b": share}
-    margins : {"all", "W x", "b": array (N,)}
+    margins : {"all", "W x", "b": array (N,)}, or a Histogram of them
     owned : {part: share of the mean margin}
         W x and every node.
     measure : str
@@ -76,20 +77,17 @@ def _accuracies(ax: Axes, accuracy: Mapping[str, float], measure: str) -> None:
     _plain(ax)
 
 
-def _histogram(ax: Axes, margins: Mapping[str, Array]) -> None:
-    if unknown := set(margins) - set(PARTS):
-        raise OptionError(f"margins of {sorted(unknown)}; expected some of {list(PARTS)}.")
-    values = {name: np.asarray(margins[name], dtype=np.float64) for name in margins}
-    whole = np.concatenate(list(values.values())) if values else np.zeros(0)
-    if not whole.size:
-        raise OptionError("There are no margins to draw; give at least one instance.")
-    bins = np.histogram_bin_edges(whole, min(max(int(np.sqrt(whole.size)), 8), 60)).tolist()
-    for name, found in values.items():
-        wrong = float((found <= 0).mean())
+def _histogram(ax: Axes, margins: Mapping[str, Array] | Histogram) -> None:
+    found = margins if isinstance(margins, Histogram) else _counted(margins)
+    edges = found.edges.tolist()
+    for name, counts in found.counts.items():
+        wrong = found.below[name] / int(counts.sum())
         label = f"{SHOWN[name]}: {wrong:.1%} at or below 0"
         colour = PARTS[name]
-        ax.hist(found, bins, histtype="stepfilled", color=colour, alpha=0.13)
-        ax.hist(found, bins, histtype="step", label=label, color=colour, linewidth=1.6)
+        # One number in each bin, as heavy as what lies there.
+        bars = (edges[:-1], edges)
+        ax.hist(*bars, weights=counts, histtype="stepfilled", color=colour, alpha=0.13)
+        ax.hist(*bars, weights=counts, histtype="step", label=label, color=colour, linewidth=1.6)
     ax.axvline(0, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
     ax.set_xlabel("margin: the right class less its strongest rival in F(x)")
     ax.set_ylabel("instances")
@@ -97,6 +95,15 @@ def _histogram(ax: Axes, margins: Mapping[str, Array]) -> None:
     key = ax.legend(fontsize=8, loc="upper left", framealpha=1.0, edgecolor="white")
     key.set_zorder(5)
     _plain(ax)
+
+
+def _counted(margins: Mapping[str, Array]) -> Histogram:
+    if unknown := set(margins) - set(PARTS):
+        raise OptionError(f"margins of {sorted(unknown)}; expected some of {list(PARTS)}.")
+    values = {name: np.asarray(margins[name], dtype=np.float64) for name in margins}
+    if not sum(found.size for found in values.values()):
+        raise OptionError("There are no margins to draw; give at least one instance.")
+    return Histogram.of(values)
 
 
 def _owners(ax: Axes, owned: Mapping[str, float], count: int) -> None:

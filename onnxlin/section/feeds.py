@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from onnxlin.errors import InputError, OptionError
 from onnxlin.graph import Array, Graph, TensorType
 from onnxlin.section.numbers import all_finite, as_array, entry, fitted
 
+NUMBERED = re.compile(r"Instance (\d+): (.*)", re.DOTALL)
 Instance = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
 PLAIN = {
@@ -147,6 +149,18 @@ def instance(i: int) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"Instance {i}: {error}") from error
+
+
+@contextmanager
+def numbered_from(start: int) -> Iterator[None]:
+    """Let errors of a part of a stack name their instances as in the whole one."""
+    try:
+        yield
+    except InputError as error:
+        found = NUMBERED.fullmatch(str(error))
+        if found is None or not start:
+            raise
+        raise InputError(f"Instance {int(found[1]) + start}: {found[2]}") from error
 
 
 def _named(x: Instance, inputs: Mapping[str, TensorType]) -> dict[str, Any]:

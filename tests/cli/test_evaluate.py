@@ -85,6 +85,37 @@ def test_every_form_of_data_gives_the_same(run_json, digits) -> None:
         assert found["margins"] == expected["margins"]
 
 
+def test_sources_of_run_and_a_store_give_the_same(run_json, run, digits) -> None:
+    for package in ("zarr", "pyarrow", "distributed"):
+        pytest.importorskip(package)
+    import pyarrow
+    import pyarrow.parquet
+    import zarr
+
+    model, *files = digits
+    expected = run_json("evaluate", *digits, "--labels", "labels.txt", "--no-files")
+    xs = np.stack([np.asarray(Image.open(path))[None] for path in files]).astype(np.float32) / 255
+    group = zarr.open_group("xs.zarr", mode="w", zarr_format=3)
+    group.create_array("image", data=xs, chunks=(4, 1, 28, 28))
+    group.create_array("labels", data=np.arange(10))
+    table = {"image": list(xs.reshape(10, -1)), "label": np.arange(10)}
+    pyarrow.parquet.write_table(pyarrow.table(table), "xs.parquet")
+    for i, file in enumerate(files):
+        Path(f"sorted/{i}").mkdir(parents=True)
+        shutil.copy(file, f"sorted/{i}")
+    store = ("--store", "made.zarr", "--workers", "1")
+    for source, more in {"xs.zarr": (), "xs.parquet": (), "sorted": store}.items():
+        found = run_json("evaluate", model, source, *more, "--no-files")
+        assert found["labels"]
+        assert found["accuracy"] == expected["accuracy"]
+        assert found["margins"] == expected["margins"]
+    again = run_json("evaluate", model, "sorted", *store, "--resume", "--no-files")
+    assert again["margins"] == expected["margins"]
+    code, _, err = run("evaluate", model, "sorted", *store, "--no-files")
+    assert code == 1
+    assert "Give resume=True (--resume) to go on with it" in err
+
+
 def test_labels_may_be_class_names(run_json, run, fixtures) -> None:
     model = fixtures / "mlp2_fashion.onnx"
     require(model)

@@ -76,6 +76,16 @@ def test_labels_from_a_file_rows_and_many_features(run, run_json, x4) -> None:
     assert "W[0]" not in out
 
 
+def test_a_table_may_hold_the_labels_and_a_limit_counts(run_json, circles) -> None:
+    points = np.load(circles[1])
+    lines = [f"{x[0]},{x[1]},{y}" for x, y in zip(points["x"], points["labels"], strict=True)]
+    Path("data.csv").write_text("\n".join(["a,b,labels", *lines]))
+    found = run_json("regions", circles[0], "data.csv", "--limit", "40", "--workers", "1")
+    groups = group(circles[0], points["x"][:40], points["labels"][:40])
+    assert found["groups"] == groups.table(10)
+    assert found["scores"]["accuracy"] == groups.scores.accuracy
+
+
 def test_several_inputs_come_by_name(run_json, fixtures: Path) -> None:
     path = fixtures / "odd" / "two_in_two_out.onnx"
     x = dict(np.load(path.with_suffix(".npz")))

@@ -116,8 +116,8 @@ def test_a_reading_over_data_has_one_engine(
     """By how many instances there are, which it knows."""
     seen, verified = [], evaluating.verified
 
-    def watched(maps: Iterator[AffineMap]) -> Iterator[AffineMap]:
-        for m in verified(maps):
+    def watched(maps: Iterator[AffineMap], *floors: object) -> Iterator[AffineMap]:
+        for m in verified(maps, *floors):
             seen.append(m.engine)
             yield m
 
@@ -127,6 +127,17 @@ def test_a_reading_over_data_has_one_engine(
         monkeypatch.setattr(evaluating, "LARGE", large)
         evaluate(Linearizer(mlp()), XS[:4])
     assert seen == [engine] * 8
+
+
+def test_a_part_of_a_steady_loop_is_taken_as_if_all_came_at_once(fixtures: Path) -> None:
+    lin = Linearizer(fixtures / "lenet5_mnist.onnx")
+    xs = np.random.default_rng(0).random((70, 1, 28, 28), np.float32)
+    steady = lin.steady(70)
+    parts = [*steady.map(xs[:64]), *steady.map(xs[64:])]
+    for ours, whole in zip(parts, lin.map(xs), strict=True):
+        assert ours.plan == whole.plan
+        np.testing.assert_array_equal(ours.W, whole.W)
+        np.testing.assert_array_equal(ours.b, whole.b)
 
 
 @pytest.mark.parametrize("engine", ["reverse", "compiled"])

@@ -11,7 +11,7 @@ from typing import Any
 
 from onnxlin.affine_map import Verdict
 from onnxlin.cli import arguments, target
-from onnxlin.cli.audit import text
+from onnxlin.cli.audit import many, text
 from onnxlin.cli.explain.baseline import start
 from onnxlin.cli.screen import Progress, Screen
 from onnxlin.errors import InputError, OptionError
@@ -40,7 +40,7 @@ def declare(commands: Any) -> None:
         "Hold an attribution from elsewhere against the exact contributions: how far apart, "
         "whether it is complete, which biases it leaves out. An incomplete map is no error: exit 0."
     )
-    command = arguments.command(commands, "audit", about)
+    command = arguments.command(commands, "audit", about, instances=True)
     command.add_argument("model", help="an .onnx file")
     command.add_argument("input", help="the x explained: a picture, .npy, .npz or .csv")
     command.add_argument(
@@ -74,6 +74,7 @@ def declare(commands: Any) -> None:
     group = command.add_argument_group("how")
     group.add_argument("--mode", choices=MODES, default=MODES[0])
     group.add_argument("--memory", help='what may be used, such as "4GiB" (half of what is free)')
+    many.declare(command)
     arguments.pictures(command)
 
 
@@ -95,7 +96,10 @@ def _judging(command: Any) -> None:
 
 
 def run(options: Any, screen: Screen) -> int:
-    """Audit one map and return the exit code."""
+    """Audit one map, or those of a data set, and return the exit code."""
+    many.require_fitting(options)
+    if options.each:
+        return many.run(options, screen)
     start = time.perf_counter()
     lin = target.linearizer(options)
     given = target.given(options, lin)

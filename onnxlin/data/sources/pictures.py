@@ -78,15 +78,17 @@ class Pictures(Source):
             for name, (shape, _) in self._like.items()
         }
         stacks = {n: np.zeros((len(files), *shapes[n]), self._like[n][1]) for n in shapes}
-        errors: dict[int, str] = {}
+        errors, notes = dict[int, str](), dict[str, None]()
         for i, file in enumerate(files):
             try:
-                feeds = self._read(file).feeds
+                given = self._read(file)
                 for name, stack in stacks.items():
-                    stack[i] = feeds[name].reshape(shapes[name])
+                    stack[i] = given.feeds[name].reshape(shapes[name])
             except (OnnxlinError, ValueError) as error:
                 errors[i] = _why(error, file.path, shapes)
-        return Part(stacks, errors)
+            else:
+                notes |= dict.fromkeys(given.notes)
+        return Part(stacks, errors, tuple(notes))
 
     @cached_property
     def digest(self) -> str:

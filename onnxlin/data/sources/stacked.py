@@ -257,7 +257,8 @@ def read_mapped(file: Path) -> dict[str, Array]:
         packed = archives.packed(file)
         return archives.read(file, [name for name in archives.names(file) if name not in packed])
     except FileError as error:
-        raise InputError(f"{str(file)!r} is no readable file of arrays: {error}.") from error
+        kind = file.suffix.lower()
+        raise InputError(f"{str(file)!r} is not a readable {kind} file: {error}.") from error
 
 
 def _require_one_length(name: str, arrays: Mapping[str, Array]) -> None:

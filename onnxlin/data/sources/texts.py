@@ -110,7 +110,7 @@ class TextTable(Lines):
 
     def _read(self, at: slice) -> tuple[Mapping[str, Array], tuple[str, ...]]:
         start, stop, _ = at.indices(self._count)
-        table = Table(self._file.path, self._header, self._rows(start, stop))
+        table = Table(self._file.path, self._header, self._rows(start, stop), start)
         if self._labelled:
             table, _ = table.without(LABELS)
         if len(self._inputs) > 1:

@@ -147,22 +147,45 @@ def evaluate(
     Source: the table of Wang, Zhou, Bilmes, Bias Also Matters, ICML 2019: test all, only wx, only
     b.
     """
+    count = len(instances(xs, lin.graph.inputs))
+    known = None if labels is None else class_indices(labels, count)
+    return evaluated(lin.steady(count), xs, known, engine, progress=progress)
+
+
+def evaluated(
+    lin: Linearizer,
+    xs: Instance,
+    labels: Array | None,
+    engine: str,
+    *,
+    large: bool | None = None,
+    floors: dict[str, float] | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Evaluate some instances of a loop that ``lin`` is steady in; see `evaluate`.
+
+    Parameters
+    ----------
+    large : bool, optional
+        What `is_large` has said of the first one of all.
+    floors : {engine: float}, optional
+        See `verified`.
+    """
     given = instances(xs, lin.graph.inputs)
-    known = None if labels is None else _labels(labels, len(given))
-    large = bool(given) and _is_large(lin, given[0])
-    labelled = [None] * len(given) if known is None else list(known[:, None])
-    steady = lin.steady(len(given))
+    if large is None:
+        large = bool(given) and is_large(lin, given[0])
+    labelled = [None] * len(given) if labels is None else list(labels[:, None])
     maps = (
-        (_margin_alone(steady, x, label, engine) for x, label in zip(given, labelled, strict=True))
+        (_margin_alone(lin, x, label, engine) for x, label in zip(given, labelled, strict=True))
         if large
         else lin.map(xs, engine=engine)
     )
     found: list[Found] = []
-    for m in verified(maps):
+    for m in verified(maps, floors):
         found.append(_of_margin(m) if large else _of_one(m, labelled[len(found)]))
         if progress is not None:
             progress(len(found), len(given))
-    return _stacked(found, known)
+    return _stacked(found, labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +207,7 @@ def _of_one(m: AffineMap, label: Array | None) -> Found:
     return Found(m.y, m.Wx, m.b, margin, float(m.residual.max()))
 
 
-def _is_large(lin: Linearizer, x: Instance) -> bool:
+def is_large(lin: Linearizer, x: Instance) -> bool:
     """Whether all rows of W are too much for one instance."""
     if isinstance(x, Mapping):
         columns = sum(np.size(value) for name, value in x.items() if name in lin.section.inputs)
@@ -223,7 +246,13 @@ def _pair(y: Array, label: Array | None) -> tuple[int, int]:
     return int(target[0]), int(rival_of(y[None], target)[0])
 
 
-def _labels(labels: npt.ArrayLike, count: int) -> Array:
+def class_indices(labels: npt.ArrayLike, count: int) -> Array:
+    """Check labels: class indices, one for each instance.
+
+    Raises
+    ------
+    InputError
+    """
     found = as_array("labels", labels)
     if found.shape != (count,) or found.dtype.kind not in "iu" or found.min(initial=0) < 0:
         raise InputError(

@@ -13,17 +13,21 @@ from onnxlin.program.roundoff import gamma, unit_roundoff
 from onnxlin.readings.checks import allowed, chosen, require_equal
 
 
-def verified(maps: Iterator[AffineMap]) -> Iterator[AffineMap]:
+def verified(
+    maps: Iterator[AffineMap], floors: dict[str, float] | None = None
+) -> Iterator[AffineMap]:
     """Pass maps on whose residual is within its bound; raise at the first that is past it.
 
     The bound itself takes another sweep. A floor of it costs nothing: the size of every path into
     a row is charged the roundings of at least one step, so ``bound >= least * (1 - TINY / scale)``.
-    Only residuals past that floor need the bound as it is.
+    Only residuals past that floor need the bound as it is. ``floors``, by engine, keeps what the
+    first map has told for those that come later.
     """
-    floor: float | None = None
+    known = dict[str, float]() if floors is None else floors
     for m in maps:
-        if floor is None:
-            floor = least_charge(m)
+        if m.engine not in known:
+            known[m.engine] = least_charge(m)
+        floor = known[m.engine]
         gap = np.abs(m.own_y - (m.Wx + m.b))
         if not (gap <= floor * m.scale).all():
             rows = chosen(m, None)
