@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import time
+import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -89,7 +90,9 @@ def _address(distributed: Any, scheduler: str | None, workers: int) -> Iterator[
     if scheduler is not None:
         yield scheduler
         return
-    with needed("dask", WHAT).config.set(OURS):
+    with needed("dask", WHAT).config.set(OURS), warnings.catch_warnings():
+        # A folder for what workers have no room for is slow to be made on a machine at work.
+        warnings.filterwarnings("ignore", "Creating scratch directories")
         cluster = distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,

@@ -10,10 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 LENET = ROOT / "fixtures" / "lenet5_mnist.onnx"
 PATIENCE = 180
+KILLS = int(os.environ.get("ONNXLIN_KILLS", "0"))
+"""How often processes are killed over one run; 0 where minutes are too long for a test."""
+with_kills = pytest.mark.skipif(not KILLS, reason="ONNXLIN_KILLS=3, or 100, runs what takes long")
 
 
 def digits(count: int, seed: int = 0) -> np.ndarray:

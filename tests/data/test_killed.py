@@ -1,6 +1,7 @@
 """Whatever is killed, and whoever does the work: a run comes to one store, to the bit.
 
-With ONNXLIN_KILLS=100 processes are killed so many times over one run; CI does with a few.
+With ONNXLIN_KILLS=100 processes are killed so many times over one run, and in all of these tests;
+without it one worker is killed once.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
+from onnxlin import data as runs
 from onnxlin.data.store import Store
 from tests.data.stores import (
+    KILLS,
     LENET,
     PATIENCE,
     assert_same_stores,
@@ -26,6 +29,7 @@ from tests.data.stores import (
     digits,
     kill_group,
     started,
+    with_kills,
 )
 
 for package in ("zarr", "xarray", "distributed", "pyarrow"):
@@ -36,17 +40,16 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
     pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="children are found by /proc"),
 ]
-KILLS = int(os.environ.get("ONNXLIN_KILLS", "3"))
-SAMPLES, CHUNK = 40 * max(KILLS, 6), 8
+SAMPLES, CHUNK = 40 * max(KILLS, 6 if KILLS else 3), 8
 WHAT = "contributions,ledger"
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """A data set, and the store of one serial run over it."""
+    """A data set, and the store of one run over it in this process."""
     folder = tmp_path_factory.mktemp("undisturbed")
     np.save(folder / "xs.npy", digits(SAMPLES))
-    finish(run_command(folder, folder / "made.zarr"))
+    runs.run(LENET, folder / "xs.npy", folder / "made.zarr", tuple(WHAT.split(",")), chunk=CHUNK)
     return folder
 
 
@@ -70,11 +73,13 @@ def wait_for(store, process, share: float) -> None:
         time.sleep(0.05)
 
 
+@with_kills
 def test_two_workers_make_what_one_process_makes(undisturbed, tmp_path) -> None:
     finish(run_command(undisturbed, tmp_path / "made.zarr", "--workers", 2))
     assert_same_stores(tmp_path / "made.zarr", undisturbed / "made.zarr")
 
 
+@with_kills
 def test_the_whole_group_is_killed_and_gone_on_with(undisturbed, tmp_path) -> None:
     store, chance = tmp_path / "made.zarr", random.Random(0)
     for kill in range(KILLS):
@@ -86,10 +91,10 @@ def test_the_whole_group_is_killed_and_gone_on_with(undisturbed, tmp_path) -> No
 
 
 def test_workers_are_killed_at_random(undisturbed, tmp_path) -> None:
-    store, chance = tmp_path / "made.zarr", random.Random(1)
+    store, chance, kills = tmp_path / "made.zarr", random.Random(1), max(KILLS, 1)
     process = run_command(undisturbed, store, "--workers", 2)
-    for kill in range(KILLS):
-        wait_for(store, process, (kill + chance.random()) / (KILLS + 1))
+    for kill in range(kills):
+        wait_for(store, process, (kill + chance.random()) / (kills + 1))
         # Children of nannies, that dask starts again.
         workers = [w for child in children(process.pid) for w in children(child)]
         for pid in chance.sample(workers, min(1, len(workers))):
@@ -109,6 +114,7 @@ def dask(*arguments: object):
     return started([sys.executable, "-m", "dask", *map(str, arguments)])
 
 
+@with_kills
 def test_a_scheduler_and_workers_of_their_own_are_killed(undisturbed, tmp_path) -> None:
     """Both are started as commands, killed one after the other, and started again."""
     store, port, chance = tmp_path / "made.zarr", free_port(), random.Random(2)

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.data.stores import LENET
+from tests.data.stores import LENET, with_kills
 
 for package in ("zarr", "xarray", "pyarrow"):
     pytest.importorskip(package)
@@ -46,6 +46,7 @@ print(json.dumps([peak(800, "64MiB"), peak(1600, "64MiB"), peak(1100, None)]))
 """
 
 
+@with_kills
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="peaks are read from /proc")
 def test_arrays_of_a_chunk_take_a_part_of_the_memory(tmp_path) -> None:
     done = subprocess.run(

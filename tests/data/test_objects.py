@@ -19,7 +19,16 @@ import onnxlin
 from onnxlin import data as runs
 from onnxlin.data import addresses
 from onnxlin.errors import DataError, FileError, InputError, OnnxlinError, OptionError
-from tests.data.stores import LENET, PATIENCE, command, digits, files_of, kill_group, started
+from tests.data.stores import (
+    LENET,
+    PATIENCE,
+    command,
+    digits,
+    files_of,
+    kill_group,
+    started,
+    with_kills,
+)
 
 for package in ("zarr", "xarray", "distributed", "pyarrow", "fsspec"):
     pytest.importorskip(package)
@@ -239,6 +248,7 @@ def test_storage_options_are_read() -> None:
             addresses.options_of([wrong])
 
 
+@with_kills
 def test_s3_with_workers_that_are_killed(folder, s3) -> None:
     """One run by two workers as a command: its group is killed, then it goes on."""
     out, endpoint = f"s3://{BUCKET}/made.zarr", s3["client_kwargs"]["endpoint_url"]

@@ -15,7 +15,7 @@ from onnxlin.errors import InputError, OptionError, ResidualError
 from onnxlin.linearizer.many import AT_ONCE, FEWEST, MOST
 from onnxlin.readings import evaluate
 from onnxlin.readings.data.histogram import Histogram
-from tests.data.stores import LENET, digits
+from tests.data.stores import LENET, digits, with_kills
 from tests.small import model
 
 COUNT = 150
@@ -72,6 +72,7 @@ def test_a_part_that_comes_in_late_brought_nothing_before() -> None:
     assert_is(data.evaluate(lin, xs, chunk=1), evaluate(lin, xs))
 
 
+@with_kills
 def test_what_it_holds_does_not_grow_with_the_instances(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(spool, "HELD", 2**10)
     monkeypatch.setattr(spool, "BLOCK", 2**6)

@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 import pytest
 
+import onnxlin
 from onnxlin import data
 from onnxlin.errors import OptionError
 from onnxlin.readings import group
@@ -105,6 +106,35 @@ def test_it_goes_on_where_it_was_left(tmp_path, reading) -> None:
         assert plain(found) == plain(whole)
         with pytest.raises(OptionError, match="was begun with other labels"):
             reading(LENET, xs, labels[::-1].copy(), store=store, resume=True)
+
+
+def test_a_store_may_lie_at_an_address(tmp_path) -> None:
+    fs = pytest.importorskip("fsspec").filesystem("memory")
+    xs, labels, store = digits(12), np.arange(12) % 10, "memory://readings/made.zarr"
+    try:
+        with pytest.raises(StopError):
+            data.evaluate(LENET, xs, labels, store=store, chunk=4, progress=stop)
+        found = data.evaluate(LENET, xs, labels, store=store, resume=True, storage_options={})
+        assert plain(found) == plain(data.evaluate(LENET, xs, labels, chunk=4))
+        assert data.open(store)["y"].shape == (12, 10)
+        with pytest.raises(OptionError, match="no worker sees it"):
+            data.evaluate(LENET, xs, labels, store=store, overwrite=True, workers=2)
+        assert data.open(store)["y"].shape == (12, 10)
+    finally:
+        fs.rm("/readings", recursive=True)
+
+
+def test_threads_and_memory_are_those_of_a_linearizer(tmp_path) -> None:
+    xs, store = digits(4), tmp_path / "made.zarr"
+    lin = onnxlin.Linearizer(LENET, threads=1)
+    data.evaluate(lin, xs, store=store)
+    data.evaluate(LENET, xs, store=store, resume=True, threads=1)
+    for own, differs in (
+        (onnxlin.Linearizer(LENET, threads=2), "threads"),
+        (onnxlin.Linearizer(LENET, threads=1, memory="1GiB"), "memory"),
+    ):
+        with pytest.raises(OptionError, match=f"was begun with other {differs}"):
+            data.evaluate(own, xs, store=store, resume=True)
 
 
 def test_a_store_of_an_evaluation_says_who_owns_the_margins(tmp_path) -> None:
