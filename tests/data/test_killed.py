@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,6 +42,7 @@ pytestmark = [
     pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="children are found by /proc"),
 ]
 SAMPLES, CHUNK = 40 * max(KILLS, 6 if KILLS else 3), 8
+FORKED = b"--multiprocessing-fork"
 WHAT = "contributions,ledger"
 
 
@@ -90,17 +92,45 @@ def test_the_whole_group_is_killed_and_gone_on_with(undisturbed, tmp_path) -> No
     assert_same_stores(store, undisturbed / "made.zarr")
 
 
+def workers_of(pid: int) -> list[int]:
+    """Workers that a run has started; dask starts those again that are killed."""
+    found = []
+    for child in children(pid):
+        with suppress(OSError):  # it has ended
+            if FORKED in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(child)
+    return found
+
+
+def test_a_worker_is_killed(undisturbed, tmp_path) -> None:
+    others, killed = workers_of(os.getpid()), []
+
+    def kill(done, total, text):
+        if done and not killed:
+            killed.append(next(w for w in workers_of(os.getpid()) if w not in others))
+            os.kill(killed[0], signal.SIGKILL)
+
+    runs.run(
+        LENET, undisturbed / "xs.npy", tmp_path / "made.zarr", tuple(WHAT.split(",")),
+        chunk=CHUNK, workers=2, progress=kill,
+    )  # fmt: skip
+    assert killed
+    assert_same_stores(tmp_path / "made.zarr", undisturbed / "made.zarr")
+
+
+@with_kills
 def test_workers_are_killed_at_random(undisturbed, tmp_path) -> None:
-    store, chance, kills = tmp_path / "made.zarr", random.Random(1), max(KILLS, 1)
+    store, chance, killed = tmp_path / "made.zarr", random.Random(1), 0
     process = run_command(undisturbed, store, "--workers", 2)
-    for kill in range(kills):
-        wait_for(store, process, (kill + chance.random()) / (kills + 1))
-        # Children of nannies, that dask starts again.
-        workers = [w for child in children(process.pid) for w in children(child)]
+    for kill in range(KILLS):
+        wait_for(store, process, (kill + chance.random()) / (KILLS + 1))
+        workers = workers_of(process.pid)
         for pid in chance.sample(workers, min(1, len(workers))):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+                killed += 1
     finish(process)
+    assert killed
     assert_same_stores(store, undisturbed / "made.zarr")
 
 
