@@ -116,6 +116,31 @@ def test_sources_of_run_and_a_store_give_the_same(run_json, run, digits) -> None
     assert "Give resume=True (--resume) to go on with it" in err
 
 
+def test_data_and_a_store_at_addresses(run_json, run, digits) -> None:
+    for package in ("zarr", "pyarrow", "fsspec"):
+        pytest.importorskip(package)
+    import fsspec
+
+    model, *files = digits
+    expected = run_json("evaluate", *digits, "--labels", "labels.txt", "--no-files")
+    xs = np.stack([np.asarray(Image.open(path))[None] for path in files]).astype(np.float32) / 255
+    np.save("xs.npy", xs)
+    fs = fsspec.filesystem("memory")
+    try:
+        fs.pipe_file("/evaluate/xs.npy", Path("xs.npy").read_bytes())
+        words = ("evaluate", model, "memory://evaluate/xs.npy", "--labels", "labels.txt",
+                 "--store", "memory://evaluate/made.zarr", "--no-files")  # fmt: skip
+        for more in ((), ("--resume", "--storage-option", "skip_instance_cache=true")):
+            found = run_json(*words, *more)
+            assert found["accuracy"] == expected["accuracy"]
+            assert found["margins"] == expected["margins"]
+        code, _, err = run(*words, "--resume", "--storage-option", "anon")
+        assert code == 1
+        assert "storage option 'anon': expected KEY=VALUE" in err
+    finally:
+        fs.rm("/evaluate", recursive=True)
+
+
 def test_labels_may_be_class_names(run_json, run, fixtures) -> None:
     model = fixtures / "mlp2_fashion.onnx"
     require(model)
