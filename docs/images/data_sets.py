@@ -20,6 +20,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+# Below the line by which they are found.
 from onnxlin import data  # noqa: E402
 from tests.benchmarks.data.digits import FIXTURES, LENET, some  # noqa: E402
 

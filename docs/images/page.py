@@ -8,6 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+# Below the line by which they are found.
 from onnxlin import cli  # noqa: E402
 from tests.page.browser import Page, start  # noqa: E402
 

@@ -28,7 +28,7 @@ class Spool:
 
     def __init__(self, width: int) -> None:
         self._width = width
-        self._file: Any = tempfile.SpooledTemporaryFile(max_size=HELD)  # noqa: SIM115
+        self._file: Any = tempfile.SpooledTemporaryFile(max_size=HELD)  # noqa: SIM115  # held as long as this is
 
     def add(self, rows: npt.NDArray[Any]) -> None:
         """Put rows ``(n, width)`` behind those that are there.

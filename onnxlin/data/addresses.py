@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import IO, Any
 
 from onnxlin.data.extra import needed
+from onnxlin.data.source import changed
 from onnxlin.errors import DataError, OnnxlinError, OptionError
 
 MARK = "://"
@@ -186,10 +187,7 @@ class RemoteFile:
         DataError
         """
         if self._now() != self._was:
-            raise DataError(
-                f"{self.path!r} has changed since the run began: what is done would not fit what "
-                "is to come. Bring it back and use --resume, or begin anew with --overwrite."
-            )
+            raise changed(self.path)
 
     def read(self, start: int, stop: int) -> bytes:
         """Some of its bytes."""

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from onnxlin.errors import DataError
 from onnxlin.graph import Array
 
 
@@ -72,3 +73,11 @@ class Source(ABC):
 
         The same in every process and on every machine that has the same data.
         """
+
+
+def changed(name: str) -> DataError:
+    """Say that what is read has changed under a run."""
+    return DataError(
+        f"{name!r} has changed since the run began: what is done would not fit what is to come. "
+        "Bring it back and use --resume, or begin anew with --overwrite."
+    )

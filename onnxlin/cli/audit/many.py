@@ -118,14 +118,5 @@ def _show(document: dict[str, Any], screen: Screen) -> None:
         [[what, n, percent(n / good if good else None)] for what, n in document["adds_up"].items()],
     )
     screen.line()
-    failed = document["failed"]
-    screen.verdict(
-        not failed,
-        f"W x + b equals F(x) within its bound at {good:,} of {document['samples']:,} samples; "
-        f"largest residual {document['residual']:.2e}",
-    )
-    for each in document["errors"]:
-        screen.line(f"  sample {each['sample']}: {each['error']}")
-    if failed > len(document["errors"]):
-        screen.line(f"  and {failed - len(document['errors'])} more; a --store has them all")
+    way.tell(document, screen, "a --store has them all")
     screen.line(f"{document['seconds']:.2f} s")

@@ -35,11 +35,7 @@ def declare(commands: Any) -> None:
     about = "Over a data set: accuracy of F(x), of W x and of b alone, and who owns the margins."
     command = arguments.command(commands, "evaluate", about, instances=True)
     command.add_argument("model", help="an .onnx file")
-    command.add_argument(
-        "data",
-        nargs="+",
-        help=f"{way.DATA}, or pictures",
-    )
+    way.data(command)
     command.add_argument(
         "--labels",
         metavar="FILE",

@@ -24,11 +24,7 @@ def declare(commands: Any) -> None:
     about = "Maps of a whole data set, on all cores or a cluster, into zarr; can be resumed."
     command = arguments.command(commands, "run", about, instances=True)
     command.add_argument("model", help="an .onnx file")
-    command.add_argument(
-        "data",
-        nargs="+",
-        help=f"{way.DATA}, or pictures",
-    )
+    way.data(command)
     command.add_argument(
         "--labels",
         metavar="FILE",
@@ -142,15 +138,6 @@ def _show(document: Mapping[str, Any], screen: Screen) -> None:
     made, speed = document["made"], document["maps_a_second"]
     screen.line(f"made    {made:,} maps, {speed:,.0f} a second")
     screen.line()
-    failed = document["failed"]
-    screen.verdict(
-        not failed,
-        f"W x + b equals F(x) within its bound at {document['samples'] - failed:,} of "
-        f"{document['samples']:,} samples; largest residual {document['residual']:.2e}",
-    )
-    for each in document["errors"]:
-        screen.line(f"  sample {each['sample']}: {each['error']}")
-    if failed > len(document["errors"]):
-        screen.line(f"  and {failed - len(document['errors'])} more; samples.parquet has them")
+    way.tell(document, screen, "samples.parquet has them")
     screen.line(f"wrote {document['path']}; xarray.open_zarr reads it")
     screen.line(f"{document['seconds']:.2f} s")

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 from onnxlin.cli import arguments
+from onnxlin.cli.screen import Screen
 
 DATA = "an .npy or .npz stack, zarr, .csv or .parquet with a sample a row, a folder of pictures"
 """What a data set may be, in words."""
+
+
+def data(command: argparse.ArgumentParser) -> None:
+    """The data set, which may be a list of pictures as well."""
+    command.add_argument("data", nargs="+", help=f"{DATA}, or pictures")
 
 
 def declare(command: argparse.ArgumentParser) -> None:
@@ -65,3 +72,25 @@ def read(options: Any) -> dict[str, Any]:
     found = {name: getattr(options, name) for name in NAMES}
     storage = arguments.storage_options(options)
     return {**found, "limit": dict(options.limits).get(""), "storage_options": storage}
+
+
+def tell(document: Mapping[str, Any], screen: Screen, others: str) -> None:
+    """Give the verdict on all samples, and the first that have no map.
+
+    Parameters
+    ----------
+    document : mapping
+        With "samples", "failed", "residual" and "errors".
+    others : str
+        Where the rest of those stand.
+    """
+    count, failed = document["samples"], document["failed"]
+    screen.verdict(
+        not failed,
+        f"W x + b equals F(x) within its bound at {count - failed:,} of {count:,} samples; "
+        f"largest residual {document['residual']:.2e}",
+    )
+    for each in document["errors"]:
+        screen.line(f"  sample {each['sample']}: {each['error']}")
+    if failed > len(document["errors"]):
+        screen.line(f"  and {failed - len(document['errors'])} more; {others}")

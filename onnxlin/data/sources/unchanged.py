@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from onnxlin.data.source import changed
 from onnxlin.errors import DataError, InputError
 from onnxlin.graph.regular import require_regular
 
@@ -51,11 +52,7 @@ class Unchanged:
         DataError
         """
         if self._now() != self._was:
-            raise DataError(
-                f"{str(self.path)!r} has changed since the run began: what is done would not fit "
-                "what is to come. Bring the file back and use --resume, or begin anew with "
-                "--overwrite."
-            )
+            raise changed(str(self.path))
 
     @cached_property
     def digest(self) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from onnxlin.data.addresses import Options, is_address, zarr_of
 from onnxlin.data.extra import needed
+from onnxlin.data.source import changed
 from onnxlin.data.sources.stacked import LABELS, Lines, inputs_of
 from onnxlin.errors import DataError, InputError
 from onnxlin.graph import Array, TensorType
@@ -98,10 +99,7 @@ class Zarr(Lines):
         step = self._step(name)
         found = self._read(name, slice(number * step, (number + 1) * step))
         if zlib.crc32(found.tobytes()) != expected:
-            raise DataError(
-                f"{self.name!r} has changed since the run began: what is done would not fit what "
-                "is to come. Bring it back and use --resume, or begin anew with --overwrite."
-            )
+            raise changed(self.name)
         return found
 
     def _step(self, name: str) -> int:
