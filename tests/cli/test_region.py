@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 from onnx import helper
 
+import onnxlin
+from tests.cli.explain.test_next_token import decoder
 from tests.cli.helpers import pixels, write_model
 
 
@@ -104,3 +107,18 @@ def test_path_refuses_a_row_that_is_not_there(run, relu):
     code, _, err = run("path", model, x0, x0, "--rows", "0", "--class", "1")
     assert code == 1
     assert "that output is not among --rows" in err
+
+
+def test_drift_of_a_map_that_starts_at_tokens(run_json) -> None:
+    """What moves are their vectors; the ids stay as they are."""
+    onnx.save(decoder(), "m.onnx")
+    np.save("ids.npy", np.array([[1, 2, 3]]))
+    found = run_json("region", "m.onnx", "ids.npy", "--rows", "30,31")
+    assert found["region"] is None
+    near, further, far = found["drift"]
+    assert 0 < near["W"] < further["W"] < far["W"]
+    assert 0 < near["distance"] < further["distance"] < far["distance"]
+    # On a short way F leaves W x' + b by no more than W moves, if nothing else does.
+    size = np.linalg.norm(onnxlin.linearize("m.onnx", np.load("ids.npy"), rows=[30, 31]).W)
+    for one in found["drift"]:
+        assert one["error"] <= one["W"] * size * one["distance"] + one["rounding"]

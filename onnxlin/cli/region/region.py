@@ -15,6 +15,7 @@ from onnxlin.cli.screen import Progress, Screen
 from onnxlin.graph import Array
 from onnxlin.inputs import Given
 from onnxlin.linearizer import Linearizer
+from onnxlin.readings.question.cut import cut
 from onnxlin.readings.region import Found, Radius, Region, drift, find_change, obstacles
 
 NORMS = ("l2", "l1", "linf")
@@ -74,7 +75,7 @@ def run(options: Any, screen: Screen) -> int:
         "rows_note": rows.note,
     }
     if curved:
-        document |= {"region": None, "obstacles": curved, "drift": _drift(lin, m, options)}
+        document |= {"region": None, "obstacles": curved, "drift": _drift(lin, m, feeds, options)}
         screen.document(document)
         text.show_drift(document, screen)
         return 0
@@ -172,14 +173,18 @@ def _step(lin: Linearizer, region: Region, given: Given, options: Any) -> dict[s
     }
 
 
-def _drift(lin: Linearizer, m: AffineMap, options: Any) -> list[dict[str, Any]]:
+def _drift(
+    lin: Linearizer, m: AffineMap, feeds: Mapping[str, Array], options: Any
+) -> list[dict[str, Any]]:
     """Linearise at random points at growing distances."""
     rng, found = np.random.default_rng(options.seed), []
+    # Of a map that starts at hidden tensors, such as the vectors of tokens, these are what moves.
+    lin, held = cut(lin, dict(feeds))
     size = float(np.linalg.norm(m.x)) or 1.0
     for share in SHARES:
         direction = rng.standard_normal(m.x.size)
         x = m.x + share * size * direction / np.linalg.norm(direction)
-        (one,) = drift(lin, m, [_shaped(m, x)])
+        (one,) = drift(lin, m, [{**held, **_shaped(m, x)}])
         found.append(
             {"distance": one.distance, "W": one.W, "error": one.error, "rounding": one.bound}
         )
