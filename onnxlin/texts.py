@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 
-__all__ = ["in_dot", "in_html", "in_markdown", "shown", "shown_lines", "typed"]
+__all__ = ["counted", "in_dot", "in_html", "in_markdown", "shown", "shown_lines", "typed"]
 
 # Printable to Python, yet nothing is to be seen of them (Default_Ignorable_Code_Point of Unicode's
 # DerivedCoreProperties.txt; those of category Cf are not printable to begin with), and the braille
@@ -47,6 +47,11 @@ def shown_lines(text: str) -> str:
 def typed(text: str) -> str:
     r"""Read a name as it was shown: ``\x1b`` is that character, and ``\x5c`` a backslash."""
     return _ESCAPE.sub(lambda found: _letter(found[0]), text)
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a number of things: ``1 unit``, ``1,234 units``."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def in_html(text: str) -> str:

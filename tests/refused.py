@@ -276,7 +276,7 @@ CASES: dict[str, Case] = {
     "no region": (
         lambda: Region(linearize(model(SMOOTH), V)),
         onnxlin.RegionError,
-        r"(?s)no linear region around x.*1 nodes are curved.*Tanh 't' is smooth.*drift says how",
+        r"(?s)no linear region around x.*1 node smooth.*Tanh 't' is smooth.*drift says how",
     ),
     # Files
     "no folder to save in": (

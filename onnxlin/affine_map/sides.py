@@ -13,6 +13,7 @@ from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram
 from onnxlin.program.carried import NearTie, near_ties
+from onnxlin.texts import counted
 
 # Directions in which two W are compared; nodes that a note names.
 DIRECTIONS, NAMED = 4, 3
@@ -58,10 +59,10 @@ def _swept(program: LinearProgram, rows: Seeds, v: Array) -> tuple[Array, Array]
 
 def _named(ties: list[NearTie]) -> str:
     listed = "; ".join(
-        f"{tie.step.node.op_type} {tie.step.node.name!r}, {tie.count} "
-        f"unit{'s' * (tie.count != 1)}, the nearest {tie.distance:.1e} from its kink where "
+        f"{tie.step.node.op_type} {tie.step.node.name!r}, "
+        f"{counted(tie.count, 'unit')}, the nearest {tie.distance:.1e} from its kink where "
         f"rounding carries numbers {tie.doubt:.1e}"
         for tie in ties[:NAMED]
     )
-    more = f" and {len(ties) - NAMED} more nodes" if len(ties) > NAMED else ""
+    more = f" and {counted(len(ties) - NAMED, 'more node')}" if len(ties) > NAMED else ""
     return f"Within rounding of one: {listed}{more}"

@@ -25,6 +25,15 @@ the defaults where present. Arrays and tables are pixels if --scale, --mean or -
 the model has that entry and their numbers say so; else they are taken as they are. A note says
 which."""
 
+PICTURES = {
+    "channels": "order of the colours that the model takes (rgb)",
+    "layout": "axes that the model takes: channels first or last (auto: by the shape of its input)",
+    "resize": "pictures of another size: stretch (fit); scale to cover, and cut the middle out "
+    "(crop); or refuse (none) (crop)",
+    "resample": "filter that scales (bilinear)",
+}
+"""Help of the options that are choices."""
+
 TABLE = """\
 Columns of a table with a header are matched by name: with the model's metadata entry "features"
 (a JSON list), with its inputs where it has several, with those of the other table."""
@@ -34,7 +43,7 @@ exit codes:
   0    done, or whoever reads the output has had enough of it
   1    the model, the input or an option cannot be used, or nothing written; stderr says why
   2    the command line itself is wrong
-  3    check: nodes of the model stand in the way, or none lies between the ends
+  3    check: the model has unsupported nodes, or none lies between inputs and outputs
   4    a residual is past its bound, (verify) a law does not hold, or (run) a sample has no map
   5    compare: the two models are apart
   6    not decided: rounding may be as large as F(x), so a residual within its bound proves nothing
@@ -126,7 +135,7 @@ def how(
         "(all, or the strongest 5 of a large map)",
     )
     mode(group, modes)
-    group.add_argument("--engine", choices=("auto", *NAMES), default="auto")
+    engine(group)
     group.add_argument("--dtype", choices=("float32", "float64"), help="of W (the model's)")
     group.add_argument("--memory", help='what may be used, such as "4GiB" (half of what is free)')
     if threads:
@@ -149,7 +158,13 @@ def storage_options(options: Any) -> dict[str, Any]:
 
 def mode(group: Any, modes: Sequence[str] = MODES) -> None:
     """Which reading smooth operators get; the first of the modes is the default."""
-    group.add_argument("--mode", choices=modes, default=modes[0])
+    group.add_argument(
+        "--mode",
+        choices=modes,
+        default=modes[0],
+        help="of smooth nodes: their slope at x, so that W is the Jacobian (tangent), or their "
+        f"gates, statistics and attention weights held at x (frozen) ({modes[0]})",
+    )
     group.add_argument(
         "--gates",
         type=gate,
@@ -158,6 +173,17 @@ def mode(group: Any, modes: Sequence[str] = MODES) -> None:
         metavar="halves|held|NODE=...",
         help="frozen mode: products act(a) * b take half of each term of the product rule, or hold "
         "the activation; of a node by its name; may be repeated (halves)",
+    )
+
+
+def engine(group: Any) -> None:
+    """Which engine computes W."""
+    group.add_argument(
+        "--engine",
+        choices=("auto", *NAMES),
+        default="auto",
+        help="what computes W; all give the same map, in different times: the fastest by the sizes "
+        "(auto), or the one named",
     )
 
 
@@ -176,7 +202,7 @@ def pictures(command: argparse.ArgumentParser) -> None:
     group.add_argument("--mean", type=numbers, metavar="M[,M,M]", help="after scaling (0)")
     group.add_argument("--std", type=numbers, metavar="S[,S,S]", help="after scaling (1)")
     for name, choices in CHOICES.items():
-        group.add_argument(f"--{name}", choices=choices)
+        group.add_argument(f"--{name}", choices=choices, help=PICTURES[name])
     group.add_argument(
         "--preprocessor",
         metavar="FILE",

@@ -1,4 +1,4 @@
-"""``onnxlin check``: what stands in the way, before any run."""
+"""``onnxlin check``: what is unsupported, before any run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from onnxlin.load import load
 from onnxlin.program.check import NodeReport, Report
 from onnxlin.runtime.installed import knows
 from onnxlin.section import Section, make_section
+from onnxlin.texts import counted
 
 OBSTACLES = 3
 TIME = 60
@@ -122,7 +123,7 @@ def _show(model: str, report: Report, fixes: dict[str, str], screen: Screen) -> 
         screen.line(f"note: {note}")
     for what in report.not_run:
         screen.line(f"not run: {what}")
-    screen.heading(f"{len(report.nodes)} nodes")
+    screen.heading(f"{counted(len(report.nodes), 'node')}")
     rows: list[list[Cell]] = [
         [_operator(node), node.opset, node.status, node.name] for node in report.nodes
     ]
@@ -143,12 +144,12 @@ def _show(model: str, report: Report, fixes: dict[str, str], screen: Screen) -> 
         screen.verdict(False, f"the map holds no node: {report.empty}")
         return
     if report.ok:
-        told = ", as far as can be told without a run" if report.not_run else ""
-        screen.verdict(True, f"every node can be linearised{told}")
+        known = ", as far as can be determined without a run" if report.not_run else ""
+        screen.verdict(True, f"every node can be linearised{known}")
         screen.lines(_compiles(report))
         return
     count = len(report.obstacles)
-    screen.verdict(False, f"{count} node{'s stand' if count > 1 else ' stands'} in the way:")
+    screen.verdict(False, f"{counted(count, 'unsupported node')}:")
     for node in report.obstacles:
         screen.line(f"  {_operator(node)} (opset {node.opset}) at node {node.name!r}")
         screen.line(f"    why  {node.obstacle}")

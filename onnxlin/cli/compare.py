@@ -14,6 +14,7 @@ from onnxlin.readings.compare import comparison
 from onnxlin.readings.compare.compare import compare
 from onnxlin.readings.compare.comparison import Comparison
 from onnxlin.readings.compare.rows import RowDifference
+from onnxlin.texts import counted
 
 APART = 5
 
@@ -133,7 +134,7 @@ def _rows(c: Comparison, labels: Labels, screen: Screen, top: int) -> None:
         ],
     )
     if len(c.rows) > top:
-        screen.line(f"and {len(c.rows) - top} more rows")
+        screen.line(f"and {counted(len(c.rows) - top, 'more row')}")
 
 
 def _features(c: Comparison, labels: Labels, screen: Screen) -> None:

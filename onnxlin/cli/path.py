@@ -14,6 +14,7 @@ from onnxlin.cli.screen import Progress, Screen
 from onnxlin.errors import RowsError
 from onnxlin.graph import Array
 from onnxlin.readings.path import PIECES, Path, walk
+from onnxlin.texts import counted
 
 SHOWN = 20
 
@@ -136,8 +137,8 @@ def _draw(path: Path, names: list[str], options: Any) -> str:
 
 def _show(document: Mapping[str, Any], screen: Screen) -> None:
     screen.line(
-        f"{document['model']}: {document['pieces']:,} affine pieces from {document['x0']} to "
-        f"{document['x1']}, the shortest {document['shortest']:.2g} of the way"
+        f"{document['model']}: {counted(document['pieces'], 'affine piece')} from "
+        f"{document['x0']} to {document['x1']}, the shortest {document['shortest']:.2g} of the way"
     )
     for note in document["input_notes"]:
         screen.line(f"note: {note}")

@@ -14,6 +14,7 @@ from typing import Any
 from onnxlin.data.extra import needed
 from onnxlin.data.work import Hands, Report, Work
 from onnxlin.errors import OnnxlinError, RunError
+from onnxlin.texts import counted
 
 WHAT = "Working on several processes"
 # Tasks that are sent ahead to each thread: one at work, and one that waits for it.
@@ -74,8 +75,8 @@ def on_cluster(
                 if now - lost_at > patience:
                     raise RunError(
                         f"The scheduler at {address} is lost, and was not back in "
-                        f"{patience:.0f} s ({error}). {len(todo)} chunks are left: run it again "
-                        "with resume=True (--resume)."
+                        f"{patience:.0f} s ({error}). {counted(len(todo), 'chunk')} left: run "
+                        "it again with resume=True (--resume)."
                     ) from error
                 time.sleep(OFTEN)
 

@@ -1,4 +1,4 @@
-"""Over a data set: how often each part is right, and who owns the margins."""
+"""Over a data set: how often each part is right, and what the margins are made of."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ def test_check_names_obstacles_first(run) -> None:
     code, out, _ = run("check", write_model("dice.onnx", nodes), "--json")
     assert code == 3
     found = json.loads(out)
-    assert (found["compiles"], found["not_compiled_because"]) == (False, "nodes stand in the way")
+    assert (found["compiles"], found["not_compiled_because"]) == (False, "nodes are unsupported")
 
 
 def test_the_mode_that_does_not_compile_is_named(run_json, monkeypatch) -> None:

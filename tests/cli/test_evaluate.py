@@ -35,7 +35,7 @@ def test_evaluate_prints_what_a_person_asks_for(run, digits) -> None:
         "Is W x enough? Accuracy, 10 classes",
         "W x alone",
         "b alone",
-        "Who owns the margin of the right class over its strongest rival",
+        "What the margin of the right class over its strongest rival is made of",
         "/1/BatchNormalization",
         "2 smaller ones are left out; --top shows more",
         "PASS  W x + b equals F(x) within its bound at every instance",

@@ -43,7 +43,7 @@ def test_region_of_a_digit(run_json, digit, fixtures):
 def test_region_in_words(run, relu):
     code, out, err = run("region", *relu)
     assert (code, err) == (0, "")
-    assert "2 guards hold" in out
+    assert "a region defined by 2 constraints" in out
     assert "unit [0,0] of Relu 'act'" in out
     assert "Distance to another decision" in out
     assert out.index("Proved: the map") < out.index("found by a search")

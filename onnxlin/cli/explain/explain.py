@@ -51,6 +51,9 @@ def declare(commands: Any) -> None:
     )
     command.add_argument("--top", type=arguments.count, default=10, help="length of the lists (10)")
     command.add_argument(
+        "--verbose", action="store_true", help="print the engine, its plan and what memory it took"
+    )
+    command.add_argument(
         "--baseline",
         metavar="zero|FILE",
         help="explain against an x0: W (x - x0) beside W x0 + b and F(x0) (W x and b)",
@@ -67,7 +70,7 @@ def run(options: Any, screen: Screen) -> int:
     """Explain one input and return the exit code."""
     document = boxed.answered(options, screen, f"{__name__}:answer", TIME)
     screen.document(document)
-    text.show(document, screen, options.top)
+    text.show(document, screen, options.top, verbose=options.verbose)
     return CODES[document["residual"]["verdict"]]
 
 

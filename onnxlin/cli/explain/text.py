@@ -7,13 +7,14 @@ from typing import Any
 
 from onnxlin.cli.screen import Cell, Screen, percent
 from onnxlin.engines.memory import mib
+from onnxlin.texts import counted
 
 Document = dict[str, Any]
 
 
-def show(document: Document, screen: Screen, count: int) -> None:
-    """Print an explanation; tables of at most ``count`` rows."""
-    _head(document, screen)
+def show(document: Document, screen: Screen, count: int, *, verbose: bool = False) -> None:
+    """Print an explanation; tables of at most ``count`` rows, and what it took if ``verbose``."""
+    _head(document, screen, verbose=verbose)
     _prediction(document["prediction"], screen)
     _rows(document, screen, count)
     _residual(document, screen)
@@ -29,7 +30,7 @@ def show(document: Document, screen: Screen, count: int) -> None:
     screen.line(f"{document['seconds']:.2f} s")
 
 
-def _head(document: Document, screen: Screen) -> None:
+def _head(document: Document, screen: Screen, *, verbose: bool) -> None:
     named = ", ".join(f"{name} {_shape(shape)}" for name, shape in document["inputs"].items())
     about = document["map"]
     screen.line(f"model   {document['model']} ({document['nodes']} nodes)")
@@ -47,14 +48,19 @@ def _head(document: Document, screen: Screen) -> None:
     for text in about["notes"]:
         screen.line(f"note    {text}")
     _ended(document["ended"], about["rows"], screen)
+    if verbose:
+        _cost(about, document["memory"], screen)
+    if about["rows_note"]:
+        screen.line(f"rows    {about['rows_note']}")
+
+
+def _cost(about: Document, used: Document, screen: Screen) -> None:
+    """Which engine was taken, why, and what it was expected to need."""
     screen.line(f"engine  {about['engine']}: {about['plan']}")
-    used = document["memory"]
     screen.line(
         f"memory  about {mib(used['estimate'])} for the map; {mib(used['peak'])} at most in this "
         f"process, all that is imported included; budget {mib(used['budget'])}"
     )
-    if about["rows_note"]:
-        screen.line(f"rows    {about['rows_note']}")
 
 
 def _ended(found: Document | None, count: int, screen: Screen) -> None:
@@ -136,7 +142,7 @@ def _residual(document: Document, screen: Screen) -> None:
     ties = kinks["ties"]
     at = "; ".join(f"{node} {count}" for node, count in list(kinks["ties_by_node"].items())[:5])
     screen.line(
-        f"kinks   {ties} unit{'s' * (ties != 1)} exactly on a kink"
+        f"kinks   {counted(ties, 'unit')} exactly on a kink"
         + (f" ({at})" if ties else "")
         + f", {kinks['within_near']} within {kinks['near']:g}"
         + ("; there the map takes one side" if ties else "")
@@ -249,7 +255,7 @@ def _part(feature: Document, document: Document, explained: Document) -> str:
 
 
 def _biases(explained: Document, screen: Screen) -> None:
-    screen.heading(f"What brings in the b of {_class(explained)}: biases of nodes")
+    screen.heading(f"Where b of {_class(explained)} comes from: biases of nodes")
     if not explained["biases"]:
         screen.line("  none: b is 0")
         return

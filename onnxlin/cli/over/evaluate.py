@@ -15,7 +15,6 @@ from onnxlin.cli.bar import Bar
 from onnxlin.cli.labels import Labels
 from onnxlin.cli.over import way
 from onnxlin.cli.screen import Screen, percent
-from onnxlin.engines.plan import NAMES
 from onnxlin.errors import InputError
 from onnxlin.files import folder_of
 from onnxlin.graph import Array
@@ -28,11 +27,15 @@ if TYPE_CHECKING:
 
 NOTES = 3
 SHOWN = {"all": "F(x) = W x + b", "W x": "W x alone", "b": "b alone"}
+LOWERS = "share of instances where it lowers the margin"
 
 
 def declare(commands: Any) -> None:
     """Add the command and what may be asked of it."""
-    about = "Over a data set: accuracy of F(x), of W x and of b alone, and who owns the margins."
+    about = (
+        "Over a data set: accuracy of F(x), of W x and of b alone, and what the margins are made "
+        "of."
+    )
     command = arguments.command(commands, "evaluate", about, instances=True)
     command.add_argument("model", help="an .onnx file")
     way.data(command)
@@ -46,7 +49,7 @@ def declare(commands: Any) -> None:
     arguments.ends(command)
     group = command.add_argument_group("how")
     arguments.mode(group)
-    group.add_argument("--engine", choices=("auto", *NAMES), default="auto")
+    arguments.engine(group)
     group.add_argument("--memory", help='what may be used, such as "4GiB" (half of what is free)')
     files = command.add_argument_group("files")
     files.add_argument(
@@ -170,12 +173,12 @@ def _show(document: dict[str, Any], screen: Screen, count: int) -> None:
     screen.table(["part", measure], rows)
     whole, *parts = document["margins"]
     right = "the right class" if document["labels"] else "the class that F(x) says"
-    screen.heading(f"Who owns the margin of {right} over its strongest rival")
+    screen.heading(f"What the margin of {right} over its strongest rival is made of")
     weight, *nodes = parts
     strongest = sorted(nodes, key=lambda part: -abs(part["mean"]))[:count]
     kept = [whole, weight, *(part for part in nodes if part in strongest)]
     screen.table(
-        ["part", "mean", "of the mean", "lowest", "highest", "instances it works against"],
+        ["part", "mean", "of the mean", "lowest", "highest", LOWERS],
         [
             [
                 SHOWN["all"] if part["part"] == "all" else part["part"],

@@ -10,7 +10,6 @@ from onnxlin.cli import arguments, target
 from onnxlin.cli.bar import Bar
 from onnxlin.cli.over import way
 from onnxlin.cli.screen import Screen
-from onnxlin.engines.plan import NAMES
 from onnxlin.errors import OptionError
 
 WHAT = ("contributions", "ledger", "region", "audit", "W")
@@ -34,7 +33,7 @@ def declare(commands: Any) -> None:
     _declare_kept(command.add_argument_group("what is kept"))
     group = command.add_argument_group("how")
     arguments.mode(group)
-    group.add_argument("--engine", choices=("auto", *NAMES), default="auto")
+    arguments.engine(group)
     way.workers(group, "1")
     group.add_argument("--memory", help='of each worker, such as "4GiB" (half of what is free)')
     arguments.pictures(command)

@@ -1,4 +1,4 @@
-"""``onnxlin region``: how far the map of one input reaches, and what ends it."""
+"""``onnxlin region``: how far the map of one input reaches, and its limiting unit."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ SHARES = (1e-3, 1e-2, 1e-1)  # of |x|, at which drift is measured
 def declare(commands: Any) -> None:
     """Add the command and what may be asked of it."""
     about = (
-        "Say how far the map of one input is proved to hold, what ends it, which decision that "
-        "certifies, and how far off a search finds another one."
+        "Say how far the map of one input is proved to hold, which unit limits it, which decision "
+        "that certifies, and how far off a search finds another one."
     )
     command = arguments.command(commands, "region", about)
     command.add_argument("model", help="an .onnx file")

@@ -6,25 +6,30 @@ from collections.abc import Mapping
 from typing import Any
 
 from onnxlin.cli.screen import Screen
+from onnxlin.texts import counted
 
 
 def show(document: Mapping[str, Any], screen: Screen) -> None:
     """What is proved first, what is found next, and then what it rests on."""
     region = document["region"]
-    screen.line(f"{document['model']} at {document['input']}: {region['guards']:,} guards hold")
+    screen.line(
+        f"{document['model']} at {document['input']}: "
+        f"a region defined by {counted(region['guards'], 'constraint')}"
+    )
     _certified(document, screen)
     for note in document["input_notes"]:
         screen.line(f"note: {note}")
     screen.line(f"pattern key {region['key'][:16]}")
     if region["beyond"]:
-        screen.line(f"{region['beyond']} guards are closer to x than float32 rounding")
+        screen.line(f"closer to x than float32 rounding: {counted(region['beyond'], 'constraint')}")
     screen.heading("Distance to the border of the region")
     _radii(region["radius"], screen)
     if region["ties"]:
-        screen.line(f"x lies on {region['ties']} ties, equal maxima of a window say. Beside them:")
+        ties = counted(region["ties"], "tie")
+        screen.line(f"x lies on {ties} (equal maxima of a window, say). Ignoring those ties:")
         _radii(region["radius_beside_ties"], screen)
     screen.heading("Nearest to a kink, in units of the node's input")
-    screen.table(["room", "guard"], [[t["room"], t["unit"]] for t in region["near_ties"]])
+    screen.table(["room", "constraint"], [[t["room"], t["unit"]] for t in region["near_ties"]])
     if "step" in document:
         step = document["step"]
         screen.heading(f"On the way to {step['to']}")
@@ -46,9 +51,8 @@ def _certified(document: Mapping[str, Any], screen: Screen) -> None:
     if all(not decision["certified"] for decision in decisions):
         why = "two rows are level"
         if region["ties"]:
-            why = (
-                f"x lies on {region['ties']:,} ties (equal maxima over a constant background, say)"
-            )
+            ties = counted(region["ties"], "tie")
+            why = f"x lies on {ties} (equal maxima over a constant background, say)"
         elif not any(radius["lower"] for radius in region["radius"]):
             why = "x lies within rounding of a border"
         screen.line(f"Nothing is proved of x' beside x: {why}, so the certificate is 0.")
@@ -62,12 +66,14 @@ def _certified(document: Mapping[str, Any], screen: Screen) -> None:
     )
     screen.heading("Distance to another decision")
     screen.table(
-        ["norm", "proved: none within", "found by a search", "there", "if W went on", "rival"],
+        ["norm", "proved: none within", "found by a search", "there", "tie predicted", "rival"],
         [[d["norm"], d["certified"], *_searched(d["found"]), d["distance"], d["rival"]]
          for d in decisions],
     )  # fmt: skip
     screen.line("found: runs of the model decide otherwise there; a nearer one may exist, unproved")
-    screen.line("if W went on: the map of x alone, which the model leaves at the border below")
+    screen.line(
+        "tie predicted: by the map of x alone, if it stayed valid; it holds up to the border below"
+    )
 
 
 def _searched(found: Mapping[str, Any] | None) -> list[Any]:
@@ -76,7 +82,7 @@ def _searched(found: Mapping[str, Any] | None) -> list[Any]:
 
 def _radii(radii: list[dict[str, Any]], screen: Screen) -> None:
     screen.table(
-        ["norm", "radius", "", "what ends it", "gradients"],
+        ["norm", "radius", "", "limiting unit", "gradients"],
         [
             [
                 r["norm"],
@@ -96,7 +102,7 @@ def show_drift(document: Mapping[str, Any], screen: Screen) -> None:
     screen.line(f"{document['model']} at {document['input']}: no linear region")
     for note in document["input_notes"]:
         screen.line(f"note: {note}")
-    screen.line(f"{len(curved)} nodes are smooth, or jump where nobody can tell:")
+    screen.line(f"{counted(len(curved), 'node')} smooth, or with jumps that can't be located:")
     for reason in curved[:10]:
         screen.line(f"  {reason}")
     if len(curved) > 10:

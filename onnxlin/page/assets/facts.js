@@ -49,7 +49,8 @@ function scroll(title, ...children) {
 /** Residual of every row against what rounding allows. */
 function drawResiduals(kept) {
   $("residual-lead").textContent = "|F(x) − (W x + b)| against onnxruntime's F(x), relative to the "
-    + "sizes that add up to it; the bound is what rounding alone can make of it, derived, not picked. "
+    + "sizes that add up to it; the bound is what rounding alone can make of it, derived, no tuned "
+    + "constant. "
     + "Off by, at most: the same in units of F.";
   const heads = ["output", "residual", "bound", "off by", "at most", "verdict"];
   const line = (row) => el("tr", {}, el("th", {scope: "row"}, labelOf(row)),
@@ -81,15 +82,14 @@ function drawRegion() {
     $("reach").replaceChildren(...noRegion(found));
     return;
   }
-  const facts = [`${whole(found.guards)} guards hold at x: as long as they do, the model is this W `
-    + "and b."];
+  const facts = [`${whole(found.guards)} constraints define this region: as long as they `
+    + "hold, the model is this W and b."];
   if (found.ties) {
     facts.push(`x lies on ${whole(found.ties)} of them (equal maxima of a window, say), so it is on `
-      + "the border of its region and every radius is 0. Radii and steps here are those beside "
-      + "these ties.");
+      + "the border of its region and every radius is 0. Radii and steps here ignore those ties.");
   }
   if (found.beyond) {
-    facts.push(`${whole(found.beyond)} guards are closer to x than float32 rounding.`);
+    facts.push(`${whole(found.beyond)} constraints are closer to x than float32 rounding.`);
   }
   if (found.radii.some((one) => !one.exact)) {
     facts.push(found.sweeps
@@ -105,7 +105,7 @@ function drawRegion() {
 function noRegion(found) {
   if (found.why_not !== "smooth") return [el("p", {}, `No region: ${found.why_not}.`)];
   const more = found.more ? [el("li", {}, `and ${found.more} more`)] : [];
-  return [el("p", {}, "The map holds at x alone: nodes are smooth, or jump where nobody can tell. "
+  return [el("p", {}, "The map holds at x alone: nodes are smooth, or have jumps that can't be located. "
     + "Outputs before them (--outputs logits, say) may have a region; onnxlin region measures how "
     + "far W moves instead."),
   el("ul", {class: "names"}, ...found.obstacles.map((text) => el("li", {}, text)), ...more)];
@@ -118,7 +118,7 @@ function radii(found) {
     : one.sweeps ? `${num(one.lower)} to ${num(one.upper)}` : `at most ${num(one.upper)}`;
   const how = (one) => one.exact ? "exact" : "bounds";
   return table("Radius: distance to the border", ["norm", "radius", "", "binding unit"],
-    found.radii.map((one) => [NORMS[one.norm], size(one), how(one), one.unit ?? "nothing"]));
+    found.radii.map((one) => [NORMS[one.norm], size(one), how(one), one.unit ?? "none"]));
 }
 
 function steps(found) {
@@ -127,10 +127,10 @@ function steps(found) {
   const until = (one) => one.length === null ? "never"
     : num(one.length) + (one.share === null ? "" : ` (${share(one.share)} of the way)`);
   return table("Step: distance (ℓ2) at which the pattern first changes",
-    ["towards", "step", "draws level at, if W went on", "binding unit"],
+    ["towards", "step", "tie predicted at (if the map stayed valid)", "binding unit"],
     found.steps.map((one) => [way(one), until(one), one.level === null ? "" : num(one.level),
       one.units.length ? one.units[0] + (one.together > 1 ? `, ${one.together - 1} more` : "")
-        : "nothing"]));
+        : "none"]));
 }
 
 function table(caption, heads, rows) {

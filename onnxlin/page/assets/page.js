@@ -35,7 +35,7 @@ function option(value, text) {
 
 function fillAgainst() {
   const others = DOC.places.map((_, k) => k).filter((k) => k !== state.a);
-  $("b").replaceChildren(option(-1, "nothing"), ...others.map((k) => option(k, className(k))));
+  $("b").replaceChildren(option(-1, "none"), ...others.map((k) => option(k, className(k))));
   $("b").value = state.b;
 }
 
@@ -56,7 +56,7 @@ function controls() {
   });
   // The few pixels of a digit are seen as they are.
   $("blurs").hidden = !PARTS.some((part) => part.kind === "picture" && part.width >= 64);
-  $("blur").replaceChildren(option(0, "not"),
+  $("blur").replaceChildren(option(0, "off"),
     ...[1, 2, 4, 8].map((sigma) => option(sigma, `by ${sigma} px`)));
   $("blur").addEventListener("change", () => {
     state.blur = Number($("blur").value);

@@ -20,7 +20,7 @@ from onnxlin.readings.compare.nodes import (
     TensorDifference,
 )
 from onnxlin.readings.compare.rows import RowDifference
-from onnxlin.texts import shown
+from onnxlin.texts import counted, shown
 
 VERDICTS = {
     "equal": "the same map: y, W and b are the same numbers",
@@ -179,8 +179,8 @@ def flips(c: Comparison) -> str:
     total = sum(one.units for one in c.flips)
     first = c.flips[0]
     return (
-        f"{total} units of {len(c.flips)} nodes are on the other side of a kink, first "
-        f"{first.units} of {first.of} of {first.op_type} {first.node!r}"
+        f"{counted(total, 'unit')} in {counted(len(c.flips), 'node')} on the other side of a kink, "
+        f"first {first.units} of {first.of} of {first.op_type} {first.node!r}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Is W enough? Over a data set: what W x alone decides, what b alone, and who owns the margins."""
+"""Is W enough? Over a data set: what W x or b alone decides, and what makes up the margins."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LARGE = 2**21
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """N instances with C classes each: ``y = Wx + b``, and who owns the margins.
+    """N instances with C classes each: ``y = Wx + b``, and what the margins are made of.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Evaluation:
     def owned(self) -> dict[str, float]:
         """Share of the mean margin that W x and each node's bias own: fractions that sum to 1.
 
-        Negative where a part works against the target on average. NaN where the mean margin is 0.
+        Negative where a part lowers the margin on average. NaN where the mean margin is 0.
         """
         whole = float(self.margin.mean()) if len(self) else 0.0
         return {

@@ -21,6 +21,7 @@ from onnxlin.readings.data.ensemble import Ensemble
 from onnxlin.readings.data.groups import Groups, LocalModel, largest_first
 from onnxlin.readings.data.scores import read_labels
 from onnxlin.section.feeds import Instance, instances
+from onnxlin.texts import counted
 
 # Under these readings of a node the numbers of x itself stand in its piece.
 AT_X_ALONE = ("tangent", "frozen", "straight-through", "random")
@@ -166,8 +167,8 @@ def require_regions(m: AffineMap) -> None:
     if smooth:
         listed = ", ".join(repr(name) for name in smooth[:5])
         raise OptionError(
-            f"The model has no regions to group by: {len(smooth)} nodes ({listed}) are linearised "
-            "at x alone, so each x has a map of its own. End before them with outputs= "
+            f"The model has no regions to group by: {counted(len(smooth), 'node')} ({listed}) "
+            "linearised at x alone, so each x has a map of its own. End before them with outputs= "
             '(outputs="logits" for a softmax at the end).'
         )
 

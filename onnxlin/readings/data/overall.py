@@ -29,7 +29,7 @@ class Margin:
     share : float
         Of the mean margin.
     against : float
-        Share of the instances where it works against the target.
+        Share of the instances where it lowers the margin.
     """
 
     part: str

@@ -15,7 +15,7 @@ from onnxlin.errors import RegionError
 from onnxlin.primitives import Array, Shape
 from onnxlin.program import Bounds, Decision, LinearProgram, Step
 from onnxlin.program.sweep import reach, send_adjoint
-from onnxlin.texts import shown
+from onnxlin.texts import counted, shown
 
 CURVED = ("tangent", "frozen", "smooth", "straight-through")
 
@@ -171,10 +171,10 @@ def require_region(program: LinearProgram) -> None:
         shown = "\n".join(f"  {reason}" for reason in reasons[:20])
         more = f"\n  and {len(reasons) - 20} more" if len(reasons) > 20 else ""
         raise RegionError(
-            f"This map has no linear region around x that could be told: {len(reasons)} nodes are "
-            f"curved there, or jump where no affine function says.\n{shown}{more}\n"
-            "Choose inputs= or outputs= that leave them out; onnxlin.readings.region.drift says "
-            "how far W moves instead."
+            "This map has no linear region around x that can be determined: "
+            f"{counted(len(reasons), 'node')} smooth, or with jumps that can't be located.\n"
+            f"{shown}{more}\nChoose inputs= or outputs= that leave them out; "
+            "onnxlin.readings.region.drift says how far W moves instead."
         )
 
 

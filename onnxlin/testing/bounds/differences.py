@@ -54,7 +54,7 @@ def assert_tangent(lin: Linearizer, x: dict[str, Array], m: AffineMap, seed: int
         compared.assert_agree()
     except LawError as error:
         if sides.untold:
-            raise NotApplicable(f"nobody can tell where F jumps: {sides.untold}") from error
+            raise NotApplicable(f"F has jumps that can't be located: {sides.untold}") from error
         raise
 
 

@@ -36,7 +36,7 @@ class Sides:
     def __init__(self, lin: Linearizer, x: dict[str, Array], m: AffineMap) -> None:
         self._lin, self._own = lin, m.made_from("margins")
         self.untold = ""
-        """Why nobody can tell what decides; empty if somebody can."""
+        """Why what decides can't be determined; empty if somebody can."""
         self._decided: tuple[LinearProgram, Values] | None = None
         try:
             if lin.decider.section is not lin.section:

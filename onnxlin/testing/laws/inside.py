@@ -50,7 +50,7 @@ def inside(subject: Subject, feeds: Feeds, mode: str) -> None:
         raise NotApplicable(f"no region: {_first_reason(error)}") from error
     except (MissingRuleError, UnsupportedNodeError) as error:
         why = " ".join(str(error).split())
-        raise NotApplicable(f"no region: nobody can tell what decides: {why}") from error
+        raise NotApplicable(f"no region: what decides can't be determined: {why}") from error
     said = 0
     for other in _inside(region, at):
         said += _holds_at(Point(lin, m, region, mode), other, rows)

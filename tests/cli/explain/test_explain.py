@@ -30,13 +30,19 @@ def test_explain_prints_what_a_person_asks_for(run, digit) -> None:
         "exactly on a kink",
         "channel  row  column",
         "/11/Gemm",
-        "engine  reverse:",
         "wrote digit_7.7.png",
         "wrote digit_7.npz",
     ):
         assert words in out
     with Image.open("digit_7.7.png") as picture:
         assert picture.size[0] > 500
+
+
+def test_explain_says_what_it_took_when_asked(run, digit) -> None:
+    quiet, told = (run("explain", *digit, "--no-files", *more)[1] for more in ((), ("--verbose",)))
+    for words in ("engine  reverse:", "memory  about"):
+        assert words in told
+        assert words not in quiet
 
 
 def test_explain_json_agrees_with_the_library(run_json, digit) -> None:

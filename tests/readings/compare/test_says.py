@@ -25,9 +25,7 @@ def test_a_unit_that_changes_sides_is_counted() -> None:
     (flip,) = c.flips
     assert (flip.node, flip.op_type, flip.units, flip.of) == ("act", "Relu", 1, 2)
     assert flip.furthest == pytest.approx(0.1)
-    assert "1 units of 1 nodes are on the other side of a kink, first 1 of 2 of Relu 'act'" in str(
-        c
-    )
+    assert "1 unit in 1 node on the other side of a kink, first 1 of 2 of Relu 'act'" in str(c)
     assert [row.same for row in c.rows] == [True, False]
     assert c.rows[1].W_relative == 1
     assert c.rows[1].cosine is None

@@ -254,7 +254,7 @@ def straight(text: str, x: Array, **options: object) -> Path:
 
 def test_refusals() -> None:
     x = np.ones(3, np.float32)
-    with pytest.raises(RegionError, match=r"(?s)1 nodes are curved.*Tanh 'bend'"):
+    with pytest.raises(RegionError, match=r"(?s)1 node smooth.*Tanh 'bend'"):
         straight(BENT, x)
     loop = """g (float[3] x) => (float[3] y) <int64 n = {2}> {
         [again] y = Loop (n, , x) <body = b (int64 i, bool c, float[3] s)

@@ -292,7 +292,7 @@ def test_the_largest_ball_fits_and_touches() -> None:
 def test_smooth_nodes_are_named() -> None:
     m = linearize(model(BENT), np.ones(3, np.float32))
     assert obstacles(m) == ["Tanh 'bend' is smooth"]
-    with pytest.raises(RegionError, match=r"(?s)1 nodes are curved.*Tanh 'bend'.*drift says"):
+    with pytest.raises(RegionError, match=r"(?s)1 node smooth.*Tanh 'bend'.*drift says"):
         Region(m)
 
 

@@ -22,7 +22,7 @@ def test_a_step_ends_at_the_border(path: Path) -> None:
     x = instance(onnx.load(path), 0)
     m = Linearizer(path)(x, rows=[0])
     if named := obstacles(m):
-        with pytest.raises(RegionError, match=f"{len(named)} nodes are curved"):
+        with pytest.raises(RegionError, match=f"{len(named)} nodes? smooth"):
             Region(m)
         return
     region = Region(m)

@@ -141,7 +141,7 @@ def _require_memory(error: LimitError) -> None:
 
 def _verdict(section: Section, found: Report, asked: bool | None) -> Verdict:
     if not found.ok:
-        return False, found.refused or "nodes stand in the way"
+        return False, found.refused or "nodes are unsupported"
     if asked is False:
         return None, "not tried"
     if (why := _too_much(section, found, asked)) is not None:
