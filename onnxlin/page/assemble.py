@@ -40,6 +40,8 @@ class Explained:
         What was done to the instance.
     asked : tuple of int
         Positions of rows that must be on the page.
+    opened : (int, int), optional
+        Two of them: the page opens on the first against the second, in place of the strongest.
     chances : sequence of float, optional
         Probability of every output of the model.
     chances_are : str, optional
@@ -61,6 +63,7 @@ class Explained:
     source: str = "x"
     notes: tuple[str, ...] = ()
     asked: tuple[int, ...] = ()
+    opened: tuple[int, int] | None = None
     chances: Sequence[float] | None = None
     chances_are: str | None = None
     near: float = 1e-3
@@ -102,6 +105,7 @@ def document(subject: Explained) -> dict[str, Any]:
             "what": "W x" if subject.baseline is None else "W (x - x0)",
             "baseline": subject.baseline,
             "places": places,
+            "open": [places.index(p) for p in subject.opened] if subject.opened else None,
             "classes": [_class(subject, place) for place in places],
             "ledger": report.ledger(m, places) if places else None,
             "parts": [_part(part, m) for part in subject.parts],

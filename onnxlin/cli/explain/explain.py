@@ -12,7 +12,7 @@ import numpy as np
 from onnxlin import page
 from onnxlin.affine_map import AffineMap, Verdict
 from onnxlin.cli import arguments, boxed, target
-from onnxlin.cli.explain import baseline, exports, files, text
+from onnxlin.cli.explain import against, baseline, exports, files, text
 from onnxlin.cli.explain.page import About, write_page
 from onnxlin.cli.labels import Labels, scores_of
 from onnxlin.cli.screen import Screen
@@ -48,6 +48,14 @@ def declare(commands: Any) -> None:
         action="extend",
         default=[],
         help="further outputs to explain, by index or by class name",
+    )
+    command.add_argument(
+        "--against",
+        metavar="N|NAME",
+        nargs=1,
+        default=[],
+        help="why the strongest output, or that of --class, and not this one: explain the "
+        "difference of the two first, in one picture, and open the page on it",
     )
     command.add_argument("--top", type=arguments.count, default=10, help="length of the lists (10)")
     command.add_argument(
@@ -85,8 +93,9 @@ def answer(options: Any) -> dict[str, Any]:
     scores = scores_of(lin, given.feeds, outputs, vocabulary, options.position)
     labels = Labels.of(lin, outputs, scores)
     classes = [labels.find(name, len(y)) for name in options.classes]
+    rival = [labels.find(name, len(y), "--against") for name in options.against]
     columns = target.columns(lin, given.feeds)
-    rows = target.choose_rows(options.rows, classes, y, columns, labels.span)
+    rows = target.choose_rows(options.rows, [*classes, *rival], y, columns, labels.span)
     archive = files.archive(options)
     size = len(y) if rows.rows is None else len(rows.rows), columns
     large = files.is_large(archive, *size, options.memory)
@@ -96,8 +105,11 @@ def answer(options: Any) -> dict[str, Any]:
     verdict = report.rows(m, labels)
     # A map that is not the model explains nothing.
     failed = verdict["residual"]["verdict"] == Verdict.FAIL
-    chosen = [] if failed else _chosen(m, y, classes, labels.span)
-    against = baseline.shown(m, chosen, lin, given, options)
+    chosen = [] if failed else _chosen(m, y, [*classes, *rival], labels.span)
+    shown = baseline.shown(m, chosen, lin, given, options)
+    explained = _explained(m, chosen, labels, parts, shown=shown, count=options.top)
+    pair = against.pair_of(m, chosen, classes, rival) if chosen else None
+    drawn = against.put_first(m, pair, explained, shown, parts=parts, count=options.top)
     nothing = ended(m, lin.section)
     document: dict[str, Any] = {
         **_head(options, lin, given, m, rows.note),
@@ -106,25 +118,26 @@ def answer(options: Any) -> dict[str, Any]:
         "rows": report.with_probabilities(verdict["rows"], chances),
         "kinks": report.kinks(m, options.near),
         "ended": None if nothing is None else nothing.as_dict(),
-        "baseline": against.about,
+        "baseline": shown.about,
         "structural_zero": report.structure(m) if chosen else None,
-        "explained": _explained(m, chosen, labels, parts, against=against, count=options.top),
+        "explained": explained,
         "files": [],
     }
     if archive is not None:
-        drawn = files.draw(m, parts, document["explained"], against.values, options)
-        document["files"] = [*drawn, files.keep(m, archive, there=large)]
+        pictures = files.draw(m, parts, drawn, options)
+        document["files"] = [*pictures, files.keep(m, archive, there=large)]
     document["files"] += exports.write(m, options)
     if options.html is not None:
         about = About(lin, given, parts, labels, chances, prediction["probability_is"])
-        document["files"] += write_page(m, about, chosen, options)
-    document["memory"] = {
-        "budget": memory_budget(options.memory),
-        "estimate": m.memory_needed,
-        "peak": peak(),
-    }
+        document["files"] += write_page(m, about, chosen, pair, options)
+    document["memory"] = _memory(m, options)
     document["seconds"] = round(time.perf_counter() - start, 3)
     return document
+
+
+def _memory(m: AffineMap, options: Any) -> dict[str, Any]:
+    budget = memory_budget(options.memory)
+    return {"budget": budget, "estimate": m.memory_needed, "peak": peak()}
 
 
 def _head(options: Any, lin: Linearizer, given: Given, m: AffineMap, note: str) -> dict[str, Any]:
@@ -185,7 +198,7 @@ def _explained(
     labels: Labels,
     parts: tuple[page.Part, ...],
     *,
-    against: baseline.Shown,
+    shown: baseline.Shown,
     count: int,
 ) -> list[dict[str, Any]]:
     """Return the strongest features and biases of every chosen row, and its b by kind."""
@@ -196,13 +209,16 @@ def _explained(
     return [
         {
             **report.named(m, position, labels),
-            "features": named.strongest(m, position, parts, against.values[position], count),
+            "F": float(m.y[position]),
+            "Wx": float(m.Wx[position]),
+            "b": float(m.b[position]),
+            "features": named.strongest(m, position, parts, shown.values[position], count),
             "biases": [
                 {**share, "kind": kind_of[share["node"]]}
                 for share in report.biases(m, position, count)
             ],
             "kinds": report.by_kind(ledger, at),
-            "baseline": against.rows[position],
+            "baseline": shown.rows[position],
         }
         for at, position in enumerate(chosen)
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,21 +71,20 @@ def keep(m: AffineMap, path: Path, *, there: bool) -> str:
 def draw(
     m: AffineMap,
     parts: tuple[Part, ...],
-    explained: list[dict[str, Any]],
-    values: Mapping[int, Array],
+    explained: Iterable[tuple[dict[str, Any], Array]],
     options: Any,
 ) -> list[str]:
-    """Write a picture of each explained row's values; return the paths."""
+    """Write a picture of each explained row, with its values; return the paths."""
     prefix = _prefix(options.out, options.input)
     written: list[str] = []
     folder_of(Path(f"{prefix}.npz"), ANOTHER)
-    for item in explained:
+    for item, values in explained:
         path = Path(f"{prefix}.{_slug(item)}.png")
         _protect(path, options.input)
-        title = _title(item, m, options)
+        title = _title(item, options)
         what = "W x" if item["baseline"] is None else "W (x - x0)"
         drawing = Drawing(title, path, options.smooth, what)
-        _draw(m, values[item["position"]], parts, drawing)
+        _draw(m, values, parts, drawing)
         item["picture"] = str(path)
         written.append(str(path))
     return written
@@ -111,8 +110,7 @@ def _slug(item: dict[str, Any]) -> str:
     return words[:40].rstrip("-") or str(item["output"])
 
 
-def _title(item: dict[str, Any], m: AffineMap, options: Any) -> str:
-    i = item["position"]
+def _title(item: dict[str, Any], options: Any) -> str:
     stem, model = shown(Path(options.input).name), shown(Path(options.model).name)
     label = shown(item["label"])
     against = item["baseline"]
@@ -120,14 +118,20 @@ def _title(item: dict[str, Any], m: AffineMap, options: Any) -> str:
         rest = against["map_at_baseline"]
         return (
             f"{model} on {stem} against {Path(options.baseline).name}: output {label}\n"
-            f"F(x) = {m.y[i]:#.4g} = W (x - x0) + (W x0 + b) = {against['difference']:#.4g} "
+            f"{_left(item)} = W (x - x0) + (W x0 + b) = {against['difference']:#.4g} "
             f"{'-' if rest < 0 else '+'} {abs(rest):#.4g}"
         )
     return (
         f"{model} on {stem}: output {label}\n"
-        f"F(x) = {m.y[i]:#.4g} = W x + b = {m.Wx[i]:#.4g} {'-' if m.b[i] < 0 else '+'} "
-        f"{abs(m.b[i]):#.4g}"
+        f"{_left(item)} = W x + b = {item['Wx']:#.4g} {'-' if item['b'] < 0 else '+'} "
+        f"{abs(item['b']):#.4g}"
     )
+
+
+def _left(item: dict[str, Any]) -> str:
+    """The left side of what a title says: of two outputs it is how far F is apart."""
+    what = "difference of F(x)" if "pair" in item else "F(x)"
+    return f"{what} = {item['F']:#.4g}"
 
 
 def _draw(m: AffineMap, values: Array, parts: tuple[Part, ...], how: Drawing) -> None:

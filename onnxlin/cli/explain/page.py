@@ -30,7 +30,9 @@ class About:
     chances_are: str | None
 
 
-def write_page(m: AffineMap, about: About, chosen: Sequence[int], options: Any) -> list[str]:
+def write_page(
+    m: AffineMap, about: About, chosen: Sequence[int], pair: tuple[int, int] | None, options: Any
+) -> list[str]:
     """Write the page; return its path."""
     path = Path(options.html)
     if any(path.exists() and path.samefile(own) for own in (options.input, options.model)):
@@ -47,6 +49,7 @@ def write_page(m: AffineMap, about: About, chosen: Sequence[int], options: Any) 
         source=Path(options.input).name,
         notes=about.given.notes,
         asked=tuple(chosen),
+        opened=pair,
         chances=None if about.chances is None else about.chances.tolist(),
         chances_are=about.chances_are,
         near=options.near,

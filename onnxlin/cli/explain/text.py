@@ -20,6 +20,7 @@ def show(document: Document, screen: Screen, count: int, *, verbose: bool = Fals
     _residual(document, screen)
     _structure(document["structural_zero"], screen)
     for explained in document["explained"]:
+        _difference(explained, screen)
         _baseline(explained, document, screen)
         _features(explained, document, screen)
         _kinds(explained, screen)
@@ -172,6 +173,18 @@ def _structure(found: Document | None, screen: Screen) -> None:
         screen.line(f"bias    {found['text']}")
 
 
+def _difference(explained: Document, screen: Screen) -> None:
+    """Why one output and not another: by how much, and whether rounding could make as much."""
+    if "pair" not in explained:
+        return
+    label, apart = explained["label"], explained["F"]
+    screen.heading(f"{label}: F(x) differs by {apart:+.6g}")
+    parts = f"W x {explained['Wx']:+.5g}, b {explained['b']:+.5g}"
+    bound = explained["error_bound"]
+    decided = "which decides" if abs(apart) > bound else "so this decides nothing"
+    screen.line(f"  {parts}; rounding may make {_small(bound)} of it, {decided}")
+
+
 def _baseline(explained: Document, document: Document, screen: Screen) -> None:
     """How a row splits against the baseline, and what the model itself says there."""
     against = explained["baseline"]
@@ -249,8 +262,7 @@ def _tokens(features: list[Document]) -> tuple[list[str], list[list[Cell]]]:
 
 
 def _part(feature: Document, document: Document, explained: Document) -> str:
-    row = document["rows"][explained["position"]]
-    total = row["Wx"] + row["b"]
+    total = explained["Wx"] + explained["b"]
     return percent(feature["contribution"] / total if total else None)
 
 

@@ -82,7 +82,7 @@ async function start() {
   drawAbout();
   if (DOC.places.length) {
     controls();
-    choose(0, -1);
+    choose(...(DOC.open ?? [0, -1]));
     drawRegion();
     drawNodes();
   } else {

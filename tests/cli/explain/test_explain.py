@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,43 @@ def test_explain_json_agrees_with_the_library(run_json, digit) -> None:
     assert found["files"] == ["digit_7.7.png", "digit_7.3.png", "digit_7.npz"]
     loaded = AffineMap.load("digit_7.npz")
     np.testing.assert_array_equal(loaded.W, m.W)
+
+
+def test_one_class_against_another(run_json, run, digit) -> None:
+    found = run_json("explain", *digit, "--against", "9", "--top", "784", "--html", "p.html")
+    pair, seven, nine = found["explained"]
+    assert (pair["label"], pair["pair"]) == ("7 against 9", [7, 9])
+    margin = onnxlin.readings.margin(onnxlin.linearize(digit[0], pixels(digit[1]) / 255), 7, 9)
+    assert pair["F"] == seven["F"] - nine["F"]
+    assert abs(pair["F"] - pair["Wx"] - pair["b"]) <= pair["error_bound"]
+    for feature in pair["features"]:
+        near = pytest.approx(margin.values[0, feature["column"]], rel=1e-6, abs=1e-9)
+        assert feature["contribution"] == near
+        assert feature["weight"] * feature["x"] == near
+    for name in ("Wx", "b"):
+        assert pair[name] == pytest.approx(seven[name] - nine[name])
+    assert sum(share["value"] for share in pair["biases"]) == pytest.approx(pair["b"], rel=1e-5)
+    # One picture, and a page that opens on the question.
+    assert found["files"] == ["digit_7.7-against-9.png", "digit_7.npz", "p.html"]
+    document = json.loads(Path("p.html").read_text().split('id="data">')[1].split("</script>")[0])
+    assert [document["places"][k] for k in document["open"]] == [7, 9]
+    out = run("explain", *digit, "--against", "7", "--class", "3", "--no-files")[1]
+    assert "3 against 7: F(x) differs by -" in out
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("--against", "7"), "--against 7 is the output that is explained"),
+        (("--against", "12"), "--against 12: the map has 10 outputs"),
+        (("--against", "3", "--rows", "seeds.npy"), "--against compares outputs"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(run, digit, asked, said) -> None:
+    np.save("seeds.npy", np.eye(2, 10))
+    code, _, err = run("explain", *digit, "--no-files", *asked)
+    assert code == 1
+    assert said in err
 
 
 def test_options_reach_the_library(run_json, digit) -> None:
