@@ -12,12 +12,13 @@ from onnxlin.affine_map.protocol import Readable
 from onnxlin.affine_map.verdict import Verdict
 from onnxlin.errors import OnnxlinError
 from onnxlin.graph.picture import Geometry, guess_geometry
+from onnxlin.primitives import Array
 from onnxlin.texts import in_html
 
 # Entries of W that are computed for being shown; a larger W must have been asked for before.
 SMALL = 2**16
 ROWS, MAPS, BARS, NODES = 5, 3, 8, 5
-SIDE = 112  # CSS pixels of a heat map
+SIDE = 196  # CSS pixels of a picture
 LONGEST = 256  # pixels of it
 
 
@@ -59,7 +60,8 @@ def _computed(m: Readable, bounded: bool) -> Iterator[str]:
     yield f"<p>{_verdict(m, bounded)}</p>"
     geometry = guess_geometry(next(iter(m.inputs.values())).shape) if len(m.inputs) == 1 else None
     if geometry is not None:
-        yield "".join(_heat_map(m, i, geometry) for i in strongest[:MAPS])
+        maps = (_heat_map(m, i, geometry) for i in strongest[:MAPS])
+        yield "".join((_input(m, geometry), *maps))
     else:
         yield _bars(m, strongest[0])
     yield _biases(m, strongest[0])
@@ -104,21 +106,42 @@ def _verdict(m: Readable, bounded: bool) -> str:
 
 def _heat_map(m: Readable, place: int, geometry: Geometry) -> str:
     """W x of a row as a picture, channels added up, and blocks of pixels of a large one."""
-    plane = geometry.to_picture(m.W[place].astype(np.float64) * m.x).sum(axis=0)
+    plane, block = _blocks(geometry.to_picture(m.W[place].astype(np.float64) * m.x).sum(axis=0))
+    size = np.abs(plane).max(initial=0.0)
+    name = _name(m, place)
+    blocks = f", {block} x {block} pixels added up" * (block > 1)
+    alt = f"W x of row {name} as a heat map, largest size {size:.3g}"
+    pixels = ramp(plane / size if size else plane)
+    return _picture(pixels, alt, f"W x of {name}, ±{size:.3g}{blocks}")
+
+
+def _input(m: Readable, geometry: Geometry) -> str:
+    """X from its least number to its largest, as grey or as colours; of a large one some pixels."""
+    planes = np.moveaxis(geometry.to_picture(m.x), 0, -1).astype(np.float64)
+    step = -(-max(planes.shape[:2]) // LONGEST)
+    low, high = planes.min(initial=np.inf), planes.max(initial=-np.inf)
+    share = (planes[::step, ::step] - low) / (high - low if high > low else 1.0)
+    share = share if share.shape[-1] == 3 else share.mean(axis=-1, keepdims=True).repeat(3, axis=-1)
+    pixels = np.rint(255 * np.nan_to_num(share)).astype(np.uint8)
+    return _picture(pixels, f"the input, {low:.3g} to {high:.3g}", f"x, {low:.3g} to {high:.3g}")
+
+
+def _blocks(plane: Array) -> tuple[Array, int]:
+    """Add up blocks of pixels of a large picture; return them, and the side of a block."""
     block = -(-max(plane.shape) // LONGEST)
     for axis, length in enumerate(plane.shape):
         plane = np.add.reduceat(plane, np.arange(0, length, block), axis=axis)
-    size = np.abs(plane).max(initial=0.0)
-    found = png(ramp(plane / size if size else plane))
-    width = SIDE if plane.shape[1] >= plane.shape[0] else SIDE * plane.shape[1] // plane.shape[0]
-    name = _name(m, place)
-    blocks = f", {block} x {block} pixels added up" * (block > 1)
+    return plane, block
+
+
+def _picture(pixels: Array, alt: str, caption: str) -> str:
+    height, width = pixels.shape[:2]
+    wide = SIDE if width >= height else SIDE * width // height
     return (
-        f'<figure style="display:inline-block;margin:0 1em 0 0">'
-        f'<img alt="W x of row {name} as a heat map, largest size {size:.3g}" '
-        f'src="data:image/png;base64,{base64.b64encode(found).decode()}" '
-        f'style="width:{max(width, 8)}px;image-rendering:pixelated;border:1px solid #999">'
-        f"<figcaption>W x of {name}, ±{size:.3g}{blocks}</figcaption></figure>"
+        f'<figure style="display:inline-block;margin:0 1em 0 0"><img alt="{alt}" '
+        f'src="data:image/png;base64,{base64.b64encode(png(pixels)).decode()}" '
+        f'style="width:{max(wide, 8)}px;image-rendering:pixelated;border:1px solid #999">'
+        f"<figcaption>{caption}</figcaption></figure>"
     )
 
 

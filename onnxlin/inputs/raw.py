@@ -10,6 +10,7 @@ import numpy as np
 
 from onnxlin.errors import InputError
 from onnxlin.graph import Array, TensorType
+from onnxlin.graph.picture import guess_geometry
 from onnxlin.inputs.geometry import find_geometry
 from onnxlin.inputs.preprocessing import Preprocessing
 
@@ -17,6 +18,12 @@ from onnxlin.inputs.preprocessing import Preprocessing
 # picture that were not whole (it was resized) go far past it where they were not prepared.
 NEAR, FAR = 0.25, 32
 BRIGHTEST = 255
+LEVELS = 16
+"""Whole numbers up to here may be anything: classes, counts, grey of few levels."""
+RAW = (
+    "these look like raw pixels, whole numbers of up to 255, and are taken as they are: if the "
+    "model was trained on scaled ones, say --scale 1/255 (and --mean, --std)"
+)
 FORMULA = ("scale", "mean", "std")
 OUT = "Say --scale 1 --mean 0 --std 1 to take them as they are, or --scale 1/255 and the like."
 
@@ -61,7 +68,12 @@ class Arrays:
         how = how.resolved(kind)
         asked = bool(how.asked & set(FORMULA))
         if not asked and (not how.told or how.is_nothing or not kind.is_float):
-            return array, (), None
+            raw = (
+                kind.is_float
+                and not how.told
+                and _look_raw(array[0] if stack and len(array) else array)
+            )
+            return array, (RAW,) * raw, None
         pixels = True if asked else self.pixels
         if pixels is None:
             pixels = _are_pixels(how, file, array)
@@ -74,6 +86,16 @@ class Arrays:
         )
         whose = "as asked" if asked else 'as the model\'s "preprocessing" says'
         return (done if stack else done[0]), (f"taken as pixels, {whose}: {said}",), True
+
+
+def _look_raw(array: Array) -> bool:
+    """Whether the numbers of a picture are whole ones of 0 to 255, and not of a few levels."""
+    if guess_geometry(array.shape) is None and guess_geometry((1, *array.shape)) is None:
+        return False
+    numbers = array.astype(np.float64)
+    low, high = numbers.min(initial=np.inf), numbers.max(initial=-np.inf)
+    # NaN is neither.
+    return bool(low >= 0 and LEVELS < high <= BRIGHTEST and (numbers == np.floor(numbers)).all())
 
 
 def _require_formula(how: Preprocessing, file: Path) -> None:

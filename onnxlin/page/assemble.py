@@ -46,6 +46,8 @@ class Explained:
         Probability of every output of the model.
     chances_are : str, optional
         "output" or "softmax".
+    smooth : float
+        The page opens with heat maps that are blurred by so many pixels, for the eye.
     near : float
         Units this close to a kink are counted.
     sweeps : int, optional
@@ -66,6 +68,7 @@ class Explained:
     opened: tuple[int, int] | None = None
     chances: Sequence[float] | None = None
     chances_are: str | None = None
+    smooth: float = 0.0
     near: float = 1e-3
     sweeps: int | None = None
     baseline: str | None = None
@@ -105,6 +108,7 @@ def document(subject: Explained) -> dict[str, Any]:
             "what": "W x" if subject.baseline is None else "W (x - x0)",
             "baseline": subject.baseline,
             "places": places,
+            "smooth": subject.smooth,
             "open": [places.index(p) for p in subject.opened] if subject.opened else None,
             "classes": [_class(subject, place) for place in places],
             "ledger": report.ledger(m, places) if places else None,

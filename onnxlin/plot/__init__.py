@@ -1,4 +1,8 @@
-"""Pictures of what a map says; needs matplotlib, an extra."""
+"""Pictures of what a map says; needs matplotlib, an extra.
+
+Each returns the `matplotlib.figure.Figure`, which a notebook shows, and writes a PNG where ``path``
+is given.
+"""
 
 from onnxlin.plot.attribution import bars, heat_map, series
 from onnxlin.plot.colours import limit_of, smoothed

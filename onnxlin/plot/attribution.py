@@ -35,11 +35,11 @@ def heat_map(
     picture: Array | None = None,
     *,
     title: str,
-    path: Path,
+    path: Path | None = None,
     smooth: float = 0.0,
     percentile: float = PERCENTILE,
     what: str = "W x",
-) -> None:
+) -> Figure:
     """Write a picture beside its signed contributions ``W x``.
 
     Parameters
@@ -49,7 +49,7 @@ def heat_map(
     picture : array (height, width) or (height, width, 1 or 3), optional
         What to show on the left and faintly beneath, 0 to 255 or 0 to 1.
     title : str
-    path : path
+    path : path, optional
         Of the PNG to write.
     smooth : float
         Blur by so many pixels, for the eye; the title then says so. 0 shows the true values.
@@ -72,7 +72,7 @@ def heat_map(
     note += f"\nsmoothed for the eye: Gaussian, sigma {smooth:g} px" if smooth else ""
     show(panels[-1], over(plane / limit, grey_of(shown)), note)
     colour_bar(fig, panels[-1], plane, key=_key(what), limit=limit, percentile=percentile)
-    finish(fig, title, path)
+    return finish(fig, title, path)
 
 
 def series(
@@ -80,10 +80,10 @@ def series(
     signal: Array,
     *,
     title: str,
-    path: Path,
+    path: Path | None = None,
     names: Sequence[str] = (),
     what: str = "W x",
-) -> None:
+) -> Figure:
     """Write each channel of a series as a line, coloured by its contributions.
 
     Parameters
@@ -108,7 +108,7 @@ def series(
     panels[-1].xaxis.get_major_locator().set_params(integer=True)
     fig.align_ylabels(panels)
     colour_bar(fig, panels, values, key=_key(what), limit=limit, percentile=PERCENTILE)
-    finish(fig, title, path)
+    return finish(fig, title, path)
 
 
 def bars(
@@ -116,10 +116,10 @@ def bars(
     names: Sequence[str],
     *,
     title: str,
-    path: Path,
+    path: Path | None = None,
     count: int = 25,
     what: str = "W x",
-) -> None:
+) -> Figure:
     """Write the strongest contributions as signed bars, largest on top.
 
     Parameters
@@ -147,7 +147,7 @@ def bars(
     ax.set_xlabel(f"contribution {what} (red raises the output, blue lowers it)")
     if len(flat) > count:
         drawn.patches[-1].set_facecolor(GREY)
-    finish(fig, title, path)
+    return finish(fig, title, path)
 
 
 def _bars(ax: Axes, lengths: list[float], labels: list[str]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from onnxlin.errors import OnnxlinError
@@ -37,8 +38,17 @@ def new_figure(width: float, height: float) -> Figure:
         raise OnnxlinError(
             f"matplotlib cannot be used: {error} Mend that, or say --no-files."
         ) from error
+
+    class Picture(Figure):
+        """A figure that a notebook shows, with pyplot or without it."""
+
+        def _repr_png_(self) -> bytes:
+            held = BytesIO()
+            self.savefig(held, format="png")
+            return held.getvalue()
+
     margins = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
-    fig = Figure(figsize=(width, height), dpi=150, layout=margins, facecolor="white")
+    fig = Picture(figsize=(width, height), dpi=150, layout=margins, facecolor="white")
     FigureCanvasAgg(fig)
     return fig
 
@@ -48,8 +58,8 @@ def name_rows(ax: Axes, places: Array, names: Sequence[str], fontsize: float | N
     ax.set_yticks(places, [shown(name) for name in names], fontsize=fontsize, parse_math=False)
 
 
-def finish(fig: Figure, title: str, path: Path) -> None:
-    """Set the title and write the PNG."""
+def finish(fig: Figure, title: str, path: Path | None) -> Figure:
+    """Set the title, write the PNG if a path is given, and return the figure."""
     from matplotlib.text import Text  # an extra
 
     fig.suptitle(title, fontsize=11, color=INK)
@@ -59,5 +69,7 @@ def finish(fig: Figure, title: str, path: Path) -> None:
         text.set_usetex(False)
         text.set_parse_math(False)
         text.set_text(shown_lines(text.get_text()))
-    with writing(path, "Give the picture another name.") as stream:
-        fig.savefig(stream, format="png")
+    if path is not None:
+        with writing(path, "Give the picture another name.") as stream:
+            fig.savefig(stream, format="png")
+    return fig

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from onnxlin.plot.colours import (
 )
 from onnxlin.plot.figure import Path, finish, new_figure
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 ACROSS = (5, 4, 6, 3)
 
 
@@ -29,11 +33,11 @@ def heat_map_grid(
     picture: Array | None = None,
     *,
     title: str,
-    path: Path,
+    path: Path | None = None,
     smooth: float = 0.0,
     percentile: float = PERCENTILE,
     key: str = "W x: red raises the output, blue lowers it",
-) -> None:
+) -> Figure:
     """Write a heat map for each of several rows; the colours mean the same in all of them.
 
     Parameters
@@ -78,7 +82,7 @@ def heat_map_grid(
         ax.set_axis_off()
     colour_bar(fig, axes, together, key=key, limit=limit, percentile=percentile)
     blurred = f"\nsmoothed for the eye: Gaussian, sigma {smooth:g} px" if smooth else ""
-    finish(fig, title + blurred, path)
+    return finish(fig, title + blurred, path)
 
 
 def _plane(value: Array, smooth: float) -> Array:

@@ -10,6 +10,7 @@ from onnxlin.plot.path import WHEEL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from onnxlin.readings.judging.curves import Curve
     from onnxlin.readings.judging.judge import Judgement
@@ -18,8 +19,13 @@ DASHES = ("-", (0, (5, 2)))
 
 
 def judged_curves(
-    judgement: Judgement, *, title: str, path: Path, first: str | None = None, what: str = "F"
-) -> None:
+    judgement: Judgement,
+    *,
+    title: str,
+    path: Path | None = None,
+    first: str | None = None,
+    what: str = "F",
+) -> Figure:
     """Write what F is while features go, and while they come, in the order of each attribution.
 
     Parameters
@@ -54,7 +60,7 @@ def judged_curves(
     key = right.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     key.set_title("areas of deletion, insertion:\n0 and 1 are the dotted lines")
     key.get_title().set_fontsize(8)
-    finish(fig, title, path)
+    return finish(fig, title, path)
 
 
 def _dress(ax: Axes, curve: Curve) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from onnxlin.errors import OptionError
 from onnxlin.graph import Array
 from onnxlin.plot.figure import BLUE, GREY, INK, RED, Path, finish, name_rows, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def ledger_bars(
@@ -17,9 +21,9 @@ def ledger_bars(
     shares: Array,
     *,
     title: str,
-    path: Path,
+    path: Path | None = None,
     count: int = 20,
-) -> None:
+) -> Figure:
     """Write one row's ledger: a bar starts where the one above it ends, the last is F(x).
 
     Parameters
@@ -58,7 +62,7 @@ def ledger_bars(
     ax.set_xlabel("W x, then what each bias adds (red) or takes away (blue), up to F(x)")
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    finish(fig, title, path)
+    return finish(fig, title, path)
 
 
 def _shortened(names: list[str], values: Array, count: int) -> tuple[list[str], list[float]]:

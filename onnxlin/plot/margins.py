@@ -14,12 +14,15 @@ from onnxlin.readings.data.histogram import Histogram
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PARTS = {"all": INK, "W x": RED, "b": BLUE}
 SHOWN = {"all": "F(x) = W x + b", "W x": "W x alone", "b": "b alone"}
 
 
-def margin_histogram(margins: Mapping[str, Array], *, title: str, path: Path) -> None:
+def margin_histogram(
+    margins: Mapping[str, Array], *, title: str, path: Path | None = None
+) -> Figure:
     """Write how the margins of F(x) and of its parts are distributed.
 
     Parameters
@@ -30,7 +33,7 @@ def margin_histogram(margins: Mapping[str, Array], *, title: str, path: Path) ->
     """
     fig = new_figure(8.0, 4.0)
     _histogram(fig.subplots(), margins)
-    finish(fig, title, path)
+    return finish(fig, title, path)
 
 
 def evaluation(
@@ -40,9 +43,9 @@ def evaluation(
     *,
     measure: str,
     title: str,
-    path: Path,
+    path: Path | None = None,
     count: int = 12,
-) -> None:
+) -> Figure:
     """Write accuracy, margins and who owns them beside each other.
 
     Parameters
@@ -62,7 +65,7 @@ def evaluation(
     _accuracies(left, accuracy, measure)
     _histogram(middle, margins)
     _owners(right, owned, count)
-    finish(fig, title, path)
+    return finish(fig, title, path)
 
 
 def _accuracies(ax: Axes, accuracy: Mapping[str, float], measure: str) -> None:

@@ -14,6 +14,7 @@ from onnxlin.plot.figure import GREY, INK, Path, finish, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 GOLDEN = 0.618033988749895  # of a turn: the hues of the first few groups are far apart
 LINES = 30  # more would hide the samples
@@ -43,9 +44,9 @@ def members(
     panels: Sequence[Panel],
     *,
     title: str,
-    path: Path,
+    path: Path | None = None,
     names: Sequence[str] = ("x[0]", "x[1]"),
-) -> None:
+) -> Figure:
     """Write a picture of samples ``(N, 2)``, a panel for each way of grouping them.
 
     Colours tell groups apart and mean nothing else. Black lines are where a group's map is 0.
@@ -67,7 +68,7 @@ def members(
             for i, (W, b) in enumerate(panel.maps):
                 _line(ax, x[panel.member == i], W, b)
         _dress(ax, panel.title, names)
-    finish(fig, title, path)
+    return finish(fig, title, path)
 
 
 def colours(member: Array) -> Array:

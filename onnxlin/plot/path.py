@@ -13,6 +13,7 @@ from onnxlin.texts import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from onnxlin.readings.path import Path as Walked
 
@@ -20,7 +21,9 @@ FEW = 6  # rows that get a colour and a name
 WHEEL = ("#b2182b", "#2166ac", "#1b7837", "#e08214", "#762a83", "#35978f")
 
 
-def line_profile(walked: Walked, names: Sequence[str], *, title: str, path: Path) -> None:
+def line_profile(
+    walked: Walked, names: Sequence[str], *, title: str, path: Path | None = None
+) -> Figure:
     """Write the outputs along a segment as lines, and where the pieces end below them.
 
     Parameters
@@ -50,7 +53,7 @@ def line_profile(walked: Walked, names: Sequence[str], *, title: str, path: Path
     for ax in (upper, lower):
         ax.spines[["top", "right"]].set_visible(False)
         ax.margins(x=0)
-    finish(fig, f"{title}: {len(walked):,} affine pieces", path)
+    return finish(fig, f"{title}: {len(walked):,} affine pieces", path)
 
 
 def _mark(ax: Axes, t: float, text: str) -> None:

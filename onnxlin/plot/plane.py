@@ -14,6 +14,7 @@ from onnxlin.texts import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from onnxlin.readings.plane import Plane
 
@@ -23,9 +24,9 @@ def plane_partition(
     names: Sequence[str],
     *,
     title: str,
-    path: Path,
+    path: Path | None = None,
     corners: Sequence[str] = ("origin", "right", "up"),
-) -> None:
+) -> Figure:
     """Write every polygon of a patch, in the colour of the row that is largest in its middle.
 
     Parameters
@@ -57,7 +58,7 @@ def plane_partition(
     ax.set_xlabel(f"u, from {corners[0]} to {corners[1]}", color=INK)
     ax.set_ylabel(f"v, from {corners[0]} to {corners[2]}", color=INK)
     _frame(ax)
-    finish(fig, f"{title}: {len(plane):,} polygons", path)
+    return finish(fig, f"{title}: {len(plane):,} polygons", path)
 
 
 def _tint(colour: str, i: int) -> Array:

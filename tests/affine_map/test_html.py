@@ -84,7 +84,7 @@ def test_rows_and_verdict_are_those_of_the_map(digit) -> None:
     strongest = max(digit.bias_by_node.items(), key=lambda item: abs(item[1][order[0]]))
     assert f"b of row {order[0]}: {strongest[0]} {strongest[1][order[0]]:+.5g}" in shown
     assert "PASS" in digit.verify()._repr_html_()
-    assert digit._repr_html_().count("<img") == 3
+    assert digit._repr_html_().count("<img") == 4  # x, and W x of three rows
 
 
 def test_a_residual_past_its_bound_is_said(digit, monkeypatch) -> None:
@@ -96,8 +96,13 @@ def test_a_residual_past_its_bound_is_said(digit, monkeypatch) -> None:
 
 def test_a_heat_map_has_the_colours_of_the_contributions(digit) -> None:
     image = pytest.importorskip("PIL.Image")
-    data = re.search(r"base64,([^\"]+)", digit._repr_html_())[1]
-    with image.open(io.BytesIO(base64.b64decode(data))) as picture:
+    first, second = re.findall(r"base64,([^\"]+)", digit._repr_html_())[:2]
+    with image.open(io.BytesIO(base64.b64decode(first))) as picture:
+        grey = np.asarray(picture)
+    x = digit.x.reshape(28, 28, 1)
+    whole = np.rint(255 * (x - x.min()) / (x.max() - x.min()))
+    np.testing.assert_array_equal(grey, np.broadcast_to(whole, (28, 28, 3)))
+    with image.open(io.BytesIO(base64.b64decode(second))) as picture:
         found = np.asarray(picture)
     top = int(np.argmax(digit.y))
     plane = (digit.W[top].astype(np.float64) * digit.x).reshape(28, 28)
@@ -116,7 +121,7 @@ def test_blocks_of_a_large_picture_are_added_up() -> None:
     assert m.W.size > map_html.SMALL
     shown = m._repr_html_()
     assert "3 x 3 pixels added up" in shown
-    with image.open(io.BytesIO(base64.b64decode(re.search(r"base64,([^\"]+)", shown)[1]))) as png:
+    with image.open(io.BytesIO(base64.b64decode(re.findall(r"base64,([^\"]+)", shown)[1]))) as png:
         found = np.asarray(png)
     plane = (m.W[0] * m.x).reshape(100, 3, 171, 3).sum(axis=(1, 3))
     expected = map_html.ramp(plane / np.abs(plane).max()).astype(int)

@@ -113,3 +113,25 @@ def test_an_input_of_bytes_takes_pixels(tmp_path) -> None:
         read_input(saved(tmp_path, PIXELS[None]), BYTES, Preprocessing.of(PLAIN)).feeds["x"],
         PIXELS[None],
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "raw"),
+    [
+        (np.arange(20.0) * 13, True),
+        (np.arange(20.0) * 13 / 255, False),
+        (np.arange(20.0) * 13 - 1, False),
+        (np.arange(20.0) * 14, False),
+        (np.arange(20.0) % 10, False),
+        (np.full(20, np.nan), False),
+    ],
+)
+def test_pixels_that_nobody_scales_are_noted_and_stay(tmp_path, values, raw) -> None:
+    path = saved(tmp_path, values.astype(np.float32).reshape(1, 1, 4, 5))
+    found = read_input(path, GREY, Preprocessing())
+    assert any("raw pixels" in note for note in found.notes) == raw
+    np.testing.assert_array_equal(found.feeds["x"].ravel(), values.astype(np.float32))
+    stack = read_instances([path], GREY, Preprocessing())
+    assert stack.notes == found.notes
+    asked = read_input(path, GREY, Preprocessing.of({}, scale=0.5))
+    assert not any("raw pixels" in note for note in asked.notes)

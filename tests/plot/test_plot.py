@@ -113,6 +113,15 @@ def test_no_global_state_is_touched(tmp_path) -> None:
     assert pyplot.get_fignums() == before
 
 
+def test_a_notebook_shows_what_the_file_holds(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    figure = plot.heat_map(np.eye(4), None, title="a title")
+    assert not list(tmp_path.iterdir())
+    plot.heat_map(np.eye(4), None, title="a title", path="h.png")
+    (tmp_path / "shown.png").write_bytes(figure._repr_png_())
+    np.testing.assert_array_equal(pixels("shown.png"), pixels("h.png"))
+
+
 def test_errors(tmp_path, monkeypatch) -> None:
     with pytest.raises(OptionError, match=r"values has shape \(4,\); expected"):
         plot.heat_map(np.ones(4), None, title="", path=tmp_path / "h.png")

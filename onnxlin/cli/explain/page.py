@@ -52,6 +52,7 @@ def write_page(
         opened=pair,
         chances=None if about.chances is None else about.chances.tolist(),
         chances_are=about.chances_are,
+        smooth=options.smooth,
         near=options.near,
         sweeps=options.sweeps,
         baseline=options.baseline,

@@ -56,8 +56,11 @@ function controls() {
   });
   // The few pixels of a digit are seen as they are.
   $("blurs").hidden = !PARTS.some((part) => part.kind === "picture" && part.width >= 64);
+  state.blur = DOC.smooth ?? 0;
+  const sigmas = [...new Set([1, 2, 4, 8, state.blur])].filter((sigma) => sigma > 0);
   $("blur").replaceChildren(option(0, "off"),
-    ...[1, 2, 4, 8].map((sigma) => option(sigma, `by ${sigma} px`)));
+    ...sigmas.sort((p, q) => p - q).map((sigma) => option(sigma, `by ${sigma} px`)));
+  $("blur").value = state.blur;
   $("blur").addEventListener("change", () => {
     state.blur = Number($("blur").value);
     drawViews();
