@@ -2,6 +2,7 @@
 
 from onnxlin.inputs.vocabulary import read_vocabulary
 from onnxlin.page.assemble import Explained, document
+from onnxlin.page.computing.live import live
 from onnxlin.page.render import render, write
 from onnxlin.readings.row.parts import Part, parts
 
@@ -10,6 +11,7 @@ __all__ = [
     "Part",
     "Subject",
     "document",
+    "live",
     "parts",
     "read_vocabulary",
     "render",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -18,8 +19,10 @@ SCRIPTS = (
     "series.js",
     "tokens.js",
     "bars.js",
+    "rows.js",
     "facts.js",
     "nodes.js",
+    "views.js",
     "page.js",
 )
 
@@ -29,11 +32,15 @@ def render(document: dict[str, Any]) -> str:
     title = f"{document['model']} on {document['source']}"
     parts = {
         "title": in_html(title),
-        "style": _asset("page.css"),
+        "style": asset("page.css"),
         "data": embedded(document),
-        "script": "\n".join(_asset(name) for name in SCRIPTS),
+        "script": "\n".join(asset(name) for name in SCRIPTS),
     }
-    text = _asset("page.html")
+    return filled(asset("page.html"), parts)
+
+
+def filled(text: str, parts: Mapping[str, str]) -> str:
+    """Put the parts where a text names them in double braces."""
     # Cut at the marks first: what goes in may hold marks of its own.
     pieces = [part for mark in text.split("{{") for part in mark.split("}}")]
     return "".join(parts[piece] if i % 2 else piece for i, piece in enumerate(pieces))
@@ -59,5 +66,6 @@ def write(path: str | os.PathLike[str], document: dict[str, Any]) -> None:
     write_file(path, render(document).encode(), another)
 
 
-def _asset(name: str) -> str:
-    return files("onnxlin.page").joinpath("assets", name).read_text("utf-8")
+def asset(*name: str) -> str:
+    """Read a file of `assets`."""
+    return files("onnxlin.page").joinpath("assets", *name).read_text("utf-8")

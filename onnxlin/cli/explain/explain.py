@@ -13,7 +13,7 @@ from onnxlin import page
 from onnxlin.affine_map import AffineMap, Verdict
 from onnxlin.cli import arguments, boxed, target
 from onnxlin.cli.explain import against, baseline, exports, files, text
-from onnxlin.cli.explain.page import About, write_page
+from onnxlin.cli.explain.page import About, write_pages
 from onnxlin.cli.labels import Labels, scores_of
 from onnxlin.cli.screen import Screen
 from onnxlin.engines.memory import memory_budget, peak
@@ -21,6 +21,7 @@ from onnxlin.graph import Array
 from onnxlin.inputs import Given
 from onnxlin.inputs.told import metadata
 from onnxlin.linearizer import Linearizer
+from onnxlin.page.computing.engine import require_engine
 from onnxlin.readings.row import named, report, summary
 from onnxlin.readings.row.ended import ended
 from onnxlin.section.outputs import groups, logits_note
@@ -76,6 +77,8 @@ def declare(commands: Any) -> None:
 
 def run(options: Any, screen: Screen) -> int:
     """Explain one input and return the exit code."""
+    if options.live is not None:
+        require_engine()  # before anything is computed
     document = boxed.answered(options, screen, f"{__name__}:answer", TIME)
     screen.document(document)
     text.show(document, screen, options.top, verbose=options.verbose)
@@ -127,9 +130,8 @@ def answer(options: Any) -> dict[str, Any]:
         pictures = files.draw(m, parts, drawn, options)
         document["files"] = [*pictures, files.keep(m, archive, there=large)]
     document["files"] += exports.write(m, options)
-    if options.html is not None:
-        about = About(lin, given, parts, labels, chances, prediction["probability_is"])
-        document["files"] += write_page(m, about, chosen, pair, options)
+    about = About(lin, given, parts, labels, chances, prediction["probability_is"], vocabulary)
+    document["files"] += write_pages(m, about, chosen, pair, options)
     document["memory"] = _memory(m, options)
     document["seconds"] = round(time.perf_counter() - start, 3)
     return document
@@ -235,6 +237,12 @@ def _files(command: argparse.ArgumentParser) -> None:
         "--no-files", action="store_true", help="write none of these; --html and others still are"
     )
     files.add_argument("--html", metavar="FILE", help="write a page for a browser, in one file")
+    files.add_argument(
+        "--live",
+        metavar="FILE",
+        help="write a page that computes: the map of every input that is drawn, opened or typed "
+        "there (extra live)",
+    )
     files.add_argument(
         "--sweeps",
         type=arguments.count,

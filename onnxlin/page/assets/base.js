@@ -4,6 +4,7 @@
 const DOC = JSON.parse(document.getElementById("data").textContent);
 const ARRAYS = {
   float32: Float32Array, float64: Float64Array, uint8: Uint8Array, int64: BigInt64Array,
+  int32: Int32Array, int16: Int16Array, int8: Int8Array, uint16: Uint16Array, bool: Uint8Array,
 };
 const PERCENTILE = 99.5;
 const $ = (id) => document.getElementById(id);

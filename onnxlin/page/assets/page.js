@@ -1,17 +1,6 @@
 // Putting it together: the controls, and what is drawn again when they change.
 
-const VIEWS = {picture: pictureView, series: seriesView, tokens: tokensView};
-
-function drawViews() {
-  LINES.length = 0;
-  const drawn = PARTS.filter((part) => part.kind in VIEWS).map((part) => {
-    const view = VIEWS[part.kind](part);
-    return PARTS.length > 1 ? el("div", {}, el("h3", {}, part.tensor), view) : view;
-  });
-  $("input").hidden = !drawn.length;
-  $("views").replaceChildren(...drawn);
-  redrawLines();
-}
+const NEEDS = "DecompressionStream: Chrome 80, Firefox 113, Safari 16.4 or newer.";
 
 /** Choose outputs, by their place among those on the page, and redraw. */
 function choose(a, b) {
@@ -29,10 +18,6 @@ function redraw() {
   drawRows();
 }
 
-function option(value, text) {
-  return el("option", {value}, text);
-}
-
 function fillAgainst() {
   const others = DOC.places.map((_, k) => k).filter((k) => k !== state.a);
   $("b").replaceChildren(option(-1, "none"), ...others.map((k) => option(k, className(k))));
@@ -41,40 +26,12 @@ function fillAgainst() {
 
 function controls() {
   $("a").replaceChildren(...DOC.places.map((_, k) => option(k, className(k))));
-  const channels = Math.max(0, ...PARTS.map((p) => (p.kind === "picture" ? p.channels : 0)));
-  $("channels").hidden = channels < 2;
-  $("channel").replaceChildren(option(-1, "all, added up"),
-    ...Array.from({length: channels}, (_, c) => option(c, String(c))));
   $("a").addEventListener("change", () => {
     const a = Number($("a").value);
     choose(a, state.b === a ? -1 : state.b);
   });
   $("b").addEventListener("change", () => choose(state.a, Number($("b").value)));
-  $("channel").addEventListener("change", () => {
-    state.channel = Number($("channel").value);
-    redraw();
-  });
-  // The few pixels of a digit are seen as they are.
-  $("blurs").hidden = !PARTS.some((part) => part.kind === "picture" && part.width >= 64);
-  state.blur = DOC.smooth ?? 0;
-  const sigmas = [...new Set([1, 2, 4, 8, state.blur])].filter((sigma) => sigma > 0);
-  $("blur").replaceChildren(option(0, "off"),
-    ...sigmas.sort((p, q) => p - q).map((sigma) => option(sigma, `by ${sigma} px`)));
-  $("blur").value = state.blur;
-  $("blur").addEventListener("change", () => {
-    state.blur = Number($("blur").value);
-    drawViews();
-  });
-  $("controls").addEventListener("submit", (event) => event.preventDefault());
-  $("controls").hidden = false;
-}
-
-/** W x of every class, added up from what every feature brings. */
-function totals() {
-  DOC.classes.forEach((one, k) => {
-    one.total = PARTS.reduce((sum, part) =>
-      part.values[k].reduce((total, value) => total + value, sum), 0);
-  });
+  pictureControls();
 }
 
 async function start() {
@@ -93,13 +50,6 @@ async function start() {
     for (const id of about) $(id).hidden = true;
     drawRows();
   }
-}
-
-function failed(error) {
-  $("failure").hidden = false;
-  $("failure").textContent = `This browser cannot draw the page (${error.message ?? error}). It needs `
-    + "DecompressionStream: Chrome 80, Firefox 113, Safari 16.4 or newer.";
-  throw error;
 }
 
 start().catch(failed).finally(() => { document.documentElement.dataset.ready = "yes"; });

@@ -106,7 +106,8 @@ function pictureView(part) {
   planes.forEach((values, i) => all.set(values, i * values.length));
   const limit = limitOf(all), past = all.some((value) => Math.abs(value) > limit);
   const note = state.blur ? ` (smoothed for the eye, sigma ${state.blur} px)` : "";
-  const figures = [panel(part, asSeen(part), "the input", "input")];
+  // Where the input is drawn on, it stands there already.
+  const figures = part.edited ? [] : [panel(part, asSeen(part), "the input", "input")];
   shown.forEach((one, i) => figures.push(panel(part, heatMap(part, planes[i], limit),
     `heat map of ${DOC.what}, ${one.name}`, `${DOC.what}: ${one.name}${note}`)));
   const box = readout(part);

@@ -37,7 +37,8 @@ function seriesView(part) {
 function scales(chart, channel, width) {
   const {part} = chart;
   const line = Array.from({length: part.time}, (_, t) => part.x[seriesEntry(part, channel, t)]);
-  const low = Math.min(...line), high = Math.max(...line), room = high - low || 1;
+  const [low, high] = part.range?.[channel] ?? [Math.min(...line), Math.max(...line)];
+  const room = high - low || 1;
   const top = channel * CHANNEL_HEIGHT + PAD.top;
   const tall = CHANNEL_HEIGHT - PAD.top - PAD.bottom;
   const wide = width - PAD.left - PAD.right;
