@@ -11,6 +11,7 @@ import pytest
 
 from onnxlin.errors import FileError
 from onnxlin.page import render, write
+from onnxlin.page.computing.live import OWN
 from onnxlin.page.render import SCRIPTS, embedded
 from onnxlin.texts import shown
 
@@ -61,11 +62,17 @@ def test_a_page_needs_no_network() -> None:
 
 def test_every_asset_is_in_the_page() -> None:
     folder = files("onnxlin.page").joinpath("assets")
-    names = {asset.name for asset in folder.iterdir()}
+    names = {asset.name for asset in folder.iterdir() if asset.is_file()}
     assert names == {*SCRIPTS, "page.css", "page.html"}
     text = render({"model": "m", "source": "x"})
     for name in names - {"page.html"}:
         assert folder.joinpath(name).read_text("utf-8") in text
+
+
+def test_so_is_every_asset_of_a_page_that_computes() -> None:
+    folder = files("onnxlin.page").joinpath("assets", "live")
+    names = {asset.name for asset in folder.iterdir()}
+    assert names == {*(f"{name}.js" for name in (*OWN, "worker")), "live.css", "live.html"}
 
 
 def test_a_page_makes_its_folder_or_says_why_not(tmp_path) -> None:

@@ -27,6 +27,7 @@ from onnxlin.page.render import asset, embedded, filled
 from onnxlin.readings.row.parts import parts
 from onnxlin.readings.row.summary import is_distribution, top
 from onnxlin.section import STAIRCASE
+from onnxlin.section.ends import listed
 from onnxlin.section.gates import HALVES, Choice
 from onnxlin.section.outputs import groups
 from onnxlin.texts import in_html
@@ -58,7 +59,7 @@ def live(
 ) -> None:
     """Write one HTML file that computes W and b anew for every input, with no server.
 
-    It holds the compiled graph (`onnxlin.compile_model`) and onnxruntime-web: docs/live_page.md.
+    It holds the compiled graph and onnxruntime-web; see docs/live_page.md.
 
     Parameters
     ----------
@@ -67,12 +68,9 @@ def live(
     x : array, or {input name: array}
         The instance with which the page opens; its shapes are those of every input.
     inputs, outputs, mode, rounding, gates : as for `Linearizer`
-    names : sequence of str
-        Of the features of a table.
-    classes : sequence of str
-        Names of the outputs; by default those of the model's metadata, else their indices.
-    vocabulary : sequence of str
-        Names of tokens by their index; by default those of the model's metadata.
+    names, classes, vocabulary : sequences of str
+        Of the features of a table, of the outputs, and of tokens by their index; of the last two
+        by default those of the model's metadata.
     ranges : array (2, n), optional
         Least and largest value of each feature of a table, for its sliders.
     title : str
@@ -81,31 +79,26 @@ def live(
     Raises
     ------
     CompileError
-        The model does not compile, or the graph is larger than a page may be.
+        The model does not compile, or the graph is larger than 50 MB.
     OnnxlinError
-        The extra package with onnxruntime-web is not installed.
-    InputError, FileError, ModelError, TensorNameError, MissingRuleError, OptionError
+        The extra `live` is not installed; and what `Linearizer` raises.
     """
     require_engine()
-    asks: dict[str, Any] = {"outputs": outputs, "mode": mode, "rounding": rounding, "gates": gates}
-    lin = Linearizer(model, inputs=inputs, **asks)
+    asks: dict[str, Any] = {"mode": mode, "rounding": rounding, "gates": gates}
+    asks |= {"inputs": listed(inputs), "outputs": listed(outputs)}
+    lin = Linearizer(model, **asks)
     given = Given(lin.feeds(x), names=tuple(names))
     y = _flat(lin.run(dict(given.feeds)))
     m = lin(dict(given.feeds), np.array(top(y, HELD), np.int64))
-    told = metadata(lin.graph)
-    words = tuple(vocabulary) or read_vocabulary(None, told)
-    labels = _labels(tuple(classes) or tuple(named_in(told, "classes")), len(y), bool(classes))
+    known = _known(lin, y, tuple(classes), tuple(vocabulary))
     subject = Computing(
-        compile_model(model, x=dict(given.feeds), inputs=inputs, shares=True, **asks),
+        compile_model(model, x=dict(given.feeds), shares=True, **asks),
         m,
         given.feeds,
-        parts(m, given, lin.graph, words),
-        labels,
+        parts(m, given, lin.graph, known["vocabulary"]),
         model=title or (Path(model).name if isinstance(model, str | os.PathLike) else "model"),
-        chances_are=_chances(lin, y),
-        preprocessing=Preprocessing.of(told) if KEY in told else None,
-        vocabulary=words,
         ranges=_ranges(ranges, len(m.x)),
+        **known,
     )
     write_live(path, subject)
 
@@ -144,6 +137,19 @@ def render_live(subject: Computing, held: Engine) -> str:
 
 def _flat(outputs: Mapping[str, Array]) -> Array:
     return np.concatenate([value.ravel().astype(np.float64) for value in outputs.values()])
+
+
+def _known(
+    lin: Linearizer, y: Array, classes: tuple[str, ...], vocabulary: tuple[str, ...]
+) -> dict[str, Any]:
+    """What is known of a model beside its map: what the caller says, else its metadata."""
+    told = metadata(lin.graph)
+    return {
+        "labels": _labels(classes or tuple(named_in(told, "classes")), len(y), bool(classes)),
+        "vocabulary": vocabulary or read_vocabulary(None, told),
+        "preprocessing": Preprocessing.of(told) if KEY in told else None,
+        "chances_are": _chances(lin, y),
+    }
 
 
 def _labels(names: tuple[str, ...], count: int, asked: bool) -> Sequence[str] | None:

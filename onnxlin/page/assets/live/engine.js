@@ -58,7 +58,9 @@ const wide = () => DOC.feeds.some((feed) => feed.type === "float64");
  *
  * `seeds` is a list of rows [[output, factor], ...]; W, b and shares have a row for each.
  */
-async function compute(feeds, seeds) {
+async function compute(feeds, asked) {
+  // A graph that takes rows one after another refuses to take none.
+  const seeds = asked.length ? asked : [[]];
   const {given, rows, bias, shares} = DOC.names;
   const count = DOC.map.rows, kind = wide() ? "float64" : "float32";
   const data = new ARRAYS[kind](seeds.length * count);
@@ -69,7 +71,7 @@ async function compute(feeds, seeds) {
   }
   const hidden = DOC.columns.map((one) => one.tensor).filter((name) => !(name in feeds));
   const ends = DOC.outputs.map((one) => one.tensor);
-  const fetches = [...new Set([...ends, ...hidden, ...(seeds.length ? [rows, bias, shares] : [])])];
+  const fetches = [...new Set([...ends, ...hidden, ...(asked.length ? [rows, bias, shares] : [])])];
   const {outputs, took} = await ask("run", {feeds: all, fetches});
   const x = new Float64Array(DOC.map.columns), y = new Float64Array(count);
   for (const {tensor, start} of DOC.columns) x.set(plainOf(feeds[tensor] ?? outputs[tensor].data), start);

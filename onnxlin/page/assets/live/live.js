@@ -43,6 +43,7 @@ async function start() {
   liveControls();
   pick(...(DOC.open ?? [-1, DOC.map.rows > 1 ? -2 : -1]));
   await LIVE.busy;
+  if (!LIVE.answer) return;
   heldAgainst(python);
   drawVerdict();
   const first = {feeds: LIVE.answer.feeds, seen: seenNow()};

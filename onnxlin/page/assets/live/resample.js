@@ -60,13 +60,20 @@ function resized(image, width, height, how, box = [0, 0, image.width, image.heig
   return found;
 }
 
+/** Nearest old places; Pillow adds step to step, whose roundings decide at halves. */
+function stepsFrom(start, step, count) {
+  const found = [];
+  for (let i = 0, at = start + step * 0.5; i < count; i++, at += step) found.push(Math.floor(at));
+  return found;
+}
+
 function nearest(image, width, height, [left, top, right, bottom]) {
   const found = new Uint8ClampedArray(width * height * image.depth);
+  const down = stepsFrom(top, (bottom - top) / height, height);
+  const across = stepsFrom(left, (right - left) / width, width);
   for (let row = 0; row < height; row++) {
-    const down = Math.floor(top + (row + 0.5) * (bottom - top) / height);
     for (let column = 0; column < width; column++) {
-      const across = Math.floor(left + (column + 0.5) * (right - left) / width);
-      const from = (down * image.width + across) * image.depth;
+      const from = (down[row] * image.width + across[column]) * image.depth;
       found.set(image.data.subarray(from, from + image.depth), (row * width + column) * image.depth);
     }
   }
