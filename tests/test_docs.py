@@ -104,7 +104,9 @@ def test_commands_run(lines, folder):
 
 
 def require_nets(text):
-    """Skip where the runtime does not open a net that is named."""
+    """Skip where the runtime does not open a net that is named, or a page needs what is missing."""
+    if "--live" in text or "page.live(" in text:
+        pytest.importorskip("onnxlin_live", reason="onnxlin-live is not installed")
     require(*(p for p in ROOT.glob("fixtures/*.onnx") if re.search(rf"\b{p.stem}\b", text)))
 
 
