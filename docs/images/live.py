@@ -1,4 +1,4 @@
-"""Take the README's picture of a page that computes: python docs/images/live.py (extras browser, live)."""
+"""Take the README's picture of a page that computes: python docs/images/live.py (browser, live)."""
 
 import base64
 import sys

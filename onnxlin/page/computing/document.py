@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from onnxlin.affine_map.colours import COLOURS
 from onnxlin.engines.compiled.export.about import PREFIX
 from onnxlin.graph import Array
-from onnxlin.inputs import Preprocessing
+from onnxlin.inputs import Preprocessing, guess_geometry
 from onnxlin.page.computing.subject import TYPES, Computing
 from onnxlin.page.pack import pack, plain
 from onnxlin.readings.bias.kinds import MEANING
@@ -18,6 +19,8 @@ from onnxlin.readings.bias.ledger import ledger
 from onnxlin.readings.row.parts import Part
 
 VERSION = 1
+MOST_LABELS = 20_000
+MOST_FIELDS = 200  # numbers that a page has fields for
 NOT_TOLD = "constant"  # the kind of what brings in a bias elsewhere, and none at the first input
 
 
@@ -29,7 +32,8 @@ def document(subject: Computing) -> dict[str, Any]:
     """
     m, told = subject.m, subject.told
     outputs = told["rows"][-1]["stop"]
-    labels = [_label(subject, i) for i in range(outputs)]
+    # Of more the names would be most of the page: their indices serve.
+    labels = [_label(subject, i) for i in range(outputs)] if outputs <= MOST_LABELS else None
     bounds = np.asarray(m.bound, np.float64)
     found: dict[str, Any] = plain(
         {
@@ -47,7 +51,10 @@ def document(subject: Computing) -> dict[str, Any]:
             "chances_are": subject.chances_are,
             "what": "W x",
             "feeds": [_feed(name, subject.feeds[name]) for name in subject.inputs],
-            "parts": [_part(part, subject) for part in subject.parts],
+            "parts": [_part(part, m.inputs[part.tensor], subject) for part in subject.parts],
+            "beside": [
+                _part(part, subject.feeds[part.tensor], subject) for part in _beside(subject)
+            ],
             "vocabulary": list(subject.vocabulary) or None,
             "ranges": None if subject.ranges is None else subject.ranges.tolist(),
             "bound": float(bounds.max()) if bounds.size else 0.0,
@@ -106,9 +113,22 @@ def _feed(name: str, value: Array) -> dict[str, Any]:
     }
 
 
-def _part(part: Part, subject: Computing) -> dict[str, Any]:
+def _beside(subject: Computing) -> Iterator[Part]:
+    """Inputs of the model behind a map that starts at hidden tensors: pictures, and few numbers."""
+    looked_at = {name for part in subject.parts for name in (part.tensor, part.told_by)}
+    for name in subject.inputs:
+        value = subject.feeds[name]
+        if name in looked_at or value.dtype.kind != "f":
+            continue
+        geometry, columns = guess_geometry(value.shape), slice(0, value.size)
+        if geometry is not None:
+            yield Part(name, columns, value.shape, "picture", geometry)
+        elif value.size <= MOST_FIELDS:
+            yield Part(name, columns, value.shape, "table", lead=f"{name} ")
+
+
+def _part(part: Part, value: Array, subject: Computing) -> dict[str, Any]:
     """Describe an input of the map; "fed" says whether the page feeds it, or the graph makes it."""
-    value = subject.m.inputs[part.tensor]
     found: dict[str, Any] = {
         "tensor": part.tensor,
         "kind": part.kind,

@@ -48,6 +48,7 @@ class Live(Page):
     def __init__(self, driver, path: Path, model: str) -> None:
         super().__init__(driver, path)
         self.lin = onnxlin.Linearizer(model)
+        self.bound = self.js("return DOC.bound")
 
     def settled(self) -> None:
         """Wait until every change is answered."""

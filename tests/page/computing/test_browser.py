@@ -8,9 +8,11 @@ import time
 import numpy as np
 import pytest
 
+import onnxlin
 from onnxlin.inputs import read_input
 from tests.agree import assert_close, assert_same_rows
 from tests.page.browser import number, printed
+from tests.page.computing.conftest import Live
 from tests.page.test_looks import CONTRAST
 
 pytest.importorskip("PIL")
@@ -68,9 +70,31 @@ def test_the_page_is_python_at_every_input(visit_live, kind) -> None:
         assert page.js("return document.documentElement.scrollWidth") <= width
 
 
+OPENED: dict[str, Live] = {}
+
+AS_OPENED = """
+DOC.bound = arguments[0];
+Object.assign(PINS, {A: null, B: null});
+drawPins();
+$("changes").replaceChildren();
+for (const part of PARTS) part.history = [];
+heldAgainst(LIVE.answer.y);
+$("first").click();
+"""
+
+
 @pytest.fixture
-def digit(visit_live):
-    return visit_live("digit")
+def digit(driver, live_pages):
+    """The page of a seven, as when it was opened; nothing may be left on the console."""
+    path, model = live_pages("digit")
+    if driver.current_url != path.as_uri():
+        OPENED["digit"] = Live(driver, path, model)
+    page = OPENED["digit"]
+    page.js(AS_OPENED, page.bound)
+    page.settled()
+    yield page
+    assert page.errors() == []
+    page.look()
 
 
 def test_files_are_opened_as_python_opens_them(digit, fixtures, tmp_path) -> None:
@@ -229,6 +253,23 @@ def test_what_is_saved_can_be_read(digit, tmp_path) -> None:
     (tensor,) = x.feeds.values()
     np.testing.assert_array_equal(tensor.ravel(), np.array(told["x"], np.float32))
     assert (tmp_path / "lenet5_mnist.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_map_may_start_at_a_hidden_tensor(driver, live_pages, fixtures, tmp_path) -> None:
+    """The picture is drawn on all the same, and x is what the graph makes of it."""
+    model, name = fixtures / "lenet5_mnist.onnx", "/2/MaxPool_output_0"
+    lin = onnxlin.Linearizer(model, inputs=name)
+    given = read_input(fixtures / "digit_7.png", lin.graph.inputs)
+    onnxlin.page.live(model, tmp_path / "hidden.html", given.feeds, inputs=name)
+    page = Live(driver, tmp_path / "hidden.html", str(model))
+    page.lin = lin
+    change(page, "digit")
+    told = page.numbers()
+    m = page.map(told)
+    assert len(m.x) == len(told["x"]) != 784
+    assert_close(np.array([row["F"] for row in told["rows"]]), m.y, 2 * m.error_bound)
+    assert_same_rows(m, np.array([row["W"] for row in told["rows"]]))
+    assert page.errors() == []
 
 
 def test_a_residual_past_the_bound_is_red(digit) -> None:

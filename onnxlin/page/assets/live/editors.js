@@ -9,15 +9,19 @@ function editorOf(part) {
   return part.kind === "series" ? seriesEditor(part) : tableEditor(part);
 }
 
+// Inputs of the model that the map does not start at: it starts at what is made of them.
+const BESIDE = [];
+const edited = () => [...PARTS, ...BESIDE];
+
 function drawEditors() {
   const shown = [], taken_ = new Set();
-  for (const part of PARTS) {
+  for (const part of edited()) {
     // Several tensors may be looked up by the same ids.
     if (part.kind === "tokens" && taken_.has(part.feed)) continue;
     const editor = editorOf(part);
     if (!editor) continue;
     taken_.add(part.kind === "tokens" ? part.feed : part.tensor);
-    shown.push(PARTS.length > 1 ? el("h3", {}, part.tensor) : null, editor);
+    shown.push(edited().length > 1 ? el("h3", {}, part.tensor) : null, editor);
   }
   const held = DOC.feeds.filter((feed) => !taken_.has(feed.name)).map((feed) => feed.name);
   if (held.length) {
@@ -29,7 +33,7 @@ function drawEditors() {
 /** Put an input: all feeds, and what the editors show of them. */
 function putFeeds(feeds, seen = null) {
   LIVE.feeds = copied(feeds);
-  for (const part of PARTS) {
+  for (const part of edited()) {
     if (part.kind === "picture" && part.edited) {
       part.seen = seen?.[part.tensor]?.slice() ?? pixelsOf(part);
       paintEditor(part);
@@ -57,5 +61,5 @@ function pixelsOf(part) {
 }
 
 /** Pictures as they are seen now: kept beside a pinned input. */
-const seenNow = () => Object.fromEntries(PARTS.filter((part) => part.edited)
+const seenNow = () => Object.fromEntries(edited().filter((part) => part.edited)
   .map((part) => [part.tensor, part.seen.slice()]));

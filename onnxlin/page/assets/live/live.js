@@ -2,14 +2,14 @@
 
 async function unpackLive() {
   for (const feed of DOC.feeds) LIVE.feeds[feed.name] = await unpack(feed.x);
-  for (const part of DOC.parts) {
+  for (const part of [...DOC.parts, ...DOC.beside]) {
     const found = {...part, values: [], x: new Float64Array(part.stop - part.start)};
     if (part.pixels) {
       found.seen = await unpack(part.pixels);
       found.depth = part.pixels.shape[2];
     }
     if (part.fed) found.x.set(plainOf(LIVE.feeds[part.tensor]));
-    PARTS.push(found);
+    (DOC.beside.includes(part) ? BESIDE : PARTS).push(found);
   }
 }
 
