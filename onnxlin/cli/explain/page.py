@@ -114,7 +114,9 @@ def _write_live(m: AffineMap, about: About, pair: tuple[int, int] | None, option
         chances_are=about.chances_are,
         preprocessing=how if known else None,
         vocabulary=about.vocabulary,
-        opened=None if pair is None or index is None else (int(index[pair[0]]), int(index[pair[1]])),
+        opened=None
+        if pair is None or index is None
+        else (int(index[pair[0]]), int(index[pair[1]])),
         smooth=options.smooth,
     )
     write_live(path, subject, "Give --live another name.")
