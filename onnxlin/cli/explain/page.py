@@ -100,7 +100,9 @@ def _write_live(m: AffineMap, about: About, pair: tuple[int, int] | None, option
     how = target.preprocessing(options, about.lin, options.input)
     # Of an array nothing is known that neither the model nor the caller says.
     known = about.given.pixels is not None or (how is not None and bool(how.told or how.asked))
-    index = m.rows.index
+    opened = None
+    if pair is not None and m.rows.index is not None:
+        opened = int(m.rows.index[pair[0]]), int(m.rows.index[pair[1]])
     subject = Computing(
         compiled,
         m,
@@ -114,9 +116,7 @@ def _write_live(m: AffineMap, about: About, pair: tuple[int, int] | None, option
         chances_are=about.chances_are,
         preprocessing=how if known else None,
         vocabulary=about.vocabulary,
-        opened=None
-        if pair is None or index is None
-        else (int(index[pair[0]]), int(index[pair[1]])),
+        opened=opened,
         smooth=options.smooth,
     )
     write_live(path, subject, "Give --live another name.")

@@ -98,12 +98,14 @@ def test_without_the_runtime_it_says_what_to_install(run, digit, monkeypatch) ->
 
 
 def test_the_command_writes_it_and_replaces_nothing_given(run, digit, tmp_path) -> None:  # noqa: F811
-    code, out, _ = run("explain", *digit, "--no-files", "--live", "made/p.html")
+    asked = ("--no-files", "--against", "1", "--smooth", "2", "--live", "made/p.html")
+    code, out, _ = run("explain", *digit, *asked)
     assert code == 0
     assert "wrote made/p.html" in out
     found = json.loads(held((tmp_path / "made/p.html").read_text("utf-8"), "data"))
     assert found["source"] == "digit_7.png"
     assert found["chances_are"] == "softmax"
+    assert (found["open"], found["smooth"]) == ([7, 1], 2)
     code, _, err = run("explain", *digit, "--no-files", "--live", digit[1])
     assert code == 1
     assert "is a file that was given" in err
