@@ -12,7 +12,6 @@ import numpy as np
 
 from onnxlin.data import table
 from onnxlin.data.addresses import MEMORY
-from onnxlin.data.alone import confined
 from onnxlin.data.begun import begun
 from onnxlin.data.chunked import Chunked
 from onnxlin.data.cluster import PATIENCE, on_cluster
@@ -22,6 +21,7 @@ from onnxlin.data.store import Store
 from onnxlin.data.task import Task
 from onnxlin.data.way import Progress, Way
 from onnxlin.data.work import Report, Work
+from onnxlin.engines.confined import confined
 from onnxlin.errors import OptionError
 from onnxlin.linearizer import Linearizer
 from onnxlin.load import Model
@@ -252,6 +252,7 @@ def through(
         scheduler=scheduler,
         workers=min(workers, len(todo)),
         patience=how.get("patience") or PATIENCE,
+        in_order=work.store is None,
         told=told,
         left=left,
     )
@@ -264,7 +265,7 @@ def summary(store: Store, task: Chunked, made: int, seconds: float) -> Summary:
         table.join(store, tasks)
     table.clear(store)
     failed = largest = 0.0
-    for at in task.order.slices():
+    for at in table.together(task.order.slices()):
         failed += int(store.read("failed", at).sum())
         largest = max(largest, float(np.nanmax(store.read("residual", at), initial=0.0)))
     store.note({"failed": int(failed), "residual": largest})
