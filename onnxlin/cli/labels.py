@@ -10,7 +10,8 @@ import numpy as np
 
 from onnxlin.errors import OptionError, RowsError
 from onnxlin.graph import Array, Graph
-from onnxlin.inputs.told import metadata, named_in
+from onnxlin.graph.told import CLASSES, named_in
+from onnxlin.inputs.told import metadata
 from onnxlin.linearizer import Linearizer
 from onnxlin.operators.lookups import indices_of
 from onnxlin.texts import shown, typed
@@ -143,7 +144,7 @@ class Labels:
     ) -> Labels:
         """Take the class names from the model's metadata, if there are as many as outputs."""
         shapes = {name: value.shape for name, value in outputs.items()}
-        found = named_in(metadata(lin.graph), "classes")
+        found = named_in(metadata(lin.graph), CLASSES)
         fits = len(found) == sum(map(math.prod, shapes.values()))
         return cls(shapes, found if fits else (), scores)
 

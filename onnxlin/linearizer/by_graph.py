@@ -190,5 +190,6 @@ def map_of(
         own=anew.own,
         solution=found.solution,
         notes=ready.section.notes_in(ready.mode),
+        names=ready.names,
         needs=needs,
     )
