@@ -126,7 +126,7 @@ def answer(options: Any) -> dict[str, Any]:
     if archive is not None:
         pictures = files.draw(m, parts, drawn, options)
         document["files"] = [*pictures, files.keep(m, archive, there=large)]
-    document["files"] += exports.write(m, options)
+    document["files"] += exports.write(m, lin, options)
     if options.html is not None:
         about = About(lin, given, parts, labels, chances, prediction["probability_is"])
         document["files"] += write_page(m, about, chosen, pair, options)
@@ -249,6 +249,12 @@ def _files(command: argparse.ArgumentParser) -> None:
         "(-1)",
     )
     files.add_argument("--to-onnx", metavar="OUT", help="write the map as an ONNX model: one Gemm")
+    files.add_argument(
+        "--annotate",
+        metavar="OUT",
+        help="write a copy of the model whose nodes carry status, shares of b and live units as "
+        "metadata, which Netron shows",
+    )
     files.add_argument("--dot", metavar="OUT", help="write the linear program as Graphviz text")
     files.add_argument(
         "--smooth",
