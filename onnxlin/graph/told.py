@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import onnx
 
 FEATURES, CLASSES = "features", "classes"
+CLASSES_FROM = "classes_from"
+"""Where the names of classes were taken from, if a caller named that: then they must fit."""
 
 
 def metadata_of(model: onnx.ModelProto) -> dict[str, str]:

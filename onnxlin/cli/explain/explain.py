@@ -70,6 +70,8 @@ def declare(commands: Any) -> None:
         "--near", type=float, default=1e-3, help="count units this close to a kink (0.001)"
     )
     _files(command)
+    arguments.classes(command)
+    arguments.sample(command)
     arguments.pictures(command)
     boxed.declare(command, TIME)
 
