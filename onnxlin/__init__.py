@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         UnsupportedNodeError,
     )
     from onnxlin.linearizer import Linearizer, linearize
+    from onnxlin.load import export_model
     from onnxlin.rules import RULES, rule
     from onnxlin.runtime.sandbox import Sandbox
 
@@ -66,6 +67,7 @@ __all__ = [
     "__version__",
     "check_model",
     "compile_model",
+    "export_model",
     "linearize",
     "rule",
 ]
@@ -79,6 +81,7 @@ _HOMES = {
     "Linearizer": "onnxlin.linearizer",
     "check_model": "onnxlin.engines.compiled",
     "compile_model": "onnxlin.engines.compiled",
+    "export_model": "onnxlin.load",
     "linearize": "onnxlin.linearizer",
     **{name: "onnxlin.errors" for name in __all__ if name.endswith("Error")},
 }

@@ -69,7 +69,7 @@ CASES: dict[str, Case] = {
     "no model": (
         lambda: linearize(3, V),  # type: ignore[arg-type]
         onnxlin.ModelError,
-        r"model must be a path, bytes or onnx\.ModelProto, not int",
+        r"model must be a path, bytes, onnx\.ModelProto, a torch.* not int",
     ),
     "empty model": (
         lambda: linearize(onnx.ModelProto(), V),

@@ -12,8 +12,10 @@ from scipy.sparse.linalg import LinearOperator
 
 from onnxlin.affine_map import file, html, model, proof
 from onnxlin.affine_map.layer import Layer
+from onnxlin.affine_map.names import NAMELESS, Names
 from onnxlin.affine_map.origin import Origin
 from onnxlin.affine_map.sent import Sent
+from onnxlin.affine_map.tables import Tabled
 from onnxlin.affine_map.wide import by_rows
 from onnxlin.engines.confined import confined
 from onnxlin.engines.job import Solution, total
@@ -30,7 +32,7 @@ from onnxlin.section.options import number
 from onnxlin.texts import shown
 
 
-class AffineMap(Sent):
+class AffineMap(Sent, Tabled):
     """The affine map that a model is at x: ``F(x) = W x + b`` for the rows asked.
 
     W, b and what follows from them are computed when they are first asked for, then kept.
@@ -66,13 +68,14 @@ class AffineMap(Sent):
         own: Callable[[], Mapping[str, Array]] | None = None,
         bound: Array | None = None,
         needs: int | None = None,
+        names: Names = NAMELESS,
     ) -> None:
         self.inputs, self.outputs = dict(inputs), dict(outputs)
         self.rows = rows
         self.mode, self.rounding = mode, rounding
         self.engine, self.plan = engine, plan
         self.dtype = np.dtype(dtype)
-        self.notes = tuple(notes)
+        self.notes, self.names = tuple(notes), names
         self._origin, self._needs = origin, needs
         if solution is not None:
             vars(self)["_solution"] = solution

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from onnxlin.affine_map.names import Names
 from onnxlin.affine_map.verdict import Doubt, Verdict
 from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array, Shape
@@ -27,6 +28,7 @@ class Readable(Protocol):
     plan: str
     dtype: np.dtype[Any]
     notes: tuple[str, ...]
+    names: Names
 
     @property
     def x(self) -> Array: ...
@@ -40,6 +42,12 @@ class Readable(Protocol):
     def W(self) -> Array: ...
     @property
     def b(self) -> Array: ...
+    @property
+    def contributions(self) -> Array: ...
+    @property
+    def features(self) -> tuple[str, ...]: ...
+    @property
+    def row_names(self) -> tuple[str, ...]: ...
     @property
     def Wx(self) -> Array: ...
     @property

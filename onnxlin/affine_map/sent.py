@@ -12,7 +12,8 @@ from onnxlin.affine_map.proved import Proved
 from onnxlin.engines.job import Solution
 from onnxlin.primitives import Array
 
-_GIVEN = ("inputs", "outputs", "rows", "mode", "rounding", "engine", "plan", "dtype", "notes")
+_GIVEN = ("inputs", "outputs", "rows", "mode", "rounding", "engine", "plan", "dtype", "notes",
+          "names")  # fmt: skip
 # What maps at two inputs do not share; all else follows from the question.
 _APART = frozenset({"inputs", "outputs", "_solution", "_origin", "_anew", "_own"})
 _SHARED = frozenset({"_origin", "_anew", "_own", "_made_bounds", "layers"})

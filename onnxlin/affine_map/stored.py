@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from onnxlin.affine_map.names import Names
 from onnxlin.affine_map.proved import TINY
 from onnxlin.affine_map.wide import by_rows, let_go
 from onnxlin.engines.seeds import Seeds
@@ -43,6 +44,7 @@ class About:
     plan: str
     notes: tuple[str, ...]
     bias_nodes: tuple[str, ...]
+    names: Names
 
 
 class Sum:
@@ -148,6 +150,8 @@ def _read(found: Mapping[str, Any]) -> About:
         outputs=_shapes(about, "outputs"),
         notes=_texts(about.get("notes", []), "notes"),
         bias_nodes=_texts(about.get("bias_nodes"), "bias_nodes"),
+        # Older files have none.
+        names=Names(*(_texts(about.get(name, []), name) for name in ("features", "classes"))),
         **texts,
     )
 

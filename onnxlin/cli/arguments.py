@@ -210,6 +210,26 @@ def pictures(command: argparse.ArgumentParser) -> None:
     )
 
 
+def classes(command: argparse.ArgumentParser) -> None:
+    """What the outputs are called."""
+    command.add_argument(
+        "--classes",
+        dest="class_names",
+        metavar="FILE|imagenet",
+        help="names of the outputs: config.json (id2label), a list as JSON, text with one a line, "
+        'or those of ImageNet (the model\'s metadata entry "classes")',
+    )
+
+
+def sample(command: argparse.ArgumentParser) -> None:
+    """Which line of a table is x."""
+    command.add_argument(
+        "--sample",
+        metavar="N|ID",
+        help="of a table with many: the N-th from 0, or the one of that ID in a column called id",
+    )
+
+
 def count(text: str) -> int:
     """Read a positive whole number."""
     if not text.isdecimal() or int(text) < 1:

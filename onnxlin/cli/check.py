@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from onnxlin.cli import arguments, boxed
+from onnxlin.cli import arguments, boxed, many
 from onnxlin.cli.screen import Cell, Screen
 from onnxlin.engines.compiled import check_model
 from onnxlin.graph import Node
@@ -15,7 +15,6 @@ from onnxlin.runtime.installed import knows
 from onnxlin.section import Section, make_section
 from onnxlin.texts import counted
 
-OBSTACLES = 3
 TIME = 60
 """Seconds in a sandbox, unless others are asked for."""
 
@@ -39,7 +38,7 @@ def declare(commands: Any) -> None:
     """Add the command and what may be asked of it."""
     about = "Say for each node, before any run, whether it can be linearised, and why not."
     command = arguments.command(commands, "check", about)
-    command.add_argument("model", help="an .onnx file")
+    command.add_argument("model", nargs="+", help="an .onnx file, several, or folders of such")
     command.add_argument(
         "--compiling",
         choices=("auto", "yes", "no"),
@@ -58,15 +57,34 @@ def declare(commands: Any) -> None:
 
 
 def run(options: Any, screen: Screen) -> int:
-    """Check a model and return the exit code."""
+    """Check one model or several and return the exit code."""
+    paths = many.found(options.model)
+    if len(paths) == 1 and paths == options.model:
+        return _one(many.of(options, paths[0]), screen)
+    results = {path: many.judged(_answered, many.of(options, path), screen) for path in paths}
+    return many.summary(results, screen)
+
+
+def _answered(options: Any, screen: Screen) -> dict[str, Any]:
+    """Check one of several: what its document holds."""
     found = boxed.answered(options, screen, f"{__name__}:answer", TIME)
-    report, fixes = Report.from_dict(found["report"]), found["fixes"]
+    return _document(options.model, Report.from_dict(found["report"]), found["fixes"])
+
+
+def _document(model: str, report: Report, fixes: dict[str, str]) -> dict[str, Any]:
     document = report.as_dict()
     for node in document["nodes"]:
         node["fix"] = fixes.get(node["name"])
-    screen.document({"model": options.model, **document})
+    return {"model": model, **document}
+
+
+def _one(options: Any, screen: Screen) -> int:
+    """Check a model, with a line for each node."""
+    found = boxed.answered(options, screen, f"{__name__}:answer", TIME)
+    report, fixes = Report.from_dict(found["report"]), found["fixes"]
+    screen.document(_document(options.model, report, fixes))
     _show(options.model, report, fixes, screen)
-    return 0 if report.ok and not report.empty else OBSTACLES
+    return 0 if report.ok and not report.empty else many.OBSTACLES
 
 
 def answer(options: Any) -> dict[str, Any]:

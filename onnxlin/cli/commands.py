@@ -15,6 +15,7 @@ from onnxlin.cli import (
     check,
     compare,
     compile,
+    completion,
     ops,
     path,
 )
@@ -70,6 +71,12 @@ def parser() -> argparse.ArgumentParser:
     about = "The exact affine map F(x) = W x + b that an ONNX model is at one input."
     top: argparse.ArgumentParser = arguments.parser(arguments.Parser, "onnxlin", about)
     top.add_argument("--version", action="version", version=f"onnxlin {__version__}")
+    top.add_argument(
+        "--completion",
+        choices=completion.SHELLS,
+        action=completion.Print,
+        help="print a script that completes commands and options in this shell",
+    )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in COMMANDS.values():
         module.declare(commands)

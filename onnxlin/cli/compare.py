@@ -37,6 +37,7 @@ def declare(commands: Any) -> None:
     )
     arguments.ends(command)
     arguments.how(command, threads=True)
+    arguments.classes(command)
     arguments.pictures(command)
 
 

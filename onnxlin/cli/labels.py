@@ -10,7 +10,8 @@ import numpy as np
 
 from onnxlin.errors import OptionError, RowsError
 from onnxlin.graph import Array, Graph
-from onnxlin.inputs.told import metadata, named_in
+from onnxlin.graph.told import CLASSES, CLASSES_FROM, named_in
+from onnxlin.inputs.told import metadata
 from onnxlin.linearizer import Linearizer
 from onnxlin.operators.lookups import indices_of
 from onnxlin.texts import shown, typed
@@ -143,8 +144,11 @@ class Labels:
     ) -> Labels:
         """Take the class names from the model's metadata, if there are as many as outputs."""
         shapes = {name: value.shape for name, value in outputs.items()}
-        found = named_in(metadata(lin.graph), "classes")
-        fits = len(found) == sum(map(math.prod, shapes.values()))
+        found = named_in(metadata(lin.graph), CLASSES)
+        size = sum(map(math.prod, shapes.values()))
+        fits, asked = len(found) == size, metadata(lin.graph).get(CLASSES_FROM)
+        if not fits and asked is not None:
+            raise OptionError(f"--classes {asked}: {len(found)} names for {size} outputs.")
         return cls(shapes, found if fits else (), scores)
 
     @property

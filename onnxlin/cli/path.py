@@ -43,6 +43,7 @@ def declare(commands: Any) -> None:
     command.add_argument("--no-files", action="store_true", help="print only")
     arguments.ends(command)
     arguments.how(command, threads=True)
+    arguments.classes(command)
     arguments.pictures(command)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 
 from onnxlin import archives
 from onnxlin.cli import arguments
@@ -17,11 +18,14 @@ from onnxlin.errors import FileError, RowsError
 from onnxlin.files import folder_of
 from onnxlin.graph import Array
 from onnxlin.graph.regular import require_regular
+from onnxlin.graph.told import CLASSES, CLASSES_FROM, metadata_of
 from onnxlin.inputs import Given, Preprocessing, read_input
+from onnxlin.inputs.classes import read_classes
 from onnxlin.inputs.preprocessing import CHOICES, KEY
 from onnxlin.inputs.processor import read_processor
 from onnxlin.inputs.told import columns_of, metadata, preprocessing_of
 from onnxlin.linearizer import Linearizer
+from onnxlin.load import read as read_model
 from onnxlin.readings.row.summary import top
 
 if TYPE_CHECKING:
@@ -33,9 +37,9 @@ STRONGEST = 5
 
 
 def linearizer(options: Any) -> Linearizer:
-    """Load the model that the command line names."""
+    """Load the model that the command line names, with the names of classes that it gives."""
     return Linearizer(
-        options.model,
+        _named(options),
         inputs=options.inputs,
         outputs=options.outputs,
         mode=options.mode,
@@ -45,12 +49,31 @@ def linearizer(options: Any) -> Linearizer:
     )
 
 
+def _named(options: Any) -> str | onnx.ModelProto:
+    """The model, its classes named as asked."""
+    path: str = options.model
+    name = getattr(options, "class_names", None)
+    if name is None:
+        return path
+    found, model = read_classes(name), read_model(path)
+    told = metadata_of(model)
+    own = {CLASSES: json.dumps(found), CLASSES_FROM: name}
+    onnx.helper.set_model_props(model, told | own)
+    return model
+
+
 def given(options: Any, lin: Linearizer, like: Given | None = None) -> Given:
     """Read the input file that the command line names, as another was read where there is one."""
-    return read(options, lin, options.input, like)
+    return read(options, lin, options.input, like, sample=getattr(options, "sample", None))
 
 
-def read(options: Any, lin: Linearizer, path: str, like: Given | None = None) -> Given:
+def read(
+    options: Any,
+    lin: Linearizer,
+    path: str,
+    like: Given | None = None,
+    sample: str | None = None,
+) -> Given:
     """Read a file as an instance of the model: x, a baseline, the end of a path."""
     how = preprocessing(options, lin, path)
     return read_input(
@@ -60,6 +83,7 @@ def read(options: Any, lin: Linearizer, path: str, like: Given | None = None) ->
         columns=columns_of(lin.graph),
         like=like,
         tokenizer=options.vocabulary,
+        sample=sample,
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from onnxlin.graph.told import FEATURES, metadata_of, named_in
 from onnxlin.texts import shown
 
 Array = npt.NDArray[Any]
@@ -177,6 +178,11 @@ class Graph:
     def __getstate__(self) -> dict[str, Any]:
         """Pickle a copy: other threads may find out more meanwhile."""
         return dict(vars(self))
+
+    @cached_property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features, from the model's metadata; () where there are none."""
+        return named_in(metadata_of(self.model), FEATURES)
 
     @cached_property
     def tensors(self) -> frozenset[str]:

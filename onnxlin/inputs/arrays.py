@@ -71,5 +71,6 @@ def shaped(file: Path, numbers: Array, kind: TensorType) -> Array:
         return numbers
     raise InputError(
         f"{str(file)!r} holds {numbers.shape[0]} x {numbers.shape[1]} numbers; the model takes "
-        f"{kind}. Keep the rows of one instance only, or pass the tensor as .npy."
+        f"{kind}. Keep the rows of one instance only, name one by --sample, or pass the tensor as "
+        ".npy."
     )

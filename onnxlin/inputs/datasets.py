@@ -14,13 +14,11 @@ from onnxlin.graph import Array, TensorType
 from onnxlin.graph.regular import require_regular
 from onnxlin.inputs import arrays
 from onnxlin.inputs.columns import Columns, of_inputs, of_one
-from onnxlin.inputs.given import PICTURES, TABLES, only, read_input
+from onnxlin.inputs.given import LABELS, PICTURES, TABLES, only, read_input
 from onnxlin.inputs.preprocessing import Preprocessing
 from onnxlin.inputs.raw import Arrays
 from onnxlin.inputs.stacks import fit_stacks
-from onnxlin.inputs.tables import read_lines, read_table
-
-LABELS = "labels"
+from onnxlin.inputs.tables import ending_of, read_lines, read_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +99,7 @@ def read_instances(
 def _stacked(
     file: Path, inputs: Mapping[str, TensorType], taken: Arrays, columns: Columns | None
 ) -> Instances:
-    ending = file.suffix.lower()
+    ending = ending_of(file)
     require_regular(file, "data set", InputError)
     if not file.is_file():
         raise InputError(f"No such data: {str(file)!r}.")

@@ -16,13 +16,14 @@ from onnxlin.inputs.columns import Columns, of_inputs, of_one
 from onnxlin.inputs.geometry import find_geometry
 from onnxlin.inputs.preprocessing import Preprocessing
 from onnxlin.inputs.raw import Arrays, first
-from onnxlin.inputs.tables import read_table
+from onnxlin.inputs.tables import ENDINGS, ending_of, read_table
 from onnxlin.inputs.written import read_text
 from onnxlin.section.numbers import fitted
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-TABLES = (".csv", ".tsv")
+TABLES = ENDINGS
 TEXTS = (".txt",)
+LABELS = "labels"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,7 @@ def read_input(
     columns: Columns | None = None,
     like: Given | None = None,
     tokenizer: str | None = None,
+    sample: str | None = None,
 ) -> Given:
     """Read ``.npy``, ``.npz``, ``.csv``, a text or a picture for a model with these inputs.
 
@@ -83,6 +85,8 @@ def read_input(
         Another instance, which this one is read like: a baseline, say. Its columns come first.
     tokenizer : path, optional
         The tokenizer.json that cuts texts into tokens.
+    sample : str, optional
+        Of a table with many rows: which one, by its number from 0 or its cell in a column "id".
 
     Raises
     ------
@@ -90,7 +94,9 @@ def read_input(
         The file cannot be read, or does not fit the model.
     """
     file = Path(path)
-    ending = file.suffix.lower()
+    if sample is not None and ending_of(file) not in TABLES:
+        raise InputError(f"--sample {sample} is about tables; {str(path)!r} is none.")
+    ending = ending_of(file)
     require_regular(file, "input", InputError)
     if not file.is_file():
         raise InputError(f"No such input file: {str(path)!r}.")
@@ -108,7 +114,7 @@ def read_input(
         name, _ = only(file, inputs)
         return _arrays(file, {name: arrays.read_npy(file)}, inputs, taken)
     if ending in TABLES:
-        return _table(file, inputs, columns, taken)
+        return _table(file, inputs, columns, taken, sample)
     raise InputError(
         f"{str(path)!r} ends in {ending or 'nothing'!r}; expected .npy, .npz, "
         f"{', '.join((*TABLES, *TEXTS, *PICTURES))}."
@@ -149,23 +155,34 @@ def _arrays(
 
 
 def _table(
-    file: Path, inputs: Mapping[str, TensorType], columns: Columns | None, taken: Arrays
+    file: Path,
+    inputs: Mapping[str, TensorType],
+    columns: Columns | None,
+    taken: Arrays,
+    sample: str | None,
 ) -> Given:
     """One instance: all cells are one input, or each column is one."""
+    known = tuple(inputs) if len(inputs) > 1 else () if columns is None else columns.names
+    table = read_table(file, known)
+    if sample is not None:
+        table = table.one(sample, known)
+        table = table if LABELS in known else table.without(LABELS)[0]
     if len(inputs) > 1:
-        stacks, notes = of_inputs(read_table(file, tuple(inputs)), inputs)
+        stacks, notes = of_inputs(table, inputs)
         if any(len(stack) != 1 for stack in stacks.values()):
-            raise InputError(f"{str(file)!r} holds several rows; keep the one of one instance.")
+            raise InputError(
+                f"{str(file)!r} holds several rows; keep the one of one instance, or say which by "
+                "--sample."
+            )
         feeds = {name: stack[0] for name, stack in stacks.items()}
         return Given(feeds, notes, columns=Columns(tuple(inputs), "the model's inputs"))
     name, kind = only(file, inputs)
-    table = read_table(file, () if columns is None else columns.names)
-    ordered, known, notes = of_one(table, columns)
+    ordered, own, notes = of_one(table, columns)
     numbers, done, raw = taken(file, name, kind, ordered.numbers())
     shaped = arrays.shaped(file, numbers, kind)
     feeds = {name: fitted(f"Input {name!r} in {file.name}", shaped, kind.dtype)}
     names = ordered.header if len(ordered.header) == numbers.size else ()
-    return Given(feeds, (*notes, *done), names=names, columns=known, raw=raw)
+    return Given(feeds, (*notes, *done), names=names, columns=own, raw=raw)
 
 
 def _picture(file: Path, inputs: Mapping[str, TensorType], how: Preprocessing) -> Given:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO, TextIO, cast
 
 import numpy as np
 
+from onnxlin import limits
 from onnxlin.errors import InputError
 from onnxlin.graph import Array
 from onnxlin.graph.regular import require_regular
 
+ENDINGS, PACKED = (".csv", ".tsv"), ".gz"
 WHOLE = re.compile(r"[-+]?[0-9]+")
+ID = "id"
+PART = 2**20  # bytes of a table unpacked at once
 LISTED = 8  # names in a message
 
 
@@ -100,6 +108,35 @@ class Table:
         left = replace(self, header=header, rows=rows)
         return left, [row[at].strip() for row in self.rows]
 
+    def one(self, sample: str, known: Sequence[str] = ()) -> Table:
+        """Keep one row: the one of an id, where a column is called so, else the n-th from 0.
+
+        Parameters
+        ----------
+        sample : str
+        known : sequence of str
+            Names of features; a column of one of these is no id.
+
+        Raises
+        ------
+        InputError
+            There is no such row, or several.
+        """
+        ids = [n for n in self.header if n.lower() == ID and n not in known]
+        if ids:
+            left, cells = self.without(ids[0])
+            at = [i for i, cell in enumerate(cells or ()) if cell == sample]
+        else:
+            left, number = self, int(sample) if sample.isdecimal() else -1
+            at = [number] if 0 <= number < len(self.rows) else []
+        if len(at) != 1:
+            what = f"has {len(at)} rows with the {(ids or [ID])[0]} {sample!r}"
+            if not ids:
+                last = len(self.rows) - 1
+                what = f"has {last + 1} rows, 0 to {last}, and no column called {ID}"
+            raise InputError(f"--sample {sample}: {str(self.file)!r} {what}. Name one of them.")
+        return replace(left, rows=[left.rows[at[0]]], before=self.before + at[0])
+
     def column(self, name: str) -> list[str]:
         """Cells of a column, without spaces around them."""
         at = self.header.index(name)
@@ -172,7 +209,7 @@ def header_of(line: Sequence[str], known: Sequence[str] = ()) -> tuple[str, ...]
 
 def delimiter_of(file: Path) -> str:
     """What is between the cells of a table, by the ending of its name."""
-    return "\t" if file.suffix.lower() == ".tsv" else ","
+    return "\t" if ending_of(file) == ".tsv" else ","
 
 
 def read_lines(file: Path) -> list[list[str]]:
@@ -180,13 +217,49 @@ def read_lines(file: Path) -> list[list[str]]:
     delimiter = delimiter_of(file)
     require_regular(file, "table", InputError)
     try:
-        with file.open(newline="", encoding="utf-8-sig") as text:
+        with _text(file) as text:
             lines = [line for line in csv.reader(text, delimiter=delimiter) if any(line)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{str(file)!r} is not a readable table: {error}.") from error
     if not lines:
         raise InputError(f"{str(file)!r} is empty; expected a table of numbers.")
     return lines
+
+
+def _text(file: Path) -> TextIO:
+    """Open a table; one that is packed by gzip up to the limit of what may be unpacked."""
+    if file.suffix.lower() != PACKED:
+        return file.open(newline="", encoding="utf-8-sig")
+    data = bytearray()
+    with opened(file) as packed:
+        while part := packed.read(PART):
+            data += part
+            hold_unpacked(file, len(data))
+    return io.StringIO(data.decode("utf-8-sig"), newline="")
+
+
+def opened(file: Path) -> BinaryIO:
+    """Open a table for its bytes; those of one that is packed by gzip are unpacked."""
+    packed = file.suffix.lower() == PACKED
+    return cast("BinaryIO", gzip.open(file)) if packed else file.open("rb")
+
+
+def hold_unpacked(file: Path, size: int) -> None:
+    """Hold what a packed table comes to, so far, to the limit of what may be unpacked.
+
+    Raises
+    ------
+    LimitError
+    """
+    if file.suffix.lower() == PACKED:
+        limits.hold("unpacked_bytes", size, f"{str(file)!r} unpacks to {size:,} bytes or more")
+
+
+def ending_of(file: Path) -> str:
+    """The ending that tells what a file holds: of ``x.csv.gz`` it is ``.csv``."""
+    ending = file.suffix.lower()
+    inner = file.with_suffix("").suffix.lower()
+    return inner if ending == PACKED and inner in ENDINGS else ending
 
 
 def is_number(cell: str) -> bool:

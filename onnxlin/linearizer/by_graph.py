@@ -191,5 +191,6 @@ def map_of(
         own=anew.own,
         solution=found.solution,
         notes=(*section.notes_in(ready.mode), *([note_of(section)] if is_narrow(section) else [])),
+        names=ready.names,
         needs=needs,
     )

@@ -61,6 +61,7 @@ def by_program(ready: Ready, ask: Ask) -> AffineMap:
             origin=ready.origin(ask.feeds, values, program, job),
             own=partial(ready.own, ask.feeds) if anew else None,
             notes=ready.section.notes_in(ready.mode),
+            names=ready.names,
             solution=solution,
             needs=needs,
         )

@@ -24,7 +24,7 @@ from onnxlin.linearizer.by_program import by_program
 from onnxlin.linearizer.many import one_by_one, require_each, stacks, together
 from onnxlin.linearizer.named import digest_of, means_of
 from onnxlin.linearizer.ready import make_ready, naming
-from onnxlin.load import Model, Path, load, read
+from onnxlin.load import Model, Path, exported, load, read
 from onnxlin.program.builder import Builder
 from onnxlin.runtime.session import SessionOptions
 from onnxlin.section import STAIRCASE, Section, make_section, require_mode, require_rounding
@@ -41,7 +41,7 @@ class Linearizer:
 
     Parameters
     ----------
-    model : path, bytes or onnx.ModelProto
+    model : path, bytes, onnx.ModelProto, or what `onnxlin.export_model` takes
     inputs, outputs : tensor names, optional
         Any tensors of the graph; by default its float inputs and float outputs. What is not
         linearised is held constant. Token ids and categories become what they look up: see
@@ -50,9 +50,8 @@ class Linearizer:
     mode : {"tangent", "frozen"}
         The reading of smooth operators; on piecewise-affine ones the two agree.
     rounding : {"staircase", "straight-through"}
-        The reading of rounding: a staircase is locally constant, so dependence on x ends there.
-        Straight-through counts it as the identity plus an offset captured at x, and saturation as
-        Clip; F(x) = W x + b holds all the same.
+        A staircase is locally constant, so dependence on x ends there. Straight-through counts it
+        as the identity plus an offset captured at x, saturation as Clip; F(x) = W x + b holds too.
     gates : {"halves", "held"} or {node name: one of them}
         The reading of gated products, ``act(a) * b``, in frozen mode: half of each term of the
         product rule, or the activation held at x and b linear. In a mapping ``"*"`` stands for
@@ -66,6 +65,7 @@ class Linearizer:
         computed; by default as many as each takes. They show in last bits.
     base_dir : path, optional
         Of the files of weights beside a model; by default the folder of its path, if it has one.
+    example : x, optional; a model of a framework is exported at it
 
     Raises
     ------
@@ -85,13 +85,14 @@ class Linearizer:
         session_options: SessionOptions | None = None,
         threads: int | None = None,
         base_dir: Path | None = None,
+        example: Any = None,
     ) -> None:
         require_mode(mode)
         require_rounding(rounding)
         memory_budget(memory)
         threads = None if threads is None else whole("threads", threads, 1)
         keep_freed_arrays()
-        inputs = listed(inputs)
+        inputs, model = listed(inputs), exported(model, example)
         if base_dir is not None:
             model = read(model, base_dir)  # the files are read once, and it is whole from here on
         with confined(threads):
@@ -262,7 +263,7 @@ class Linearizer:
         ``each`` gives every instance one row of its own, such as that of its label.
         """
         require_engine(engine)
-        apart = instances(xs, self.graph.inputs)
+        apart = instances(xs, self.graph.inputs, self.graph.features)
         require_each(each, rows, len(apart))
         with confined(self.threads):
             runs = runs_beside(self._ready.shelf.options)

@@ -35,8 +35,8 @@ def linearize(
 ) -> AffineMap:
     """Return the affine map F(x) = W x + b that a model is at x.
 
-    The arguments are those of `Linearizer` and of its call. For many inputs of one model make a
-    `Linearizer` once.
+    A model of a framework is exported at x. The other arguments are those of `Linearizer` and of
+    its call. For many inputs of one model make a `Linearizer` once.
     """
     ready = Linearizer(
         model,
@@ -48,5 +48,6 @@ def linearize(
         memory=memory,
         threads=threads,
         base_dir=base_dir,
+        example=x,
     )
     return ready(x, rows, engine, dtype, progress=progress, save=save)

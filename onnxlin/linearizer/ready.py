@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
-from onnxlin.affine_map import Origin
+from onnxlin.affine_map import Names, Origin
 from onnxlin.engines.compiled import Shelf
 from onnxlin.engines.confined import confined
 from onnxlin.engines.job import Job, Progress
@@ -71,6 +71,11 @@ class Ready:
         if isinstance(made.tracer, Tracer):
             self.shelf.standing = made.tracer
         return made
+
+    @cached_property
+    def names(self) -> Names:
+        """Names of features and classes."""
+        return Names.of(self.section.graph)
 
     @cached_property
     def held(self) -> frozenset[str]:

@@ -39,7 +39,7 @@ def load(model: Model, given: Iterable[str] = (), base_dir: Path | None = None) 
 
     Parameters
     ----------
-    model : path, bytes or onnx.ModelProto
+    model : path, bytes, onnx.ModelProto, or what `export_model` takes
         Left unchanged.
     given : tensor names
         Those of them that are inputs with a value in the file become inputs like the others. A

@@ -13,11 +13,12 @@ from google.protobuf.message import DecodeError
 from onnxlin import limits
 from onnxlin.errors import LimitError, ModelError
 from onnxlin.graph.regular import require_regular
+from onnxlin.load.exported import Held, Plain, export_model
 from onnxlin.load.external import filled, first_external
 from onnxlin.runtime.sandbox import reached
 
 Path = str | os.PathLike[str]
-Model = Path | bytes | onnx.ModelProto
+Model = Plain | Held
 
 BINARY = "protobuf"
 ONNX_TEXT = "onnxtxt"
@@ -33,7 +34,7 @@ def read(model: Model, base_dir: Path | None = None) -> onnx.ModelProto:
 
     Parameters
     ----------
-    model : path, bytes or onnx.ModelProto
+    model : path, bytes, onnx.ModelProto, or what `export_model` takes
         A file's name tells its format, as `onnx.load` reads it: ``.json``, ``.textproto``,
         ``.onnxtxt`` and the like are text, anything else is protobuf. A proto is left unchanged.
     base_dir : path, optional
@@ -51,8 +52,7 @@ def read(model: Model, base_dir: Path | None = None) -> onnx.ModelProto:
     elif isinstance(model, str | os.PathLike):
         proto, base_dir = _read_file(os.fspath(model), base_dir)
     else:
-        kind = type(model).__name__
-        raise ModelError(f"model must be a path, bytes or onnx.ModelProto, not {kind}.")
+        proto = export_model(model)
     if first_external(proto):
         proto = filled(proto, base_dir, copied=proto is model)
     if not proto.graph.output:

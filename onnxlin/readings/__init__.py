@@ -30,6 +30,8 @@ from onnxlin.readings.path import walk
 from onnxlin.readings.plane import partition
 from onnxlin.readings.question.question import Question
 from onnxlin.readings.region import Region, drift
+from onnxlin.readings.row.annotated import annotated
+from onnxlin.readings.row.attributor import Attributor, Explainer
 from onnxlin.readings.row.contributions import (
     Contributions,
     Relative,
@@ -46,12 +48,14 @@ from onnxlin.readings.row.singular import Norms, Spectrum, norms, spectrum
 
 __all__ = [
     "Attribution",
+    "Attributor",
     "Audit",
     "BiasMap",
     "Comparison",
     "Contributions",
     "Ensemble",
     "Evaluation",
+    "Explainer",
     "Groups",
     "Judgement",
     "Ledger",
@@ -66,6 +70,7 @@ __all__ = [
     "Spread",
     "Stability",
     "StructuralZero",
+    "annotated",
     "audit",
     "baselines",
     "between",

@@ -13,6 +13,7 @@ import onnx
 
 from onnxlin.errors import InputError, OptionError
 from onnxlin.graph import Array, Graph, TensorType
+from onnxlin.section.frames import unframed
 from onnxlin.section.numbers import all_finite, as_array, entry, fitted
 
 NUMBERED = re.compile(r"Instance (\d+): (.*)", re.DOTALL)
@@ -74,7 +75,8 @@ def _plain(x: Instance, inputs: Mapping[str, TensorType]) -> dict[str, Array] | 
 
 
 def completed(x: Instance, graph: Graph) -> Instance:
-    """Add the values that the file has for inputs which x leaves out."""
+    """Take a frame apart, and add the values that the file has for inputs which x leaves out."""
+    x = unframed(x, graph.inputs, graph.features)
     if not graph.defaults:
         return x
     needed = [name for name in graph.inputs if name not in graph.defaults]
@@ -238,14 +240,17 @@ def _fits(shape: tuple[int, ...], kind: TensorType) -> bool:
     return len(shape) == len(kind.shape) and all(n == m for n, m in pairs if isinstance(m, int))
 
 
-def instances(xs: Instance, inputs: Mapping[str, TensorType]) -> list[Instance]:
-    """Cut stacked instances apart: N on axis 0, a leading batch axis of 1 dropped or not.
+def instances(
+    xs: Instance, inputs: Mapping[str, TensorType], features: Sequence[str] = ()
+) -> list[Instance]:
+    """Cut a stack, or a frame's rows, apart: N on axis 0, a batch axis of 1 dropped or not.
 
     Raises
     ------
     InputError
         There is no axis 0, or the stacks are of different lengths.
     """
+    xs = unframed(xs, inputs, features)
     if not isinstance(xs, Mapping):
         given = _named(xs, inputs)
         name = next(iter(inputs))

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from onnxlin.graph import Graph, Node
+from onnxlin.load import EXPORTED_BY
 from onnxlin.operators import integers
 from onnxlin.operators.families import RANDOM
 from onnxlin.operators.patterns import Part
@@ -23,7 +24,9 @@ from onnxlin.section.gates import (
     require_products,
 )
 from onnxlin.section.options import one_of
+from onnxlin.texts import shown
 
+LONGEST_NOTE = 500  # characters of what a file says of itself
 STAIRCASE = "staircase"
 STRAIGHT = "straight-through"
 ROUNDINGS = (STAIRCASE, STRAIGHT)
@@ -193,13 +196,19 @@ def make_section(
         varying=_varying(graph),
         carriers=carriers,
         rounding=rounding,
-        notes=tuple(end.note for end in (first, last) if end.note),
+        notes=(*_told(graph), *(e.note for e in (first, last) if e.note)),
         deciding=deciding,
         gates=read_gates(gates),
     )
     if found.gates.nodes and not isinstance(gates, Gates):
         require_products(found.gates, found.holding.products)
     return found
+
+
+def _told(graph: Graph) -> tuple[str, ...]:
+    """What the model's metadata say of its export: text that came with it, made short."""
+    told = [e.value for e in graph.model.metadata_props if e.key == EXPORTED_BY]
+    return tuple(f"exported from {shown(text[:LONGEST_NOTE])}" for text in told[:1])
 
 
 def _is_between(node: Node, made: Set[str], traced: Set[str]) -> bool:

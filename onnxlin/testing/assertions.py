@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from onnxlin.errors import MissingRuleError, OptionError, UnsupportedNodeError
 from onnxlin.linearizer import Names
-from onnxlin.load import Model
+from onnxlin.load import Model, exported
 from onnxlin.readings.compare.compare import compare
 from onnxlin.runtime.sandbox import Sandbox
 from onnxlin.section import HALVES, MODES, STAIRCASE, require_mode
@@ -67,7 +67,7 @@ def assert_linearizes(
     """
     if mode is not None:
         require_mode(mode)
-    chosen = named(laws)
+    chosen, model = named(laws), exported(model, x)
     ends = {"inputs": listed(inputs), "outputs": listed(outputs), "rounding": rounding}
     options: dict[str, Any] = {**ends, "gates": gates, "engine": engine, "memory": memory}
     if (box := Sandbox.of(sandbox)) is not None:
@@ -137,7 +137,7 @@ def assert_same_map(
     if mode is not None:
         require_mode(mode)
     ends: dict[str, Any] = {"inputs": inputs, "outputs": outputs, "rounding": rounding}
-    one, other = Subject(a, rows=rows, **ends), Subject(b, **ends)
+    one, other = Subject(exported(a, x), rows=rows, **ends), Subject(exported(b, x), **ends)
     few = one.rows(one.feeds(x))
     for reading in MODES if mode is None else (mode,):
         first, second = (subject.linearizer(reading) for subject in (one, other))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from onnxlin import archives
 from onnxlin.graph import Array
-from onnxlin.load import Model
+from onnxlin.load import Plain
 from onnxlin.runtime.sandbox import Sandbox, asked, boxed
 from onnxlin.section.feeds import Instance
 from onnxlin.testing.run.reproduce import storable
@@ -20,7 +20,7 @@ from onnxlin.testing.verdicts import LawError, NoMapError
 
 
 def assert_in_child(
-    model: Model,
+    model: Plain,
     x: Instance | None,
     sandbox: Sandbox,
     *,

@@ -75,6 +75,8 @@ def declare(commands: Any) -> None:
     arguments.mode(group)
     group.add_argument("--memory", help='what may be used, such as "4GiB" (half of what is free)')
     many.declare(command)
+    arguments.classes(command)
+    arguments.sample(command)
     arguments.pictures(command)
 
 

@@ -71,6 +71,8 @@ def declare(commands: Any) -> None:
         "--near", type=float, default=1e-3, help="count units this close to a kink (0.001)"
     )
     _files(command)
+    arguments.classes(command)
+    arguments.sample(command)
     arguments.pictures(command)
     boxed.declare(command, TIME)
 
@@ -129,7 +131,7 @@ def answer(options: Any) -> dict[str, Any]:
     if archive is not None:
         pictures = files.draw(m, parts, drawn, options)
         document["files"] = [*pictures, files.keep(m, archive, there=large)]
-    document["files"] += exports.write(m, options)
+    document["files"] += exports.write(m, lin, options)
     about = About(lin, given, parts, labels, chances, prediction["probability_is"], vocabulary)
     document["files"] += write_pages(m, about, chosen, pair, options)
     document["memory"] = _memory(m, options)
@@ -257,6 +259,12 @@ def _files(command: argparse.ArgumentParser) -> None:
         "(-1)",
     )
     files.add_argument("--to-onnx", metavar="OUT", help="write the map as an ONNX model: one Gemm")
+    files.add_argument(
+        "--annotate",
+        metavar="OUT",
+        help="write a copy of the model whose nodes carry status, shares of b and live units as "
+        "metadata, which Netron shows",
+    )
     files.add_argument("--dot", metavar="OUT", help="write the linear program as Graphviz text")
     files.add_argument(
         "--smooth",

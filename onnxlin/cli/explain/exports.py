@@ -9,16 +9,20 @@ from onnxlin import files
 from onnxlin.affine_map import AffineMap
 from onnxlin.errors import OptionError
 from onnxlin.files import folder_of
-from onnxlin.readings import to_dot
+from onnxlin.linearizer import Linearizer
+from onnxlin.readings import annotated, to_dot
 
 
-def write(m: AffineMap, options: Any) -> list[str]:
-    """Write what ``--to-onnx`` and ``--dot`` ask for; return the paths."""
+def write(m: AffineMap, lin: Linearizer, options: Any) -> list[str]:
+    """Write what ``--to-onnx``, ``--annotate`` and ``--dot`` ask for; return the paths."""
     written = []
     sources = (options.model, options.input)
     if options.to_onnx is not None:
         _write("--to-onnx", options.to_onnx, m.to_onnx().SerializeToString(), sources)
         written.append(options.to_onnx)
+    if options.annotate is not None:
+        _write("--annotate", options.annotate, annotated(m, lin).SerializeToString(), sources)
+        written.append(options.annotate)
     if options.dot is not None:
         _write("--dot", options.dot, to_dot(m).encode(), sources)
         written.append(options.dot)

@@ -59,6 +59,7 @@ def declare(commands: Any) -> None:
     )
     files.add_argument("--no-files", action="store_true", help="print only")
     way.declare(command)
+    arguments.classes(command)
     arguments.pictures(command)
 
 

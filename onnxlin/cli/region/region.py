@@ -54,6 +54,8 @@ def declare(commands: Any) -> None:
     command.add_argument("--seed", type=int, default=0, help="of random directions (0)")
     arguments.ends(command)
     arguments.how(command, threads=True)
+    arguments.classes(command)
+    arguments.sample(command)
     arguments.pictures(command)
 
 

@@ -24,6 +24,7 @@ from onnxlin.inputs import read_labels
 from onnxlin.inputs.columns import Columns
 from onnxlin.inputs.given import PICTURES, TABLES, only
 from onnxlin.inputs.preprocessing import Preprocessing
+from onnxlin.inputs.tables import ending_of
 from onnxlin.inputs.told import columns_of, metadata, preprocessing_of
 
 PathLike = str | os.PathLike[str]
@@ -155,7 +156,7 @@ def _afar(
 
 
 def _lines(path: str, inputs: Mapping[str, TensorType], columns: Columns | None) -> Lines:
-    ending = Path(path).suffix.lower()
+    ending = ending_of(Path(path))
     if Path(path).is_dir() or ending == ".zarr":
         return Zarr(path, inputs)
     if not Path(path).exists():

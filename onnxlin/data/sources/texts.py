@@ -16,7 +16,7 @@ from onnxlin.errors import InputError
 from onnxlin.graph import Array, TensorType
 from onnxlin.inputs.columns import Columns, of_inputs, of_one
 from onnxlin.inputs.given import only
-from onnxlin.inputs.tables import Table, delimiter_of, header_of
+from onnxlin.inputs.tables import Table, delimiter_of, header_of, hold_unpacked, opened
 
 MARKS = 256
 """Rows from one remembered place of the file to the next."""
@@ -24,6 +24,8 @@ MARKS = 256
 
 class TextTable(Lines):
     """A comma- or tab-separated file, an instance a row; cells as `read_instances` takes them.
+
+    Of one that is packed by gzip what lies before some rows is unpacked each time they are read.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ class TextTable(Lines):
         places: list[int] = []
         labels: list[str] = []
         at = 0
-        with open(self._file.path, "rb") as stream:
+        with opened(self._file.path) as stream:
             for number, line in enumerate(stream, 1):
                 row = self._row(line, number)
                 if row is not None and not self._width:
@@ -73,6 +75,7 @@ class TextTable(Lines):
                         labels.append(row[self._header.index(LABELS)].strip())
                     self._count += 1
                 at += len(line)
+                hold_unpacked(self._file.path, at)
         return places, labels
 
     def _row(self, line: bytes, number: int) -> list[str] | None:
@@ -122,7 +125,7 @@ class TextTable(Lines):
     def _rows(self, start: int, stop: int) -> list[list[str]]:
         self._file.require()
         rows: list[list[str]] = []
-        with open(self._file.path, "rb") as stream:
+        with opened(self._file.path) as stream:
             mark = start // MARKS
             stream.seek(self._places[mark])
             at = mark * MARKS

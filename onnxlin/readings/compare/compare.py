@@ -81,7 +81,7 @@ def compare(
     if x is None:
         raise OptionError("Two models are compared at one x; none was given.")
     first, second = (
-        m if isinstance(m, Linearizer) else Linearizer(m, mode=mode, rounding=rounding)
+        m if isinstance(m, Linearizer) else Linearizer(m, mode=mode, rounding=rounding, example=x)
         for m in (a, b)
     )
     together = align(first, second, x)

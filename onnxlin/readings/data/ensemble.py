@@ -119,6 +119,7 @@ class Ensemble:
             engine=first.engine,
             plan=f"{len(maps)} members, each on its own",
             dtype=first.dtype,
+            names=first.names,
             origin=partial(weighted_origin, self.weights, maps, shared, outputs),
             own=partial(self._own, maps),
             notes=[f"{i}: {note}" for i, m in enumerate(maps) for note in m.notes],

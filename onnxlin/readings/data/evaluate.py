@@ -147,7 +147,7 @@ def evaluate(
     Source: the table of Wang, Zhou, Bilmes, Bias Also Matters, ICML 2019: test all, only wx, only
     b.
     """
-    count = len(instances(xs, lin.graph.inputs))
+    count = len(instances(xs, lin.graph.inputs, lin.graph.features))
     known = None if labels is None else class_indices(labels, count)
     return evaluated(lin.steady(count), xs, known, engine, progress=progress)
 
@@ -171,7 +171,7 @@ def evaluated(
     floors : {engine: float}, optional
         See `verified`.
     """
-    given = instances(xs, lin.graph.inputs)
+    given = instances(xs, lin.graph.inputs, lin.graph.features)
     if large is None:
         large = bool(given) and is_large(lin, given[0])
     labelled = [None] * len(given) if labels is None else list(labels[:, None])

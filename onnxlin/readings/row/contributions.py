@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from onnxlin.affine_map import AffineMap
+from onnxlin.affine_map import AffineMap, frame
 from onnxlin.affine_map.wide import LARGE, by_rows
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import InputError
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
 from onnxlin.primitives import Shape
-from onnxlin.readings.checks import chosen, position, require_f, row_names, size_of
+from onnxlin.readings.checks import chosen, of_outputs, position, require_f, size_of
 from onnxlin.section.numbers import flat
 
 Baseline = npt.ArrayLike | Mapping[str, npt.ArrayLike]
@@ -37,6 +37,8 @@ class Contributions:
     rows : tuple of str
         Names of the rows.
     shapes : {input name: shape}
+    features : tuple of str
+        Names of the features.
     """
 
     values: Array
@@ -44,6 +46,7 @@ class Contributions:
     y: Array
     rows: tuple[str, ...]
     shapes: Mapping[str, Shape]
+    features: tuple[str, ...] = ()
 
     @property
     def total(self) -> Array:
@@ -58,6 +61,19 @@ class Contributions:
         parts = np.split(self.values, np.cumsum(sizes)[:-1], axis=1)
         pairs = zip(self.shapes.items(), parts, strict=True)
         return {name: part.reshape(len(part), *shape) for (name, shape), part in pairs}
+
+    def to_frame(self) -> Any:
+        """Return a `pandas.DataFrame`, a feature a line and a row a column.
+
+        Its ``attrs`` hold ``rest`` and ``y``: a column and its rest sum to F(x).
+
+        Raises
+        ------
+        OnnxlinError
+            pandas is not installed.
+        """
+        about = {"rest": self.rest.tolist(), "y": self.y.tolist()}
+        return frame(self.values.T, self.features, self.rows, **about)
 
     @property
     def absolute(self) -> Array:
@@ -130,14 +146,14 @@ def margin(m: AffineMap, a: int, b: int) -> Contributions:
     combination[0, position(m, a)] += 1
     combination[0, position(m, b)] -= 1
     found = _of_seeds(m, Seeds(len(m.rows), None, combination))
-    return Contributions(found.values, found.rest, found.y, (f"{a} against {b}",), found.shapes)
+    return replace(found, rows=(_against(m, a, b),))
 
 
 def mean(m: AffineMap) -> Contributions:
     """What every feature brings to the mean of all rows of a map."""
     count = len(m.rows)
     found = _of_seeds(m, Seeds(count, None, np.full((1, count), 1 / max(count, 1))))
-    return Contributions(found.values, found.rest, found.y, ("mean",), found.shapes)
+    return replace(found, rows=("mean",))
 
 
 def relative(
@@ -173,8 +189,9 @@ def relative(
         W * (m.x - start),
         rest,
         seeds.apply(m.y),
-        row_names(m, seeds),
+        _named(m, seeds),
         m.shapes[0],
+        m.features,
         None if lin is None else seeds.apply(m.rows.apply(_run(m, lin, start))),
     )
     size = size_of(seeds, by_rows(m.W, lambda W: np.abs(W) @ np.abs(start)))
@@ -185,10 +202,20 @@ def relative(
 
 def _of_seeds(m: AffineMap, seeds: Seeds) -> Contributions:
     values = _rows_of_w(m, seeds) * m.x
-    names = row_names(m, seeds)
-    found = Contributions(values, seeds.apply(m.b), seeds.apply(m.y), names, m.shapes[0])
+    ends = seeds.apply(m.b), seeds.apply(m.y)
+    found = Contributions(values, *ends, _named(m, seeds), m.shapes[0], m.features)
     require_f("sum of W x over the features, + b,", m, seeds, found.total + found.rest)
     return found
+
+
+def _named(m: AffineMap, rows: Seeds) -> tuple[str, ...]:
+    """Name rows of a map by the model's classes where it has such."""
+    return m.names.of_rows(of_outputs(m, rows))
+
+
+def _against(m: AffineMap, a: int, b: int) -> str:
+    names = _named(m, chosen(m, [position(m, a), position(m, b)]))
+    return f"{names[0]} against {names[1]}" if m.rows.index is not None else f"{a} against {b}"
 
 
 def _rows_of_w(m: AffineMap, seeds: Seeds) -> Array:

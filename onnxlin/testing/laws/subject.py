@@ -13,7 +13,7 @@ import onnx
 from onnxlin.affine_map import AffineMap
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer, Names
-from onnxlin.load import Model, opened
+from onnxlin.load import Model, exported, opened
 from onnxlin.load.read import read
 from onnxlin.runtime.session import without_optimisers
 from onnxlin.section import HALVES, STAIRCASE
@@ -70,7 +70,7 @@ class Subject:
         engine: str = "auto",
         dtype: npt.DTypeLike | None = None,
     ) -> None:
-        self.model = model
+        self.model = exported(model)
         self.options: dict[str, Any] = {
             "inputs": [inputs] if isinstance(inputs, str) else inputs,
             "outputs": outputs,

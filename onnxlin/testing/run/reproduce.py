@@ -11,7 +11,7 @@ import numpy as np
 
 from onnxlin import archives, files
 from onnxlin.graph import Array
-from onnxlin.load import Model
+from onnxlin.load import Plain
 from onnxlin.testing.laws.subject import Feeds
 
 SCRIPT = """\
@@ -23,7 +23,7 @@ onnxlin.testing.assert_linearizes({model!a}, x{options})
 
 def reproducer(
     prefix: str | os.PathLike[str],
-    model: Model,
+    model: Plain,
     feeds: Feeds,
     options: Mapping[str, Any],
     what_to_do: str = files.NAME_TOO,

@@ -35,3 +35,13 @@ def test_what_is_read_is_not_overwritten(run, wide, x4) -> None:
     code, _, err = run("explain", wide, x4, "--no-files", "--dot", ".")
     assert code == 1
     assert "Cannot write '.': Is a directory. Give --dot another name." in err
+
+
+def test_an_annotated_model_is_written(run, wide, x4) -> None:
+    """Its nodes have a status each, and it is not written over what is read."""
+    code, _, _ = run("explain", wide, x4, "--no-files", "--annotate", "out/a.onnx")
+    assert code == 0
+    nodes = onnx.load("out/a.onnx").graph.node
+    assert all("onnxlin.status" in {e.key for e in node.metadata_props} for node in nodes)
+    code, _, err = run("explain", wide, x4, "--no-files", "--annotate", wide)
+    assert (code, "is what is read" in err) == (1, True)

@@ -32,7 +32,7 @@ def test_contributions_of_a_net_are_w_times_x(name: str) -> None:
     found = contributions(m)
     np.testing.assert_array_equal(found.values, m.W * m.x)
     np.testing.assert_array_equal(found.rest, m.b)
-    assert found.rows == tuple("0123456789")
+    assert found.rows == m.row_names
     assert_sums(m, found)
     (shaped,) = found.by_input.values()
     np.testing.assert_array_equal(shaped, found.values.reshape(10, 1, 1, 28, 28))

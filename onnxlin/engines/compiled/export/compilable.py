@@ -17,7 +17,7 @@ from onnxlin.errors import (
     OnnxlinError,
     TraceError,
 )
-from onnxlin.load import Model, Path, load
+from onnxlin.load import Model, Path, exported, load
 from onnxlin.program.check import Report, report
 from onnxlin.runtime.deadline import require_seconds, require_time, within
 from onnxlin.runtime.sandbox import Sandbox, asked, boxed
@@ -52,6 +52,7 @@ def check_model(
     base_dir: Path | None = None,
     time: float | None = None,
     sandbox: bool | Sandbox | None = None,
+    example: Any = None,
 ) -> Report:
     """Report the status of every node, and whether the model compiles.
 
@@ -60,21 +61,20 @@ def check_model(
 
     Parameters
     ----------
-    model : path, bytes or onnx.ModelProto
+    model : path, bytes, onnx.ModelProto, or a model of a framework
     inputs, outputs : tensor names, optional
         The ends of what is to be linearised; by default all float inputs and outputs.
-    rounding : {"staircase", "straight-through"}
-        The reading of rounding; see `Linearizer`.
+    rounding : {"staircase", "straight-through"}, see `Linearizer`
     compiles : bool, optional
         Whether to try to compile, which runs the model once on made-up numbers; by default unless
         its weights take more than 1 GiB, or it has more than 5,000 nodes.
-    base_dir : path, optional
-        The folder of the files that hold the model's weights beside it; see `Linearizer`.
+    base_dir : path, optional, see `Linearizer`
     time : float, optional
         Seconds after which it answers with what it has; reading the model is not cut short.
     sandbox : bool or onnxlin.Sandbox, optional
-        For models that are not trusted: do all this in a process of its own, with limits of memory
-        and time. Rules that were registered in this process are not known there.
+        For models that are not trusted: in a process with limits of memory and time, where rules
+        that were registered in this process are not known.
+    example : x, optional; a model of a framework is exported at it
 
     Raises
     ------
@@ -84,7 +84,7 @@ def check_model(
     """
     require_rounding(rounding)
     require_seconds(time)
-    inputs = listed(inputs)
+    inputs, model = listed(inputs), exported(model, example)
     if (box := Sandbox.of(sandbox)) is not None:
         asks: dict[str, Any] = {"inputs": inputs, "outputs": listed(outputs), "rounding": rounding}
         asks |= {"compiles": compiles, "time": time, "base_dir": base_dir and os.fspath(base_dir)}

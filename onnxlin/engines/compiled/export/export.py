@@ -17,7 +17,7 @@ from onnxlin.engines.seeds import make_seeds
 from onnxlin.errors import CompileError, LimitError, ModelError, OptionError, TraceError
 from onnxlin.graph import Graph
 from onnxlin.graph.weights import filled
-from onnxlin.load import Model, Path, load
+from onnxlin.load import Model, Path, exported, load
 from onnxlin.lowering import NotStaticError
 from onnxlin.program.check import require_rules
 from onnxlin.runtime.opened import session
@@ -55,7 +55,7 @@ def compile_model(
 
     Parameters
     ----------
-    model : path, bytes or onnx.ModelProto
+    model : path, bytes, onnx.ModelProto, or a model of a framework, which is exported at x
     path : path, optional, where to save it
     inputs, outputs, mode, rounding, gates, base_dir : as for `Linearizer`
     rows : indices or combinations, optional
@@ -80,7 +80,7 @@ def compile_model(
     require_mode(mode)
     require_rounding(rounding)
     _require_direction(direction, shares, rows)
-    inputs = listed(inputs)
+    inputs, model = listed(inputs), exported(model, x)
     graph = load(model, _given(inputs, x), base_dir)
     section = _section(graph, inputs, outputs, rounding, gates)
     compiled = compiled_at(section, mode, x, shapes, direction)

@@ -16,7 +16,7 @@ from onnx.serialization import registry
 from onnxlin.errors import OptionError
 from onnxlin.files import copy, remove, which, write, writing
 from onnxlin.graph.weights import LARGE, MOST_INSIDE, size
-from onnxlin.load import Model
+from onnxlin.load import Plain
 
 
 def save(made: onnx.ModelProto, path: str | os.PathLike[str], external_data: bool | None) -> None:
@@ -123,7 +123,7 @@ def _serialised(made: onnx.ModelProto, target: Path) -> bytes:
     return found
 
 
-def sha256(model: Model) -> str:
+def sha256(model: Plain) -> str:
     """Hash a model's file or bytes; "" for a model that no file can hold."""
     if isinstance(model, str | os.PathLike):
         with open(model, "rb") as stream:
