@@ -43,6 +43,8 @@ from onnxlin.readings.row.layers import LiveUnits, between, layer, live_units
 from onnxlin.readings.row.report import report
 from onnxlin.readings.row.shap import explanation
 from onnxlin.readings.row.singular import Norms, Spectrum, norms, spectrum
+from onnxlin.readings.stream.depths import Depth, Depths, depths
+from onnxlin.readings.stream.find import Place
 
 __all__ = [
     "Attribution",
@@ -50,6 +52,8 @@ __all__ = [
     "BiasMap",
     "Comparison",
     "Contributions",
+    "Depth",
+    "Depths",
     "Ensemble",
     "Evaluation",
     "Groups",
@@ -58,6 +62,7 @@ __all__ = [
     "LiveUnits",
     "LocalModel",
     "Norms",
+    "Place",
     "Question",
     "Region",
     "Relative",
@@ -73,6 +78,7 @@ __all__ = [
     "compare",
     "contributions",
     "deletion",
+    "depths",
     "drift",
     "evaluate",
     "explanation",
