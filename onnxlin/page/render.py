@@ -17,6 +17,7 @@ SCRIPTS = (
     "picture.js",
     "series.js",
     "tokens.js",
+    "depths.js",
     "bars.js",
     "facts.js",
     "nodes.js",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from onnxlin.graph import Array
 from onnxlin.plot.colours import PERCENTILE, colour_bar, limit_of
 from onnxlin.plot.figure import COLOURS, Path, finish, name_rows, new_figure
 from onnxlin.texts import shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST_NAMED = 60  # positions up to which each has its name below it
 
@@ -21,9 +25,9 @@ def depth_map(
     positions: Sequence[str],
     *,
     title: str,
-    path: Path,
+    path: Path | None = None,
     what: str = "W_h h",
-) -> None:
+) -> Figure:
     """Write what every position brings to a row as a picture: a line for each depth, x on top.
 
     Parameters
@@ -58,4 +62,4 @@ def depth_map(
     ax.spines[:].set_visible(False)
     key = f"{what}: red raises the output, blue lowers it"
     colour_bar(fig, ax, plane, key=key, limit=limit, percentile=PERCENTILE)
-    finish(fig, title, path)
+    return finish(fig, title, path)

@@ -24,6 +24,7 @@ function choose(a, b) {
 
 function redraw() {
   drawViews();
+  drawDepths();
   drawFeatures();
   drawLedger();
   drawRows();
@@ -89,7 +90,7 @@ async function start() {
     drawRegion();
     drawNodes();
   } else {
-    const about = ["input", "contributions", "ledger", "region", "nodes"];
+    const about = ["input", "depths", "contributions", "ledger", "region", "nodes"];
     for (const id of about) $(id).hidden = true;
     drawRows();
   }
