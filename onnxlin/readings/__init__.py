@@ -45,6 +45,13 @@ from onnxlin.readings.row.shap import explanation
 from onnxlin.readings.row.singular import Norms, Spectrum, norms, spectrum
 from onnxlin.readings.stream.depths import Depth, Depths, depths
 from onnxlin.readings.stream.find import Place
+from onnxlin.readings.stream.operators import (
+    Embedding,
+    TokenOperator,
+    input_embedding,
+    output_embedding,
+    token_operators,
+)
 
 __all__ = [
     "Attribution",
@@ -54,6 +61,7 @@ __all__ = [
     "Contributions",
     "Depth",
     "Depths",
+    "Embedding",
     "Ensemble",
     "Evaluation",
     "Groups",
@@ -71,6 +79,7 @@ __all__ = [
     "Spread",
     "Stability",
     "StructuralZero",
+    "TokenOperator",
     "audit",
     "baselines",
     "between",
@@ -88,6 +97,7 @@ __all__ = [
     "gradient_times_input",
     "group",
     "infidelity",
+    "input_embedding",
     "insertion",
     "integrated_gradients",
     "judge",
@@ -100,6 +110,7 @@ __all__ = [
     "noisy_infidelity",
     "norms",
     "occlusion",
+    "output_embedding",
     "partition",
     "pixel_flipping",
     "relative",
@@ -113,5 +124,6 @@ __all__ = [
     "stability",
     "structural_zero",
     "to_dot",
+    "token_operators",
     "walk",
 ]

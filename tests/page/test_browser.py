@@ -7,8 +7,10 @@ import re
 import numpy as np
 import pytest
 
+from onnxlin import linearize
 from onnxlin.readings import depths, margin
 from tests.page.browser import Page, number, printed
+from tests.readings.stream.nets import IDS, WORDS, T, transformer
 
 pytest.importorskip("PIL")
 
@@ -264,16 +266,14 @@ def test_more_bars_are_shown_when_asked_for(visit) -> None:
     assert len(page.all("#features tbody tr")) == 16
 
 
-def test_a_transformer_is_shown_layer_by_layer(visit, pages) -> None:
-    page, m = visit("transformer"), pages("transformer").m
-    found = depths(m)
+def test_a_transformer_is_shown_layer_by_layer(visit) -> None:
+    page, last = visit("transformer"), range((T - 1) * WORDS, T * WORDS)
+    m = linearize(transformer(), IDS, rows=last)
+    found, at = depths(m), int(np.argmax(m.y))
     rows = page.js(
         "return [...document.querySelectorAll('.depths tbody tr')].map((row) =>"
         "[...row.querySelectorAll('th, td')].map((cell) => cell.textContent))"
     )
-    # The strongest word at the last place.
-    count = m.y.size // found.values.shape[2]
-    at = m.y.size - count + int(np.argmax(m.y[-count:]))
     assert [row[0] for row in rows] == [depth.label for depth in found.depths]
     for row, values, rest in zip(rows, found.values[:, at], found.rest[:, at], strict=True):
         shown = [number(cell) for cell in row[1:]]
