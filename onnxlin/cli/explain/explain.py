@@ -12,7 +12,7 @@ import numpy as np
 from onnxlin import page
 from onnxlin.affine_map import AffineMap, Verdict
 from onnxlin.cli import arguments, boxed, target
-from onnxlin.cli.explain import against, baseline, exports, files, layers, text
+from onnxlin.cli.explain import against, baseline, exports, files, layers, singular, text
 from onnxlin.cli.explain.page import About, write_page
 from onnxlin.cli.labels import Labels, scores_of
 from onnxlin.cli.screen import Screen
@@ -73,6 +73,14 @@ def declare(commands: Any) -> None:
         "MLP apart, and b by layer and kind",
     )
     command.add_argument(
+        "--singular",
+        type=arguments.count,
+        default=0,
+        metavar="N",
+        help="singular values of the operators of the N strongest tokens, up to the output embedding "
+        "and decoded by it",
+    )
+    command.add_argument(
         "--near", type=float, default=1e-3, help="count units this close to a kink (0.001)"
     )
     _files(command)
@@ -130,6 +138,8 @@ def answer(options: Any) -> dict[str, Any]:
         "layers": layers.read(m, chosen, parts, options),
         "files": [],
     }
+    features = document["explained"][0]["features"] if chosen else []
+    document["singular"] = singular.read(m, features, labels, dict(given.feeds), options)
     if archive is not None:
         pictures = files.draw(m, parts, drawn, options)
         pictures += files.draw_layers(document["layers"], explained, options)

@@ -1,4 +1,4 @@
-"""``onnxlin explain --layers`` says and draws what `onnxlin.readings.depths` does."""
+"""``onnxlin explain --layers`` and ``--singular`` say what the readings of streams do."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import onnx
 import pytest
 
 import onnxlin
-from onnxlin.readings import depths
-from tests.readings.stream.nets import IDS, transformer
+from onnxlin.readings import depths, output_embedding, token_operators
+from tests.readings.stream.nets import IDS, WIDTH, T, transformer
 from tests.small import X, mlp
 
 pytest.importorskip("matplotlib")
@@ -53,3 +53,28 @@ def test_a_net_without_a_stream(run) -> None:
     code, _, err = run("explain", "m.onnx", "x.npy", "--layers", "--no-files")
     assert code == 1
     assert "No stream was found between" in err
+
+
+def test_operators_of_the_strongest_tokens(run, run_json) -> None:
+    found = run_json("explain", "m.onnx", "ids.npy", "--singular", "2", "--no-files")["singular"]
+    lin = onnxlin.Linearizer("m.onnx", outputs=found["tensor"])
+    at = range((T - 1) * WIDTH, T * WIDTH)
+    head = output_embedding(onnxlin.linearize("m.onnx", IDS, rows=[0]))
+    assert (found["tensor"], found["position"]) == (head.tensor, T - 1)
+    for one in found["tokens"]:
+        (own,) = token_operators(lin(IDS, rows=at), one["token"])
+        np.testing.assert_allclose(one["values"], own.values[:4])
+        first = one["directions"][0]
+        assert first["nearest"] == [str(i) for i in head.nearest(own.left[:, 0])[0]]
+        assert one["left_out"]["1"] == pytest.approx(own.low_rank_error(1))
+    code, out, err = run("explain", "m.onnx", "ids.npy", "--singular", "1", "--no-files")
+    assert (code, err) == (0, "")
+    assert "Operators of tokens: from each vector to 'top'" in out
+
+
+def test_operators_of_what_has_no_tokens(run) -> None:
+    onnx.save(mlp(), "m.onnx")
+    np.save("x.npy", X)
+    code, _, err = run("explain", "m.onnx", "x.npy", "--singular", "1", "--no-files")
+    assert code == 1
+    assert "--singular is about tokens" in err
