@@ -77,8 +77,8 @@ def declare(commands: Any) -> None:
         type=arguments.count,
         default=0,
         metavar="N",
-        help="singular values of the operators of the N strongest tokens, up to the output embedding "
-        "and decoded by it",
+        help="singular values of the operators of the N strongest tokens, up to the output "
+        "embedding and decoded by it",
     )
     command.add_argument(
         "--near", type=float, default=1e-3, help="count units this close to a kink (0.001)"
