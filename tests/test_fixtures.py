@@ -70,7 +70,7 @@ def test_small_model_by_hand() -> None:
     assert (np.abs(m.b - hand.b) <= hand.bias_slack).all()
 
 
-@pytest.mark.parametrize("name", ["wine", "beats", "topics"])
+@pytest.mark.parametrize("name", ["wine", "beats", "topics", "patches"])
 def test_gallery_net_at_its_example(name: str) -> None:
     model = onnx.load(GALLERY / f"{name}.onnx")
     (given,) = model.graph.input
@@ -105,6 +105,16 @@ def test_sentence_reads_as_it_should(makers: Any) -> None:
     ids = np.load(GALLERY / "topics.npy")
     np.testing.assert_array_equal(ids[0], makers.tokens(makers.split_words(makers.SHOWN), known))
     assert recorded("topics")["classes"][int(run("topics", ids).argmax())] == "files"
+
+
+def test_the_decoder_and_its_tokenizer_know_the_same_words(makers: Any) -> None:
+    model = onnx.load(GALLERY / "words.onnx")
+    known = json.loads({p.key: p.value for p in model.metadata_props}["vocabulary"])
+    vocabulary = json.loads((GALLERY / "words.json").read_text())["model"]["vocab"]
+    assert vocabulary == {word: i for i, word in enumerate(known)}
+    words = ("<start>", *makers.split_words("Write the bytes to the"))
+    scores = run("words", np.array([[vocabulary[word] for word in words]]))
+    assert known[int(scores[0, -1].argmax())] == "file"
 
 
 @pytest.fixture

@@ -121,15 +121,33 @@ def charge_each(job: Job, errors: Callable[[Step], Sequence[Array]], count: int)
     errors : callable
         Makes so many arrays as ``count`` says, of a step's shape.
     """
-    total, dtype = np.zeros((count, len(job.seeds))), job.program.dtype
+    total = np.zeros((count, len(job.seeds)))
+    for rows, _, _, charged in charging(job, errors, count):
+        total[:, rows] += charged
+    return np.nan_to_num(total, nan=np.inf, posinf=np.inf)
+
+
+def charging(
+    job: Job, errors: Callable[[Step], Sequence[Array]], count: int, W: Array | None = None
+) -> Iterator[tuple[slice, Step, Array, Array]]:
+    """Sweep all rows; yield each chunk's rows and step, its cotangents and what it is charged.
+
+    Parameters
+    ----------
+    errors, count
+        See `charge_each`.
+    W : array (K, columns), optional
+        See `sweep`.
+    """
+    dtype = job.program.dtype
     columns = kept(
         job, lambda step: _columns(errors(step), step.shape, dtype), count * dtype.itemsize
     )
     for rows in chunks(job):
-        for step, cotangent in sweep(job.program, job.seeds, rows, None):
-            total[:, rows] += _weighed_up(cotangent, columns(step)).T
+        own = None if W is None else W[rows]
+        for step, cotangent in sweep(job.program, job.seeds, rows, own):
+            yield rows, step, cotangent, _weighed_up(cotangent, columns(step)).T
         job.report(min(rows.stop, len(job.seeds)), len(job.seeds))
-    return np.nan_to_num(total, nan=np.inf, posinf=np.inf)
 
 
 def kept(job: Job, make: Callable[[Step], Array], size: int) -> Callable[[Step], Array]:

@@ -11,6 +11,7 @@ import numpy as np
 from onnxlin.affine_map import AffineMap, Verdict
 from onnxlin.affine_map.colours import COLOURS
 from onnxlin.graph import Array
+from onnxlin.page.depths import depths_of
 from onnxlin.page.nodes import nodes
 from onnxlin.page.pack import pack, plain
 from onnxlin.page.reach import region
@@ -54,6 +55,8 @@ class Explained:
         See `onnxlin.page.reach.region`.
     baseline : str, optional
         Name of an x0 that x is compared with.
+    layers : bool
+        Whether a transformer is to be read at every depth, however large it is.
     values, rest : {position: array (n_in,)}, {position: float}
         Then ``W (x - x0)`` and ``W x0`` of the rows on the page.
     """
@@ -72,6 +75,7 @@ class Explained:
     near: float = 1e-3
     sweeps: int | None = None
     baseline: str | None = None
+    layers: bool = False
     values: Mapping[int, Array] = field(default_factory=dict)
     rest: Mapping[int, float] = field(default_factory=dict)
 
@@ -113,6 +117,7 @@ def document(subject: Explained) -> dict[str, Any]:
             "classes": [_class(subject, place) for place in places],
             "ledger": report.ledger(m, places) if places else None,
             "parts": [_part(part, m) for part in subject.parts],
+            "depths": depths_of(m, places, subject.parts, asked=subject.layers) if places else None,
             "region": region(m, places, subject.sweeps) if places else None,
             "nodes": nodes(m) if places else None,
             "colours": COLOURS,

@@ -18,6 +18,7 @@ SCRIPTS = (
     "picture.js",
     "series.js",
     "tokens.js",
+    "depths.js",
     "bars.js",
     "rows.js",
     "facts.js",

@@ -6,6 +6,7 @@ is given.
 
 from onnxlin.plot.attribution import bars, heat_map, series
 from onnxlin.plot.colours import limit_of, smoothed
+from onnxlin.plot.depths import depth_map
 from onnxlin.plot.grid import heat_map_grid
 from onnxlin.plot.judging import judged_curves
 from onnxlin.plot.ledger import ledger_bars
@@ -17,6 +18,7 @@ from onnxlin.plot.plane import plane_partition
 __all__ = [
     "Panel",
     "bars",
+    "depth_map",
     "evaluation",
     "heat_map",
     "heat_map_grid",

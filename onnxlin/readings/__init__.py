@@ -45,6 +45,15 @@ from onnxlin.readings.row.layers import LiveUnits, between, layer, live_units
 from onnxlin.readings.row.report import report
 from onnxlin.readings.row.shap import explanation
 from onnxlin.readings.row.singular import Norms, Spectrum, norms, spectrum
+from onnxlin.readings.stream.depths import Depth, Depths, depths
+from onnxlin.readings.stream.find import Place
+from onnxlin.readings.stream.operators import (
+    Embedding,
+    TokenOperator,
+    input_embedding,
+    output_embedding,
+    token_operators,
+)
 
 __all__ = [
     "Attribution",
@@ -53,6 +62,9 @@ __all__ = [
     "BiasMap",
     "Comparison",
     "Contributions",
+    "Depth",
+    "Depths",
+    "Embedding",
     "Ensemble",
     "Evaluation",
     "Explainer",
@@ -62,6 +74,7 @@ __all__ = [
     "LiveUnits",
     "LocalModel",
     "Norms",
+    "Place",
     "Question",
     "Region",
     "Relative",
@@ -70,6 +83,7 @@ __all__ = [
     "Spread",
     "Stability",
     "StructuralZero",
+    "TokenOperator",
     "annotated",
     "audit",
     "baselines",
@@ -78,6 +92,7 @@ __all__ = [
     "compare",
     "contributions",
     "deletion",
+    "depths",
     "drift",
     "evaluate",
     "explanation",
@@ -87,6 +102,7 @@ __all__ = [
     "gradient_times_input",
     "group",
     "infidelity",
+    "input_embedding",
     "insertion",
     "integrated_gradients",
     "judge",
@@ -99,6 +115,7 @@ __all__ = [
     "noisy_infidelity",
     "norms",
     "occlusion",
+    "output_embedding",
     "partition",
     "pixel_flipping",
     "relative",
@@ -112,5 +129,6 @@ __all__ = [
     "stability",
     "structural_zero",
     "to_dot",
+    "token_operators",
     "walk",
 ]

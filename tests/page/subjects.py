@@ -10,6 +10,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.readings.stream.nets import IDS
+from tests.readings.stream.nets import transformer as decoder
+
 WORDS = ["[PAD]", "a", "good", "bad", "film", "</script>", "not", "<b>"]
 CLASSES = ["setosa </script><script>alert(1)</script>", 'versi"color', "virginica"]
 FEATURES = ("sepal length", "sepal width", "petal length", "petal width", "<i>age</i>")
@@ -131,3 +134,11 @@ def photo(folder: Path, side: int = 224) -> Pair:
     source = folder / "photo.npy"
     np.save(source, (np.stack(waves) + noise)[None].astype(np.float32))
     return Pair(path, str(source))
+
+
+def transformer(folder: Path) -> Pair:
+    """A small decoder that scores the next of eleven words."""
+    path, source = folder / "transformer.onnx", folder / "ids.npy"
+    onnx.save(decoder(), path)
+    np.save(source, IDS)
+    return Pair(str(path), str(source))

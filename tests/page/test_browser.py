@@ -7,8 +7,10 @@ import re
 import numpy as np
 import pytest
 
-from onnxlin.readings import margin
+from onnxlin import linearize
+from onnxlin.readings import depths, margin
 from tests.page.browser import Page, number, printed
+from tests.readings.stream.nets import IDS, WORDS, T, transformer
 
 pytest.importorskip("PIL")
 
@@ -262,3 +264,26 @@ def test_more_bars_are_shown_when_asked_for(visit) -> None:
     assert len(page.all("#features tbody tr")) > 100
     page.find("#features button").click()
     assert len(page.all("#features tbody tr")) == 16
+
+
+def test_a_transformer_is_shown_layer_by_layer(visit) -> None:
+    page, last = visit("transformer"), range((T - 1) * WORDS, T * WORDS)
+    m = linearize(transformer(), IDS, rows=last)
+    found, at = depths(m), int(np.argmax(m.y))
+    rows = page.js(
+        "return [...document.querySelectorAll('.depths tbody tr')].map((row) =>"
+        "[...row.querySelectorAll('th, td')].map((cell) => cell.textContent))"
+    )
+    assert [row[0] for row in rows] == [depth.label for depth in found.depths]
+    for row, values, rest in zip(rows, found.values[:, at], found.rest[:, at], strict=True):
+        shown = [number(cell) for cell in row[1:]]
+        # Cells have two digits, sums four.
+        np.testing.assert_allclose(shown[:-2], values, rtol=0.051)
+        np.testing.assert_allclose(shown[-2:], [values.sum(), rest], rtol=6e-4)
+    places = page.js(
+        "return [...document.querySelectorAll('#depths details tr')].map((row) =>"
+        "[row.querySelector('th').textContent, row.querySelector('.number').textContent])"
+    )
+    assert [name for name, _ in places][:2] == ["embedding", "norm 1"]
+    shares = sum(number(value) for _, value in places)
+    assert shares == pytest.approx(m.b[at], rel=1e-3, abs=1e-3)

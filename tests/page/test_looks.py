@@ -11,7 +11,7 @@ from tests.page.browser import Page, number
 
 pytest.importorskip("PIL")
 
-KINDS = ("digit", "table", "series", "tokens", "photo")
+KINDS = ("digit", "table", "series", "tokens", "photo", "transformer")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -137,3 +137,20 @@ def test_errors(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(OnnxlinError, match=r'pip install "onnxlin\[cli\]"'):
         plot.bars(np.ones(3), ["a", "b", "c"], title="", path=tmp_path / "b.png")
+
+
+def test_depths_are_drawn_line_by_line(tmp_path) -> None:
+    values = np.zeros((3, 4))
+    values[0, 0], values[2, 3] = 2, -2
+    names = ["x", "attention 1", "MLP 1"]
+    plot.depth_map(values, names, list("abcd"), title="", path=tmp_path / "d.png")
+    body = pixels(tmp_path / "d.png")
+    left = body[:, : int(body.shape[1] * 0.7)]
+    red, blue = (
+        np.argwhere(np.abs(left - c).max(axis=-1) <= 1) for c in ((103, 0, 31), (5, 48, 97))
+    )
+    assert (red.max(axis=0) < blue.min(axis=0)).all()
+    many = RNG.normal(size=(3, 200))
+    plot.depth_map(many, names, ["$a_"] * 200, title="", path=tmp_path / "many.png")
+    with pytest.raises(OptionError, match=r"\(3, 4\) for 3 depths and 5 positions"):
+        plot.depth_map(values, names, list("abcde"), title="", path=tmp_path / "d.png")

@@ -17,6 +17,7 @@ from onnxlin.testing.laws.laws import named
 from onnxlin.testing.laws.subject import Subject
 from onnxlin.testing.run.examine import examine
 from onnxlin.testing.run.shrink import shrink
+from tests.readings.stream.nets import IDS, transformer
 from tests.small import X, mlp
 
 X1 = X + np.float32([[0.5, -1.0, 2.0]])
@@ -74,6 +75,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "BiasMap": lambda: readings.bias_maps(fresh()),
     "Comparison": lambda: readings.compare(fresh(), lin()(X, dtype=np.float64)),
     "comparison of models": lambda: readings.compare(mlp(), mlp(), X),
+    "Depths": lambda: readings.depths(Linearizer(transformer())(IDS, rows=[0, 12])),
     "Contributions": lambda: readings.contributions(fresh()),
     "drift": lambda: readings.drift(lin(), fresh(), [X1]),
     "Ensemble": lambda: readings.Ensemble([(0.5, mlp()), (0.5, lin())]),

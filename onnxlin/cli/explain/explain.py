@@ -12,7 +12,7 @@ import numpy as np
 from onnxlin import page
 from onnxlin.affine_map import AffineMap, Verdict
 from onnxlin.cli import arguments, boxed, target
-from onnxlin.cli.explain import against, baseline, exports, files, text
+from onnxlin.cli.explain import against, baseline, exports, files, layers, singular, text
 from onnxlin.cli.explain.page import About, write_pages
 from onnxlin.cli.labels import Labels, scores_of
 from onnxlin.cli.screen import Screen
@@ -66,6 +66,20 @@ def declare(commands: Any) -> None:
         "--baseline",
         metavar="zero|FILE",
         help="explain against an x0: W (x - x0) beside W x0 + b and F(x0) (W x and b)",
+    )
+    command.add_argument(
+        "--layers",
+        action="store_true",
+        help="of a transformer: what every position brings at every depth, behind attention and "
+        "MLP apart, and b by layer and kind",
+    )
+    command.add_argument(
+        "--singular",
+        type=arguments.count,
+        default=0,
+        metavar="N",
+        help="singular values of the operators of the N strongest tokens, up to the output "
+        "embedding and decoded by it",
     )
     command.add_argument(
         "--near", type=float, default=1e-3, help="count units this close to a kink (0.001)"
@@ -126,10 +140,14 @@ def answer(options: Any) -> dict[str, Any]:
         "baseline": shown.about,
         "structural_zero": report.structure(m) if chosen else None,
         "explained": explained,
+        "layers": layers.read(m, chosen, parts, options),
         "files": [],
     }
+    features = document["explained"][0]["features"] if chosen else []
+    document["singular"] = singular.read(m, features, labels, dict(given.feeds), options)
     if archive is not None:
         pictures = files.draw(m, parts, drawn, options)
+        pictures += files.draw_layers(document["layers"], explained, options)
         document["files"] = [*pictures, files.keep(m, archive, there=large)]
     document["files"] += exports.write(m, lin, options)
     about = About(lin, given, parts, labels, chances, prediction["probability_is"], vocabulary)

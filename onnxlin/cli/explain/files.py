@@ -14,6 +14,7 @@ import numpy as np
 from onnxlin import plot
 from onnxlin.affine_map import AffineMap
 from onnxlin.cli import target
+from onnxlin.cli.explain import layers
 from onnxlin.engines.memory import memory_budget
 from onnxlin.errors import OptionError
 from onnxlin.files import folder_of, is_written_directly
@@ -86,6 +87,20 @@ def draw(
         drawing = Drawing(title, path, options.smooth, what)
         _draw(m, values, parts, drawing)
         item["picture"] = str(path)
+        written.append(str(path))
+    return written
+
+
+def draw_layers(
+    found: dict[str, Any] | None, explained: Iterable[dict[str, Any]], options: Any
+) -> list[str]:
+    """Write a picture of each row that was read at every depth; return the paths."""
+    prefix, written = _prefix(options.out, options.input), list[str]()
+    item_of = {item["position"]: item for item in explained}
+    for at, position in enumerate(found["rows"] if found else ()):
+        path = Path(f"{prefix}.{_slug(item_of[position])}.layers.png")
+        _protect(path, options.input)
+        layers.draw(found, at, _title(item_of[position], options), path)
         written.append(str(path))
     return written
 

@@ -78,6 +78,7 @@ def _write_page(
         near=options.near,
         sweeps=options.sweeps,
         baseline=options.baseline,
+        layers=options.layers,
         values=against.values,
         rest={i: row["map_at_baseline"] - m.b[i] for i, row in against.rows.items() if row},
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from onnxlin.cli.explain import layers, singular
 from onnxlin.cli.screen import Cell, Screen, percent
 from onnxlin.engines.memory import mib
 from onnxlin.texts import counted
@@ -25,6 +26,8 @@ def show(document: Document, screen: Screen, count: int, *, verbose: bool = Fals
         _features(explained, document, screen)
         _kinds(explained, screen)
         _biases(explained, screen)
+    layers.show(document["layers"], document["explained"], screen)
+    singular.show(document["singular"], screen)
     screen.line()
     for path in document["files"]:
         screen.line(f"wrote {path}")

@@ -15,6 +15,7 @@ async function load() {
     for (const all of values) found.values.push(all.subarray(part.start, part.stop));
     PARTS.push(found);
   }
+  if (DOC.depths) DOC.depths.numbers = await unpack(DOC.depths.values);
 }
 
 const rowOf = (position) => DOC.rows.find((row) => row.position === position);

@@ -13,6 +13,7 @@ function choose(a, b) {
 
 function redraw() {
   drawViews();
+  drawDepths();
   drawFeatures();
   drawLedger();
   drawRows();
@@ -46,7 +47,7 @@ async function start() {
     drawRegion();
     drawNodes();
   } else {
-    const about = ["input", "contributions", "ledger", "region", "nodes"];
+    const about = ["input", "depths", "contributions", "ledger", "region", "nodes"];
     for (const id of about) $(id).hidden = true;
     drawRows();
   }
