@@ -167,7 +167,8 @@ class Linearizer:
             return self
         if names not in self._others:
             other = copy(self)
-            other._ready = naming(self._ready, names)
+            with confined(self.threads):
+                other._ready = naming(self._ready, names)
             self._others[names] = other
         return self._others[names]
 

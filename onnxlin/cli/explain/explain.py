@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from onnxlin import page
 from onnxlin.affine_map import AffineMap, Verdict
 from onnxlin.cli import arguments, boxed, target
-from onnxlin.cli.explain import against, baseline, exports, files, layers, singular, text
+from onnxlin.cli.explain import against, asks, baseline, exports, files, layers, singular, text
 from onnxlin.cli.explain.page import About, write_pages
 from onnxlin.cli.labels import Labels, scores_of
 from onnxlin.cli.screen import Screen
@@ -41,50 +41,8 @@ def declare(commands: Any) -> None:
     )
     arguments.ends(command)
     arguments.how(command, threads=True)
-    command.add_argument(
-        "--class",
-        dest="classes",
-        metavar="N|NAME",
-        nargs="+",
-        action="extend",
-        default=[],
-        help="further outputs to explain, by index or by class name",
-    )
-    command.add_argument(
-        "--against",
-        metavar="N|NAME",
-        nargs=1,
-        default=[],
-        help="why the strongest output, or that of --class, and not this one: explain the "
-        "difference of the two first, in one picture, and open the page on it",
-    )
-    command.add_argument("--top", type=arguments.count, default=10, help="length of the lists (10)")
-    command.add_argument(
-        "--verbose", action="store_true", help="print the engine, its plan and what memory it took"
-    )
-    command.add_argument(
-        "--baseline",
-        metavar="zero|FILE",
-        help="explain against an x0: W (x - x0) beside W x0 + b and F(x0) (W x and b)",
-    )
-    command.add_argument(
-        "--layers",
-        action="store_true",
-        help="of a transformer: what every position brings at every depth, behind attention and "
-        "MLP apart, and b by layer and kind",
-    )
-    command.add_argument(
-        "--singular",
-        type=arguments.count,
-        default=0,
-        metavar="N",
-        help="singular values of the operators of the N strongest tokens, up to the output "
-        "embedding and decoded by it",
-    )
-    command.add_argument(
-        "--near", type=float, default=1e-3, help="count units this close to a kink (0.001)"
-    )
-    _files(command)
+    asks.what(command)
+    asks.files(command)
     arguments.classes(command)
     arguments.sample(command)
     arguments.pictures(command)
@@ -101,11 +59,21 @@ def run(options: Any, screen: Screen) -> int:
     return CODES[document["residual"]["verdict"]]
 
 
-def answer(options: Any) -> dict[str, Any]:
-    """Explain one input, here or in a sandbox: write the files, return all that there is to say."""
-    start = time.perf_counter()
-    lin = target.linearizer(options)
-    given = target.given(options, lin)
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What is asked of a map before there is one: F(x), names, and which rows."""
+
+    y: Array
+    vocabulary: tuple[str, ...]
+    labels: Labels
+    classes: list[int]
+    rival: list[int]
+    columns: int
+    rows: target.Rows
+
+
+def _asked(options: Any, lin: Linearizer, given: Given) -> _Asked:
+    """Run the model, and read what the options say of its outputs."""
     outputs = lin.run(dict(given.feeds))
     y = np.concatenate([value.ravel().astype(np.float64) for value in outputs.values()])
     vocabulary = page.read_vocabulary(options.vocabulary, metadata(lin.graph))
@@ -115,19 +83,28 @@ def answer(options: Any) -> dict[str, Any]:
     rival = [labels.find(name, len(y), "--against") for name in options.against]
     columns = target.columns(lin, given.feeds)
     rows = target.choose_rows(options.rows, [*classes, *rival], y, columns, labels.span)
-    archive = files.archive(options)
-    size = len(y) if rows.rows is None else len(rows.rows), columns
+    return _Asked(y, vocabulary, labels, classes, rival, columns, rows)
+
+
+def answer(options: Any) -> dict[str, Any]:
+    """Explain one input, here or in a sandbox: write the files, return all that there is to say."""
+    start = time.perf_counter()
+    lin = target.linearizer(options)
+    given = target.given(options, lin)
+    asked = _asked(options, lin, given)
+    y, labels, rows, archive = asked.y, asked.labels, asked.rows, files.archive(options)
+    size = len(y) if rows.rows is None else len(rows.rows), asked.columns
     large = files.is_large(archive, *size, options.memory)
     m = target.linearise(lin, given.feeds, rows.rows, options, archive if large else None)
-    parts = page.parts(m, given, lin.graph, vocabulary)
+    parts = page.parts(m, given, lin.graph, asked.vocabulary)
     chances, prediction = _prediction(y, labels, groups(lin.section), options.top)
     verdict = report.rows(m, labels)
     # A map that is not the model explains nothing.
     failed = verdict["residual"]["verdict"] == Verdict.FAIL
-    chosen = [] if failed else _chosen(m, y, [*classes, *rival], labels.span)
+    chosen = [] if failed else _chosen(m, y, [*asked.classes, *asked.rival], labels.span)
     shown = baseline.shown(m, chosen, lin, given, options)
     explained = _explained(m, chosen, labels, parts, shown=shown, count=options.top)
-    pair = against.pair_of(m, chosen, classes, rival) if chosen else None
+    pair = against.pair_of(m, chosen, asked.classes, asked.rival) if chosen else None
     drawn = against.put_first(m, pair, explained, shown, parts=parts, count=options.top)
     nothing = ended(m, lin.section)
     document: dict[str, Any] = {
@@ -150,7 +127,9 @@ def answer(options: Any) -> dict[str, Any]:
         pictures += files.draw_layers(document["layers"], explained, options)
         document["files"] = [*pictures, files.keep(m, archive, there=large)]
     document["files"] += exports.write(m, lin, options)
-    about = About(lin, given, parts, labels, chances, prediction["probability_is"], vocabulary)
+    about = About(
+        lin, given, parts, labels, chances, prediction["probability_is"], asked.vocabulary
+    )
     document["files"] += write_pages(m, about, chosen, pair, options)
     document["memory"] = _memory(m, options)
     document["seconds"] = round(time.perf_counter() - start, 3)
@@ -244,50 +223,3 @@ def _explained(
         }
         for at, position in enumerate(chosen)
     ]
-
-
-def _files(command: argparse.ArgumentParser) -> None:
-    files = command.add_argument_group("files")
-    files.add_argument(
-        "--out",
-        metavar="DIR|PREFIX",
-        help="where to write <input>.<class>.png and <input>.npz (here); a prefix replaces <input>",
-    )
-    files.add_argument(
-        "--no-files", action="store_true", help="write none of these; --html and others still are"
-    )
-    files.add_argument("--html", metavar="FILE", help="write a page for a browser, in one file")
-    files.add_argument(
-        "--live",
-        metavar="FILE",
-        help="write a page that computes: the map of every input that is drawn, opened or typed "
-        "there (extra live)",
-    )
-    files.add_argument(
-        "--sweeps",
-        type=arguments.count,
-        metavar="N",
-        help="gradients for each radius on the page (as many as take some seconds)",
-    )
-    files.add_argument(
-        "--position",
-        type=int,
-        metavar="N",
-        help="of a model that scores the next token: where in the text, from the end if negative "
-        "(-1)",
-    )
-    files.add_argument("--to-onnx", metavar="OUT", help="write the map as an ONNX model: one Gemm")
-    files.add_argument(
-        "--annotate",
-        metavar="OUT",
-        help="write a copy of the model whose nodes carry status, shares of b and live units as "
-        "metadata, which Netron shows",
-    )
-    files.add_argument("--dot", metavar="OUT", help="write the linear program as Graphviz text")
-    files.add_argument(
-        "--smooth",
-        type=float,
-        default=0.0,
-        metavar="PIXELS",
-        help="blur the heat map for the eye; its title then says so (0: the true values)",
-    )

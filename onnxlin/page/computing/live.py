@@ -14,9 +14,10 @@ from onnxlin.errors import InputError
 from onnxlin.files import folder_of
 from onnxlin.files import write as write_file
 from onnxlin.graph import Array
+from onnxlin.graph.told import named_in
 from onnxlin.inputs import Given, Preprocessing
 from onnxlin.inputs.preprocessing import KEY
-from onnxlin.inputs.told import metadata, named_in
+from onnxlin.inputs.told import metadata
 from onnxlin.inputs.vocabulary import read_vocabulary
 from onnxlin.linearizer import Linearizer
 from onnxlin.load import Model
