@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ def found(paths: Sequence[str]) -> list[str]:
     """
     listed: list[str] = []
     for path in paths:
-        if Path(path).is_dir():
+        if os.path.isdir(path):  # False for what is no name of a file
             below = sorted(str(p) for p in Path(path).rglob("*") if p.suffix.lower() in ENDINGS)
             if not below:
                 raise ModelError(f"The folder {path!r} holds no {ENDINGS[0]} files. Name a file.")

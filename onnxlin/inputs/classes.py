@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -37,7 +38,7 @@ def read_classes(name: str) -> tuple[str, ...]:
     if name == IMAGENET:
         return _imagenet()
     file = Path(name)
-    file = file / "config.json" if file.is_dir() else file
+    file = file / "config.json" if os.path.isdir(file) else file
     require_regular(file, "names of classes", InputError)
     try:
         text = file.read_text("utf-8-sig")
