@@ -45,7 +45,7 @@ class Onnxruntime(BuildHookInterface[Any]):
 
 
 def fetched(about: dict[str, str], folder: Path) -> Path:
-    """Return the tarball: the file that the environment names, or what npm's registry has."""
+    """Return the tarball: the file that the environment names, or what npm gets."""
     if (given := os.environ.get("ONNXLIN_LIVE_TARBALL")) is not None:
         return Path(given)
     what = f"{about['name']}@{about['version']}"

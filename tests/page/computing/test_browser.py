@@ -152,8 +152,11 @@ def test_sixty_strokes_leave_nothing_behind(digit) -> None:
     rng = np.random.default_rng(2)
 
     def strokes(count: int) -> None:
+        before = digit.js("return LIVE.runs")
+        digit.js("document.querySelector('.pad').scrollIntoView()")
         for _ in range(count):
-            digit.drag(".pad canvas", *rng.uniform(0.1, 0.9, (3, 2)).tolist(), view=False)
+            digit.drag(".pad canvas", *rng.uniform(0.2, 0.8, (2, 2)).tolist(), view=False)
+        assert digit.js("return LIVE.runs") >= before + count
 
     def held() -> dict:
         digit.cdp("HeapProfiler.collectGarbage")
