@@ -22,6 +22,7 @@ from onnxlin.engines.plan import ENGINES, estimated
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import DetachedError
 from onnxlin.files import File
+from onnxlin.graph.mapped import require_unchanged
 from onnxlin.primitives import Array, Shape
 from onnxlin.program import slices
 from onnxlin.section.feeds import flattened
@@ -193,6 +194,8 @@ class AffineMap(Sent):
         ------
         DetachedError
             The map was loaded from a file.
+        ModelError
+            A file that holds the model's weights has been written to.
         """
         if callable(self._origin):
             self._origin = self._origin()
@@ -201,6 +204,7 @@ class AffineMap(Sent):
                 f"{what} needs the linear program, which a map loaded from a file does not have. "
                 "Linearise the model again."
             )
+        require_unchanged(self._origin.files)
         return self._origin
 
     # What explains it

@@ -41,6 +41,9 @@ class Fact(Flag):
     NOT_ZERO = auto()
 
 
+A_PART = 2**16
+"""Entries that are looked at, at once."""
+
 SIZES = Fact.FINITE | Fact.MODERATE
 ALL = ~Fact.NONE
 
@@ -77,12 +80,24 @@ def _given(graph: Emitter, name: str) -> Fact:
 def _of(array: Array) -> Fact:
     if array.dtype.kind not in "fiub":
         return Fact.NONE
-    size = np.abs(array.astype(np.float64))
-    found = Fact.FINITE if (size < ORDINARY).all() else Fact.NONE
-    found |= Fact.MODERATE if (size < MODERATE).all() else Fact.NONE
-    found |= Fact.NOT_NEGATIVE if (array >= 0).all() else Fact.NONE
-    found |= Fact.NOT_POSITIVE if (array <= 0).all() else Fact.NONE
-    return found | (Fact.NOT_ZERO if (size > AWAY).all() else Fact.NONE)
+    # Of a large weight no copy is made; NaN is the least and the largest of what has any.
+    low, high = (float(array.min()), float(array.max())) if array.size else (1.0, -1.0)
+    found = Fact.FINITE if -ORDINARY < low and high < ORDINARY else Fact.NONE
+    found |= Fact.MODERATE if -MODERATE < low and high < MODERATE else Fact.NONE
+    found |= Fact.NOT_NEGATIVE if low >= 0 else Fact.NONE
+    found |= Fact.NOT_POSITIVE if high <= 0 else Fact.NONE
+    return found | (Fact.NOT_ZERO if _away(array, low, high) else Fact.NONE)
+
+
+def _away(array: Array, low: float, high: float) -> bool:
+    """Whether no entry of an array, which lies between these, is nearly 0."""
+    if low > AWAY or high < -AWAY or not array.size:
+        return True
+    if not low < 0 < high:  # NaN among them
+        return False
+    flat = array.reshape(-1)
+    parts = (flat[start : start + A_PART] for start in range(0, flat.size, A_PART))
+    return all((np.abs(part.astype(np.float64)) > AWAY).all() for part in parts)
 
 
 def _made(graph: Emitter, node: onnx.NodeProto) -> Fact:

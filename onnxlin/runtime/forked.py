@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from weakref import WeakSet
 
+from onnxlin.graph.mapped import MappedFile
+
 
 class ForkSafe:
     """An open session; in a forked child it is opened again when it is first used there.
@@ -22,10 +24,12 @@ class ForkSafe:
     ----------
     reopen : callable
         Opens the session. Called at once, once more in every child that uses it, and after `rest`.
+    files : sequence of MappedFile
+        In which weights of the model lie.
     """
 
-    def __init__(self, reopen: Callable[[], Any]) -> None:
-        self._reopen = reopen
+    def __init__(self, reopen: Callable[[], Any], files: Sequence[MappedFile] = ()) -> None:
+        self._reopen, self.files = reopen, files
         self._here: tuple[int, Any] = (os.getpid(), reopen())
         self._rested = False
         _LIVE.add(self)

@@ -104,14 +104,12 @@ class Runner:
         inside = {n: a for n, a in compiled.weights.items() if n not in lean}
         if lean:
             model, self._fed = fed(model, lean), lean
-        if options is None or sum(array.nbytes for array in inside.values()) > MOST_INSIDE:
-            options = options or _options(compiled, threads)
-            self._held = door.attach(options, inside)
-        else:
+        if options is not None and sum(array.nbytes for array in inside.values()) <= MOST_INSIDE:
             # Options of the caller's may serve other sessions as well: nothing is added to them.
-            model = partial(filled, model, inside)
+            model, inside = partial(filled, model, inside), {}
+        options = options or _options(compiled, threads)
         try:
-            self._session = door.opened(model, options, rounds=compiled.rounds)
+            self._session = door.opened(model, options, rounds=compiled.rounds, weights=inside)
         except (*door.MESSAGES, ValueError) as error:
             raise NotStaticError(
                 f"onnxruntime cannot open the compiled graph: {door.said(error)} (onnxruntime "
