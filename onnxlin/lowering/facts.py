@@ -14,6 +14,7 @@ import onnx
 
 from onnxlin.lowering.emitter import Array, Emitter
 from onnxlin.operators.families import (
+    ALONG_AXES,
     COPIES,
     KEEPS_FINITE,
     KEEPS_SIGN,
@@ -123,10 +124,11 @@ def _made(graph: Emitter, node: onnx.NodeProto) -> Fact:
 def _numbers(node: onnx.NodeProto) -> list[str]:
     """Operands whose entries the output is made of; others say which, or where they go.
 
-    An end of a slice is often the largest integer, which says nothing of the slice.
+    An end of a slice is often the largest integer, which says nothing of the slice; and an axis
+    counted from the end is negative, which a mean over it need not be.
     """
     names = list(node.input)
-    if node.op_type in COPIES:
+    if node.op_type in COPIES | ALONG_AXES:
         return names[:1]
     if node.op_type == "Pad":
         return names[:1] + names[2:3]
