@@ -17,6 +17,7 @@ from onnxlin.operators.families import (
     ALONG_AXES,
     COPIES,
     KEEPS_FINITE,
+    KEEPS_SCALE,
     KEEPS_SIGN,
     NOT_NEGATIVE,
     SQUASHING,
@@ -40,7 +41,12 @@ class Fact(Flag):
     NOT_NEGATIVE = auto()
     NOT_POSITIVE = auto()
     NOT_ZERO = auto()
+    NUMBER = auto()
+    """Neither infinite nor NaN, however large: a mask of the lowest float, and what has it added."""
 
+
+WIDE = 4
+"""Bytes of a float that has room for sums of ordinary numbers and the largest of its type."""
 
 A_PART = 2**16
 """Entries that are looked at, at once."""
@@ -68,7 +74,8 @@ def facts(graph: Emitter, tensor: str) -> Fact:
             waiting.extend(missing)
             continue
         waiting.pop()
-        graph.facts[name] = _given(graph, name) if node is None else _made(graph, node)
+        found = _given(graph, name) if node is None else _made(graph, node)
+        graph.facts[name] = found | (Fact.NUMBER if Fact.FINITE in found else Fact.NONE)
     return graph.facts[tensor]
 
 
@@ -87,6 +94,9 @@ def _of(array: Array) -> Fact:
     found |= Fact.MODERATE if -MODERATE < low and high < MODERATE else Fact.NONE
     found |= Fact.NOT_NEGATIVE if low >= 0 else Fact.NONE
     found |= Fact.NOT_POSITIVE if high <= 0 else Fact.NONE
+    # Sums round back to the largest float of 32 bits where ordinary numbers are added to that.
+    wide = array.dtype.itemsize >= WIDE and np.isfinite([low, high]).all()
+    found |= Fact.NUMBER if wide else Fact.NONE
     return found | (Fact.NOT_ZERO if _away(array, low, high) else Fact.NONE)
 
 
@@ -112,6 +122,9 @@ def _made(graph: Emitter, node: onnx.NodeProto) -> Fact:
     if node.op_type in SPECIAL:
         return SPECIAL[node.op_type](graph, node, common, each)
     found = common & SIZES if node.op_type in KEEPS_FINITE else Fact.NONE
+    found |= common & Fact.NUMBER if node.op_type in KEEPS_SCALE else Fact.NONE
+    if node.op_type in SQUASHING and node.op_type in NOT_NEGATIVE and Fact.NUMBER in common:
+        found |= SIZES  # what is largest is taken away from all first
     if node.op_type in SQUASHING and node.op_type in NOT_NEGATIVE:
         found |= Fact.MODERATE
     if node.op_type in NOT_NEGATIVE:
@@ -138,6 +151,9 @@ def _numbers(node: onnx.NodeProto) -> list[str]:
 def _sum(_: Emitter, __: onnx.NodeProto, common: Fact, each: list[Fact]) -> Fact:
     """Of terms that are not negative one may hold the sum away from 0."""
     found = common & (SIZES | Fact.NOT_NEGATIVE)
+    huge = [one for one in each if Fact.FINITE not in one]
+    if len(huge) == 1 and Fact.NUMBER in huge[0]:
+        found |= Fact.NUMBER
     positive = Fact.NOT_NEGATIVE in common and any(Fact.NOT_ZERO in one for one in each)
     return found | (Fact.NOT_ZERO if positive else Fact.NONE)
 

@@ -202,6 +202,7 @@ class _Weighty:
         self._model, self._weights = model, weights
         self._options, self._providers, self._rounds = options, providers, rounds
         self._held: dict[str, object] = {}
+        self._folder = ""
 
     def __call__(self) -> InferenceSession:
         places = {n: p for n, p in by_name(self._weights).items() if n not in self._held}
@@ -214,7 +215,9 @@ class _Weighty:
 
     def _opened(self, places: Mapping[str, Place]) -> InferenceSession:
         for file in {id(p.file): p.file for p in places.values()}.values():
-            self._options.add_session_config_entry(FOLDER, file.folder)
+            if file.folder != self._folder:  # onnxruntime warns of what is said twice
+                self._options.add_session_config_entry(FOLDER, file.folder)
+                self._folder = file.folder
             file.release()  # or what both have mapped counts twice
         others = {n: a for n, a in self._weights.items() if n not in places and n not in self._held}
         self._held |= zip(others, attach(self._options, others), strict=True)
