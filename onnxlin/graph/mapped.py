@@ -98,10 +98,10 @@ def array_in(file: MappedFile, dtype: np.dtype[Any], shape: tuple[int, ...], off
     return np.frombuffer(file, dtype, count, offset).reshape(shape)
 
 
-def can_be_mapped(dtype: np.dtype[Any], size: int, offset: int) -> bool:
-    """Whether a weight of so many bytes, that far into a file, is worth mapping as it lies."""
-    # What is stored is little-endian, and the runtime's kernels want their numbers aligned.
-    return size >= LARGE and sys.byteorder == "little" and offset % dtype.itemsize == 0
+def can_be_mapped(size: int) -> bool:
+    """Whether a weight of so many bytes is worth mapping, and means the same as it lies."""
+    # What is stored is little-endian.
+    return size >= LARGE and sys.byteorder == "little"
 
 
 def place_of(array: Array) -> Place | None:

@@ -132,9 +132,9 @@ class _Folder:
         size = _size(tensor) if is_beside(tensor) else 0
         if not size or not is_plain(tensor):
             return None
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
-        if not can_be_mapped(dtype, size, _number(tensor, _told(tensor), "offset") or 0):
+        if not can_be_mapped(size):
             return None
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
         with self._at(tensor) as (file, offset, _):
             location = _told(tensor)["location"]
             known = self.files.get(location)

@@ -90,8 +90,8 @@ def _of(array: Array) -> Fact:
         return Fact.NONE
     # Of a large weight no copy is made; NaN is the least and the largest of what has any.
     low, high = (float(array.min()), float(array.max())) if array.size else (1.0, -1.0)
-    found = Fact.FINITE if -ORDINARY < low and high < ORDINARY else Fact.NONE
-    found |= Fact.MODERATE if -MODERATE < low and high < MODERATE else Fact.NONE
+    found = Fact.FINITE if low > -ORDINARY and high < ORDINARY else Fact.NONE
+    found |= Fact.MODERATE if low > -MODERATE and high < MODERATE else Fact.NONE
     found |= Fact.NOT_NEGATIVE if low >= 0 else Fact.NONE
     found |= Fact.NOT_POSITIVE if high <= 0 else Fact.NONE
     # Sums round back to the largest float of 32 bits where ordinary numbers are added to that.

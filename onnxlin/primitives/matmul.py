@@ -14,7 +14,6 @@ from onnxlin.lowering import Stack, tensor
 from onnxlin.primitives.broadcast import Broadcast, sum_to
 from onnxlin.primitives.linear_map import Array, LinearMap, Shape, entries, flat_index
 
-
 # Fewer lines, and products with smaller matrices, take no longer than to look for zeros.
 A_FEW, LARGE = 8, 2**14
 

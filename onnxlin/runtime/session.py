@@ -138,7 +138,9 @@ def attach(options: SessionOptions, weights: Mapping[str, npt.NDArray[Any]]) -> 
     sequence
         What must live as long as such a session, and keeps the weights alive.
     """
-    values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
+    # A file may have its numbers anywhere; what it maps is aligned by onnxruntime itself.
+    aligned = [np.require(array, requirements="A") for array in weights.values()]
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in aligned]
     if not values:
         return values
     options.add_external_initializers(list(weights), values)
@@ -174,7 +176,9 @@ def opened(
         What a model that is given as such refers to; added to ``options``.
     """
     if weights and not callable(model):
-        return ForkSafe(_Weighty(model, weights, options, providers, rounds), files_of(weights.values()))
+        return ForkSafe(
+            _Weighty(model, weights, options, providers, rounds), files_of(weights.values())
+        )
     kept = None if callable(model) else model.SerializeToString()
 
     def reopened() -> InferenceSession:

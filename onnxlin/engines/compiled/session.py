@@ -103,7 +103,8 @@ class Runner:
         lean = {n: a for n, a in compiled.weights.items() if n in compiled.lean}
         inside = {n: a for n, a in compiled.weights.items() if n not in lean}
         if lean:
-            model, self._fed = fed(model, lean), lean
+            aligned = {n: np.require(array, requirements="A") for n, array in lean.items()}
+            model, self._fed = fed(model, lean), aligned
         if options is not None and sum(array.nbytes for array in inside.values()) <= MOST_INSIDE:
             # Options of the caller's may serve other sessions as well: nothing is added to them.
             model, inside = partial(filled, model, inside), {}
