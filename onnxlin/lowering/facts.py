@@ -42,7 +42,7 @@ class Fact(Flag):
     NOT_POSITIVE = auto()
     NOT_ZERO = auto()
     NUMBER = auto()
-    """Neither infinite nor NaN, however large: a mask of the lowest float, and what has it added."""
+    """Neither infinite nor NaN, however large: masks of the lowest float, and sums with them."""
 
 
 WIDE = 4

@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from weakref import WeakSet
 
-from onnxlin.graph.mapped import MappedFile
-
 
 class ForkSafe:
     """An open session; in a forked child it is opened again when it is first used there.
@@ -24,12 +22,14 @@ class ForkSafe:
     ----------
     reopen : callable
         Opens the session. Called at once, once more in every child that uses it, and after `rest`.
-    files : sequence of MappedFile
-        In which weights of the model lie.
+    require : callable, optional
+        Called before each run; raises where there must be none.
     """
 
-    def __init__(self, reopen: Callable[[], Any], files: Sequence[MappedFile] = ()) -> None:
-        self._reopen, self.files = reopen, files
+    def __init__(
+        self, reopen: Callable[[], Any], require: Callable[[], None] | None = None
+    ) -> None:
+        self._reopen, self._require = reopen, require
         self._here: tuple[int, Any] = (os.getpid(), reopen())
         self._rested = False
         _LIVE.add(self)
@@ -58,6 +58,8 @@ class ForkSafe:
         self, wanted: Sequence[str] | None, feeds: Mapping[str, Any], options: Any = None
     ) -> list[Any]:
         """Run once; raises what onnxruntime raises."""
+        if self._require is not None:
+            self._require()
         found: list[Any] = self.session.run(wanted, feeds, options)
         return found
 

@@ -14,6 +14,7 @@ import onnx
 from onnxlin.errors import LimitError, ModelError
 from onnxlin.graph import Array
 from onnxlin.graph.weights import beside
+from onnxlin.runtime import referring
 from onnxlin.runtime import session as door
 from onnxlin.runtime.narrow import Crossing, prepare
 from onnxlin.runtime.refusal import cure
@@ -41,7 +42,7 @@ def session(model: onnx.ModelProto, constants: Mapping[str, Array] | None = None
     weights = beside(model, constants or {})
     try:
         widened, crossing = prepare(model)
-        opened = door.opened(widened, options, weights=weights)
+        opened = referring.opened(widened, options, weights)
     except (*door.MESSAGES, ValueError) as error:
         what = cure(str(error), model)
         text = f"onnxruntime cannot load the model: {door.said(error)}. {what}".rstrip()

@@ -22,8 +22,6 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
 
 from onnxlin.errors import LimitError, TraceError
-from onnxlin.graph.mapped import Place, by_name, files_of, require_unchanged
-from onnxlin.graph.weights import referring
 from onnxlin.runtime.deadline import is_set, watched
 from onnxlin.runtime.forked import ForkSafe
 from onnxlin.runtime.sandbox import reached
@@ -44,6 +42,7 @@ __all__ = [
     "for_compiled",
     "fresh_options",
     "opened",
+    "opened_here",
     "run",
     "said",
     "without_optimisers",
@@ -64,9 +63,6 @@ MESSAGES = (
     *(getattr(state, name) for name in _RARE if hasattr(state, name)),
 )
 """What onnxruntime raises."""
-
-FOLDER = "session.model_external_initializers_file_folder_path"
-"""Configuration entry: where the files are that a model given as bytes refers to."""
 
 VERSION: str = onnxruntime.__version__
 # "/file.cc:46 type name(types) const " before a message; with brackets inside it stays.
@@ -157,7 +153,6 @@ def opened(
     providers: Sequence[Any] = CPU,
     *,
     rounds: bool = False,
-    weights: Mapping[str, npt.NDArray[Any]] | None = None,
 ) -> ForkSafe:
     """Open a model; raises one of `MESSAGES`, or ValueError where protobuf cannot write it.
 
@@ -172,66 +167,20 @@ def opened(
         way, or a product cut up among another number of threads, comes out a whole step apart where
         it lies on the edge of one. Of the optimisers only the blocked layout of convolutions makes
         such graphs faster, and it is among those that move their outputs.
-    weights : {name: array}, optional
-        What a model that is given as such refers to; added to ``options``.
     """
-    if weights and not callable(model):
-        return ForkSafe(
-            _Weighty(model, weights, options, providers, rounds), files_of(weights.values())
-        )
     kept = None if callable(model) else model.SerializeToString()
 
     def reopened() -> InferenceSession:
         data = model().SerializeToString() if callable(model) else kept
-        return _opened(data, options, providers, rounds=rounds)
+        return opened_here(data, options, providers, rounds=rounds)
 
     return ForkSafe(reopened)
 
 
-class _Weighty:
-    """Opens a model that refers to weights; those that lie in files it leaves there.
-
-    onnxruntime maps a file by itself, and of what it lays out anew keeps only that. Of weights that
-    are attached it makes a copy of each for as long as it opens the model.
-    """
-
-    def __init__(
-        self,
-        model: onnx.ModelProto,
-        weights: Mapping[str, npt.NDArray[Any]],
-        options: SessionOptions,
-        providers: Sequence[Any],
-        rounds: bool,
-    ) -> None:
-        self._model, self._weights = model, weights
-        self._options, self._providers, self._rounds = options, providers, rounds
-        self._held: dict[str, object] = {}
-        self._folder = ""
-
-    def __call__(self) -> InferenceSession:
-        places = {n: p for n, p in by_name(self._weights).items() if n not in self._held}
-        try:
-            return self._opened(places)
-        except MESSAGES:
-            if not places:
-                raise
-            return self._opened({})  # a runtime that does not go to files, or a file that has gone
-
-    def _opened(self, places: Mapping[str, Place]) -> InferenceSession:
-        for file in {id(p.file): p.file for p in places.values()}.values():
-            if file.folder != self._folder:  # onnxruntime warns of what is said twice
-                self._options.add_session_config_entry(FOLDER, file.folder)
-                self._folder = file.folder
-            file.release()  # or what both have mapped counts twice
-        others = {n: a for n, a in self._weights.items() if n not in places and n not in self._held}
-        self._held |= zip(others, attach(self._options, others), strict=True)
-        data = referring(self._model, places).SerializeToString()
-        return _opened(data, self._options, self._providers, rounds=self._rounds)
-
-
-def _opened(
-    data: Any, options: SessionOptions, providers: Sequence[Any], *, rounds: bool
+def opened_here(
+    data: Any, options: SessionOptions, providers: Sequence[Any] = CPU, *, rounds: bool = False
 ) -> InferenceSession:
+    """Open a model, given as its bytes, in this process alone; see `opened`."""
     reached("loading")
     level, threads = options.graph_optimization_level, options.intra_op_num_threads
     if rounds:
@@ -255,7 +204,6 @@ def run(session: ForkSafe, wanted: Sequence[str], feeds: Mapping[str, Any]) -> l
     LimitError
         It asks for more memory than there is, or the time of `onnxlin.runtime.deadline` is over.
     """
-    require_unchanged(getattr(session, "files", ()))
     # The runtime takes arrays of rank 0, but none of NumPy's scalars.
     for value in feeds.values():
         if isinstance(value, np.generic):

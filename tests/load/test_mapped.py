@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import onnxlin
 from onnxlin import graph
 from onnxlin.graph import mapped
 from onnxlin.load import load
+from onnxlin.runtime import referring
 from tests.small import model
 
 X = np.random.default_rng(0).standard_normal((3, 8)).astype(np.float32)
@@ -121,8 +123,8 @@ def test_a_file_that_is_written_to_is_refused(path, change) -> None:
     same = lin(X, engine="reverse")
     change(path)
     os.utime(data_of(path), ns=(0, 0))  # however coarse the clock of the file system is
-    asked = [lambda: lin(X, engine=engine) for engine in ENGINES]
-    asked += [lambda: m.layers, lambda: m.operator(), lambda: same.bound, lambda: lin.run(X)]
+    asked = [partial(lin, X, engine=engine) for engine in ENGINES]
+    asked += [lambda: m.layers, m.operator, lambda: same.bound, lambda: lin.run(X)]
     for ask in asked:
         with pytest.raises(onnxlin.ModelError, match=r"'m.onnx.data' .* has been written to"):
             ask()
@@ -130,9 +132,7 @@ def test_a_file_that_is_written_to_is_refused(path, change) -> None:
 
 
 def test_a_runtime_that_goes_to_no_files_is_given_the_weights(path, monkeypatch) -> None:
-    from onnxlin.runtime import session
-
     expected = onnxlin.linearize(path, X, engine="compiled")
-    monkeypatch.setattr(session, "FOLDER", "session.of_no_meaning")
+    monkeypatch.setattr(referring, "FOLDER", "session.of_no_meaning")
     found = onnxlin.linearize(path, X, engine="compiled")
     assert found.W.tobytes() == expected.W.tobytes()

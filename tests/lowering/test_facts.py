@@ -70,6 +70,7 @@ def test_what_keeps_numbers_finite(text: str, finite: bool) -> None:
     proto = model(
         "g (float[2,2] x) => (float[2,2] y) <float[2,2] w = {1, -2, 3, 4}, float eps = {1e-5}, "
         "float two = {2}, float lowest = {-3.4e38}, int64[1] none = {0}, int64[4] edges = "
-        f"{{0, 0, 0, 0}}, int64[1] last = {{-1}}, int64[1] far = {{9223372036854775807}}> {{ {text} }}"
+        f"{{0, 0, 0, 0}}, int64[1] last = {{-1}}, "
+        f"int64[1] far = {{9223372036854775807}}> {{ {text} }}"
     )
     assert (Fact.FINITE in facts(emitter(proto), "y")) is finite

@@ -21,6 +21,7 @@ from onnxlin.graph.weights import MOST_INSIDE, fed, filled
 from onnxlin.load import NEWEST_RUNNABLE
 from onnxlin.lowering import NotStaticError
 from onnxlin.runtime import session as door
+from onnxlin.runtime.referring import opened
 
 # Times what rows take, where many are swept at once: onnxruntime's arena is not filled closely.
 HOLES = 1.25
@@ -105,12 +106,15 @@ class Runner:
         if lean:
             aligned = {n: np.require(array, requirements="A") for n, array in lean.items()}
             model, self._fed = fed(model, lean), aligned
-        if options is not None and sum(array.nbytes for array in inside.values()) <= MOST_INSIDE:
-            # Options of the caller's may serve other sessions as well: nothing is added to them.
-            model, inside = partial(filled, model, inside), {}
+        # Options of the caller's may serve other sessions as well: nothing is added to them.
+        theirs = options is not None and sum(a.nbytes for a in inside.values()) <= MOST_INSIDE
         options = options or _options(compiled, threads)
         try:
-            self._session = door.opened(model, options, rounds=compiled.rounds, weights=inside)
+            if theirs:
+                whole = partial(filled, model, inside)
+                self._session = door.opened(whole, options, rounds=compiled.rounds)
+            else:
+                self._session = opened(model, options, inside, rounds=compiled.rounds)
         except (*door.MESSAGES, ValueError) as error:
             raise NotStaticError(
                 f"onnxruntime cannot open the compiled graph: {door.said(error)} (onnxruntime "
