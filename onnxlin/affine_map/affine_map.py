@@ -24,6 +24,7 @@ from onnxlin.engines.plan import ENGINES, estimated
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import DetachedError
 from onnxlin.files import File
+from onnxlin.graph.mapped import require_unchanged
 from onnxlin.primitives import Array, Shape
 from onnxlin.program import slices
 from onnxlin.section.feeds import flattened
@@ -196,6 +197,8 @@ class AffineMap(Sent, Tabled):
         ------
         DetachedError
             The map was loaded from a file.
+        ModelError
+            A file that holds the model's weights has been written to.
         """
         if callable(self._origin):
             self._origin = self._origin()
@@ -204,6 +207,7 @@ class AffineMap(Sent, Tabled):
                 f"{what} needs the linear program, which a map loaded from a file does not have. "
                 "Linearise the model again."
             )
+        require_unchanged(self._origin.files)
         return self._origin
 
     # What explains it

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from onnxlin.engines.job import Job
+from onnxlin.graph.mapped import MappedFile
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram
 
@@ -16,6 +17,7 @@ class Origin:
 
     ``decided`` makes the program again in float64, with what only decides (a comparison for a
     Where) among its steps and decisions. ``anew`` makes all of this again, in another process.
+    ``files`` are those that weights of the program lie in.
     """
 
     program: LinearProgram
@@ -23,3 +25,4 @@ class Origin:
     job: Job
     decided: Callable[[], LinearProgram] | None = None
     anew: Callable[[], Origin] | None = None
+    files: Sequence[MappedFile] = ()

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from onnxlin.graph.mapped import MappedFile, files_of
 from onnxlin.graph.told import FEATURES, metadata_of, named_in
 from onnxlin.texts import shown
 
@@ -188,6 +189,11 @@ class Graph:
     def tensors(self) -> frozenset[str]:
         """Names of all tensors."""
         return frozenset({*self.inputs, *self.initialisers, *self.producer})
+
+    @cached_property
+    def files(self) -> tuple[MappedFile, ...]:
+        """The files in which weights lie."""
+        return files_of(self.initialisers.values())
 
     def moved_by(self, sources: Iterable[str]) -> set[str]:
         """Tensors of any type that may change when the sources do, themselves included."""

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 
 from onnxlin.graph.graph import Array
+from onnxlin.graph.mapped import Place
 from onnxlin.graph.tensors import to_array
 
 LARGE = 2**16
@@ -26,8 +27,12 @@ MOST_INSIDE = 1_900_000_000
 _PLAIN = frozenset("efdbhilqBHILQ?")
 
 
-def lightened(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, Array]]:
+def lightened(
+    model: onnx.ModelProto, mapped: Mapping[str, Array] | None = None
+) -> tuple[onnx.ModelProto, dict[str, Array]]:
     """Copy a model without its large weights; return it and the weights.
+
+    Those that lie in files already are ``mapped``.
 
     Raises
     ------
@@ -44,7 +49,8 @@ def lightened(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, Array]
         if _bytes(tensor) < LARGE and not is_beside(tensor):
             light.graph.initializer.add().CopyFrom(tensor)
             continue
-        array = to_array(tensor)
+        found = mapped.get(tensor.name) if mapped else None
+        array = to_array(tensor) if found is None else found
         weights[tensor.name] = array
         light.graph.initializer.append(_reference(tensor.name, array))
     return light, weights
@@ -125,10 +131,28 @@ def _copy(source: Any, target: Any, but: set[str]) -> None:
             getattr(target, field.name).MergeFrom(value)
 
 
+def is_plain(tensor: onnx.TensorProto) -> bool:
+    """Whether a tensor's numbers are stored as NumPy has them."""
+    return bool(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).char in _PLAIN)
+
+
 def _bytes(tensor: onnx.TensorProto) -> int:
     """Size of a tensor that can be kept beside a model; 0 for one that cannot."""
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
-    return math.prod(tensor.dims) * dtype.itemsize if dtype.char in _PLAIN else 0
+    return math.prod(tensor.dims) * dtype.itemsize if is_plain(tensor) else 0
+
+
+def referring(model: onnx.ModelProto, places: Mapping[str, Place]) -> onnx.ModelProto:
+    """Copy a model whose references to some weights name files, as external data does."""
+    found = onnx.ModelProto()
+    found.CopyFrom(model)
+    for tensor in found.graph.initializer:
+        place = places.get(tensor.name)
+        if place is not None and is_beside(tensor):
+            told = {"location": place.file.location, "offset": str(place.offset)}
+            for entry in tensor.external_data:
+                entry.value = told.get(entry.key, entry.value)
+    return found
 
 
 def _reference(name: str, array: Array) -> onnx.TensorProto:

@@ -24,7 +24,7 @@ from onnxlin.linearizer.by_program import by_program
 from onnxlin.linearizer.many import one_by_one, require_each, stacks, together
 from onnxlin.linearizer.named import digest_of, means_of
 from onnxlin.linearizer.ready import make_ready, naming
-from onnxlin.load import Model, Path, exported, load, read
+from onnxlin.load import Model, Path, exported, load
 from onnxlin.program.builder import Builder
 from onnxlin.runtime.session import SessionOptions
 from onnxlin.section import STAIRCASE, Section, make_section, require_mode, require_rounding
@@ -93,10 +93,8 @@ class Linearizer:
         threads = None if threads is None else whole("threads", threads, 1)
         keep_freed_arrays()
         inputs, model = listed(inputs), exported(model, example)
-        if base_dir is not None:
-            model = read(model, base_dir)  # the files are read once, and it is whole from here on
         with confined(threads):
-            graph = load(model, inputs or ())
+            graph = load(model, inputs or (), base_dir)
             section = make_section(graph, inputs, outputs, rounding, gates=gates)
             # Pickled it holds the model and no session: whoever gets it opens those when asked.
             self._ready = make_ready(section, mode, memory, session_options, threads)

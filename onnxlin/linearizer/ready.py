@@ -241,7 +241,8 @@ class Ready:
     ) -> Origin:
         """What a map is asked for beyond W and b."""
         anew = Anew(self, feeds, program.dtype, job.seeds)
-        return Origin(program, values, job, partial(self.decided, feeds), anew)
+        files = self.section.graph.files
+        return Origin(program, values, job, partial(self.decided, feeds), anew, files)
 
     @cached_property
     def decider(self) -> Builder:

@@ -10,15 +10,18 @@ import math
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import onnx
 
 from onnxlin import limits
 from onnxlin.errors import LimitError, ModelError
+from onnxlin.graph import Array
+from onnxlin.graph.mapped import MappedFile, array_in, can_be_mapped
 from onnxlin.graph.subgraphs import subgraphs
-from onnxlin.graph.weights import is_beside
+from onnxlin.graph.weights import is_beside, is_plain
 
 Path = str | os.PathLike[str]
 T = onnx.TensorProto
@@ -65,7 +68,9 @@ def _of_attribute(attribute: onnx.AttributeProto) -> Iterator[onnx.TensorProto]:
         yield from (tensor.values, tensor.indices)
 
 
-def filled(model: onnx.ModelProto, folder: Path | None, *, copied: bool) -> onnx.ModelProto:
+def filled(
+    model: onnx.ModelProto, folder: Path | None, *, copied: bool, mapped: bool = False
+) -> tuple[onnx.ModelProto, dict[str, Array]]:
     """Read the tensors that lie in files of a folder into a model.
 
     Parameters
@@ -74,6 +79,14 @@ def filled(model: onnx.ModelProto, folder: Path | None, *, copied: bool) -> onnx
         None where nobody has said where the files lie: then none is read.
     copied : bool
         Whether to fill a copy and leave the model unchanged.
+    mapped : bool
+        Whether large initialisers stay where they are.
+
+    Returns
+    -------
+    onnx.ModelProto
+    {name: array}
+        Those that stay in their files, mapped; the model refers to them still.
 
     Raises
     ------
@@ -96,12 +109,14 @@ def filled(model: onnx.ModelProto, folder: Path | None, *, copied: bool) -> onnx
         own.CopyFrom(model)
         model = own
     read = _Folder(os.fspath(folder))
+    some = {t.name: read.mapped(t) for t in (model.graph.initializer if mapped else ())}
+    apart = {name: array for name, array in some.items() if array is not None}
     for tensor in tensors(model):
-        if is_beside(tensor):
+        if is_beside(tensor) and tensor.name not in apart:
             tensor.raw_data = read(tensor)
             tensor.data_location = T.DEFAULT
             del tensor.external_data[:]
-    return model
+    return model, apart
 
 
 @dataclass
@@ -110,9 +125,40 @@ class _Folder:
 
     path: str
     total: int = 0
+    files: dict[str, MappedFile] = field(default_factory=dict)
+
+    def mapped(self, tensor: onnx.TensorProto) -> Array | None:
+        """Map a tensor; None for one that is to be read."""
+        size = _size(tensor) if is_beside(tensor) else 0
+        if not size or not is_plain(tensor):
+            return None
+        if not can_be_mapped(size):
+            return None
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        with self._at(tensor) as (file, offset, _):
+            location = _told(tensor)["location"]
+            known = self.files.get(location)
+            if known is None or not known.is_of(file.fileno()):
+                try:
+                    known = MappedFile.of(file.fileno(), self.path, location)
+                except (OSError, ValueError):  # a file system that maps none
+                    return None
+                self.files[location] = known
+            return array_in(known, dtype, tuple(tensor.dims), offset)
 
     def __call__(self, tensor: onnx.TensorProto) -> bytes:
         """Read the bytes of a tensor."""
+        with self._at(tensor) as (file, offset, size):
+            file.seek(offset)
+            try:
+                return file.read(size)
+            except MemoryError as error:
+                what = f"The weight {tensor.name!r}"
+                raise LimitError(f"{what} does not fit into the memory there is.") from error
+
+    @contextmanager
+    def _at(self, tensor: onnx.TensorProto) -> Iterator[tuple[BinaryIO, int, int]]:
+        """Open the file of a tensor, which holds it: where it begins, and its bytes."""
         told = _told(tensor)
         size, offset = _size(tensor), _number(tensor, told, "offset") or 0
         stated = _number(tensor, told, "length")
@@ -129,12 +175,7 @@ class _Folder:
                 )
             self.total += size
             limits.hold("file_bytes", self.total, f"What lies beside takes {self.total:,} bytes")
-            file.seek(offset)
-            try:
-                return file.read(size)
-            except MemoryError as error:
-                what = f"The weight {tensor.name!r}"
-                raise LimitError(f"{what} does not fit into the memory there is.") from error
+            yield file, offset, size
 
     def _open(self, tensor: onnx.TensorProto, location: str) -> BinaryIO:
         """Open a file of the folder by what a tensor names it."""

@@ -25,7 +25,7 @@ from onnxlin.load.newest import (
 )
 from onnxlin.load.normalise import Context, Draft
 from onnxlin.load.order import name_nodes, sort
-from onnxlin.load.read import Model, Path, read
+from onnxlin.load.read import Model, Path, read_mapped
 from onnxlin.load.schema import require_schemas
 from onnxlin.load.valid import require_valid
 from onnxlin.operators.schemas import default_values
@@ -56,10 +56,10 @@ def load(model: Model, given: Iterable[str] = (), base_dir: Path | None = None) 
     UnsupportedNodeError
         A node is in an old form that the newest one cannot express.
     """
-    whole = read(model, base_dir)
+    whole, mapped = read_mapped(model, base_dir)
     hold_asked(whole)
     require_valid(whole)
-    light, weights = lightened(whole)
+    light, weights = lightened(whole, mapped)
     optional, defaults = _released(light.graph, weights, set(given))
     proto = _prepared(light)
     opsets = {o.domain: o.version for o in proto.opset_import}

@@ -1,4 +1,4 @@
-"""From a path, bytes or a proto to a `ModelProto` that holds all of its weights."""
+"""From a path, bytes or a proto to a `ModelProto`, and its weights."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from onnxlin import limits
 from onnxlin.errors import LimitError, ModelError
+from onnxlin.graph import Array
 from onnxlin.graph.regular import require_regular
 from onnxlin.load.exported import Held, Plain, export_model
 from onnxlin.load.external import filled, first_external
@@ -30,7 +31,14 @@ _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|#[^\n]*|=>|[(\[{<]|[)\]}>]')
 
 
 def read(model: Model, base_dir: Path | None = None) -> onnx.ModelProto:
-    """Read a model, with what lies beside it in other files.
+    """Read a model, with what lies beside it in other files; see `read_mapped`."""
+    return _read(model, base_dir, mapped=False)[0]
+
+
+def read_mapped(
+    model: Model, base_dir: Path | None = None
+) -> tuple[onnx.ModelProto, dict[str, Array]]:
+    """Read a model, and map the large initialisers that lie beside it in other files.
 
     Parameters
     ----------
@@ -40,10 +48,22 @@ def read(model: Model, base_dir: Path | None = None) -> onnx.ModelProto:
     base_dir : path, optional
         The folder of external data; by default that of the path. Without either no file is read.
 
+    Returns
+    -------
+    onnx.ModelProto
+    {name: array}
+        Initialisers to which the model refers.
+
     Raises
     ------
     ModelError, LimitError
     """
+    return _read(model, base_dir, mapped=True)
+
+
+def _read(
+    model: Model, base_dir: Path | None, *, mapped: bool
+) -> tuple[onnx.ModelProto, dict[str, Array]]:
     reached("reading")
     if isinstance(model, onnx.ModelProto):
         proto = model
@@ -53,11 +73,12 @@ def read(model: Model, base_dir: Path | None = None) -> onnx.ModelProto:
         proto, base_dir = _read_file(os.fspath(model), base_dir)
     else:
         proto = export_model(model)
+    apart: dict[str, Array] = {}
     if first_external(proto):
-        proto = filled(proto, base_dir, copied=proto is model)
+        proto, apart = filled(proto, base_dir, copied=proto is model, mapped=mapped)
     if not proto.graph.output:
         raise ModelError("The model has no outputs: not an ONNX model, or an empty one.")
-    return proto
+    return proto, apart
 
 
 def _read_file(path: str, base_dir: Path | None) -> tuple[onnx.ModelProto, Path]:

@@ -14,8 +14,10 @@ import onnx
 
 from onnxlin.lowering.emitter import Array, Emitter
 from onnxlin.operators.families import (
+    ALONG_AXES,
     COPIES,
     KEEPS_FINITE,
+    KEEPS_SCALE,
     KEEPS_SIGN,
     NOT_NEGATIVE,
     SQUASHING,
@@ -39,7 +41,15 @@ class Fact(Flag):
     NOT_NEGATIVE = auto()
     NOT_POSITIVE = auto()
     NOT_ZERO = auto()
+    NUMBER = auto()
+    """Neither infinite nor NaN, however large: masks of the lowest float, and sums with them."""
 
+
+WIDE = 4
+"""Bytes of a float that has room for sums of ordinary numbers and the largest of its type."""
+
+A_PART = 2**16
+"""Entries that are looked at, at once."""
 
 SIZES = Fact.FINITE | Fact.MODERATE
 ALL = ~Fact.NONE
@@ -64,7 +74,8 @@ def facts(graph: Emitter, tensor: str) -> Fact:
             waiting.extend(missing)
             continue
         waiting.pop()
-        graph.facts[name] = _given(graph, name) if node is None else _made(graph, node)
+        found = _given(graph, name) if node is None else _made(graph, node)
+        graph.facts[name] = found | (Fact.NUMBER if Fact.FINITE in found else Fact.NONE)
     return graph.facts[tensor]
 
 
@@ -77,12 +88,27 @@ def _given(graph: Emitter, name: str) -> Fact:
 def _of(array: Array) -> Fact:
     if array.dtype.kind not in "fiub":
         return Fact.NONE
-    size = np.abs(array.astype(np.float64))
-    found = Fact.FINITE if (size < ORDINARY).all() else Fact.NONE
-    found |= Fact.MODERATE if (size < MODERATE).all() else Fact.NONE
-    found |= Fact.NOT_NEGATIVE if (array >= 0).all() else Fact.NONE
-    found |= Fact.NOT_POSITIVE if (array <= 0).all() else Fact.NONE
-    return found | (Fact.NOT_ZERO if (size > AWAY).all() else Fact.NONE)
+    # Of a large weight no copy is made; NaN is the least and the largest of what has any.
+    low, high = (float(array.min()), float(array.max())) if array.size else (1.0, -1.0)
+    found = Fact.FINITE if low > -ORDINARY and high < ORDINARY else Fact.NONE
+    found |= Fact.MODERATE if low > -MODERATE and high < MODERATE else Fact.NONE
+    found |= Fact.NOT_NEGATIVE if low >= 0 else Fact.NONE
+    found |= Fact.NOT_POSITIVE if high <= 0 else Fact.NONE
+    # Sums round back to the largest float of 32 bits where ordinary numbers are added to that.
+    wide = array.dtype.itemsize >= WIDE and np.isfinite([low, high]).all()
+    found |= Fact.NUMBER if wide else Fact.NONE
+    return found | (Fact.NOT_ZERO if _away(array, low, high) else Fact.NONE)
+
+
+def _away(array: Array, low: float, high: float) -> bool:
+    """Whether no entry of an array, which lies between these, is nearly 0."""
+    if low > AWAY or high < -AWAY or not array.size:
+        return True
+    if not low < 0 < high:  # NaN among them
+        return False
+    flat = array.reshape(-1)
+    parts = (flat[start : start + A_PART] for start in range(0, flat.size, A_PART))
+    return all((np.abs(part.astype(np.float64)) > AWAY).all() for part in parts)
 
 
 def _made(graph: Emitter, node: onnx.NodeProto) -> Fact:
@@ -96,6 +122,9 @@ def _made(graph: Emitter, node: onnx.NodeProto) -> Fact:
     if node.op_type in SPECIAL:
         return SPECIAL[node.op_type](graph, node, common, each)
     found = common & SIZES if node.op_type in KEEPS_FINITE else Fact.NONE
+    found |= common & Fact.NUMBER if node.op_type in KEEPS_SCALE else Fact.NONE
+    if node.op_type in SQUASHING and node.op_type in NOT_NEGATIVE and Fact.NUMBER in common:
+        found |= SIZES  # what is largest is taken away from all first
     if node.op_type in SQUASHING and node.op_type in NOT_NEGATIVE:
         found |= Fact.MODERATE
     if node.op_type in NOT_NEGATIVE:
@@ -108,10 +137,11 @@ def _made(graph: Emitter, node: onnx.NodeProto) -> Fact:
 def _numbers(node: onnx.NodeProto) -> list[str]:
     """Operands whose entries the output is made of; others say which, or where they go.
 
-    An end of a slice is often the largest integer, which says nothing of the slice.
+    An end of a slice is often the largest integer, which says nothing of the slice; and an axis
+    counted from the end is negative, which a mean over it need not be.
     """
     names = list(node.input)
-    if node.op_type in COPIES:
+    if node.op_type in COPIES | ALONG_AXES:
         return names[:1]
     if node.op_type == "Pad":
         return names[:1] + names[2:3]
@@ -121,6 +151,9 @@ def _numbers(node: onnx.NodeProto) -> list[str]:
 def _sum(_: Emitter, __: onnx.NodeProto, common: Fact, each: list[Fact]) -> Fact:
     """Of terms that are not negative one may hold the sum away from 0."""
     found = common & (SIZES | Fact.NOT_NEGATIVE)
+    huge = [one for one in each if Fact.FINITE not in one]
+    if len(huge) == 1 and Fact.NUMBER in huge[0]:
+        found |= Fact.NUMBER
     positive = Fact.NOT_NEGATIVE in common and any(Fact.NOT_ZERO in one for one in each)
     return found | (Fact.NOT_ZERO if positive else Fact.NONE)
 

@@ -32,6 +32,14 @@ COPIES = LAYOUT | named(
 KEEPS_SCALE = (COPIES - {"Cast"}) | named("MaxPool Pad")
 """Of codes they make codes of the same scale and zero point."""
 
+ALONG_AXES = named(
+    """
+    CumSum ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
+    ReduceSum ReduceSumSquare
+    """
+)
+"""What is told by a second input along which axes."""
+
 SQUASHING = named("Softmax LogSoftmax Sigmoid")
 """What turns logits into probabilities."""
 

@@ -14,6 +14,9 @@ from onnxlin.lowering import Stack, tensor
 from onnxlin.primitives.broadcast import Broadcast, sum_to
 from onnxlin.primitives.linear_map import Array, LinearMap, Shape, entries, flat_index
 
+# Fewer lines, and products with smaller matrices, take no longer than to look for zeros.
+A_FEW, LARGE = 8, 2**14
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -129,4 +132,16 @@ def _product(x: Array, matrix: Array, *, left: bool) -> Array:
     if left:
         return np.swapaxes(_product(np.swapaxes(x, -1, -2), matrix.T, left=False), -1, -2)
     lines = x.reshape(prod(x.shape[:-1]), x.shape[-1])
-    return (lines @ matrix).reshape(*x.shape[:-1], matrix.shape[1])
+    return _of_lines(lines, matrix).reshape(*x.shape[:-1], matrix.shape[1])
+
+
+def _of_lines(lines: Array, matrix: Array) -> Array:
+    """``lines @ matrix``; lines of zeros, of tokens that a row does not depend on, are left out."""
+    if len(lines) < A_FEW or matrix.size < LARGE:
+        return lines @ matrix
+    held = lines.any(axis=1)
+    if 2 * np.count_nonzero(held) > len(lines):
+        return lines @ matrix
+    found = np.zeros((len(lines), matrix.shape[1]), np.result_type(lines, matrix))
+    found[held] = lines[held] @ matrix
+    return found

@@ -22,10 +22,14 @@ class ForkSafe:
     ----------
     reopen : callable
         Opens the session. Called at once, once more in every child that uses it, and after `rest`.
+    require : callable, optional
+        Called before each run; raises where there must be none.
     """
 
-    def __init__(self, reopen: Callable[[], Any]) -> None:
-        self._reopen = reopen
+    def __init__(
+        self, reopen: Callable[[], Any], require: Callable[[], None] | None = None
+    ) -> None:
+        self._reopen, self._require = reopen, require
         self._here: tuple[int, Any] = (os.getpid(), reopen())
         self._rested = False
         _LIVE.add(self)
@@ -54,6 +58,8 @@ class ForkSafe:
         self, wanted: Sequence[str] | None, feeds: Mapping[str, Any], options: Any = None
     ) -> list[Any]:
         """Run once; raises what onnxruntime raises."""
+        if self._require is not None:
+            self._require()
         found: list[Any] = self.session.run(wanted, feeds, options)
         return found
 

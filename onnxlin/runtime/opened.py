@@ -5,7 +5,7 @@ Used wherever a model, or a part of one, is run for its values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import onnx
 from onnxlin.errors import LimitError, ModelError
 from onnxlin.graph import Array
 from onnxlin.graph.weights import beside
+from onnxlin.runtime import referring
 from onnxlin.runtime import session as door
 from onnxlin.runtime.narrow import Crossing, prepare
 from onnxlin.runtime.refusal import cure
@@ -21,11 +22,10 @@ from onnxlin.runtime.refusal import cure
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """A model that onnxruntime has opened, how its tensors cross, and what holds its weights."""
+    """A model that onnxruntime has opened, and how its tensors cross."""
 
     runtime: door.ForkSafe
     crossing: Crossing
-    held: Sequence[object]
 
 
 def session(model: onnx.ModelProto, constants: Mapping[str, Array] | None = None) -> Session:
@@ -39,17 +39,17 @@ def session(model: onnx.ModelProto, constants: Mapping[str, Array] | None = None
     """
     # Idle threads that spin would take the cores from the products that follow the run.
     options = door.without_optimisers(spinning=False)
-    held = door.attach(options, beside(model, constants or {}))
+    weights = beside(model, constants or {})
     try:
         widened, crossing = prepare(model)
-        opened = door.opened(widened, options)
+        opened = referring.opened(widened, options, weights)
     except (*door.MESSAGES, ValueError) as error:
         what = cure(str(error), model)
         text = f"onnxruntime cannot load the model: {door.said(error)}. {what}".rstrip()
         raise ModelError(text) from error
     except MemoryError as error:
         raise LimitError("The model does not fit into the memory there is.") from error
-    return Session(opened, crossing, held)
+    return Session(opened, crossing)
 
 
 def run(open_session: Session, wanted: list[str], feeds: Mapping[str, Array]) -> dict[str, Any]:

@@ -42,6 +42,7 @@ __all__ = [
     "for_compiled",
     "fresh_options",
     "opened",
+    "opened_here",
     "run",
     "said",
     "without_optimisers",
@@ -133,7 +134,9 @@ def attach(options: SessionOptions, weights: Mapping[str, npt.NDArray[Any]]) -> 
     sequence
         What must live as long as such a session, and keeps the weights alive.
     """
-    values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
+    # A file may have its numbers anywhere; what it maps is aligned by onnxruntime itself.
+    aligned = [np.require(array, requirements="A") for array in weights.values()]
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in aligned]
     if not values:
         return values
     options.add_external_initializers(list(weights), values)
@@ -169,14 +172,15 @@ def opened(
 
     def reopened() -> InferenceSession:
         data = model().SerializeToString() if callable(model) else kept
-        return _opened(data, options, providers, rounds=rounds)
+        return opened_here(data, options, providers, rounds=rounds)
 
     return ForkSafe(reopened)
 
 
-def _opened(
-    data: Any, options: SessionOptions, providers: Sequence[Any], *, rounds: bool
+def opened_here(
+    data: Any, options: SessionOptions, providers: Sequence[Any] = CPU, *, rounds: bool = False
 ) -> InferenceSession:
+    """Open a model, given as its bytes, in this process alone; see `opened`."""
     reached("loading")
     level, threads = options.graph_optimization_level, options.intra_op_num_threads
     if rounds:

@@ -8,7 +8,8 @@ import onnx
 
 from onnxlin.graph import Array
 from onnxlin.graph.weights import beside
-from onnxlin.runtime.session import attach, opened, without_optimisers
+from onnxlin.runtime.referring import opened
+from onnxlin.runtime.session import without_optimisers
 
 _KINDS = {f"tensor({name.lower()})": kind for name, kind in onnx.TensorProto.DataType.items()}
 
@@ -22,9 +23,8 @@ def runtime_types(
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     options = without_optimisers()
-    _held = attach(options, beside(proto, constants))
     try:
-        found = opened(model, options)
+        found = opened(model, options, beside(proto, constants))
     except Exception:  # the same model is opened later, and the error told then
         return {}
     return {o.name: _KINDS.get(o.type, onnx.TensorProto.UNDEFINED) for o in found.get_outputs()}

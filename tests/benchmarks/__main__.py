@@ -39,6 +39,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--readings", action="store_true", help="what is asked of a map instead")
     parser.add_argument("--live", action="store_true", help="the live engine: see --live --help")
     parser.add_argument("--data", action="store_true", help="whole data sets: see --data --help")
+    parser.add_argument("--transformers", type=Path, help="a folder of fixtures/large.py")
     parser.add_argument("--auto", action="store_true", help="whether auto picks what is best")
     parser.add_argument("--seconds", type=float, default=60, help="of calls, for --auto")
     parser.add_argument("--out", type=Path, help="lines of JSON that --auto goes on with")
@@ -168,6 +169,13 @@ def main() -> None:
         print(f"{machine(given.threads)}\n")
         names = given.nets.split(",") if given.nets else []
         auto([int(rows) for rows in given.rows.split(",")], names, given.seconds, given.out)
+        return
+    if given.transformers:
+        from tests.benchmarks.transformers import transformers
+
+        print(f"{machine(given.threads)}\n")
+        names = given.nets.split(",") if given.nets else []
+        transformers(given.transformers, names, given.rounds, given.threads)
         return
     if given.whole or given.zoo:
         from tests.benchmarks.zoo import whole_squeezenet, zoo

@@ -45,11 +45,19 @@ def test_facts_hold(grown: GrownModel) -> None:
         ("y = Exp(x)", False),
         ("s = Mul(x, x)  m = ReduceMean(s)  e = Add(m, eps)  r = Sqrt(e)  y = Div(x, r)", True),
         ("s = Pow(x, two)  m = ReduceMean(s)  e = Add(m, eps)  r = Sqrt(e)  y = Div(x, r)", True),
+        (
+            "s = Pow(x, two)  m = ReduceMean(s, last)  e = Add(m, eps)  r = Sqrt(e)  "
+            "q = Reciprocal(r)  y = Mul(x, q)",
+            True,
+        ),
         ("s = Pow(x, two)  r = Sqrt(s)  y = Div(x, r)", False),
         ("y = Add(x, lowest)", False),
         ("c = Greater(x, w)  y = Where(c, x, lowest)", False),
         ("h = Softmax(x)  y = MatMul(h, w)", True),
-        ("m = Add(x, lowest)  y = Softmax(m)", False),
+        ("m = Add(x, lowest)  y = Softmax(m)", True),
+        ("m = Add(x, lowest)  d = Add(m, lowest)  y = Softmax(d)", False),
+        ("m = Mul(x, lowest)  y = Softmax(m)", False),
+        ("c = Greater(x, w)  m = Where(c, eps, lowest)  s = Add(x, m)  y = Softmax(s)", True),
         ("y = Slice(x, none, far)", True),
         ("l = Add(x, lowest)  y = Slice(l, none, far)", False),
         ("y = Pad(x, edges)", True),
@@ -62,6 +70,7 @@ def test_what_keeps_numbers_finite(text: str, finite: bool) -> None:
     proto = model(
         "g (float[2,2] x) => (float[2,2] y) <float[2,2] w = {1, -2, 3, 4}, float eps = {1e-5}, "
         "float two = {2}, float lowest = {-3.4e38}, int64[1] none = {0}, int64[4] edges = "
-        f"{{0, 0, 0, 0}}, int64[1] far = {{9223372036854775807}}> {{ {text} }}"
+        f"{{0, 0, 0, 0}}, int64[1] last = {{-1}}, "
+        f"int64[1] far = {{9223372036854775807}}> {{ {text} }}"
     )
     assert (Fact.FINITE in facts(emitter(proto), "y")) is finite

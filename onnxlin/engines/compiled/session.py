@@ -21,6 +21,7 @@ from onnxlin.graph.weights import MOST_INSIDE, fed, filled
 from onnxlin.load import NEWEST_RUNNABLE
 from onnxlin.lowering import NotStaticError
 from onnxlin.runtime import session as door
+from onnxlin.runtime.referring import opened
 from onnxlin.section.widened import wide
 
 # Times what rows take, where many are swept at once: onnxruntime's arena is not filled closely.
@@ -104,15 +105,17 @@ class Runner:
         lean = {n: a for n, a in compiled.weights.items() if n in compiled.lean}
         inside = {n: a for n, a in compiled.weights.items() if n not in lean}
         if lean:
-            model, self._fed = fed(model, lean), lean
-        if options is None or sum(array.nbytes for array in inside.values()) > MOST_INSIDE:
-            options = options or _options(compiled, threads)
-            self._held = door.attach(options, inside)
-        else:
-            # Options of the caller's may serve other sessions as well: nothing is added to them.
-            model = partial(filled, model, inside)
+            aligned = {n: np.require(array, requirements="A") for n, array in lean.items()}
+            model, self._fed = fed(model, lean), aligned
+        # Options of the caller's may serve other sessions as well: nothing is added to them.
+        theirs = options is not None and sum(a.nbytes for a in inside.values()) <= MOST_INSIDE
+        options = options or _options(compiled, threads)
         try:
-            self._session = door.opened(model, options, rounds=compiled.rounds)
+            if theirs:
+                whole = partial(filled, model, inside)
+                self._session = door.opened(whole, options, rounds=compiled.rounds)
+            else:
+                self._session = opened(model, options, inside, rounds=compiled.rounds)
         except (*door.MESSAGES, ValueError) as error:
             raise NotStaticError(
                 f"onnxruntime cannot open the compiled graph: {door.said(error)} (onnxruntime "

@@ -16,6 +16,7 @@ import numpy as np
 from onnxlin.engines.job import leave_room
 from onnxlin.engines.memory import enough, mib
 from onnxlin.errors import MemoryBudgetError
+from onnxlin.graph.mapped import file_of
 from onnxlin.graph.weights import LARGE
 from onnxlin.lowering import Emitter, is_traced
 from onnxlin.primitives import Conv, coefficients
@@ -33,6 +34,9 @@ SMALL = 8 * 2**20
 
 MORE = 0.55
 """Part of a lean graph's memory that copies may take where no budget is given."""
+
+IN_FILES = 2.25
+"""Times the weights that all but their pages in files may take, where no budget is given."""
 
 SOME_ROWS = 8
 """Rows at once, for which there is room before there is any for copies."""
@@ -73,6 +77,8 @@ class Size:
         Of the forward pass and its coefficients, for all that is kept of nodes.
     line : int
         A row of W.
+    mapped : int
+        Bytes of weights that lie in files: of what is copied, nobody looks at those pages again.
     """
 
     weights: int
@@ -81,6 +87,7 @@ class Size:
     copies: int = 0
     nodes: int = 0
     line: int = 0
+    mapped: int = 0
 
     @property
     def standing(self) -> int:
@@ -173,7 +180,10 @@ def sized(graph: Emitter, program: LinearProgram, made: int) -> Size:
     """
     tensors = int(WAITS * waiting(program) + MADE * made) + beside_convolutions(program)
     line = program.columns * program.dtype.itemsize
-    return Size(stored_bytes(graph), tensors, a_row(program), nodes=len(graph.nodes), line=line)
+    arrays = {id(array): array for array in graph.stored.values()}.values()
+    mapped = sum(array.nbytes for array in arrays if file_of(array) is not None)
+    row, nodes = a_row(program), len(graph.nodes)
+    return Size(stored_bytes(graph), tensors, row, nodes=nodes, line=line, mapped=mapped)
 
 
 def uses(graph: Emitter, program: LinearProgram) -> dict[str, Use]:
@@ -228,6 +238,8 @@ def within(
         )
     one = size.standing + size.row
     most = memory - size.line if asked else one + max(SMALL, int(MORE * one))
+    if size.mapped and not asked:
+        most = max(most, min(memory, size.mapped + int(IN_FILES * size.weights)))
     most -= 0 if single or not asked else (SOME_ROWS - 1) * size.row
     every = sum(use.size for use in weights.values())
     fast = replace(size, copies=COPIES * every)
@@ -236,7 +248,7 @@ def within(
         return fast, {}
     lean = dict.fromkeys(weights, False)
     opening = size.weights
-    for name, use in sorted(weights.items(), key=lambda item: -item[1].times):
+    for name, use in sorted(weights.items(), key=lambda item: (-item[1].times, item[1].size)):
         more = replace(size, copies=size.copies + use.copies)
         if use.times <= A_FEW or more.standing + more.row > most:
             continue

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import mul
+
 import numpy as np
 
 from onnxlin.primitives import Array, LinearMap
@@ -22,9 +25,8 @@ def power(node: NodeAtX) -> Affine:
     z, c = (node.cast(node.value(i)) for i in (0, 1))
     # Roots of 0 and logarithms of what is not positive are asked for, and replaced below.
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        value = z**c
-        gate = _finite(z ** (c - 1))
-        steepness = _finite(np.log(np.where(z > 0, z, 1)) * value)
+        value = _raised(z, c, 0)
+        gate = _finite(_raised(z, c, 1))
     size = np.abs(value)
     if node.frozen:
         passes = (c > 0) & (not node.traced(1))
@@ -33,7 +35,10 @@ def power(node: NodeAtX) -> Affine:
         passes = np.broadcast_to(passes, node.out_shape)
         held = np.where(passes, 0, value)
         return Affine({0: weighted(node, 0, gate * passes)}, held, roundings=ROUNDINGS)
-    slopes = {0: _finite(c * gate), 1: steepness}
+    slopes = {0: _finite(c * gate)}
+    if node.traced(1):
+        with np.errstate(over="ignore", invalid="ignore"):
+            slopes[1] = _finite(np.log(np.where(z > 0, z, 1)) * value)
     terms: dict[int, LinearMap] = {}
     offset = value
     for i in (0, 1):
@@ -41,6 +46,14 @@ def power(node: NodeAtX) -> Affine:
             terms[i] = weighted(node, i, slopes[i])
             offset = offset - slopes[i] * (z, c)[i]
     return Affine(terms, offset, None, size, ROUNDINGS)
+
+
+def _raised(z: Array, c: Array, less: int) -> Array:
+    """``z ** (c - less)``: of small whole powers a product, for which NumPy takes a twentieth."""
+    plain = isinstance(z, np.ndarray) and isinstance(c, np.ndarray | np.generic)
+    if plain and c.size == 1 and c.ndim <= z.ndim and c.item() - less in (1, 2, 3):
+        return reduce(mul, [z] * int(c.item() - less))
+    return z ** (c - less) if less else z**c
 
 
 def _finite(slope: Array) -> Array:
