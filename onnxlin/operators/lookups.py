@@ -57,18 +57,34 @@ WEIGHS = WEIGHTED | named(
 )
 """They take sums of what they are given, by weights or by shares."""
 
-PAST = named(
-    """
-    Attention Concat GroupQueryAttention MultiHeadAttention ScatterElements ScatterND TensorScatter
-    """
-)
+GROWS = named("Concat ScatterElements ScatterND TensorScatter")
 """They put what is new behind what was there, or over it."""
+
+KEEPS: Mapping[str, tuple[int, ...]] = {
+    "Attention": (1, 2),
+    "DecoderMaskedMultiHeadAttention": (1, 2),
+    "DecoderMaskedSelfAttention": (1,),
+    "GroupQueryAttention": (1, 2),
+    "MultiHeadAttention": (1, 2),
+    "QAttention": (1,),
+    "SparseAttention": (1, 2),
+}
+"""Operators of attention that do so themselves -> the outputs that hold keys and values then."""
+
+PAST = GROWS | frozenset(KEEPS)
+"""Whatever puts new keys and values behind those before."""
 
 
 def indices_of(node: Node) -> str | None:
     """The tensor of positions at which a node reads a table; None of other operators."""
     at = INDICES.get(node.op_type)
     return node.inputs[at] if at is not None and at < len(node.inputs) else None
+
+
+def kept_by(node: Node) -> list[str]:
+    """The outputs of a node that hold keys and values for what comes next."""
+    places = KEEPS.get(node.op_type, ())
+    return [node.outputs[i] for i in places if i < len(node.outputs) and node.outputs[i]]
 
 
 def picks_rows(node: Node, rows: Mapping[str, int]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,8 @@ def make_step(at_x: NodeAtX, i: int, piece: Affine, status: str) -> Step:
                 f"{op.in_shape} -> {op.out_shape} for input {position}; the run has "
                 f"{operand.shape} -> {shape}."
             )
+        if not prod(operand.shape) or not prod(shape):
+            continue  # nothing goes through: a cache before the first token, say
         if operand.traced:
             terms.append((operand.name, op))
         else:

@@ -15,11 +15,14 @@ from onnxlin.section.starts import (
     CACHES,
     KINDS,
     Starts,
+    caches,
     find_starts,
     first_floats,
     held_note,
     last_floats,
     nearest_floats,
+    passed_note,
+    presents,
     tokens_note,
 )
 
@@ -71,7 +74,7 @@ def first_end(graph: Graph, inputs: Names, integers: frozenset[str]) -> End:
             )
         return End(chosen, note)
     floats = tuple(name for name, kind in graph.inputs.items() if kind.is_float)
-    if len(floats) == len(graph.inputs) and floats:
+    if len(floats) == len(graph.inputs) and floats and not caches(graph):
         return End(_needed(graph, floats))
     found = find_starts(graph)
     starts = found.best
@@ -140,8 +143,9 @@ def last_end(graph: Graph, outputs: Names, integers: frozenset[str]) -> End:
     Parameters
     ----------
     outputs : tensor names, "logits" or None
-        None takes the graph's float outputs. "logits", where no tensor has that name, takes what
-        goes into a softmax or sigmoid at the end.
+        None takes the graph's float outputs, without caches for the next step unless there is
+        nothing else. "logits", where no tensor has that name, takes what goes into a softmax or
+        sigmoid at the end.
     integers : frozenset of str
         Tensors that may be named although they are not float.
 
@@ -162,7 +166,13 @@ def last_end(graph: Graph, outputs: Names, integers: frozenset[str]) -> End:
             f"None of the model's outputs {list(graph.outputs)} is a float tensor. Choose a float "
             f"tensor inside{way}."
         )
-    return End(floats) if asked is None else _before_squashing(graph, floats)
+    passed = presents(graph, floats) if len(floats) > 1 else ()
+    taken = tuple(name for name in floats if name not in passed) or floats
+    end = End(taken) if asked is None else _before_squashing(graph, taken)
+    if taken == floats:
+        return end
+    said = passed_note(passed, taken)
+    return End(end.names, f"{end.note}; {said}" if end.note else said)
 
 
 def _before_maps(graph: Graph, name: str) -> str:

@@ -62,6 +62,15 @@ def tokens_note(graph: Graph, found: Starts, chosen: Sequence[str]) -> str:
     return text
 
 
+def passed_note(passed: Sequence[str], taken: Sequence[str]) -> str:
+    """Say which outputs a map does not end at, as they are caches for the next step."""
+    verb = "is a cache" if len(passed) == 1 else "are caches"
+    return (
+        f"the map ends at {', '.join(taken)}; {_few(passed)} {verb} for the next step and passed "
+        f"over. outputs={[*taken, passed[0]]} takes {'it' if len(passed) == 1 else 'one'} in"
+    )
+
+
 def _few(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} more"
 

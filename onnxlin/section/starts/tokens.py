@@ -18,6 +18,7 @@ from onnxlin.graph import Graph, Node
 from onnxlin.operators import lookups as ops
 from onnxlin.operators.masks import enters_softmax, readers_of
 from onnxlin.section.starts.beside import beside
+from onnxlin.section.starts.caches import caches
 from onnxlin.section.starts.trail import LookUp, Trail
 
 TOKENS, POSITIONS, TYPES, CACHES = KINDS = ("tokens", "positions", "types", "caches")
@@ -27,9 +28,6 @@ _WORDS = re.compile(
     r"|(?P<positions>posit|pos_?(?:emb|enc|ids?)|wpe|rotary|mask)"
     r"|(?P<tokens>tok|word|wte|vocab|input_?ids)",
     re.IGNORECASE,
-)
-_CACHE = re.compile(
-    r"past[_.]?(?:key|kv|value(?!s)|state|self|cross|conv|\d)|^past$|cache", re.IGNORECASE
 )
 
 
@@ -67,10 +65,11 @@ class Starts:
 def find_starts(graph: Graph, sources: Iterable[str] | None = None) -> Starts:
     """Find what is looked up by the inputs, or other sources, and which inputs are caches."""
     trail = Trail(graph, tuple(graph.inputs if sources is None else sources))
-    if not trail.found:
-        return Starts(dict.fromkeys(KINDS, ()))
-    look = _Look(trail, readers_of(graph))
     kinds: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    kinds[CACHES] = caches(graph)
+    if not trail.found:
+        return Starts({kind: tuple(names) for kind, names in kinds.items()})
+    look = _Look(trail, readers_of(graph))
     tokens = list[int]()
     for k, each in trail.found.items():
         kind = look.kind(k, each)
@@ -82,9 +81,6 @@ def find_starts(graph: Graph, sources: Iterable[str] | None = None) -> Starts:
     for name in found.tensors:
         said = look.said(name) or (TYPES if found.same(name) else POSITIONS)
         kinds[TYPES if said == TYPES else POSITIONS].append(name)
-    kinds[CACHES] = [
-        name for name, kind in graph.inputs.items() if kind.is_float and look.is_cache(name)
-    ]
     bits = 0
     for k in tokens:
         bits |= trail.found[k].ids
@@ -138,20 +134,6 @@ class _Look:
             meets and node.op_type in ops.ADDS and not enters_softmax(self.readers, node)
             for node, meets in self._ends(k, self.trail.made[k].tensor)
         )
-
-    def is_cache(self, name: str) -> bool:
-        """Whether an input holds what tokens before have left: by its name, and what reads it."""
-        if not _CACHE.search(name):
-            return False
-        seen, waiting = {name}, [name]
-        while waiting:
-            for node in self.readers.get(waiting.pop(), ()):
-                if node.op_type in ops.PAST | ops.WEIGHS and self._behind(node):
-                    return True
-                if node.op_type in ops.CARRIES:
-                    waiting += [n for n in node.writes if n not in seen]
-                    seen.update(node.writes)
-        return False
 
     def _ends(self, k: int, tensor: str) -> Iterator[tuple[Node, bool]]:
         """Nodes that make something else of a look-up, and if they read another one besides."""
