@@ -28,7 +28,7 @@ _QUANTISED = {
     ),
     MICROSOFT: named(
         """
-        DequantizeLinear DynamicQuantizeMatMul MatMulIntegerToFloat QGemm QLinearAdd
+        DequantizeLinear DynamicQuantizeMatMul MatMulIntegerToFloat QAttention QGemm QLinearAdd
         QLinearAveragePool QLinearConcat QLinearConv QLinearGlobalAveragePool QLinearLeakyRelu
         QLinearMul QLinearSigmoid QLinearSoftmax QLinearWhere QuantizeLinear
         """

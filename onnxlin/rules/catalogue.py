@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import onnx.defs
 
+from onnxlin.load.normalise import FORMS
 from onnxlin.operators.integers import ROUNDED
 from onnxlin.rules import RULES, STRAIGHT
 from onnxlin.texts import in_markdown
@@ -131,4 +132,9 @@ def markdown() -> str:
     # Rules of a user's own, under whatever names.
     others = sorted(in_markdown(f"{d}.{n}") for d, n in RULES if d not in DOMAINS)
     lines += ["## Other domains", "", *(f"- {name}" for name in others), ""]
+    written = sorted(name for name in FORMS if "." in name)
+    lines += [
+        "Written as standard operators when the file is read, also those that onnxruntime has for"
+    ]
+    lines += ["alone:", "", *(f"- {name}" for name in written), ""]
     return "\n".join(lines)

@@ -22,7 +22,8 @@ NAMES = {
         DynamicQuantizeLinear GlobalMaxPool Max MaxPool MaxRoiPool Min ReduceMax ReduceMin TopK
         Unique""",
     "multiplies": """
-        Conv ConvTranspose CumProd DeformConv DequantizeLinear Det Div Einsum Gemm GridSample
+        Conv ConvTranspose CumProd DeformConv DequantizeLinear Det Div Einsum GatherBlockQuantized
+        Gemm GridSample
         Inverse MatMul MatMulIntegerToFloat MatMulNBits Mul Pow Reciprocal ReduceProd RoiAlign""",
     "curves": """
         Acos Acosh Asin Asinh Atan Atanh Celu Cos Cosh Elu Erf Exp Gelu Log Mish QuickGelu Selu

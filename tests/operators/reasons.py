@@ -133,7 +133,7 @@ TABLES = {
         {
             "CumProd Det Div Inverse Mul Pow Reciprocal ReduceProd": "no sum of products",
             "Einsum": "in any order: its operands are not told apart as data and weights",
-            "DequantizeLinear": "a scale, no weights",
+            "DequantizeLinear GatherBlockQuantized": "a scale, no weights",
             "GridSample RoiAlign": "its weights are places",
             "MatMulIntegerToFloat MatMulNBits": "it brings its own bias, as an operand",
         },
@@ -144,7 +144,7 @@ TABLES = {
         {
             "Conv ConvTranspose": "with constant weights one piece, else counted as bent: safe",
             "CumProd DeformConv Det Einsum Inverse Pow Reciprocal ReduceProd": "counts as bent",
-            "DequantizeLinear GridSample RoiAlign": "counts as bent",
+            "DequantizeLinear GatherBlockQuantized GridSample RoiAlign": "counts as bent",
             "MatMulIntegerToFloat MatMulNBits": "counts as bent",
         },
     ),

@@ -78,6 +78,9 @@ POSITIONS = {
     "GRU LSTM RNN": "lengths of sequences, within a shape that is fixed",
     "Attention GroupQueryAttention RotaryEmbedding CausalConvWithState": "places",
     "MultiHeadAttention LinearAttention": "lengths within a shape that is fixed",
+    "DecoderMaskedMultiHeadAttention": "a mask, a length within a shape that is fixed, beams",
+    "QAttention": "numbers, and a mask",
+    "QMoE GatherBlockQuantized": "numbers, or places in a table",
     "ConvInteger MatMulInteger QLinearConv QGemm MatMulNBits": "numbers, or places of weights",
     "CastMap CategoryMapper DictVectorizer LabelEncoder": "labels",
     "BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor": "bits",
@@ -102,7 +105,7 @@ def test_operands_that_may_decide_a_shape() -> None:
 # Operators with operands of eight bits that may not be floats, and are no numbers all the same.
 NO_NUMBERS = {
     "BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor": "patterns of bits",
-    "MatMulNBits": "several weights in one, packed",
+    "GatherBlockQuantized MatMulNBits QMoE": "several weights in one, packed",
 }
 
 

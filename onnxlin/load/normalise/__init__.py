@@ -4,10 +4,13 @@
 from onnxlin.load.normalise import (  # noqa: F401
     axes,
     broadcasting,
+    diffusion,
     embedded,
     foreign,
     normalisation,
+    packed,
     recurrent,
+    relative,
     renamed,
     resize,
     softmax,

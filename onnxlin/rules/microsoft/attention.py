@@ -89,7 +89,7 @@ def attention(node: NodeAtX, s: Sketch) -> list[str]:
         present = s("Concat", s("Unsqueeze", k, ahead), s("Unsqueeze", v, ahead), axis=0)
     total = length + (node.shape(4)[3] if node.has(4) else 0)
     added = masked(node, 3, (batch, length, total)) + _further(node, s, 5, length, total)
-    y, _ = attend(s, (q, k, v), _scale(node, sizes[0] // count), added)
+    y, _ = attend(s, (q, k, v), scale_of(node, sizes[0] // count), added)
     return [y, present]
 
 
@@ -99,7 +99,8 @@ def _further(node: NodeAtX, s: Sketch, bias: int, length: int, total: int) -> li
     return later + ([s.input(bias)] if node.has(bias) else [])
 
 
-def _scale(node: NodeAtX, size: int) -> float:
+def scale_of(node: NodeAtX, size: int) -> float:
+    """What scores are multiplied by: by default one over the root of a head's size."""
     given = node.attr("scale")
     return float(given) if given else 1 / float(np.sqrt(size))
 
@@ -116,7 +117,7 @@ def multi_head_attention(node: NodeAtX, s: Sketch) -> list[str]:
     keys = node.shape(1)
     total = (keys[1] if len(keys) == 3 else keys[2]) + (node.shape(6)[2] if node.has(6) else 0)
     added = masked(node, 4, (batch, length, total)) + _further(node, s, 5, length, total)
-    y, scores = attend(s, (q, k, v), _scale(node, hidden // count), added)
+    y, scores = attend(s, (q, k, v), scale_of(node, hidden // count), added)
     return [y, k, v, scores]
 
 

@@ -1,10 +1,11 @@
-"""Products with weights that are stored in few bits: ``com.microsoft`` MatMulNBits."""
+"""Products with weights, and look-ups in tables, that are stored in few bits."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from onnxlin.primitives import Array, MatMul, Reshape, chain
+from onnxlin.primitives import Array, Diagonal, MatMul, Reshape, Select, chain
+from onnxlin.primitives.linear_map import flat_index
 from onnxlin.rules.affine import Affine
 from onnxlin.rules.at_x import NodeAtX
 from onnxlin.rules.microsoft.fused import MS
@@ -59,3 +60,35 @@ def _rounds_input(node: NodeAtX) -> bool:
     """Whether the kernel quantises x as well; it has none for other widths and zero points."""
     packed = not node.has(3) or node.operand(3).native.dtype == np.uint8
     return node.attr("accuracy_level") == 4 and node.attr("bits") in (4, 8) and packed
+
+
+@rule("GatherBlockQuantized", domain=MS, constant=(0, 1, 3))
+def gather_block_quantized(node: NodeAtX) -> Affine:
+    """Rows of a table of few bits, ``(number - zero point) * scale``: linear in the scales.
+
+    Source: onnxruntime, docs/ContribOperators.md, GatherBlockQuantized.
+    """
+    bits, size = node.attr("bits") or 4, node.attr("block_size")
+    packed = node.native(0).dtype == np.uint8
+    numbers = _numbers(node, 0, bits if packed else None)
+    axis, along = (node.attr(name) % numbers.ndim for name in ("gather_axis", "quantize_axis"))
+    if not np.issubdtype(numbers.dtype, np.integer):
+        raise node.refuse("its table holds narrow floats")
+    shape, index = node.shape(2), node.native(1).astype(np.int64)
+    blocks = np.arange(numbers.shape[along]) // size
+    level = np.full(shape, 1 << (bits - 1) if packed else 0)
+    if node.has(3):
+        level = _numbers(node, 3, bits if packed else None)
+        level = np.take(level, np.arange(shape[along]), along)
+    rows = lambda table: np.take(np.take(table, blocks, along), index, axis)
+    steps = np.take(numbers, index, axis) - rows(level)
+    places = Select.of(shape, rows(flat_index(shape)))
+    return Affine({2: chain(places, Diagonal.of(node.out_shape, node.cast(steps)))})
+
+
+def _numbers(node: NodeAtX, i: int, bits: int | None) -> Array:
+    """Whole numbers, which may lie several in a byte."""
+    given = node.native(i)
+    if bits is not None and bits < 8:
+        return unpacked(given, bits)
+    return given.astype(np.int64) if "int" in given.dtype.name else given

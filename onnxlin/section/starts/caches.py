@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from onnxlin.graph import Graph, Node
 from onnxlin.operators import lookups as ops
-from onnxlin.operators.families import COPIES, LAYOUT
+from onnxlin.operators.families import COPIES, LAYOUT, MATRIX_PRODUCTS
 from onnxlin.operators.masks import readers_of
 from onnxlin.operators.squashing import ONE_GROUP
 
@@ -66,7 +66,7 @@ def _became(readers: Readers, cache: str) -> set[str]:
 def _is_attended(graph: Graph, readers: Readers, name: str) -> bool:
     """Whether a tensor is the second factor of a product that a softmax follows, or weighs."""
     for tensor, node in _uses(readers, name, COPIES):
-        if node.op_type == "MatMul" and not node.domain and tensor == node.inputs[1]:
+        if node.op_type in MATRIX_PRODUCTS and tensor == node.inputs[1]:
             weights = node.inputs[0]
             while (maker := graph.producer.get(weights)) and maker.op_type in LAYOUT:
                 weights = maker.inputs[0]
