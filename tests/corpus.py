@@ -19,6 +19,7 @@ import onnxlin
 from onnxlin import AffineMap, Linearizer, OnnxlinError
 from onnxlin.graph import Array
 from onnxlin.rules import RULES
+from onnxlin.section.widened import is_narrow
 from onnxlin.testing.bounds.differences import KinkError, assert_tangent
 from tests.agree import assert_same_map
 from tests.engines.compiled.elsewhere import plain
@@ -189,6 +190,10 @@ def assert_compiles(case: Any, x: dict[str, Array], inputs: tuple[str, ...]) -> 
         m = lin(x, rows, engine="compiled")
     except (onnxlin.OptionError, onnxlin.TraceError) as error:
         return next(key for key, text in NO_GRAPH.items() if text in str(error))
+    if is_narrow(lin.section):
+        # Constants that follow from others, as a scale does, are not rounded to 16 bits there.
+        assert (m.residual <= m.bound).all(), f"{case.name}, inputs {inputs}: compiled"
+        return "compiled"
     other = lin(x, rows, engine="reverse")
     try:
         assert_same_map(other, m, anew=True)

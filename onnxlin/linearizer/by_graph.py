@@ -22,6 +22,7 @@ from onnxlin.linearizer.ask import Ask, asked_of
 from onnxlin.linearizer.kept import kept
 from onnxlin.linearizer.ready import Ready
 from onnxlin.section.numbers import all_finite
+from onnxlin.section.widened import is_narrow, note_of
 
 
 def by_graph(ready: Ready, ask: Ask) -> AffineMap | None:
@@ -189,6 +190,6 @@ def map_of(
         origin=anew,
         own=anew.own,
         solution=found.solution,
-        notes=ready.section.notes_in(ready.mode),
+        notes=(*section.notes_in(ready.mode), *([note_of(section)] if is_narrow(section) else [])),
         needs=needs,
     )

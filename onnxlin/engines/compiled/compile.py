@@ -27,6 +27,7 @@ from onnxlin.program import LinearProgram
 from onnxlin.program.builder import Builder
 from onnxlin.section import Section
 from onnxlin.section.trace import Tracer
+from onnxlin.section.widened import is_narrow, wide, widened
 
 ADJOINT, TANGENT = "adjoint", "tangent"
 
@@ -78,6 +79,8 @@ class Compiled:
         What a session of it takes.
     lean : frozenset of str
         Weights that a run is fed: onnxruntime copies none of those.
+    widened : bool
+        Whether the graph has in float32 what the model has in 16 bits.
     """
 
     model: onnx.ModelProto
@@ -100,6 +103,7 @@ class Compiled:
     direction: str = ADJOINT
     size: Size | None = None
     lean: frozenset[str] = frozenset()
+    widened: bool = False
 
     @property
     def weight(self) -> int:
@@ -163,6 +167,9 @@ def compile_section(
     NotStaticError
         A rule decides from values, or there is no form of something in a graph.
     """
+    narrow = is_narrow(section)
+    if narrow:
+        section, feeds, standing = widened(section), wide(feeds), None
     dtype = float_type(section, feeds)
     graph = Emitter(dtype, section.graph.tensors, single=single)
     names = NAMES[direction].beside(section.graph.tensors, graph)
@@ -204,6 +211,7 @@ def compile_section(
         direction=direction,
         size=size,
         lean=frozenset(graph.lean),
+        widened=narrow,
     )
 
 
@@ -229,7 +237,7 @@ def _written(
 ) -> _Written:
     """Write the forward pass, and the coefficients of the linear program."""
     for name, value in feeds.items():
-        if value.dtype.kind == "V":
+        if value.dtype.isbuiltin == 2:  # 8-bit floats and the like, which NumPy has not itself
             raise NotStaticError(f"input {name!r} is {value.dtype}, which onnxruntime cannot take")
     builder = Builder(section, partial(GraphTracer, emitter=graph, standing=standing), mode)
     tracer = builder.tracer

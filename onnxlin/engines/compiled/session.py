@@ -21,6 +21,7 @@ from onnxlin.graph.weights import MOST_INSIDE, fed, filled
 from onnxlin.load import NEWEST_RUNNABLE
 from onnxlin.lowering import NotStaticError
 from onnxlin.runtime import session as door
+from onnxlin.section.widened import wide
 
 # Times what rows take, where many are swept at once: onnxruntime's arena is not filled closely.
 HOLES = 1.25
@@ -167,6 +168,7 @@ class Runner:
         """Run once, with rows as cotangents ``(k, n_out)``; see `at_once`."""
         compiled = self.compiled
         # As short as it can be: after a run little of Python is in the processor's caches.
+        feeds = wide(feeds) if compiled.widened else feeds
         given = {**feeds, **self._fed, compiled.seeds: asked}
         found = door.run(self._session, self._wanted, given)
         values = dict(zip(self._ends, found, strict=False))

@@ -80,7 +80,10 @@ def gather_block_quantized(node: NodeAtX) -> Affine:
     if node.has(3):
         level = _numbers(node, 3, bits if packed else None)
         level = np.take(level, np.arange(shape[along]), along)
-    rows = lambda table: np.take(np.take(table, blocks, along), index, axis)
+
+    def rows(table: Array) -> Array:
+        return np.asarray(np.take(np.take(table, blocks, along), index, axis))
+
     steps = np.take(numbers, index, axis) - rows(level)
     places = Select.of(shape, rows(flat_index(shape)))
     return Affine({2: chain(places, Diagonal.of(node.out_shape, node.cast(steps)))})

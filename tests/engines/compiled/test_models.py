@@ -248,9 +248,9 @@ REFUSED: dict[str, tuple[str, Make, str]] = {
         "values decide the shape of what Reshape makes at node ",
     ),
     "coarser numbers inside": (
-        "g (float[2] x) => (float[2] y) { h = Cast <to=10> (x)  y = Cast <to=1> (h) }",
-        floats(x=(2,)),
-        "tensor 'h' is float16, coarser than the map's float32",
+        "g (double[2] x) => (double[2] y) { h = Cast <to=1> (x)  y = Cast <to=11> (h) }",
+        lambda rng: {"x": rng.normal(size=2)},
+        "tensor 'h' is float32, coarser than the map's float64",
     ),
     "no kernel": (
         "g (float[2] x) => (float[2] y) { n = RandomNormal <shape=[2]> ()  y = Add(x, n) }",
