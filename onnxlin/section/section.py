@@ -11,6 +11,7 @@ from onnxlin.graph import Graph, Node
 from onnxlin.operators import integers
 from onnxlin.operators.families import RANDOM
 from onnxlin.operators.patterns import Part
+from onnxlin.operators.quantisation import FINDS_SCALE
 from onnxlin.section.ends import Names, first_end, last_end
 from onnxlin.section.gates import (
     HALVES,
@@ -89,7 +90,20 @@ class Section:
 
     def notes_in(self, mode: str) -> tuple[str, ...]:
         """What was chosen for the caller, and what frozen mode reads otherwise than it stands."""
-        return self.notes + (self.holding.notes if mode == "frozen" else ())
+        return self.notes + self._scales + (self.holding.notes if mode == "frozen" else ())
+
+    @cached_property
+    def _scales(self) -> tuple[str, ...]:
+        """Say that W is the slope of scales alone, where rounding ends all other dependence."""
+        found = [node for node in self.nodes if node.op_type in FINDS_SCALE]
+        if self.rounding != STAIRCASE or not found:
+            return ()
+        which = f"{found[0].name!r}" + (f" and {len(found) - 1} more" if len(found) > 1 else "")
+        return (
+            f"rounding ends what depends on x at {which}, and only the size of their steps, which "
+            'they find in x, goes on: W is the slope of these scales. rounding="straight-through" '
+            "counts rounding as an offset, and W follows the numbers",
+        )
 
     def is_traced(self, node: Node) -> list[bool]:
         """For each input of a node, whether it depends on what is linearised."""
