@@ -38,7 +38,7 @@ def merged(s: Sketch, y: str) -> str:
     return s.reshape(s.transpose(y, 0, 2, 1, 3), 0, 0, -1)
 
 
-def masked(node: NodeAtX, i: int, shape: tuple[int, int, int]) -> list[str | Array]:
+def masked(node: NodeAtX, s: Sketch, i: int, shape: tuple[int, int, int]) -> list[str | Array]:
     """What the mask in input ``i``, in any of its forms, adds to the scores ``(B, N, S, T)``.
 
     Parameters
@@ -48,17 +48,29 @@ def masked(node: NodeAtX, i: int, shape: tuple[int, int, int]) -> list[str | Arr
     value = node.attr("mask_filter_value")
     if not node.has(i):
         return []
-    mask, (batch, length, total) = node.native(i), shape
-    if mask.ndim == 4:
-        mask = mask[:, 0, total - length : total, :total]
-    elif mask.ndim == 1 and mask.size in (batch, 2 * batch):
-        ends, place = mask[:batch, None], np.arange(total)
-        starts = mask[batch:, None] if mask.size > batch else 0
-        mask = (place < ends) & (place >= starts)
-    elif mask.ndim == 1:
-        raise node.refuse(f"its mask has shape {mask.shape}")
-    mask = mask[:, None, :] if mask.ndim == 2 else mask
-    return [np.where(mask[:, None] > 0, 0.0, MASKED if value is None else value)]
+    counts = _counts(node, s, i, shape)
+    return [s("Where", counts, 0.0, MASKED if value is None else value)]
+
+
+def _counts(node: NodeAtX, s: Sketch, i: int, shape: tuple[int, int, int]) -> str:
+    """Which keys count, ``(B, 1, S or 1, T)``, in the graph: a mask may be fed."""
+    mask, given, (batch, length, total) = s.input(i), node.shape(i), shape
+    kind = node.operand(i).native.dtype
+    if len(given) == 1 and given[0] in (batch, 2 * batch):
+        place = np.arange(total, dtype=kind)
+        ends = s.reshape(s.crop(mask, 0, 0, batch), batch, 1, 1, 1)
+        before = s("Less", place, ends)
+        if given[0] == batch:
+            return before
+        starts = s.reshape(s.crop(mask, 0, batch, 2 * batch), batch, 1, 1, 1)
+        return s("And", before, s("GreaterOrEqual", place, starts))
+    if len(given) == 1:
+        raise node.refuse(f"its mask has shape {given}")
+    if len(given) == 4:
+        mask = s.crop(s.crop(mask, 2, total - length, total), 3, 0, total)
+    else:
+        mask = s("Unsqueeze", mask, np.array([1, 2] if len(given) == 2 else [1]))
+    return s("Greater", mask, np.zeros((), kind))
 
 
 def causal(length: int, total: int) -> Array:
@@ -88,7 +100,7 @@ def attention(node: NodeAtX, s: Sketch) -> list[str]:
         ahead = np.array([0])
         present = s("Concat", s("Unsqueeze", k, ahead), s("Unsqueeze", v, ahead), axis=0)
     total = length + (node.shape(4)[3] if node.has(4) else 0)
-    added = masked(node, 3, (batch, length, total)) + _further(node, s, 5, length, total)
+    added = masked(node, s, 3, (batch, length, total)) + _further(node, s, 5, length, total)
     y, _ = attend(s, (q, k, v), scale_of(node, sizes[0] // count), added)
     return [y, present]
 
@@ -116,7 +128,7 @@ def multi_head_attention(node: NodeAtX, s: Sketch) -> list[str]:
         k, v = (s("Concat", s.input(i), x, axis=2) for i, x in ((6, k), (7, v)))
     keys = node.shape(1)
     total = (keys[1] if len(keys) == 3 else keys[2]) + (node.shape(6)[2] if node.has(6) else 0)
-    added = masked(node, 4, (batch, length, total)) + _further(node, s, 5, length, total)
+    added = masked(node, s, 4, (batch, length, total)) + _further(node, s, 5, length, total)
     y, scores = attend(s, (q, k, v), scale_of(node, hidden // count), added)
     return [y, k, v, scores]
 

@@ -45,7 +45,7 @@ def decoder_attention(node: NodeAtX, s: Sketch) -> list[str]:
         total = place + 1
     else:
         (k, v), total = (s.input(1), s.input(2)), node.shape(1)[2]
-    added = masked(node, 3, (node.shape(0)[0], 1, total))
+    added = masked(node, s, 3, (node.shape(0)[0], 1, total))
     added += [s.input(4)] if node.has(4) else []
     y, scores = attend(s, (q, k, v), scale_of(node, hidden // count), added)
     return [y, *(kept or ["", ""]), scores]
@@ -81,7 +81,7 @@ def quantised_attention(node: NodeAtX, s: Sketch) -> list[str]:
     ahead = np.array([0])
     present = s("Concat", s("Unsqueeze", k, ahead), s("Unsqueeze", v, ahead), axis=0)
     total = length + (node.shape(8)[3] if node.has(8) else 0)
-    added = masked(node, 5, (batch, length, total))
+    added = masked(node, s, 5, (batch, length, total))
     added += [causal(length, total)] if node.attr("unidirectional") else []
     y, _ = attend(s, (q, k, v), scale_of(node, hidden // count), added)
     return [y, present if len(node.node.outputs) > 1 else ""]

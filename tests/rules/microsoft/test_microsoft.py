@@ -186,7 +186,7 @@ MASKS = {
     "ends": ints(2, 3),
     "ends and starts": ints(2, 3, 0, 1),
     "keys": np.array([[1, 1, 0], [0, 1, 1]], dtype=np.int32),
-    "pairs": np.tril(np.ones((2, 3, 3), dtype=np.int32)),
+    "pairs": np.tril(np.ones((2, 3, 3), dtype=np.int32))[:, ::-1].copy(),
 }
 
 
@@ -196,8 +196,17 @@ def test_attention(mask: str, causal: int) -> None:
     x = {"x": numbers(30, 2, 3, 4)}
     fixed = {"w": numbers(31, 4, 12, scale=0.5), "b": numbers(32, 12, scale=0.5)}
     found = MASKS[mask]
-    fixed |= {} if found is None else {"m": found}
-    both_modes(node_model("Attention", x, fixed, num_heads=2, unidirectional=causal), x)
+    given = {} if found is None else {"m": found}
+    options: dict[str, Any] = {"num_heads": 2, "unidirectional": causal}
+    both_modes(node_model("Attention", x, fixed | given, **options), x)
+    # A mask that is fed is in the compiled graph: at another it is another map.
+    order = ("x", "w", "b", *given)
+    lin = Linearizer(node_model("Attention", x | given, fixed, order=order, **options), inputs="x")
+    m = lin(x | given, engine="compiled").verify()
+    if found is not None:
+        moved = np.ones_like(found) if mask != "ends and starts" else ints(3, 2, 1, 0)
+        other = lin(x | {"m": moved}, engine="compiled").verify()
+        assert not np.array_equal(m.W, other.W)
 
 
 def test_attention_with_a_past() -> None:
