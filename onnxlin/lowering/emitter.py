@@ -52,6 +52,7 @@ class Emitter:
         self.nodes: list[onnx.NodeProto] = []
         self.stored: dict[str, Array] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
+        self.kinds: dict[str, np.dtype[Any]] = {}
         self.added: set[str] = set()
         self.facts: dict[str, Any] = {}
         self._taken = set(taken)

@@ -57,6 +57,7 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         self.name = name
         self.example = hollow(example)
         emitter.shapes[name] = example.shape
+        emitter.kinds[name] = example.dtype
 
     def __repr__(self) -> str:
         return f"<Traced {self.name} {self.dtype}{list(self.shape)}>"

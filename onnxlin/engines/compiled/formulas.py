@@ -113,14 +113,15 @@ class Formulas:
 
     def _form(self, name: str, leaves: list[str]) -> Any:
         """Describe a formula by its operators; ``leaves`` gets the tensors that it reads."""
-        # (position among the leaves, shape) stands for a leaf.
+        # (position among the leaves, shape, type) stands for a leaf: codes and floats do not mix.
         if name in self._graph.stored:
             return name
         node = self._inner.get(name)
         if node is None:
             if name not in leaves:
                 leaves.append(name)
-            return leaves.index(name), self._graph.shapes.get(name)
+            graph = self._graph
+            return leaves.index(name), graph.shapes.get(name), graph.kinds.get(name)
         attributes = tuple(a.SerializeToString() for a in node.attribute)
         return node.op_type, attributes, *(self._form(n, leaves) for n in node.input)
 

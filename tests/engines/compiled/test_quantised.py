@@ -153,3 +153,27 @@ def test_what_rounds_is_told_from_what_does_not(nodes: str) -> None:
     lin = Linearizer(model(f"g (float[4] x) => (float[4] y) {{ {nodes} }}"))
     compiled = compile_section(lin.section, "tangent", {"x": np.ones(4, np.float32)})
     assert compiled.rounds == (nodes in STEPS)
+
+
+# Pairs of codes around gates: the same small formulas read numbers here, and codes there.
+GATED = """g (float[1,10] x) => (float[1,10] y) <float s = {0.125}, int8 z = {-3}> {
+    q = QuantizeLinear(x, s, z)   d = DequantizeLinear(q, s, z)   a = Sigmoid(d)
+    q1 = QuantizeLinear(a, s, z)  d1 = DequantizeLinear(q1, s, z)  b = Mul(d, d1)
+    q2 = QuantizeLinear(b, s, z)  d2 = DequantizeLinear(q2, s, z)  c = Sigmoid(d2)
+    q3 = QuantizeLinear(c, s, z)  d3 = DequantizeLinear(q3, s, z)  e = Mul(d2, d3)
+    q4 = QuantizeLinear(e, s, z)  y = DequantizeLinear(q4, s, z) }"""
+
+
+@pytest.mark.parametrize("rounding", ["staircase", "straight-through"])
+def test_codes_and_numbers_are_not_put_side_by_side(rounding: str) -> None:
+    proto = model(GATED)
+    x = {"x": np.linspace(-2, 3, 10, dtype=np.float32)[None]}
+    m = onnxlin.linearize(proto, x, rounding=rounding).verify()
+    made = onnxlin.compile_model(proto, rounding=rounding).SerializeToString()
+    seeds = np.eye(10, dtype=np.float32)
+    for level in onnxruntime.GraphOptimizationLevel.__members__.values():
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = level
+        session = onnxruntime.InferenceSession(made, options)
+        (W,) = session.run(["seeds_W"], {**x, "seeds": seeds})
+        np.testing.assert_allclose(W, m.W, rtol=0, atol=2.0**-20 * np.abs(m.W).max(initial=0))
