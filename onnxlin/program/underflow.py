@@ -87,4 +87,6 @@ def _total(
 
 def _size_of(value: Array, weight: Array | None) -> float:
     size = np.abs(finite(value.astype(np.float64)))
-    return float(size.sum() if weight is None else (size * weight).sum())
+    # A mask of the lowest float64 adds up to infinity: then it is looked at what is reached.
+    with np.errstate(over="ignore"):
+        return float(size.sum() if weight is None else (size * weight).sum())
