@@ -22,6 +22,8 @@ from onnxlin.section.section import Section
 T = onnx.TensorProto
 HALF = frozenset({T.FLOAT16, T.BFLOAT16})
 SINGLE = np.dtype(np.float32)
+UNROUNDED, ROUNDED = "/unrounded", "/rounded"
+"""What is added to the names of tensors that are held."""
 
 
 def is_half(array: Array) -> bool:
@@ -45,12 +47,20 @@ def widened(section: Section) -> Section:
     if not is_narrow(section):
         return section
     old = section.graph
-    nodes = tuple(map(_node, old.nodes))
+    held = _held(section)
+    new = {id(node): _node(node, held) for node in old.nodes}
+    nodes = [each for node in old.nodes for each in (new[id(node)], *_round_held(node, held))]
     model = onnx.ModelProto()
     model.CopyFrom(old.model)
     _widen(model.graph)
+    protos = list[onnx.NodeProto]()
+    for proto in model.graph.node:
+        after = _round_held(proto, held)
+        protos += [_renamed(proto, held), *(cast.source for cast in after)]
+    del model.graph.node[:]
+    model.graph.node.extend(protos)
     graph = Graph(
-        nodes=nodes,
+        nodes=tuple(nodes),
         inputs={
             n: replace(kind, elem_type=_kind(kind.elem_type)) for n, kind in old.inputs.items()
         },
@@ -62,9 +72,42 @@ def widened(section: Section) -> Section:
         optional=old.optional,
         defaults=wide(old.defaults),
     )
-    places = {id(node): i for i, node in enumerate(old.nodes)}
-    own = tuple(nodes[places[id(node)]] for node in section.nodes)
-    return replace(section, graph=graph, nodes=own)
+    return replace(section, graph=graph, nodes=tuple(new[id(node)] for node in section.nodes))
+
+
+def _held(section: Section) -> dict[str, int]:
+    """Floats of 16 bits that do not follow x, as angles of positions: they are rounded once more.
+
+    These are coefficients of the map, the same that the model has.
+    """
+    kinds = section.graph.elem_types
+    made = (name for node in section.graph.nodes for name in node.writes)
+    return {
+        name: kinds[name] for name in made if kinds.get(name) in HALF and name not in section.live
+    }
+
+
+def _round_held(node: Node | onnx.NodeProto, held: Mapping[str, int]) -> list[Node]:
+    """Bring what a node makes to 16 bits and back."""
+    outputs = node.outputs if isinstance(node, Node) else node.output
+    found = []
+    for name in outputs:
+        if name in held:
+            pair = (name + UNROUNDED, name + ROUNDED, held[name]), (name + ROUNDED, name, T.FLOAT)
+            found += [_cast(*each) for each in pair]
+    return found
+
+
+def _cast(source: str, target: str, kind: int) -> Node:
+    name = f"{source}->{target}"
+    proto = onnx.helper.make_node("Cast", [source], [target], name, to=kind)
+    attributes = {"to": kind, "saturate": 1}
+    return Node(name, "Cast", "", (source,), (target,), attributes, frozenset({"to"}), proto)
+
+
+def _renamed(proto: onnx.NodeProto, held: Mapping[str, int]) -> onnx.NodeProto:
+    proto.output[:] = [name + UNROUNDED if name in held else name for name in proto.output]
+    return proto
 
 
 def note_of(section: Section, widths: Iterable[str] = ("float16", "bfloat16")) -> str:
@@ -73,7 +116,7 @@ def note_of(section: Section, widths: Iterable[str] = ("float16", "bfloat16")) -
     found = [name for name in widths if T.DataType.Value(name.upper()) in kinds]
     return (
         f"computed in float32: the compiled graph takes the {' and '.join(found)} numbers of the "
-        "model as they are, and rounds nothing to them on the way"
+        "model as they are, and rounds nothing that follows x to them"
     )
 
 
@@ -81,12 +124,14 @@ def _kind(kind: int) -> int:
     return T.FLOAT if kind in HALF else kind
 
 
-def _node(node: Node) -> Node:
+def _node(node: Node, held: Mapping[str, int]) -> Node:
     source = onnx.NodeProto()
     source.CopyFrom(node.source)
     _widen_node(source)
     attributes = {name: _value(name, value) for name, value in node.attributes.items()}
-    return replace(node, source=source, attributes=attributes)
+    outputs = tuple(name + UNROUNDED if name in held else name for name in node.outputs)
+    source = _renamed(source, held)
+    return replace(node, source=source, attributes=attributes, outputs=outputs)
 
 
 def _value(name: str, value: Any) -> Any:

@@ -24,14 +24,16 @@ ENGINES = ("explicit", "reverse", "forward", "live", "compiled")
 
 
 def decoder(kind: str) -> onnx.ModelProto:
-    """Norm, attention under a mask of the lowest number, and a gated layer, all of one type."""
+    """Norm, attention with angles and a mask that are held, a gated layer, all of one type."""
     low = float(ml_dtypes.finfo(HALF[kind]).min)
     text = f"""g (int64[1,4] ids, int64[1,4] mask) => ({kind}[1,4,7] logits) {{
         e = Gather(table, ids)
         h = LayerNormalization<epsilon = 0.001>(e, gain, shift)
-        q = MatMul(h, A)  k = MatMul(h, B)  v = MatMul(h, C)
+        m1 = Cast<to = {TYPES[kind]}>(mask)
+        turn = Cos(m1)  t1 = Unsqueeze(turn, two)  q0 = MatMul(h, A)  q = Mul(q0, t1)
+        k = MatMul(h, B)  v = MatMul(h, C)
         kt = Transpose<perm = [0, 2, 1]>(k)  s = MatMul(q, kt)
-        m1 = Cast<to = {TYPES[kind]}>(mask)  m2 = Sub(unit, m1)  m3 = Mul(m2, low)
+        m2 = Sub(unit, m1)  m3 = Mul(m2, low)
         m4 = Unsqueeze(m3, one)  t = Add(s, m4)  w = Softmax(t)  a = MatMul(w, v)
         r = Add(e, a)  g0 = MatMul(r, D)  g1 = Sigmoid(g0)  g2 = Mul(g0, g1)
         u = MatMul(r, E)  p = Mul(g2, u)  o = MatMul(p, F)  z = Add(r, o)  f = Relu(z)
@@ -42,7 +44,7 @@ def decoder(kind: str) -> onnx.ModelProto:
     arrays |= {"gain": drawn.uniform(0.5, 1, WIDTH), "shift": drawn.normal(size=WIDTH)}
     arrays |= {"unit": np.ones(()), "low": np.array(low)}
     stored = {n: np.asarray(a).astype(HALF[kind]) for n, a in arrays.items()}
-    stored["one"] = np.array([1])
+    stored |= {"one": np.array([1]), "two": np.array([2])}
     proto.graph.initializer.extend(onnx.numpy_helper.from_array(a, n) for n, a in stored.items())
     return proto
 
@@ -59,6 +61,7 @@ def test_every_engine_has_the_same_map(kind: str, mode: str) -> None:
     for engine, m in found.items():
         # Of so few digits as bfloat16 has rounding may leave a row of this size undecided.
         assert (m.residual <= m.bound).all()
+        assert (m.composition_residual <= m.composition_bound).all()
         assert m.first_departure() is None
         assert_same_map(found["reverse"], m, anew=engine == "compiled")
     said = f"computed in float32: the compiled graph takes the {kind} numbers"
