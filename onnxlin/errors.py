@@ -120,7 +120,17 @@ class TraceError(OnnxlinError):
 
 
 class MemoryBudgetError(OnnxlinError):
-    """The chosen engine would need more memory than it may use."""
+    """The chosen engine would need more memory than it may use.
+
+    Attributes
+    ----------
+    need : int or None
+        Bytes that would do, as far as this has been looked at.
+    """
+
+    def __init__(self, text: str, need: int | None = None) -> None:
+        super().__init__(text)
+        self.need = need
 
 
 class RegionError(OnnxlinError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from math import prod
 from typing import IO, Any
 
@@ -21,3 +22,13 @@ def mapped_at(
         found.setflags(write=False)
         return found
     return np.memmap(stream, dtype, "r", start, shape, order)
+
+
+def let_go(array: Any) -> None:
+    """Let pages of a mapped array be no part of this process's memory until they are read again.
+
+    Whoever goes through a file larger than memory would else hold as much of it as there is room.
+    """
+    base = getattr(array, "base", None)
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)

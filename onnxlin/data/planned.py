@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 from math import prod
@@ -16,14 +17,16 @@ from onnxlin.affine_map import AffineMap
 from onnxlin.data.kept import Layout, audit, region
 from onnxlin.data.kept.samples import REST
 from onnxlin.data.order import ALL, LABELS, PREDICTED, WHAT, Order
+from onnxlin.data.room import Room, arrays_of, shared_out, within
 from onnxlin.data.source import Source
 from onnxlin.data.task import Task
 from onnxlin.engines.job import Columns
-from onnxlin.engines.memory import memory_budget
-from onnxlin.errors import InputError, OnnxlinError, OptionError, RowsError
+from onnxlin.engines.memory import WORTH_IT, hand_back, memory_budget
+from onnxlin.errors import InputError, MemoryBudgetError, OnnxlinError, OptionError, RowsError
 from onnxlin.graph import Array
 from onnxlin.graph.picture import guess_geometry
 from onnxlin.linearizer import Linearizer
+from onnxlin.readings.data.floor import least_charge
 from onnxlin.runtime.session import VERSION
 from onnxlin.section.options import one_of
 from onnxlin.version import __version__
@@ -36,11 +39,9 @@ LITTLE = 2**22
 # Bytes of one chunk, and most samples of it: a task is to take about a second, and to be written
 # in few parts.
 BYTES, MOST = 2**23, 1024
-# Of the memory that is given a chunk's arrays take one part in so many; the rest is for its maps.
-PART = 8
 # Bytes from which on a little net's samples go together as they would with more: tensors of all
 # that do are held to a sixteenth of that (`onnxlin.linearizer.many`).
-PLENTY = 2**30
+PLENTY = 2**31
 DTYPES = ("float16", "float32", "float64")
 
 
@@ -81,15 +82,19 @@ def planned(
         lin.digest, source.digest, count, tuple(dict.fromkeys(what)), asked, 1, dtype, engine,
         tuple(sorted(own.items())),
     )  # fmt: skip
-    m, y = _first(lin, source, order)
+    outer = lin
+    lin, room, m, y = _first(lin, source, order, chunk)
     layout = _layout(lin, m, order, len(y))
     labels = labels_of(lin, source, len(y)) if asked == LABELS else None
-    given = order.options + _shows(lin, layout)
-    chunk = chunk or _chunk(layout, order, lin.memory)
+    given = order.options + _shows(outer, layout)
+    chunk = chunk or _chunk(layout, order, room)
     order = _with(order, engine=layout.engine, chunk=chunk, options=given)
-    task = Task(lin, source, order, layout, labels)
     if "region" in what:
         region.of_map(m, layout, options)
+    tight = room is not None and room.tight(lin)
+    task = Task(lin, source, order, layout, labels, {m.engine: least_charge(m)}, tight)
+    del m  # which holds its program, while chunks may be done in this process
+    hand_back(WORTH_IT)
     return task
 
 
@@ -123,15 +128,22 @@ def _audited(options: dict[str, Any], rows: Any, count: int) -> dict[str, Any]:
     return {"maps": str(path), "maps_sha256": found.hexdigest()}
 
 
-def _first(lin: Linearizer, source: Source, order: Order) -> tuple[AffineMap, Array]:
-    """Find a sample that has a map: the map, and F(x)."""
+def _first(
+    lin: Linearizer, source: Source, order: Order, chunk: int | None
+) -> tuple[Linearizer, Room | None, AffineMap, Array]:
+    """Find a sample that has a map: what makes it within its budget, the map, and F(x)."""
+    several = None if order.rows == ALL else [0] if isinstance(order.rows, str) else order.rows
+    kind = _computed(order) or "float32"
     why: OnnxlinError | None = None
     for x in islice(_samples(lin, source), min(TRIED, order.count)):
         try:
+            room = shared_out(lin, lin.feeds(x), several, kind, chunk)
             ends = lin.run(x)
             y = np.concatenate([np.ravel(value).astype(np.float64) for value in ends.values()])
-            return _map(lin, x, order, _rows(order, y)), y
-        except RowsError:
+            make = partial(_map, x=x, order=order, rows=_rows(order, y))
+            own, m = (lin, make(lin)) if room is None else within(lin, room, make)
+            return own, room, m, y
+        except (RowsError, MemoryBudgetError):
             raise
         except OnnxlinError as error:
             why = why or error
@@ -178,8 +190,13 @@ def _layout(lin: Linearizer, m: AffineMap, order: Order, outputs: int) -> Layout
 def _map(lin: Linearizer, x: dict[str, Array], order: Order, rows: Any) -> AffineMap:
     """Linearise by the engine that all samples are to have: a compiled graph, if there is one."""
     dtype = _computed(order)
-    m = lin(x, rows, order.engine, dtype)
-    m.W  # noqa: B018  # the engine may turn out to have no room
+    try:
+        m = lin(x, rows, order.engine, dtype)
+        m.W  # noqa: B018  # the engine may turn out to have no room
+    except MemoryBudgetError:
+        if order.engine != "auto":
+            raise
+        return lin(x, rows, "compiled", dtype)
     if order.engine != "auto" or m.engine not in ("reverse", "compiled"):
         return m
     del m  # what it is made from would stand beside the graph
@@ -209,15 +226,10 @@ def _nodes(lin: Linearizer, m: AffineMap) -> tuple[str, ...]:
     return (*found, REST)
 
 
-def _chunk(layout: Layout, order: Order, memory: int | str | None) -> int:
+def _chunk(layout: Layout, order: Order, room: Room | None) -> int:
     columns, item = prod(layout.shape), np.dtype(layout.kind).itemsize
-    each = 8 * (layout.outputs + len(layout.nodes) * layout.count)
-    each += columns * layout.count * item
-    most = MOST
-    if memory is not None:
-        # x as it is read and in float64; of rows what is stored and, once more, what is kept.
-        held = 2 * each + columns * (8 + 2 * item)
-        most = min(most, memory_budget(memory) // (PART * held))
+    each, held = arrays_of(columns, layout.count, layout.outputs, len(layout.nodes), item)
+    most = MOST if room is None else min(MOST, room.arrays // held)
     found = min(max(BYTES // each, 1), max(most, 1), order.count)
     return found if found < 64 else found // 64 * 64  # as many as a graph takes at once
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from onnxlin.data import table
 from onnxlin.data.addresses import MEMORY
-from onnxlin.data.alone import confined
 from onnxlin.data.begun import begun
 from onnxlin.data.chunked import Chunked
 from onnxlin.data.cluster import PATIENCE, on_cluster
@@ -22,6 +21,7 @@ from onnxlin.data.store import Store
 from onnxlin.data.task import Task
 from onnxlin.data.way import Progress, Way
 from onnxlin.data.work import Report, Work
+from onnxlin.engines.confined import confined
 from onnxlin.errors import OptionError
 from onnxlin.linearizer import Linearizer
 from onnxlin.load import Model

@@ -7,18 +7,20 @@ threads are the run's, and nothing that is left from another chunk counts.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from onnxlin import archives
 from onnxlin.affine_map import AffineMap
 from onnxlin.data.chunked import Chunked, Done, require_length
 from onnxlin.data.kept import Samples, Variable, audit, plain, region, variables
 from onnxlin.data.order import ALL, LABELS, PREDICTED
 from onnxlin.data.source import Part
+from onnxlin.engines.memory import WORTH_IT, hand_back
 from onnxlin.errors import InputError, OnnxlinError
 from onnxlin.graph import Array
 from onnxlin.readings.checks import allowed, chosen, require_equal
@@ -30,11 +32,33 @@ EACH_ITS_OWN = (PREDICTED, LABELS)
 
 @dataclass(frozen=True, eq=False)
 class Task(Chunked):
-    """Maps of the samples of any chunk, and what is kept of them."""
+    """Maps of the samples of any chunk, and what is kept of them.
+
+    Parameters
+    ----------
+    floors : {engine: float}
+        The least that rounding is charged with, of the map that the run was planned by: to find it
+        out takes a run with its pieces, which a worker would have no other use for.
+    tight : bool
+        Whether there is no room for a proof beside what makes maps.
+    """
+
+    floors: dict[str, float] = field(default_factory=dict)
+    tight: bool = False
 
     def __call__(self, at: slice) -> Done:
         """See `Chunked`."""
-        return Chunk(self, at, self.source[at])()
+        try:
+            return Chunk(self, at, self.source[at])()
+        finally:
+            self.hand_back()
+            if "audit" in self.order.what:
+                archives.let_go(self.maps)
+
+    def hand_back(self) -> None:
+        """Let the system have what is free, where memory was given: holes between arrays add up."""
+        if self.lin.memory is not None:
+            hand_back(WORTH_IT)
 
     @cached_property
     def variables(self) -> tuple[Variable, ...]:
@@ -46,11 +70,6 @@ class Task(Chunked):
     def maps(self) -> Array:
         """Those that are audited."""
         return audit.maps_of(self.options["maps"], self.order.count)
-
-    @cached_property
-    def floors(self) -> dict[str, float]:
-        """The least that rounding is charged with, by the engine whose map has told it."""
-        return {}
 
     def rows_of(self, y: Array, i: int) -> Array:
         """Outputs whose rows are wanted of sample i, whose outputs are y."""
@@ -85,6 +104,7 @@ class Chunk:
     def __call__(self) -> Done:
         """Do all of it."""
         good = [i for i in range(self.count) if self._run(i)]
+        self.task.hand_back()
         for i, m, places in self._maps(good):
             try:
                 self._take(i, m, places)
@@ -199,6 +219,10 @@ class Chunk:
         try:
             m = task.lin(self._given([i])[0], rows, task.layout.engine, task.dtype)
             own = self.samples.taken[i]
+            if task.tight:
+                m.W  # noqa: B018  # is there from here on
+                task.lin.close()
+                task.hand_back()
             require_equal("W x + b against F(x)", total, own, allowed(m, chosen(m, None)))
         except OnnxlinError as error:
             self._failed(i, error)

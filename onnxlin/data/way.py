@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, TypedDict
 
-from onnxlin.data.alone import confined
+from onnxlin.engines.confined import confined
 from onnxlin.linearizer import Linearizer
 
 Progress = Callable[[int, int, str], None]

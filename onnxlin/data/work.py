@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import Any
 
 from onnxlin.data import table
-from onnxlin.data.alone import confined
 from onnxlin.data.chunked import Chunked, Done
 from onnxlin.data.store import Store
+from onnxlin.engines.confined import confined
 from onnxlin.engines.memory import keep_freed_arrays_here
 
 
@@ -47,7 +47,10 @@ class Work:
 
     def fresh(self) -> Work:
         """Return a copy whose model is not open yet: it is opened with the threads it is to use."""
-        return replace(self, task=replace(self.task, lin=deepcopy(self.task.lin)))
+        lin = self.task.lin
+        # Which holds the weights, and is only read.
+        shared = {id(lin.section): lin.section}
+        return replace(self, task=replace(self.task, lin=deepcopy(lin, shared)))
 
     def __call__(self, number: int) -> Report:
         """Do one chunk. Whoever does it again writes the same.

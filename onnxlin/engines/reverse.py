@@ -254,5 +254,7 @@ def refuse(job: Job, one: int | None = None) -> Array:
         f"{mib(need)} ({mib(job.held)} for the model, the tensors of its run and their pieces, "
         f"{mib(need - job.held - one)} for W, {mib(one)} for a sweep); "
         f"memory={mib(job.memory)}. Ask for fewer rows=, raise memory= to {enough(need)}, "
-        f"{or_save(job.held + line(job) + one, job.memory)}or use .operator(), which never forms W."
+        f"{or_save(job.held + line(job) + one, job.memory)}or use .operator(), which "
+        "never forms W.",
+        need,
     )

@@ -63,5 +63,6 @@ def hold_run(weight: int, tensors: int, memory: int, *, pieces: bool = True) -> 
         raise MemoryBudgetError(
             f"The model's weights ({mib(weight)}) and the tensors of {run} ({mib(need - weight)}) "
             f"need about {mib(need)} before any row of W; memory={mib(memory)}. Give a smaller x, "
-            f"or raise memory= to {enough(need)} and more."
+            f"or raise memory= to {enough(need)} and more.",
+            need,
         )

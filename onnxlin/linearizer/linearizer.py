@@ -88,8 +88,7 @@ class Linearizer:
     ) -> None:
         require_mode(mode)
         require_rounding(rounding)
-        if memory is not None:
-            memory_budget(memory)
+        memory_budget(memory)
         threads = None if threads is None else whole("threads", threads, 1)
         keep_freed_arrays()
         inputs = listed(inputs)
@@ -162,14 +161,12 @@ class Linearizer:
         Initialisers that are inputs, too, are constants until x names them; then they are held at
         what x has for them, or linearised where ``inputs=`` names them.
         """
-        graph = self._ready.section.graph
-        names = named_beside(x, graph) if graph.optional else None
+        names = named_beside(x, self.graph) if self.graph.optional else None
         if not names:
             return self
         if names not in self._others:
             other = copy(self)
-            with confined(self.threads):
-                other._ready = naming(self._ready, names)
+            other._ready = naming(self._ready, names)
             self._others[names] = other
         return self._others[names]
 
@@ -222,9 +219,8 @@ class Linearizer:
         FileError
             ``save`` cannot be written; what was there before is there still.
         """
-        again, loop = self._ready.shelf.again, self._loop
-        if loop is not None and not loop.graphs_alone:
-            again = None
+        loop = self._loop
+        again = self._ready.shelf.again if loop is None or loop.graphs_alone else None
         if again is not None and dtype is None and progress is None and save is None:
             known: AffineMap | None = again(self._ready, x, rows, engine)
             if known is not None:
@@ -284,10 +280,15 @@ class Linearizer:
         made = stacks(ready, apart, at_once, rows=rows, dtype=dtype, one=one, each=each)
         return each_confined(self.threads, made)
 
+    def within(self, memory: int | str | None) -> Linearizer:
+        """Return the same model with another budget, and with graphs and sessions of its own."""
+        other = copy(self)
+        other._ready, other._others = self._ready.within(memory), {}
+        return other
+
     def map_blocks(self, xs: Any, *args: Any, **options: Any) -> Any:
         """Linearise a data set lazily: see `onnxlin.data.map_blocks` (extra ``onnxlin[data]``)."""
-        # By its name: data sets are a room above this one, and an extra.
-        return import_module("onnxlin.data").map_blocks(self, xs, *args, **options)
+        return import_module("onnxlin.data").map_blocks(self, xs, *args, **options)  # a room above
 
     @property
     def decider(self) -> Builder:

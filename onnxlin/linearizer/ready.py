@@ -128,6 +128,13 @@ class Ready:
         own = {values[name].dtype for name in self.section.inputs}
         return np.dtype(np.float64 if np.dtype(np.float64) in own else np.float32)
 
+    def within(self, memory: int | str | None) -> Ready:
+        """Return the same with another budget, and with graphs and sessions of its own."""
+        shelf = Shelf(self.section, self.mode, self.shelf.options, memory)
+        made = replace(self, shelf=shelf, memory=memory)
+        vars(made)["builder"], shelf.standing = self.builder, self.shelf.standing
+        return made
+
     def budget(self) -> int:
         """Bytes that a map and all that it is computed from may take now."""
         return memory_budget(self.memory)
@@ -271,7 +278,8 @@ def naming(ready: Ready, names: frozenset[str]) -> Ready:
     whole = filled(graph.model, graph.initialisers)
     whole.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in given.items())
     ends = list(section.inputs), list(section.outputs)
-    graph = load(whole, names | set(given))
-    made = make_section(graph, *ends, section.rounding, gates=section.gates)
-    own = replace(made, notes=section.notes)
-    return make_ready(own, ready.mode, ready.memory, ready.shelf.options, ready.threads)
+    with confined(ready.threads):
+        graph = load(whole, names | set(given))
+        made = make_section(graph, *ends, section.rounding, gates=section.gates)
+        own = replace(made, notes=section.notes)
+        return make_ready(own, ready.mode, ready.memory, ready.shelf.options, ready.threads)

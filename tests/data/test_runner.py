@@ -13,7 +13,7 @@ import pytest
 import onnxlin
 from onnxlin import data as runs
 from onnxlin.data import planned
-from onnxlin.data.alone import confined
+from onnxlin.engines.confined import confined
 from onnxlin.data.kept import Samples
 from onnxlin.errors import FileError, InputError, OptionError, RegionError
 from onnxlin.readings import Region, ledger

@@ -226,7 +226,10 @@ class InFile(Lines):
     def __getitem__(self, at: slice) -> Mapping[str, Array]:
         """Some samples, once the file is known to be what it was."""
         self._file.require()
-        return {its: np.array(self._arrays[name][at]) for name, its in self._named.items()}
+        found = {its: np.array(self._arrays[name][at]) for name, its in self._named.items()}
+        for name in self._named:
+            archives.let_go(self._arrays[name])
+        return found
 
     @cached_property
     def digest(self) -> str:

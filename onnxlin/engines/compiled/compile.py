@@ -110,6 +110,10 @@ class Compiled:
         """Pickle a copy: other threads may find out more meanwhile."""
         return dict(vars(self))
 
+    def __deepcopy__(self, memo: Mapping[int, Any]) -> Compiled:
+        """Nobody changes it, and its weights are large."""
+        return self
+
     @cached_property
     def n_rows(self) -> int:
         """Number of outputs."""

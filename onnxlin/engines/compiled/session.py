@@ -235,7 +235,8 @@ class Runner:
             raise MemoryBudgetError(
                 f"engine='compiled' needs about {mib(need)} for a row beside W and what stands "
                 f"({self.compiled.size}); memory={mib(budget)} leaves {mib(max(memory, 0))}. Ask "
-                f"for fewer rows=, {save}or raise memory= to {enough(budget - memory + need)}."
+                f"for fewer rows=, {save}or raise memory= to {enough(budget - memory + need)}.",
+                budget - memory + need,
             )
         rows = max(int(memory / HOLES) // max(need, 1), 1)
         return 1 if self.compiled.single else min(rows, MOST_ROWS)

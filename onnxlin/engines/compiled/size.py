@@ -71,6 +71,8 @@ class Size:
         What onnxruntime keeps of the weights beside the model's own.
     nodes : int
         Of the forward pass and its coefficients, for all that is kept of nodes.
+    line : int
+        A row of W.
     """
 
     weights: int
@@ -78,6 +80,7 @@ class Size:
     row: int
     copies: int = 0
     nodes: int = 0
+    line: int = 0
 
     @property
     def standing(self) -> int:
@@ -169,7 +172,8 @@ def sized(graph: Emitter, program: LinearProgram, made: int) -> Size:
         Bytes of all that its forward pass makes.
     """
     tensors = int(WAITS * waiting(program) + MADE * made) + beside_convolutions(program)
-    return Size(stored_bytes(graph), tensors, a_row(program), nodes=len(graph.nodes))
+    line = program.columns * program.dtype.itemsize
+    return Size(stored_bytes(graph), tensors, a_row(program), nodes=len(graph.nodes), line=line)
 
 
 def uses(graph: Emitter, program: LinearProgram) -> dict[str, Use]:
@@ -214,14 +218,16 @@ def within(
     MemoryBudgetError
         It does not fit without any.
     """
-    need = size.standing + size.row
+    need = size.standing + size.row + size.line
     if need > memory:
         raise MemoryBudgetError(
             f"engine='compiled' needs about {mib(need)} for one row ({size}, a row "
             f"{mib(size.row)}); memory={mib(memory)}. Raise memory= to {enough(need)}, or use "
-            "engine='reverse'."
+            "engine='reverse'.",
+            need,
         )
-    most = memory if asked else need + max(SMALL, int(MORE * need))
+    one = size.standing + size.row
+    most = memory - size.line if asked else one + max(SMALL, int(MORE * one))
     most -= 0 if single or not asked else (SOME_ROWS - 1) * size.row
     every = sum(use.size for use in weights.values())
     fast = replace(size, copies=COPIES * every)
