@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from hashlib import sha256
 from typing import IO, Any
@@ -57,6 +57,17 @@ def files_of(address: str, options: Options | None) -> tuple[Any, str]:
     with _spoken_with(address):
         fs, path = needed("fsspec", f"Opening {address}").url_to_fs(address, **(options or {}))
     return fs, path
+
+
+def names_in(folder: str, options: Options | None) -> list[str]:
+    """Return the names of what lies in a folder or at an address; none where it is not there."""
+    with suppress(FileNotFoundError):
+        if not is_address(folder):
+            return os.listdir(folder)
+        fs, path = files_of(folder, options)
+        fs.invalidate_cache()
+        return [str(name).rpartition("/")[2] for name in fs.ls(path, detail=False)]
+    return []
 
 
 def zarr_of(address: str, options: Options | None) -> Any:

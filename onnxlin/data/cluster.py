@@ -19,12 +19,20 @@ from onnxlin.texts import counted
 WHAT = "Working on several processes"
 # Tasks that are sent ahead to each thread: one at work, and one that waits for it.
 AHEAD = 2
+# Times as many chunks as are under way that may be done before the first of them.
+EARLY = 2
 # Times that a chunk may take its worker along with it, beyond what dask itself tries.
 TRIES = 5
 # Seconds: in which an answer has to come, and in which a scheduler has to take a connection.
 PATIENCE, CONNECT = 60.0, 10.0
 # Dask's own: a profile of every second is kept for an hour, a quarter of a MiB each.
-OURS = {"distributed.scheduler.allowed-failures": 3, "distributed.worker.profile.enabled": False}
+# And it gives up a worker of its own that has died and is not back within 15 s, for good: on a
+# machine at work it takes longer to start.
+OURS = {
+    "distributed.scheduler.allowed-failures": 3,
+    "distributed.worker.profile.enabled": False,
+    "distributed.deploy.lost-worker-timeout": "1 hour",
+}
 OFTEN = 1.0
 """Seconds between two looks at the workers, and at a scheduler that is lost."""
 
@@ -38,6 +46,7 @@ def on_cluster(
     patience: float,
     told: Callable[[Report], None],
     left: Callable[[], Sequence[int]],
+    in_order: bool = False,
 ) -> None:
     """Do chunks on a cluster, and tell of each that is done.
 
@@ -49,6 +58,9 @@ def on_cluster(
         Seconds in which workers have to come, or a scheduler that is lost has to be back.
     left : callable
         Asks the store which chunks are not done, once the scheduler has been lost.
+    in_order : bool
+        Whether ``told`` keeps what comes before its turn: then no chunk is sent far ahead of the
+        first that is not done.
 
     Raises
     ------
@@ -65,7 +77,9 @@ def on_cluster(
         while todo:
             try:
                 with _client(distributed, address, min(patience, CONNECT)) as client:
-                    _Spread(distributed, client, hands, tries, patience)(todo, told)
+                    spread = _Spread(distributed, client, hands, tries, patience)
+                    spread.in_order = in_order
+                    spread(todo, told)
                 return
             except _LostError as error:
                 now = time.monotonic()
@@ -91,19 +105,20 @@ def _address(distributed: Any, scheduler: str | None, workers: int) -> Iterator[
     if scheduler is not None:
         yield scheduler
         return
-    with needed("dask", WHAT).config.set(OURS), warnings.catch_warnings():
-        # A folder for what workers have no room for is slow to be made on a machine at work.
-        warnings.filterwarnings("ignore", "Creating scratch directories")
-        cluster = distributed.LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=None,
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        )
-    with cluster:
-        yield cluster.scheduler_address
+    with needed("dask", WHAT).config.set(OURS):
+        with warnings.catch_warnings():
+            # A folder for what workers have no room for is slow to be made on a machine at work.
+            warnings.filterwarnings("ignore", "Creating scratch directories")
+            cluster = distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=None,
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            )
+        with cluster:
+            yield cluster.scheduler_address
 
 
 @contextmanager
@@ -129,7 +144,8 @@ class _Spread:
         self._name, self._tries, self._patience = hands.name, tries, patience
         self._flying: dict[Any, int] = {}
         self._arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._asked, self._threads = 0.0, 0
+        self._asked, self._threads, self.in_order = 0.0, 0, False
+        self._there = time.monotonic()
         self._ask(lambda: client.register_plugin(plugin(hands, self._name), name=self._name))
 
     def __call__(self, todo: Sequence[int], told: Callable[[Report], None]) -> None:
@@ -137,19 +153,27 @@ class _Spread:
         waiting = deque(todo)
         try:
             self._ask(lambda: self._client.wait_for_workers(1, timeout=self._patience))
+            self._there = time.monotonic()
             while waiting or self._flying:
-                while waiting and len(self._flying) < self._room():
+                while waiting and self._may_send(waiting[0]):
                     self._send(waiting.popleft())
                 for future in self._landed():
                     number = self._flying.pop(future)
                     report = self._answer(future, number)
                     if report is None:
-                        waiting.append(number)
+                        # Those after it may wait for it; where none does, they come first.
+                        (waiting.appendleft if self.in_order else waiting.append)(number)
                     else:
                         told(report)
         finally:
             for future in self._flying:
                 future.cancel()
+
+    def _may_send(self, number: int) -> bool:
+        """Whether there is room for one more, and it does not come much too early."""
+        room = self._room()
+        early = self.in_order and number - min(self._flying.values(), default=number) > EARLY * room
+        return len(self._flying) < room and not early
 
     def _send(self, number: int) -> None:
         key = f"{self._name}-{number}-{self._tries[number]}-{time.monotonic_ns()}"
@@ -163,10 +187,18 @@ class _Spread:
         if now - self._asked > OFTEN:
             self._threads = sum(self._ask(self._client.nthreads).values())
             self._asked = now
+            self._there = now if self._threads else self._there
+            if now - self._there > self._patience:
+                raise RunError(
+                    f"All workers are gone, and none has come in {self._patience:.0f} s "
+                    "(patience=, --patience). What is done is kept: run it again with resume=True "
+                    "(--resume)."
+                )
         return AHEAD * max(self._threads, 1)
 
     def _landed(self) -> list[Any]:
         """Futures that are over; if nothing comes, look whether the scheduler is there."""
+        self._room()
         try:
             found = [self._arrived.get(timeout=OFTEN)]
         except queue.Empty:

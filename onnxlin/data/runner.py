@@ -252,6 +252,7 @@ def through(
         scheduler=scheduler,
         workers=min(workers, len(todo)),
         patience=how.get("patience") or PATIENCE,
+        in_order=work.store is None,
         told=told,
         left=left,
     )
@@ -264,7 +265,7 @@ def summary(store: Store, task: Chunked, made: int, seconds: float) -> Summary:
         table.join(store, tasks)
     table.clear(store)
     failed = largest = 0.0
-    for at in task.order.slices():
+    for at in table.together(task.order.slices()):
         failed += int(store.read("failed", at).sum())
         largest = max(largest, float(np.nanmax(store.read("residual", at), initial=0.0)))
     store.note({"failed": int(failed), "residual": largest})

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from onnxlin.data.addresses import Options, files_of, is_address, plain, zarr_of
+from onnxlin.data.addresses import Options, files_of, is_address, names_in, plain, zarr_of
 from onnxlin.data.chunk import ByName, compressors, encoded
 from onnxlin.data.extra import needed
 from onnxlin.data.kept import Layout, Variable
@@ -188,9 +188,15 @@ class Store:
         return ByName(self.group)
 
     def done(self) -> Array:
-        """Which chunks are done, ``(tasks,)``."""
-        found: Array = np.asarray(self._arrays[DONE][:])
-        return found.astype(bool)
+        """Which chunks are done, ``(tasks,)``: those whose mark is there, by one listing."""
+        array = self._arrays[DONE]
+        folder, _, _ = self._key(DONE, 0).rpartition("/")
+        found = np.zeros(array.shape, bool)
+        # A mark that is being written has another name as yet.
+        names = names_in(f"{self.path}/{folder}", self.options)
+        some = [int(name) for name in names if name.isdecimal()]
+        found[[number for number in some if number < len(found)]] = True
+        return found
 
     def left(self) -> list[int]:
         """Numbers of the chunks that are not done."""

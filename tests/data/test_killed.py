@@ -20,6 +20,7 @@ import pytest
 
 from onnxlin import data as runs
 from onnxlin.data.store import Store
+from onnxlin.errors import RunError
 from tests.data.stores import (
     KILLS,
     LENET,
@@ -116,6 +117,21 @@ def test_a_worker_is_killed(undisturbed, tmp_path) -> None:
     )  # fmt: skip
     assert killed
     assert_same_stores(tmp_path / "made.zarr", undisturbed / "made.zarr")
+
+
+def test_workers_that_are_gone_for_good_end_a_run(undisturbed, tmp_path) -> None:
+    """Nobody starts them again: it says so, and does not wait for ever."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as one:
+        leave = lambda done, *_: one.scale(0) if done else None
+        with pytest.raises(RunError, match=r"All workers are gone.* in 2 s .*--resume"):
+            runs.run(
+                LENET, undisturbed / "xs.npy", tmp_path / "made.zarr", tuple(WHAT.split(",")),
+                chunk=1, scheduler=one.scheduler_address, patience=2, progress=leave,
+            )  # fmt: skip
+    left = runs.run(LENET, undisturbed / "xs.npy", tmp_path / "made.zarr", tuple(WHAT.split(",")),
+                    resume=True).made  # fmt: skip
+    assert 0 < left < SAMPLES
 
 
 @with_kills

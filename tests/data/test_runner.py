@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -13,13 +14,13 @@ import pytest
 import onnxlin
 from onnxlin import data as runs
 from onnxlin.data import planned
-from onnxlin.engines.confined import confined
 from onnxlin.data.kept import Samples
-from onnxlin.errors import FileError, InputError, OptionError, RegionError
+from onnxlin.engines.confined import confined
+from onnxlin.errors import DataError, FileError, InputError, OptionError, RegionError
 from onnxlin.readings import Region, ledger
 from onnxlin.readings.audit import audit
 from onnxlin.readings.question.question import Question
-from tests.data.stores import LENET, assert_same_stores, digits
+from tests.data.stores import LENET, assert_same_stores, digits, with_kills
 from tests.small import mlp, model
 
 for package in ("zarr", "xarray", "distributed", "pyarrow"):
@@ -301,16 +302,17 @@ from onnxlin import data
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]),) * 2)
 try:
-    data.run(sys.argv[1], sys.argv[2], sys.argv[3], chunk=32)
+    data.run(sys.argv[1], sys.argv[2], sys.argv[3], chunk=32, workers=int(sys.argv[5]))
 except Exception as error:
     print(type(error).__name__, error)
 """
 
 
-def test_a_full_disk_is_told_of_and_can_be_gone_on_from(tmp_path) -> None:
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=with_kills)])
+def test_a_full_disk_is_told_of_and_can_be_gone_on_from(tmp_path, workers) -> None:
     np.save(tmp_path / "xs.npy", digits(64))
     words = [str(LENET), str(tmp_path / "xs.npy")]
-    out = [str(tmp_path / "made.zarr"), "40000"]
+    out = [str(tmp_path / "made.zarr"), "40000", str(workers)]
     done = subprocess.run(
         [sys.executable, "-c", FULL, *words, *out], capture_output=True, text=True, check=True
     )
@@ -322,13 +324,80 @@ def test_a_full_disk_is_told_of_and_can_be_gone_on_from(tmp_path) -> None:
     assert_same_stores(tmp_path / "made.zarr", tmp_path / "whole.zarr")
 
 
+SMALL = """
+import subprocess, sys
+from pathlib import Path
+from onnxlin import data
+lenet, xs, whole, small = sys.argv[1:]
+mount = ["mount", "-t", "tmpfs", "-o"]
+subprocess.run([*mount, "size=400k", "none", small], check=True)
+try:
+    data.run(lenet, xs, f"{small}/made.zarr", chunk=32, workers=3)
+except Exception as error:
+    print(type(error).__name__, error)
+subprocess.run([*mount, "remount,size=64m", "none", small], check=True)
+left = data.run(lenet, xs, f"{small}/made.zarr", resume=True, workers=3).made
+print(0 < left)
+sys.path.insert(0, ".")
+from tests.data.stores import assert_same_stores
+assert_same_stores(Path(small, "made.zarr"), Path(whole))
+print("the same")
+"""
+
+
+@with_kills
+def test_a_small_disk_fills_up_under_several_workers(tmp_path) -> None:
+    """One in memory: what is done by then is kept, and the rest comes with more room."""
+    apart = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
+    try:
+        words = [*apart, "mount", "-t", "tmpfs", "none", str(tmp_path)]
+        subprocess.run(words, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no file system can be mounted here")
+    (tmp_path / "small").mkdir()
+    np.save(tmp_path / "xs.npy", digits(512))
+    runs.run(LENET, tmp_path / "xs.npy", tmp_path / "whole.zarr", chunk=32)
+    places = (LENET, tmp_path / "xs.npy", tmp_path / "whole.zarr", tmp_path / "small")
+    done = subprocess.run(
+        [*apart, sys.executable, "-c", SMALL, *map(str, places)],
+        check=False, capture_output=True, text=True, cwd=LENET.parents[1],
+    )  # fmt: skip
+    told = done.stdout.splitlines()
+    assert "No space left on device" in told[0], done.stderr
+    assert "--resume" in told[0]
+    assert told[1:] == ["True", "the same"], done.stderr
+
+
 def test_data_that_change_in_between_are_refused(tmp_path) -> None:
     path = tmp_path / "xs.npy"
     np.save(path, digits(8))
-    with pytest.raises(onnxlin.errors.DataError):
+    with pytest.raises(DataError):
         ran(tmp_path, path, chunk=4, progress=lambda *_: path.unlink(missing_ok=True))
     np.save(path, digits(8))
     assert ran(tmp_path, path, resume=True).made == 4
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=with_kills)])
+def test_a_file_that_is_written_anew_amid_a_run_ends_it(tmp_path, workers) -> None:
+    """As long as it was, under its own name: what is done stays, and goes on with what was."""
+    path, was = tmp_path / "xs.npy", digits(40)
+    np.save(path, was)
+    ran(tmp_path, path, "whole.zarr", chunk=4)
+    before = os.stat(path)
+
+    def write_anew(done, total, text):
+        if done and np.array_equal(np.load(path, mmap_mode="r")[0], was[0]):
+            np.save(tmp_path / "other.npy", digits(40, seed=1))
+            os.replace(tmp_path / "other.npy", path)
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+
+    with pytest.raises(DataError, match=r"has changed since the run began.*--resume"):
+        ran(tmp_path, path, chunk=4, workers=workers, progress=write_anew)
+    with pytest.raises(OptionError, match="was begun with other data"):
+        ran(tmp_path, path, resume=True)
+    np.save(path, was)
+    assert 0 < ran(tmp_path, path, resume=True).made < 40
+    assert_same_stores(tmp_path / "made.zarr", tmp_path / "whole.zarr")
 
 
 def test_what_is_not_installed_is_named(tmp_path) -> None:
