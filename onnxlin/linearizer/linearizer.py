@@ -165,8 +165,7 @@ class Linearizer:
             return self
         if names not in self._others:
             other = copy(self)
-            with confined(self.threads):
-                other._ready = naming(self._ready, names)
+            other._ready = naming(self._ready, names)
             self._others[names] = other
         return self._others[names]
 
