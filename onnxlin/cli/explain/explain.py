@@ -67,22 +67,9 @@ def declare(commands: Any) -> None:
         help="explain against an x0: W (x - x0) beside W x0 + b and F(x0) (W x and b)",
     )
     command.add_argument(
-        "--layers",
-        action="store_true",
-        help="of a transformer: what every position brings at every depth, behind attention and "
-        "MLP apart, and b by layer and kind",
-    )
-    command.add_argument(
-        "--singular",
-        type=arguments.count,
-        default=0,
-        metavar="N",
-        help="singular values of the operators of the N strongest tokens, up to the output "
-        "embedding and decoded by it",
-    )
-    command.add_argument(
         "--near", type=float, default=1e-3, help="count units this close to a kink (0.001)"
     )
+    _streams(command)
     _files(command)
     arguments.pictures(command)
     boxed.declare(command, TIME)
@@ -106,8 +93,7 @@ def answer(options: Any) -> dict[str, Any]:
     vocabulary = page.read_vocabulary(options.vocabulary, metadata(lin.graph))
     scores = scores_of(lin, given.feeds, outputs, vocabulary, options.position)
     labels = Labels.of(lin, outputs, scores)
-    classes = [labels.find(name, len(y)) for name in options.classes]
-    rival = [labels.find(name, len(y), "--against") for name in options.against]
+    classes, rival = _asked(labels, len(y), options)
     columns = target.columns(lin, given.feeds)
     rows = target.choose_rows(options.rows, [*classes, *rival], y, columns, labels.span)
     archive = files.archive(options)
@@ -124,22 +110,20 @@ def answer(options: Any) -> dict[str, Any]:
     explained = _explained(m, chosen, labels, parts, shown=shown, count=options.top)
     pair = against.pair_of(m, chosen, classes, rival) if chosen else None
     drawn = against.put_first(m, pair, explained, shown, parts=parts, count=options.top)
-    nothing = ended(m, lin.section)
     document: dict[str, Any] = {
         **_head(options, lin, given, m, rows.note),
         "prediction": prediction,
         **verdict,
         "rows": report.with_probabilities(verdict["rows"], chances),
         "kinks": report.kinks(m, options.near),
-        "ended": None if nothing is None else nothing.as_dict(),
+        "ended": _ended(m, lin),
         "baseline": shown.about,
         "structural_zero": report.structure(m) if chosen else None,
         "explained": explained,
         "layers": layers.read(m, chosen, parts, options),
+        "singular": singular.read(m, explained, labels, dict(given.feeds), options),
         "files": [],
     }
-    features = document["explained"][0]["features"] if chosen else []
-    document["singular"] = singular.read(m, features, labels, dict(given.feeds), options)
     if archive is not None:
         pictures = files.draw(m, parts, drawn, options)
         pictures += files.draw_layers(document["layers"], explained, options)
@@ -148,9 +132,19 @@ def answer(options: Any) -> dict[str, Any]:
     if options.html is not None:
         about = About(lin, given, parts, labels, chances, prediction["probability_is"])
         document["files"] += write_page(m, about, chosen, pair, options)
-    document["memory"] = _memory(m, options)
-    document["seconds"] = round(time.perf_counter() - start, 3)
+    document |= {"memory": _memory(m, options), "seconds": round(time.perf_counter() - start, 3)}
     return document
+
+
+def _asked(labels: Labels, size: int, options: Any) -> tuple[list[int], list[int]]:
+    """Outputs that ``--class`` and ``--against`` name."""
+    classes = [labels.find(name, size) for name in options.classes]
+    return classes, [labels.find(name, size, "--against") for name in options.against]
+
+
+def _ended(m: AffineMap, lin: Linearizer) -> dict[str, Any] | None:
+    nothing = ended(m, lin.section)
+    return None if nothing is None else nothing.as_dict()
 
 
 def _memory(m: AffineMap, options: Any) -> dict[str, Any]:
@@ -240,6 +234,23 @@ def _explained(
         }
         for at, position in enumerate(chosen)
     ]
+
+
+def _streams(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--layers",
+        action="store_true",
+        help="of a transformer: what every position brings at every depth, behind attention and "
+        "MLP apart, and b by layer and kind",
+    )
+    command.add_argument(
+        "--singular",
+        type=arguments.count,
+        default=0,
+        metavar="N",
+        help="singular values of the operators of the N strongest tokens, up to the output "
+        "embedding and decoded by it",
+    )
 
 
 def _files(command: argparse.ArgumentParser) -> None:
