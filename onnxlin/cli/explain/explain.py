@@ -118,10 +118,9 @@ def answer(options: Any) -> dict[str, Any]:
         "structural_zero": report.structure(m) if chosen else None,
         "explained": explained,
         "layers": layers.read(m, chosen, parts, options),
+        "singular": singular.read(m, explained, labels, dict(given.feeds), options),
         "files": [],
     }
-    features = document["explained"][0]["features"] if chosen else []
-    document["singular"] = singular.read(m, features, labels, dict(given.feeds), options)
     if archive is not None:
         pictures = files.draw(m, parts, drawn, options)
         pictures += files.draw_layers(document["layers"], explained, options)

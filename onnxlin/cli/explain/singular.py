@@ -21,7 +21,7 @@ DIRECTIONS, NEAREST, RANKS = 3, 5, (1, 4)
 
 def read(
     m: AffineMap,
-    features: Sequence[dict[str, Any]],
+    explained: Sequence[dict[str, Any]],
     labels: Labels,
     feeds: dict[str, Array],
     options: Any,
@@ -32,14 +32,15 @@ def read(
 
     Parameters
     ----------
-    features : list of dict
-        What raises or lowers the first row that is explained most.
+    explained : list of dict
+        The strongest tokens are those of the first.
 
     Raises
     ------
     OptionError
         Outputs are not made by an output embedding, or x has no tokens.
     """
+    features = explained[0]["features"] if explained else []
     if not options.singular or not features:
         return None
     if "token" not in features[0]:
