@@ -24,7 +24,6 @@ from onnxlin.engines.plan import ENGINES, estimated
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import DetachedError
 from onnxlin.files import File
-from onnxlin.graph.mapped import require_unchanged
 from onnxlin.primitives import Array, Shape
 from onnxlin.program import slices
 from onnxlin.section.feeds import flattened
@@ -72,10 +71,9 @@ class AffineMap(Sent, Tabled):
         names: Names = NAMELESS,
     ) -> None:
         self.inputs, self.outputs = dict(inputs), dict(outputs)
-        self.rows = rows
+        self.rows, self.dtype = rows, np.dtype(dtype)
         self.mode, self.rounding = mode, rounding
         self.engine, self.plan = engine, plan
-        self.dtype = np.dtype(dtype)
         self.notes, self.names = tuple(notes), names
         self._origin, self._needs = origin, needs
         if solution is not None:
@@ -207,8 +205,7 @@ class AffineMap(Sent, Tabled):
                 f"{what} needs the linear program, which a map loaded from a file does not have. "
                 "Linearise the model again."
             )
-        require_unchanged(self._origin.files)
-        return self._origin
+        return self._origin.unchanged()
 
     # What explains it
 

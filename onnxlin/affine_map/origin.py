@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from onnxlin.engines.job import Job
-from onnxlin.graph.mapped import MappedFile
+from onnxlin.graph.mapped import MappedFile, require_unchanged
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram
 
@@ -26,3 +26,8 @@ class Origin:
     decided: Callable[[], LinearProgram] | None = None
     anew: Callable[[], Origin] | None = None
     files: Sequence[MappedFile] = ()
+
+    def unchanged(self) -> Origin:
+        """Return it; raise ModelError where a file that holds weights has been written to."""
+        require_unchanged(self.files)
+        return self

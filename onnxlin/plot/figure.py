@@ -43,9 +43,9 @@ def new_figure(width: float, height: float) -> Figure:
         """A figure that a notebook shows, with pyplot or without it."""
 
         def _repr_png_(self) -> bytes:
-            held = BytesIO()
-            self.savefig(held, format="png")
-            return held.getvalue()
+            stream = BytesIO()
+            self.savefig(stream, format="png")
+            return stream.getvalue()
 
     margins = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
     fig = Picture(figsize=(width, height), dpi=150, layout=margins, facecolor="white")
