@@ -17,7 +17,7 @@ from onnxlin.testing.laws.laws import named
 from onnxlin.testing.laws.subject import Subject
 from onnxlin.testing.run.examine import examine
 from onnxlin.testing.run.shrink import shrink
-from tests.readings.stream.nets import IDS, transformer
+from tests.readings.stream.nets import IDS, WIDTH, transformer
 from tests.small import X, mlp
 
 X1 = X + np.float32([[0.5, -1.0, 2.0]])
@@ -43,6 +43,10 @@ def relevance() -> Any:
 
 def loaded() -> onnxlin.AffineMap:
     return fresh().without_program()
+
+
+def deep() -> readings.Depths:
+    return readings.depths(Linearizer(transformer())(IDS, rows=[0, 12]))
 
 
 def findings() -> list[Any]:
@@ -75,7 +79,15 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "BiasMap": lambda: readings.bias_maps(fresh()),
     "Comparison": lambda: readings.compare(fresh(), lin()(X, dtype=np.float64)),
     "comparison of models": lambda: readings.compare(mlp(), mlp(), X),
-    "Depths": lambda: readings.depths(Linearizer(transformer())(IDS, rows=[0, 12])),
+    "Attributor": lambda: readings.Attributor(lin()),
+    "Explainer": lambda: readings.Explainer(lin()),
+    "Depths": deep,
+    "depths of it": lambda: deep().depths,
+    "places of it": lambda: list(deep().places),
+    "Embedding": lambda: readings.output_embedding(Linearizer(transformer())(IDS, rows=[0])),
+    "TokenOperator": lambda: readings.token_operators(
+        Linearizer(transformer(), outputs="top")(IDS, rows=range(WIDTH)), 0
+    ),
     "Contributions": lambda: readings.contributions(fresh()),
     "drift": lambda: readings.drift(lin(), fresh(), [X1]),
     "Ensemble": lambda: readings.Ensemble([(0.5, mlp()), (0.5, lin())]),

@@ -16,6 +16,7 @@ import pytest
 
 from onnxlin import AffineMap, Linearizer, OnnxlinError, readings
 from onnxlin.readings import Ensemble, Groups, Question, Region
+from tests.readings.stream.nets import IDS, WIDTH, T, transformer
 from tests.small import model
 
 TEXT = """g (float[1,1,4,5] x) => (float[1,3] y) <int64[2] s = {1,20}, float[20,3] A, float[3] c> {
@@ -61,6 +62,7 @@ LABELS = {
     "decimals": [0.5, 1],
     "ragged": [[1], [1, 2]],
 }
+POSITIONS = {"text": "zz", "past": [T], "below": [-T - 1], "decimals": [0.5], "ragged": [[1], [1]]}
 GROUPS = {
     "text": "zz",
     "wrong size": np.zeros(3, int),
@@ -92,6 +94,11 @@ def m() -> AffineMap:
 @cache
 def q() -> Question:
     return Question(lin(), X, 0)
+
+
+@cache
+def deep(outputs: str | None = None) -> Linearizer:
+    return Linearizer(transformer(), outputs=outputs)
 
 
 @cache
@@ -131,6 +138,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, dict[str, Any]]]] = {
         lambda memory=2**20: Region(m()).polytope(memory=memory),
         {"memory": NUMBER},
     ),
+    "annotated": (lambda: readings.annotated(m(), lin()), {}),
     "audit": (
         lambda given=X, baseline=None: readings.audit(q(), given, baseline=baseline),
         {"given": FLAT, "baseline": FLAT},
@@ -140,6 +148,17 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, dict[str, Any]]]] = {
             q(), baseline=baseline, samples=samples, seed=seed
         ),
         {"baseline": FLAT, "samples": WHOLE, "seed": WHOLE},
+    ),
+    "depths": (lambda rows=None: readings.depths(deep()(IDS, [0, 1, 2]), rows), {"rows": ROWS}),
+    "input_embedding": (
+        lambda tensor=None: readings.input_embedding(deep(), tensor),
+        {"tensor": NAME},
+    ),
+    "token_operators": (
+        lambda tokens=None, tensor=None: readings.token_operators(
+            deep("top")(IDS, range(WIDTH)), tokens, tensor=tensor
+        ),
+        {"tokens": POSITIONS, "tensor": NAME},
     ),
     "between": (
         lambda x=X, start="h", end="y", rows=None, dtype=None: readings.between(
@@ -359,6 +378,7 @@ BARE = {
     "gradient",
     "gradient_times_input",
     "mean",
+    "output_embedding",
     "structural_zero",
     "to_dot",
 }

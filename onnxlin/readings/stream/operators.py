@@ -129,8 +129,8 @@ def token_operators(
 
 def _input(m: AffineMap, tensor: str | None) -> str:
     names = [name for name, value in m.inputs.items() if value.ndim > 1]
-    if tensor in names:
-        return str(tensor)
+    if isinstance(tensor, str) and tensor in names:
+        return tensor
     if tensor is None and len(names) == 1:
         return names[0]
     raise OptionError(

@@ -150,7 +150,7 @@ SMOOTH = """g (float[1,2] x) => (float[1,2] y) {
 
 
 def test_smooth_models_have_no_regions() -> None:
-    with pytest.raises(onnxlin.OptionError, match=r"no regions to group by: 1 nodes \('end'\)"):
+    with pytest.raises(onnxlin.OptionError, match=r"no regions to group by: 1 node \('end'\)"):
         group(model(SMOOTH), np.ones((2, 2)))
     assert len(group(Linearizer(model(SMOOTH), outputs="logits"), np.ones((2, 2)))) == 1
 

@@ -42,7 +42,7 @@ KINKLESS: dict[str, str] = {
             "Compress ReverseSequence MaxUnpool Pad TensorScatter SequenceConstruct "
             "SequenceInsert SequenceErase SequenceAt Optional OptionalGetElement "
             "ConcatFromSequence SplitToSequence FeatureVectorizer ArrayFeatureExtractor Where "
-            "Resize GridSample DeformConv "
+            "Resize GridSample DeformConv GatherBlockQuantized "
         ),
         "positions are constant, or decided by a node of its own",
     ),

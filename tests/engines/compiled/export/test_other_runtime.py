@@ -8,7 +8,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 import onnxlin
-from tests.engines.compiled.export.test_export import NOT_COMPILED, SMALL, odd_instance
+from tests.engines.compiled.export.test_export import SMALL, odd_instance
 from tests.engines.compiled.exported import Reference
 from tests.installed import absent
 from tests.proofs import instance
@@ -21,7 +21,7 @@ LIMITS = {
     "conv_transpose_sized": "ConvTranspose with an output padding",
     "empty_rows": "pools of no samples",
 }
-MODELS = [*SMALL, *(path for path in ODD if path.stem not in {*LIMITS, *NOT_COMPILED})]
+MODELS = [*SMALL, *(path for path in ODD if path.stem not in LIMITS)]
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
