@@ -80,11 +80,11 @@ def _held(section: Section) -> dict[str, int]:
 
     These are coefficients of the map, the same that the model has.
     """
-    kinds = section.graph.elem_types
-    made = (name for node in section.graph.nodes for name in node.writes)
-    return {
-        name: kinds[name] for name in made if kinds.get(name) in HALF and name not in section.live
-    }
+    kinds, live = section.graph.elem_types, set(section.live)
+    # A node that x moves may make what nothing reads as well, such as a cache for the next step.
+    still = (node for node in section.graph.nodes if live.isdisjoint(node.writes))
+    made = (name for node in still for name in node.writes)
+    return {name: kinds[name] for name in made if kinds.get(name) in HALF}
 
 
 def _round_held(node: Node | onnx.NodeProto, held: Mapping[str, int]) -> list[Node]:
