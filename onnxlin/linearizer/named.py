@@ -32,4 +32,5 @@ def means_of(ready: Ready) -> dict[str, Any]:
     options = apart(ready.shelf.options)
     found = {"memory": ready.memory, "threads": ready.threads, "session_options": options}
     # Names from before there was a choice stay as they are.
-    return found | ({"providers": ready.providers.given} if ready.providers.pairs else {})
+    chosen = [[name, own] for name, own in ready.providers.given]
+    return found | ({"providers": chosen} if ready.providers.pairs else {})

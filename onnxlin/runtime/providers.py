@@ -72,14 +72,23 @@ class Providers:
         """What a session is opened with."""
         return [(name, dict(options)) for name, options in self.pairs] or [(CPU, {})]
 
-    def opened(self, data: Any, options: Any) -> Any:
-        """Open a session, and see to it that it has what was asked for.
+    def asks(self, options: Any) -> dict[str, Any]:
+        """What a session is opened with; it is to keep which provider takes which nodes.
 
         Parameters
         ----------
-        data : bytes
-            Of the model.
         options : onnxruntime.SessionOptions
+            Of the session: an entry is added that changes nothing but what is kept.
+        """
+        if not self.pairs:
+            return {"providers": [CPU]}
+        if not _is_set(options, RECORD):  # onnxruntime warns of what is said twice
+            options.add_session_config_entry(RECORD, "1")
+        # Else a provider that fails is left out, then and in each run, and printed of.
+        return {"providers": self.given, "enable_fallback": 0}
+
+    def require(self, session: Any) -> None:
+        """See to it that an open session has what was asked for.
 
         Raises
         ------
@@ -87,13 +96,8 @@ class Providers:
             A provider did not start.
         """
         if not self.pairs:
-            return onnxruntime.InferenceSession(data, options, providers=[CPU])
-        # Once: onnxruntime warns of what is said twice. It changes nothing but what is kept.
-        if not _is_set(options, RECORD):
-            options.add_session_config_entry(RECORD, "1")
-        # Without this a provider that fails is left out, then and in each run, and printed of.
-        made = onnxruntime.InferenceSession(data, options, providers=self.given, enable_fallback=0)
-        there = made.get_providers()
+            return
+        there = session.get_providers()
         gone = [name for name, _ in self.pairs if name not in there]
         if gone:
             raise OptionError(
@@ -101,7 +105,6 @@ class Providers:
                 f"{', '.join(there)} instead. Is its driver or library there, and are its options "
                 "right? Leave it out to run without it."
             )
-        return made
 
     def ran(self, session: Any) -> Ran | None:
         """Read back which provider took which nodes of an open session; None without a choice."""

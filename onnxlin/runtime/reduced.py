@@ -1,4 +1,4 @@
-"""What of a provider's arithmetic is not IEEE float32, by its options as onnxruntime documents them."""
+"""What of a provider's arithmetic is not IEEE float32, by the options that onnxruntime has."""
 
 from __future__ import annotations
 

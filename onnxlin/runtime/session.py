@@ -192,10 +192,12 @@ def opened_here(
         options.intra_op_num_threads = 0
     options.intra_op_num_threads = options.intra_op_num_threads or share() or 0
     try:
-        return providers.opened(data, options)
+        made = onnxruntime.InferenceSession(data, options, **providers.asks(options))
     finally:  # options of the caller's are left as they were
         reached("working")
         options.graph_optimization_level, options.intra_op_num_threads = level, threads
+    providers.require(made)
+    return made
 
 
 def run(session: ForkSafe, wanted: Sequence[str], feeds: Mapping[str, Any]) -> list[Any]:

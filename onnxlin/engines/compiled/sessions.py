@@ -140,6 +140,7 @@ class Shelf:
                 single=single,
                 standing=self.standing,
                 layout=partial(self._layout, single=single),
+                steep=self.providers.on_cpu,
             )
             weight = sum(array.nbytes for array in found.weights.values())
             if self.standing is not None and weight >= WORTH_IT:

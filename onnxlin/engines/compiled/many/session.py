@@ -57,7 +57,9 @@ class InstancesRunner:
         self._inputs = {name: shapes[name] for name in stacked.section.inputs}
         self._outputs = {name: shapes[name] for name in stacked.section.outputs}
         many = self._full(feeds)
-        compiled = compile_section(stacked.section, mode, many, axes=stacked.axes)
+        compiled = compile_section(
+            stacked.section, mode, many, axes=stacked.axes, steep=providers.on_cpu
+        )
         # What rounds on the way has onnxruntime's own number of threads.
         self._runs = 1 if compiled.rounds else runs_beside(options)
         self._runner = Runner(compiled, options, threads_of_each(self._runs), providers)
