@@ -12,9 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import onnxruntime
-
 from onnxlin.errors import OptionError
+from onnxlin.runtime import installed
 from onnxlin.runtime.reduced import why_reduced
 from onnxlin.texts import shown
 
@@ -166,12 +165,12 @@ def _pair(each: Any) -> tuple[str, dict[str, str]]:
 
 
 def _require_available(name: str) -> None:
-    if name in onnxruntime.get_available_providers():
+    if name in installed.providers():
         return
-    known = {*onnxruntime.get_all_providers(), *PACKAGES}
+    known = {*installed.known_providers(), *PACKAGES}
     if name not in known:
         by_short = {full.removesuffix(ENDING).lower(): full for full in sorted(known)}
-        short = name.lower().removesuffix(ENDING.lower())
+        short = name.lower().removesuffix("provider").removesuffix("execution")
         close = difflib.get_close_matches(short, by_short, 1)
         meant = f" Did you mean {by_short[close[0]]}?" if close else ""
         raise OptionError(
@@ -187,7 +186,7 @@ def _require_available(name: str) -> None:
 
 
 def _available() -> str:
-    return f"Available here: {', '.join(onnxruntime.get_available_providers())}."
+    return f"Available here: {', '.join(installed.providers())}."
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ import pytest
 import onnxlin
 from onnxlin import Linearizer, OptionError
 from onnxlin.cli.providers import provider
-from onnxlin.readings import layer_map
+from onnxlin.readings import between
+from onnxlin.runtime import installed
 from onnxlin.runtime.providers import PACKAGES, asked_providers
 from onnxlin.runtime.reduced import _REDUCED
 from tests.small import X, mlp
@@ -40,7 +41,7 @@ def pretends(monkeypatch: pytest.MonkeyPatch) -> Pretends:
                 super().__init__(data, options, providers=[CPU])
 
             def get_providers(self) -> list[str]:
-                return list(names if there is None else there)
+                return list([*names, CPU] if there is None else there)
 
             def get_provider_graph_assignment_info(self) -> list[Any]:
                 parts = super().get_provider_graph_assignment_info()
@@ -55,7 +56,7 @@ def pretends(monkeypatch: pytest.MonkeyPatch) -> Pretends:
                 ]
 
         monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
-        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*names, CPU])
+        monkeypatch.setattr(installed, "providers", lambda: [*names, CPU])
         return asked
 
     return begin
@@ -85,7 +86,7 @@ def test_every_way_says_it() -> None:
         onnxlin.linearize(mlp(), X, providers=[CPU]).notes
         == Linearizer(mlp(), providers=[CPU]).notes
     )
-    assert layer_map(chosen, DIGITS[:1], rows=[0]).notes[0].startswith("the model's own run")
+    assert between(chosen, DIGITS[:1], rows=[0]).notes[0].startswith("the model's own run")
 
 
 def test_what_azure_leaves_is_said() -> None:
@@ -198,7 +199,7 @@ def test_a_residual_past_its_bound_fails_on_any_provider(
 def test_what_cannot_be_had_is_refused(
     given: Any, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CPU])
+    monkeypatch.setattr(installed, "providers", lambda: [CPU])
     with pytest.raises(OptionError) as found:
         Linearizer(mlp(), providers=given)
     assert said in str(found.value)
