@@ -32,5 +32,5 @@ def means_of(ready: Ready) -> dict[str, Any]:
     options = apart(ready.shelf.options)
     found = {"memory": ready.memory, "threads": ready.threads, "session_options": options}
     # Names from before there was a choice stay as they are.
-    chosen = [[name, own] for name, own in ready.providers.given]
+    chosen = tuple(ready.providers.given)
     return found | ({"providers": chosen} if ready.providers.pairs else {})
