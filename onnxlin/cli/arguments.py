@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, NoReturn
 
+from onnxlin.cli import providers
 from onnxlin.engines.plan import NAMES
 from onnxlin.inputs.preprocessing import CHOICES
 from onnxlin.limits import Limits
@@ -103,11 +104,8 @@ def raised(options: Any) -> dict[str, int]:
 def ends(command: argparse.ArgumentParser) -> None:
     """Which part of the model."""
     ends = command.add_argument_group("which part of the model")
-    words = {
-        "inputs": '"tokens", or more with + (positions, types, caches): what ids look up',
-        "outputs": '"logits" ends before a softmax',
-    }
-    for name, word in words.items():
+    inputs = '"tokens", or more with + (positions, types, caches): what ids look up'
+    for name, word in (("inputs", inputs), ("outputs", '"logits" ends before a softmax')):
         ends.add_argument(
             f"--{name}",
             metavar="NAME",
@@ -185,6 +183,7 @@ def engine(group: Any) -> None:
         help="what computes W; all give the same map, in different times: the fastest by the sizes "
         "(auto), or the one named",
     )
+    providers.declare(group)
 
 
 def pictures(command: argparse.ArgumentParser) -> None:

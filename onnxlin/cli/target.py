@@ -46,6 +46,7 @@ def linearizer(options: Any) -> Linearizer:
         rounding=options.rounding,
         gates=dict(options.gates),
         memory=options.memory,
+        providers=getattr(options, "providers", None),
     )
 
 

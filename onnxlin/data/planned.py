@@ -76,8 +76,9 @@ def planned(
     own = {"onnxlin": __version__, "onnxruntime": VERSION, **options}
     if "audit" in what:
         own |= _audited(options, asked, count)
-    if lin.means["session_options"] is not None:
-        own["session_options"] = lin.means["session_options"]
+    for name in ("session_options", "providers"):
+        if lin.means.get(name) is not None:
+            own[name] = lin.means[name]
     order = Order(
         lin.digest, source.digest, count, tuple(dict.fromkeys(what)), asked, 1, dtype, engine,
         tuple(sorted(own.items())),

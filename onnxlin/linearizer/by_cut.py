@@ -66,4 +66,4 @@ def _sweeper(runner: Runner, feeds: Mapping[str, Array]) -> Sweeper:
     def estimate(job: Job) -> int:
         return job.held + runner.plan(len(job.seeds), job.memory - job.held)[1]
 
-    return Sweeper("compiled", engine, estimate, runner.standing)
+    return Sweeper("compiled", engine, estimate, runner.standing, runner.notes)

@@ -93,7 +93,8 @@ def by_runner(ready: Ready, ask: Ask, runner: Runner) -> AffineMap | None:
         found = runner(ask.feeds, seeds, memory, ask.progress)
         why, needs = runner.plan(len(seeds), memory)
         dtype = runner.compiled.dtype
-        return map_of(ready, found, seeds, dtype, why, progress=ask.progress, needs=needs)
+        how: dict[str, Any] = {"progress": ask.progress, "needs": needs, "further": runner.notes}
+        return map_of(ready, found, seeds, dtype, why, **how)
     except (TraceError, MemoryBudgetError):
         if ask.engine == "compiled":
             raise
@@ -116,9 +117,8 @@ def _kept(
 
     def made(solution: Solution) -> AffineMap:
         found, (why, needs) = Answer(solution, ends), runner.plan(size, memory)
-        return map_of(
-            ready, found, seeds, dtype, why, progress=ask.progress, needs=needs, stored=True
-        )
+        how: dict[str, Any] = {"progress": ask.progress, "needs": needs, "further": runner.notes}
+        return map_of(ready, found, seeds, dtype, why, stored=True, **how)
 
     return kept(
         path, Blocks(solve, seeds, size, runner.compiled.columns, dtype, ask.progress), made
@@ -126,14 +126,20 @@ def _kept(
 
 
 def alike(
-    ready: Ready, answers: Sequence[Answer], asked: Sequence[Seeds], dtype: np.dtype[Any], why: str
+    ready: Ready,
+    answers: Sequence[Answer],
+    asked: Sequence[Seeds],
+    dtype: np.dtype[Any],
+    why: str,
+    *,
+    further: tuple[str, ...] = (),
 ) -> Iterator[AffineMap]:
     """Make maps of answers to one question, as `map_of` does: what they share is said once.
 
     ``asked`` are the rows of all of them, or as many rows for each.
     """
     section, first, seeds = ready.section, answers[0], asked[0]
-    m = map_of(ready, first, seeds, dtype, why)
+    m = map_of(ready, first, seeds, dtype, why, further=further)
     pattern, given = m.pattern(), tuple(section.graph.inputs)
     yield m
     ends = [[found.values[name] for found in answers] for name in section.outputs]
@@ -165,8 +171,11 @@ def map_of(
     progress: Progress | None = None,
     needs: int | None = None,
     stored: bool = False,
+    further: tuple[str, ...] = (),
 ) -> AffineMap:
     """Make a map of what a compiled graph has found; ``stored`` if its W lies in a file.
+
+    ``further`` is what the graph has to say of itself.
 
     Raises
     ------
@@ -190,7 +199,7 @@ def map_of(
         origin=anew,
         own=anew.own,
         solution=found.solution,
-        notes=(*section.notes_in(ready.mode), *([note_of(section)] if is_narrow(section) else [])),
+        notes=ready.notes((*([note_of(section)] if is_narrow(section) else []), *further)),
         names=ready.names,
         needs=needs,
     )

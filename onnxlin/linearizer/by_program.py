@@ -60,7 +60,7 @@ def by_program(ready: Ready, ask: Ask) -> AffineMap:
             dtype=dtype,
             origin=ready.origin(ask.feeds, values, program, job),
             own=partial(ready.own, ask.feeds) if anew else None,
-            notes=ready.section.notes_in(ready.mode),
+            notes=ready.notes(halves.below.notes if halves is not None else ()),
             names=ready.names,
             solution=solution,
             needs=needs,

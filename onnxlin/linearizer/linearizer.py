@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
-from functools import cached_property
 from importlib import import_module
 from typing import Any
 
@@ -17,26 +16,27 @@ from onnxlin.engines.confined import confined, each_confined
 from onnxlin.engines.job import Progress
 from onnxlin.engines.memory import keep_freed_arrays, memory_budget
 from onnxlin.engines.plan import require_engine
-from onnxlin.graph import Array, Graph
+from onnxlin.graph import Array
 from onnxlin.linearizer.ask import Ask, asked_dtype
 from onnxlin.linearizer.by_graph import by_graph
 from onnxlin.linearizer.by_program import by_program
+from onnxlin.linearizer.described import Described
 from onnxlin.linearizer.many import one_by_one, require_each, stacks, together
-from onnxlin.linearizer.named import digest_of, means_of
-from onnxlin.linearizer.ready import make_ready, naming
+from onnxlin.linearizer.ready import make_ready
+from onnxlin.linearizer.renamed import naming
 from onnxlin.load import Model, Path, exported, load
-from onnxlin.program.builder import Builder
+from onnxlin.runtime.providers import Asked, asked_providers
 from onnxlin.runtime.session import SessionOptions
-from onnxlin.section import STAIRCASE, Section, make_section, require_mode, require_rounding
+from onnxlin.section import STAIRCASE, make_section, require_mode, require_rounding
 from onnxlin.section.ends import listed
 from onnxlin.section.feeds import Instance, instances, named_beside
-from onnxlin.section.gates import HALVES, Choice, Gates
+from onnxlin.section.gates import HALVES, Choice
 from onnxlin.section.options import whole
 
 Names = Iterable[str] | str | None
 
 
-class Linearizer:
+class Linearizer(Described):
     """A model, loaded and checked once, ready to be linearised at any number of inputs.
 
     Parameters
@@ -63,6 +63,9 @@ class Linearizer:
     threads : int, optional
         Of all sessions, of the live engine, and of the process's BLAS while a map or its bound is
         computed; by default as many as each takes. They show in last bits.
+    providers : sequence of names or (name, options), optional
+        Execution providers of the model's own run and of compiled graphs, as onnxruntime takes
+        them; by default the CPU's. ``notes`` say what each ran. See docs/providers.md.
     base_dir : path, optional
         Of the files of weights beside a model; by default the folder of its path, if it has one.
     example : x, optional; a model of a framework is exported at it
@@ -84,6 +87,7 @@ class Linearizer:
         memory: int | str | None = None,
         session_options: SessionOptions | None = None,
         threads: int | None = None,
+        providers: Sequence[Asked] | None = None,
         base_dir: Path | None = None,
         example: Any = None,
     ) -> None:
@@ -91,68 +95,18 @@ class Linearizer:
         require_rounding(rounding)
         memory_budget(memory)
         threads = None if threads is None else whole("threads", threads, 1)
+        chosen = asked_providers(providers)
         keep_freed_arrays()
         inputs, model = listed(inputs), exported(model, example)
         with confined(threads):
             graph = load(model, inputs or (), base_dir)
             section = make_section(graph, inputs, outputs, rounding, gates=gates)
             # Pickled it holds the model and no session: whoever gets it opens those when asked.
-            self._ready = make_ready(section, mode, memory, session_options, threads)
+            self._ready = make_ready(
+                section, mode, memory, session_options, threads, providers=chosen
+            )
         self._others: dict[frozenset[str], Linearizer] = {}
         self._loop: Loop | None = None
-
-    @property
-    def graph(self) -> Graph:
-        """The model, every node in the newest form of its operator."""
-        return self.section.graph
-
-    @property
-    def section(self) -> Section:
-        """The part of it that is linearised."""
-        return self._ready.section
-
-    @property
-    def mode(self) -> str:
-        """The reading of smooth operators."""
-        return self._ready.mode
-
-    @property
-    def rounding(self) -> str:
-        """The reading of rounding."""
-        return self.section.rounding
-
-    @property
-    def gates(self) -> Gates:
-        """The reading of gated products."""
-        return self.section.gates
-
-    @property
-    def memory(self) -> int | str | None:
-        """What was given for it."""
-        return self._ready.memory
-
-    @property
-    def threads(self) -> int | None:
-        """What was given for them."""
-        return self._ready.threads
-
-    @cached_property
-    def digest(self) -> str:
-        """Name of the model, of its ends and of how they are read, by their contents.
-
-        The same in every process, for a file, its bytes and a copy of it: a key for caches. What
-        shows in last bits alone is no part of it: see `means`.
-        """
-        return digest_of(self._ready)
-
-    @property
-    def means(self) -> dict[str, Any]:
-        """What shows in last bits: memory, threads, and session options taken apart."""
-        return means_of(self._ready)
-
-    def __dask_tokenize__(self) -> tuple[Any, ...]:
-        """What dask names tasks by."""
-        return "onnxlin.Linearizer", self.digest, repr(self.means)
 
     def serving(self, x: Instance) -> Linearizer:
         """Return the linearizer that takes this x: itself, unless x gives initialisers.
@@ -288,11 +242,6 @@ class Linearizer:
     def map_blocks(self, xs: Any, *args: Any, **options: Any) -> Any:
         """Linearise a data set lazily: see `onnxlin.data.map_blocks` (extra ``onnxlin[data]``)."""
         return import_module("onnxlin.data").map_blocks(self, xs, *args, **options)  # a room above
-
-    @property
-    def decider(self) -> Builder:
-        """Builder of programs that hold every decision; see `onnxlin.section.Section`."""
-        return self._ready.decider
 
     def close(self) -> None:
         """Release the sessions of compiled graphs; they are opened again when needed."""

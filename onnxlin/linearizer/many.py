@@ -94,7 +94,7 @@ def stacks(
         if found is None:
             yield from one_by_one(apart[start : start + at_once], one, start)
         else:
-            yield from alike(ready, found, own(start), runner.dtype, why)
+            yield from alike(ready, found, own(start), runner.dtype, why, further=runner.notes)
 
 
 def fitting(at_once: int, ready: Ready, first: dict[str, Array], rows: Any) -> int:

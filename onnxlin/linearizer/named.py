@@ -28,6 +28,9 @@ def digest_of(ready: Ready) -> str:
 
 
 def means_of(ready: Ready) -> dict[str, Any]:
-    """Name what shows in last bits: memory, threads, and options of sessions, taken apart."""
+    """Name what shows in last bits: memory, threads, options of sessions taken apart, providers."""
     options = apart(ready.shelf.options)
-    return {"memory": ready.memory, "threads": ready.threads, "session_options": options}
+    found = {"memory": ready.memory, "threads": ready.threads, "session_options": options}
+    # Names from before there was a choice stay as they are.
+    chosen = tuple(ready.providers.given)
+    return found | ({"providers": chosen} if ready.providers.pairs else {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -10,6 +11,7 @@ from onnxlin.affine_map import AffineMap
 from onnxlin.engines.job import Progress
 from onnxlin.linearizer.linearizer import Linearizer, Names
 from onnxlin.load import Model, Path
+from onnxlin.runtime.providers import Asked
 from onnxlin.section import HALVES, STAIRCASE
 from onnxlin.section.feeds import Instance
 from onnxlin.section.gates import Choice
@@ -29,6 +31,7 @@ def linearize(
     dtype: npt.DTypeLike | None = None,
     memory: int | str | None = None,
     threads: int | None = None,
+    providers: Sequence[Asked] | None = None,
     progress: Progress | None = None,
     base_dir: Path | None = None,
     save: Path | None = None,
@@ -47,6 +50,7 @@ def linearize(
         gates=gates,
         memory=memory,
         threads=threads,
+        providers=providers,
         base_dir=base_dir,
         example=x,
     )

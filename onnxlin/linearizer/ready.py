@@ -8,7 +8,6 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-from onnx import numpy_helper
 
 from onnxlin.affine_map import Names, Origin
 from onnxlin.engines.compiled import Shelf
@@ -18,16 +17,15 @@ from onnxlin.engines.memory import A_NODE, hand_back, memory_budget, size_of
 from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import TraceError
 from onnxlin.graph import Array
-from onnxlin.graph.weights import filled
 from onnxlin.linearizer.anew import Anew
 from onnxlin.linearizer.early import hold_run, run_sizes
 from onnxlin.linearizer.found import Found
-from onnxlin.load import load
 from onnxlin.operators.packed import packed_bytes
 from onnxlin.program import LinearProgram
 from onnxlin.program.builder import Builder, deciding
 from onnxlin.program.check import require_rules
 from onnxlin.program.size import pieces_bytes
+from onnxlin.runtime.providers import DEFAULT, Providers
 from onnxlin.runtime.session import SessionOptions
 from onnxlin.section import Section, make_section
 from onnxlin.section.feeds import Instance, completed, flattened, make_feeds
@@ -67,10 +65,24 @@ class Ready:
     @cached_property
     def builder(self) -> Builder:
         """Makes the linear program at any x; with it onnxruntime opens the model."""
-        made = Builder(self.section, Tracer, self.mode)
+        made = Builder(self.section, partial(Tracer, providers=self.providers), self.mode)
         if isinstance(made.tracer, Tracer):
             self.shelf.standing = made.tracer
         return made
+
+    @property
+    def providers(self) -> Providers:
+        """Of the model's own run, and of compiled graphs."""
+        return self.shelf.providers
+
+    def notes(self, further: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """What a map is to say of how it was read and run; ``further`` is what a graph adds."""
+        own = self.section.notes_in(self.mode)
+        if not self.providers.pairs:
+            return own
+        ran = getattr(self.builder.tracer, "ran", None)
+        runs = () if ran is None else (ran.said("the model's own run"),)
+        return (*own, *runs, *further, *self.providers.notes)
 
     @cached_property
     def names(self) -> Names:
@@ -135,7 +147,7 @@ class Ready:
 
     def within(self, memory: int | str | None) -> Ready:
         """Return the same with another budget, and with graphs and sessions of its own."""
-        shelf = Shelf(self.section, self.mode, self.shelf.options, memory)
+        shelf = Shelf(self.section, self.mode, self.shelf.options, memory, self.providers)
         made = replace(self, shelf=shelf, memory=memory)
         vars(made)["builder"], shelf.standing = self.builder, self.shelf.standing
         return made
@@ -179,7 +191,7 @@ class Ready:
         if found is None:
             own = self.section
             section = make_section(own.graph, own.inputs, outputs, own.rounding, gates=own.gates)
-            shelf = Shelf(section, self.mode, self.shelf.options, self.memory)
+            shelf = Shelf(section, self.mode, self.shelf.options, self.memory, self.providers)
             if len(self._endings) == MOST_ENDINGS:
                 self._endings.clear()
             self._endings[outputs] = found = Ready(
@@ -262,30 +274,20 @@ def make_ready(
     memory: int | str | None,
     options: SessionOptions | None,
     threads: int | None = None,
+    *,
+    providers: Providers = DEFAULT,
 ) -> Ready:
     """Make a model ready.
 
     Raises
     ------
     ModelError, MissingRuleError
+    OptionError
+        A provider does not start.
     """
     require_rules(section)
-    ready = Ready(section, mode, Shelf(section, mode, options, memory), memory, threads)
+    shelf = Shelf(section, mode, options, memory, providers)
+    ready = Ready(section, mode, shelf, memory, threads)
     ready.builder  # noqa: B018  # what onnxruntime cannot open is told of at once
     hand_back(ready.weight)
     return ready
-
-
-def naming(ready: Ready, names: frozenset[str]) -> Ready:
-    """Return the same model, ready for an x that names these initialisers among its inputs."""
-    section, graph = ready.section, ready.section.graph
-    # Not the file once more: it may have changed since, or be on another machine.
-    given = graph.defaults
-    whole = filled(graph.model, graph.initialisers)
-    whole.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in given.items())
-    ends = list(section.inputs), list(section.outputs)
-    with confined(ready.threads):
-        graph = load(whole, names | set(given))
-        made = make_section(graph, *ends, section.rounding, gates=section.gates)
-        own = replace(made, notes=section.notes)
-        return make_ready(own, ready.mode, ready.memory, ready.shelf.options, ready.threads)

@@ -32,6 +32,8 @@ class Emitter:
 
     Attributes
     ----------
+    steep : bool
+        Whether masks may be steep HardSigmoids; the CPU provider alone is known to compute them.
     lean : {tensor: bool}
         Weights that are read where they lie, and not stored another way round for speed. Of those
         with True there may be one copy more, a constant of its own; see `apart`.
@@ -47,7 +49,7 @@ class Emitter:
         self, dtype: npt.DTypeLike, taken: Collection[str] = (), *, single: bool = False
     ) -> None:
         self.dtype = np.dtype(dtype)
-        self.single = single
+        self.single, self.steep = single, True
         self.lean: Mapping[str, bool] = {}
         self.nodes: list[onnx.NodeProto] = []
         self.stored: dict[str, Array] = {}

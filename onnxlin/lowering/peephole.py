@@ -19,6 +19,8 @@ def as_number(graph: Emitter, mask: str) -> str | None:
     comparison it may stay in the layout that convolutions work in.
     """
     node = graph.maker(mask)
+    if not graph.steep:
+        return None
     if node is None or node.op_type != "Greater" or graph.dtype != np.float32:
         return None
     z, edge = node.input

@@ -1,4 +1,4 @@
-"""What the installed onnxruntime has: operators of its own, and kernels of the CPU provider."""
+"""What the installed onnxruntime has: operators of its own, kernels of the CPU, and providers."""
 
 from __future__ import annotations
 
@@ -77,3 +77,15 @@ def float16_kernels() -> frozenset[tuple[str, str]]:
         for kernel in runtime.get_all_opkernel_def()
         if any("tensor(float16)" in kinds for kinds in kernel.type_constraints.values())
     )
+
+
+def providers() -> list[str]:
+    """Execution providers that it is built with."""
+    found: list[str] = runtime.get_available_providers()
+    return found
+
+
+def known_providers() -> list[str]:
+    """Those that any build of it may have."""
+    found: list[str] = runtime.get_all_providers()
+    return found

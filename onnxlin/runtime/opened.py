@@ -17,6 +17,7 @@ from onnxlin.graph.weights import beside
 from onnxlin.runtime import referring
 from onnxlin.runtime import session as door
 from onnxlin.runtime.narrow import Crossing, prepare
+from onnxlin.runtime.providers import DEFAULT, Providers
 from onnxlin.runtime.refusal import cure
 
 
@@ -28,7 +29,11 @@ class Session:
     crossing: Crossing
 
 
-def session(model: onnx.ModelProto, constants: Mapping[str, Array] | None = None) -> Session:
+def session(
+    model: onnx.ModelProto,
+    constants: Mapping[str, Array] | None = None,
+    providers: Providers = DEFAULT,
+) -> Session:
     """Open a session with the graph optimisers off; weights beside the model are ``constants``.
 
     With them off, adding outputs leaves the other outputs as they are to the last bit.
@@ -36,13 +41,15 @@ def session(model: onnx.ModelProto, constants: Mapping[str, Array] | None = None
     Raises
     ------
     ModelError
+    OptionError
+        A provider that was asked for does not start.
     """
     # Idle threads that spin would take the cores from the products that follow the run.
     options = door.without_optimisers(spinning=False)
     weights = beside(model, constants or {})
     try:
         widened, crossing = prepare(model)
-        opened = referring.opened(widened, options, weights)
+        opened = referring.opened(widened, options, weights, providers)
     except (*door.MESSAGES, ValueError) as error:
         what = cure(str(error), model)
         text = f"onnxruntime cannot load the model: {door.said(error)}. {what}".rstrip()

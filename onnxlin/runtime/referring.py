@@ -15,6 +15,7 @@ from onnxlin.graph import Array
 from onnxlin.graph.mapped import Place, by_name, files_of, require_unchanged
 from onnxlin.graph.weights import referring
 from onnxlin.runtime import session as door
+from onnxlin.runtime.providers import DEFAULT, Providers
 
 FOLDER = "session.model_external_initializers_file_folder_path"
 """Configuration entry: where the files are that a model given as bytes refers to."""
@@ -24,6 +25,7 @@ def opened(
     model: onnx.ModelProto,
     options: door.SessionOptions,
     weights: Mapping[str, Array],
+    providers: Providers = DEFAULT,
     *,
     rounds: bool = False,
 ) -> door.ForkSafe:
@@ -42,8 +44,8 @@ def opened(
         Whose runs raise ModelError where a file that holds weights has been written to.
     """
     if not weights:
-        return door.opened(model, options, rounds=rounds)
-    reopen = _Opening(model, options, weights, rounds=rounds)
+        return door.opened(model, options, providers, rounds=rounds)
+    reopen = _Opening(model, options, weights, providers, rounds=rounds)
     return door.ForkSafe(reopen, partial(require_unchanged, files_of(weights.values())))
 
 
@@ -55,11 +57,12 @@ class _Opening:
         model: onnx.ModelProto,
         options: door.SessionOptions,
         weights: Mapping[str, Array],
+        providers: Providers,
         *,
         rounds: bool,
     ) -> None:
         self._model, self._options, self._weights = model, options, weights
-        self._rounds = rounds
+        self._providers, self._rounds = providers, rounds
         self._held: dict[str, object] = {}
         self._folder = ""
 
@@ -79,6 +82,7 @@ class _Opening:
                 self._folder = file.folder
             file.release()  # or what both have mapped counts twice
         others = {n: a for n, a in self._weights.items() if n not in places and n not in self._held}
-        self._held |= zip(others, door.attach(self._options, others), strict=True)
+        held = door.attach(self._options, others, shared=self._providers.on_cpu)
+        self._held |= zip(others, held, strict=True)
         data = referring(self._model, places).SerializeToString()
-        return door.opened_here(data, self._options, rounds=self._rounds)
+        return door.opened_here(data, self._options, self._providers, rounds=self._rounds)

@@ -24,11 +24,11 @@ from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKern
 from onnxlin.errors import LimitError, TraceError
 from onnxlin.runtime.deadline import is_set, watched
 from onnxlin.runtime.forked import ForkSafe
+from onnxlin.runtime.providers import DEFAULT, Providers
 from onnxlin.runtime.sandbox import reached
 from onnxlin.runtime.share import share
 
 __all__ = [
-    "CPU",
     "MESSAGES",
     "VERSION",
     "Fail",
@@ -47,8 +47,6 @@ __all__ = [
     "said",
     "without_optimisers",
 ]
-
-CPU = ("CPUExecutionProvider",)
 
 _RARE = ("EPFail", "EngineError", "ModelLoadCanceled", "NoModel", "NoSuchFile", "NotFound")
 
@@ -124,10 +122,13 @@ def _quiet(threads: int) -> SessionOptions:
     return options
 
 
-def attach(options: SessionOptions, weights: Mapping[str, npt.NDArray[Any]]) -> Sequence[object]:
+def attach(
+    options: SessionOptions, weights: Mapping[str, npt.NDArray[Any]], *, shared: bool = True
+) -> Sequence[object]:
     """Let sessions with these options read the weights.
 
-    Without optimisers they read them where they lie, and hold no copy.
+    Without optimisers they read them where they lie, and hold no copy, if they are ``shared``: a
+    provider with memory of its own has to copy them there.
 
     Returns
     -------
@@ -141,7 +142,8 @@ def attach(options: SessionOptions, weights: Mapping[str, npt.NDArray[Any]]) -> 
         return values
     options.add_external_initializers(list(weights), values)
     # An optimiser may lay a weight out anew, and would then be given the old one in its place.
-    if options.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL:
+    plain = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if shared and options.graph_optimization_level == plain:
         for name, value in zip(weights, values, strict=True):
             options.add_initializer(name, value)
     return values
@@ -150,11 +152,13 @@ def attach(options: SessionOptions, weights: Mapping[str, npt.NDArray[Any]]) -> 
 def opened(
     model: onnx.ModelProto | Callable[[], onnx.ModelProto],
     options: SessionOptions,
-    providers: Sequence[Any] = CPU,
+    providers: Providers = DEFAULT,
     *,
     rounds: bool = False,
 ) -> ForkSafe:
     """Open a model; raises one of `MESSAGES`, or ValueError where protobuf cannot write it.
+
+    Raises OptionError where a provider that was asked for does not start.
 
     Parameters
     ----------
@@ -178,7 +182,7 @@ def opened(
 
 
 def opened_here(
-    data: Any, options: SessionOptions, providers: Sequence[Any] = CPU, *, rounds: bool = False
+    data: Any, options: SessionOptions, providers: Providers = DEFAULT, *, rounds: bool = False
 ) -> InferenceSession:
     """Open a model, given as its bytes, in this process alone; see `opened`."""
     reached("loading")
@@ -188,10 +192,12 @@ def opened_here(
         options.intra_op_num_threads = 0
     options.intra_op_num_threads = options.intra_op_num_threads or share() or 0
     try:
-        return onnxruntime.InferenceSession(data, options, providers=list(providers))
+        made = onnxruntime.InferenceSession(data, options, **providers.asks(options))
     finally:  # options of the caller's are left as they were
         reached("working")
         options.graph_optimization_level, options.intra_op_num_threads = level, threads
+    providers.require(made)
+    return made
 
 
 def run(session: ForkSafe, wanted: Sequence[str], feeds: Mapping[str, Any]) -> list[Any]:

@@ -10,6 +10,7 @@ import onnx
 from onnxlin.graph import Array, Node
 from onnxlin.operators.schemas import output_position
 from onnxlin.runtime.opened import run, session
+from onnxlin.runtime.providers import DEFAULT, Providers, Ran
 from onnxlin.section.cost import hold_constants
 from onnxlin.section.fold import fold
 from onnxlin.section.lone_node import LoneNode
@@ -47,9 +48,19 @@ class Tracer:
     section : Section
     captures : {node name: output names of the schema}
         Further native outputs that rules want.
+    providers : Providers
+        Of the run of the model. What follows from constants, and nodes that are run by themselves
+        for a further output, are the CPU's.
+
+    Attributes
+    ----------
+    ran : Ran or None
+        What the providers took; None where none were asked for, or nothing is run.
     """
 
-    def __init__(self, section: Section, captures: Captures) -> None:
+    def __init__(
+        self, section: Section, captures: Captures, providers: Providers = DEFAULT
+    ) -> None:
         self.section, self.captures = section, captures
         graph = section.graph
         model = onnx.ModelProto()
@@ -73,7 +84,10 @@ class Tracer:
             declared.get(name, onnx.ValueInfoProto(name=name)) for name in self._wanted
         )
         # With nothing wanted (the outputs are inputs) there is nothing to run.
-        self._session = session(model, graph.initialisers) if self._wanted else None
+        self._session = session(model, graph.initialisers, providers) if self._wanted else None
+        self.ran: Ran | None = None
+        if self._session is not None:
+            self.ran = providers.ran(self._session.runtime)
         self.fixed = fold(graph, section.touched - section.varying)
         for asker in self._askers:
             asker.hold(self.fixed, {})

@@ -221,6 +221,15 @@ def test_memory_is_part_of_a_run_only_where_it_may_show(tmp_path) -> None:
         ran(tmp_path, xs, at=own, resume=True)
 
 
+def test_providers_are_part_of_a_run(tmp_path) -> None:
+    xs = digits(4)
+    chosen = onnxlin.Linearizer(LENET, providers=[("CPUExecutionProvider", {"use_arena": 1})])
+    ran(tmp_path, xs, at=chosen, chunk=2)
+    assert ran(tmp_path, xs, at=chosen, resume=True).made == 0
+    with pytest.raises(OptionError, match="was begun with other providers"):
+        ran(tmp_path, xs, at=onnxlin.Linearizer(LENET), resume=True)
+
+
 def test_one_row_by_itself_is_the_same_with_any_memory(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(planned, "LITTLE", 0)
     for name, memory in (("little.zarr", "60MiB"), ("made.zarr", "1GiB")):

@@ -204,7 +204,7 @@ def test_a_graph_that_cannot_be_opened_on_arrival_is_done_without(monkeypatch) -
 
 def refuse_type(refuse: Callable[..., None]) -> type:
     """A class, as it is asked for by `isinstance`, that nobody can make."""
-    return type("Runner", (), {"__init__": lambda self, *a: refuse(*a)})
+    return type("Runner", (), {"__init__": lambda self, *a, **_: refuse(*a)})
 
 
 def test_a_session_is_opened_when_it_is_needed(monkeypatch) -> None:

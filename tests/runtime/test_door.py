@@ -13,6 +13,7 @@ import pytest
 import onnxlin
 from onnxlin.errors import TraceError
 from onnxlin.runtime import session as door
+from onnxlin.runtime.providers import asked_providers
 from tests.small import X, mlp
 
 ROOT = Path(onnxlin.__file__).parent
@@ -79,11 +80,9 @@ def test_the_options_of_each_purpose() -> None:
 
 
 def test_providers_are_handed_on() -> None:
-    # onnxruntime warns of a provider that it does not know, and leaves it out.
-    with pytest.warns(UserWarning, match="NoSuchExecutionProvider"):
-        opened = door.opened(
-            mlp(), door.without_optimisers(), ("NoSuchExecutionProvider", *door.CPU)
-        )
+    chosen = asked_providers([("CPUExecutionProvider", {"use_arena": 1})])
+    assert chosen.given == [("CPUExecutionProvider", {"use_arena": "1"})]
+    opened = door.opened(mlp(), door.without_optimisers(), chosen)
     assert opened.get_providers() == ["CPUExecutionProvider"]
 
 

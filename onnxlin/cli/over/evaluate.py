@@ -105,7 +105,7 @@ def _labels(options: Any, lin: Linearizer, source: Source) -> Array | None:
 
 
 def _document(options: Any, lin: Linearizer, source: Source, found: Overall) -> dict[str, Any]:
-    notes = list(lin.section.notes_in(lin.mode))
+    notes = list(lin.notes)
     if found.are_distributions:
         notes.append("the outputs are probabilities; --outputs logits ends before the softmax")
     return {

@@ -96,7 +96,7 @@ def run(options: Any, screen: Screen) -> int:
         "model": options.model,
         "data": list(options.data),
         "data_notes": list(source.notes),
-        "notes": list(lin.section.notes_in(lin.mode)),
+        "notes": list(lin.notes),
         "mode": lin.mode,
         **found.as_dict(),
         "errors": _errors(options.out, storage) if found.failed else [],

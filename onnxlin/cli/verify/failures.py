@@ -78,7 +78,7 @@ def _written(
 ) -> list[str]:
     prefix = _prefix(options) + (f"-{number}" if number > 1 else "")
     asked: dict[str, Any] = {"mode": found.mode, "laws": [found.law.name]}
-    for name in ("inputs", "outputs", "dtype", "memory"):
+    for name in ("inputs", "outputs", "dtype", "memory", "providers"):
         if getattr(options, name) is not None:
             asked[name] = getattr(options, name)
     if options.engine != "auto":

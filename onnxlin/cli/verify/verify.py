@@ -101,6 +101,7 @@ def _subject(options: Any) -> Subject:
         rounding=options.rounding,
         gates=dict(options.gates),
         memory=options.memory,
+        providers=options.providers,
         rows=rows,
         engine=options.engine,
         dtype=options.dtype,

@@ -147,6 +147,7 @@ def compile_section(
     standing: Tracer | None = None,
     layout: Layout | None = None,
     alone: bool = False,
+    steep: bool = True,
 ) -> Compiled:
     """Compile for the shapes of these feeds.
 
@@ -165,6 +166,9 @@ def compile_section(
     alone : bool
         Whether the model is to be run by others. Else it leaves to `Runner` what is cheaper there:
         to shape rows, and to sum shares.
+    steep : bool
+        Whether masks may be steep HardSigmoids, as is fast on the CPU provider. OpenVINO's makes
+        0.5 of those at 0.
 
     Raises
     ------
@@ -176,6 +180,7 @@ def compile_section(
         section, feeds, standing = widened(section), wide(feeds), None
     dtype = float_type(section, feeds)
     graph = Emitter(dtype, section.graph.tensors, single=single)
+    graph.steep = steep
     names = NAMES[direction].beside(section.graph.tensors, graph)
     names = names if alone else replace(names, bias="")
     written = _written(graph, section, mode, feeds, standing)

@@ -7,9 +7,11 @@ one call of a dictionary, and what another thread has let go of between two of t
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from contextlib import suppress
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from onnxlin.graph import Array
 
 Kept = TypeVar("Kept")
 
@@ -54,3 +56,8 @@ class Latest(Generic[Kept]):
     def clear(self) -> None:
         """Let go of all."""
         self._there.clear()
+
+
+def key_of(feeds: Mapping[str, Array], *, single: bool, count: int | None = None) -> Any:
+    """What a graph is compiled for; ``count`` is None where that is one instance."""
+    return single, count, *((name, value.dtype, value.shape) for name, value in feeds.items())

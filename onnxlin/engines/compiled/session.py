@@ -21,6 +21,7 @@ from onnxlin.graph.weights import MOST_INSIDE, fed, filled
 from onnxlin.load import NEWEST_RUNNABLE
 from onnxlin.lowering import NotStaticError
 from onnxlin.runtime import session as door
+from onnxlin.runtime.providers import DEFAULT, Providers
 from onnxlin.runtime.referring import opened
 from onnxlin.section.widened import wide
 
@@ -67,9 +68,12 @@ class Runner:
         Threads and the like; by default onnxruntime's own.
     threads : int
         Without options, where a node is worth some; 0 for onnxruntime's own number.
+    providers : Providers
 
     Attributes
     ----------
+    notes : tuple of str
+        What the providers took, where some were asked for.
     standing : int
         Bytes that it takes for as long as it is open.
 
@@ -80,7 +84,11 @@ class Runner:
     """
 
     def __init__(
-        self, compiled: Compiled, options: door.SessionOptions | None = None, threads: int = 0
+        self,
+        compiled: Compiled,
+        options: door.SessionOptions | None = None,
+        threads: int = 0,
+        providers: Providers = DEFAULT,
     ) -> None:
         self.compiled = compiled
         ends = (*compiled.outputs, *compiled.further)
@@ -101,8 +109,9 @@ class Runner:
             model = onnx.ModelProto.FromString(model.SerializeToString())
             drop_output(model.graph, compiled.shares)
         self._fed: Mapping[str, Array] = {}
-        # What a run is fed is copied by no optimiser.
-        lean = {n: a for n, a in compiled.weights.items() if n in compiled.lean}
+        # What a run is fed is copied by no optimiser; but to a provider's own memory, in each run.
+        fewer = compiled.lean if providers.on_cpu else ()
+        lean = {n: a for n, a in compiled.weights.items() if n in fewer}
         inside = {n: a for n, a in compiled.weights.items() if n not in lean}
         if lean:
             aligned = {n: np.require(array, requirements="A") for n, array in lean.items()}
@@ -113,14 +122,16 @@ class Runner:
         try:
             if theirs:
                 whole = partial(filled, model, inside)
-                self._session = door.opened(whole, options, rounds=compiled.rounds)
+                self._session = door.opened(whole, options, providers, rounds=compiled.rounds)
             else:
-                self._session = opened(model, options, inside, rounds=compiled.rounds)
+                self._session = opened(model, options, inside, providers, rounds=compiled.rounds)
         except (*door.MESSAGES, ValueError) as error:
             raise NotStaticError(
                 f"onnxruntime cannot open the compiled graph: {door.said(error)} (onnxruntime "
                 f"{door.VERSION}, operator set {NEWEST_RUNNABLE})"
             ) from error
+        ran = providers.ran(self._session)
+        self.notes = () if ran is None else (ran.said("the compiled graph"),)
 
     def __call__(
         self,

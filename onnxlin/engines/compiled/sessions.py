@@ -11,7 +11,7 @@ import numpy as np
 
 from onnxlin.engines.compiled.charges import Charge, Loop
 from onnxlin.engines.compiled.compile import Compiled, compile_section, float_type
-from onnxlin.engines.compiled.latest import Latest
+from onnxlin.engines.compiled.latest import Latest, key_of
 from onnxlin.engines.compiled.many.session import InstancesRunner
 from onnxlin.engines.compiled.many.stacked import stacked
 from onnxlin.engines.compiled.session import Runner
@@ -22,6 +22,7 @@ from onnxlin.graph import Array
 from onnxlin.lowering import NotStaticError
 from onnxlin.operators.batch_axis import MixedError
 from onnxlin.runtime.options import apart, together
+from onnxlin.runtime.providers import DEFAULT, Providers
 from onnxlin.runtime.session import SessionOptions
 from onnxlin.section import Section
 from onnxlin.section.trace import Tracer
@@ -57,6 +58,7 @@ class Shelf:
         For every session.
     memory : int, str or None
         See `onnxlin.Linearizer`.
+    providers : Providers
 
     Attributes
     ----------
@@ -73,12 +75,13 @@ class Shelf:
         mode: str,
         options: SessionOptions | None = None,
         memory: int | str | None = None,
+        providers: Providers = DEFAULT,
     ) -> None:
         self._section = section
         self._memory = memory
         self._mode = mode
         self.standing: Tracer | None = None
-        self.options = options
+        self.options, self.providers = options, providers
         self.again: Any = None
         self._latest = Latest[Opened | Refused | Compiled](MOST_OPEN)
         self._charges: dict[Any, Charge] = {}
@@ -106,14 +109,14 @@ class Shelf:
     def ready(self, feeds: Mapping[str, Array], *, single: bool) -> Runner | None:
         """Return an open session for these shapes; None if there is none."""
         for variant in (single, False):
-            found = self._at(_key(feeds, single=variant))
+            found = self._at(key_of(feeds, single=variant))
             if isinstance(found, Runner):
                 return found
         return None
 
     def latest(self, feeds: Mapping[str, Array], *, single: bool) -> Runner | None:
         """Return what `require` would, if it is open; None if not."""
-        key = _key(feeds, single=single)
+        key = key_of(feeds, single=single)
         found = self._latest.get(key)
         if not isinstance(found, Runner):
             return None
@@ -137,15 +140,16 @@ class Shelf:
                 single=single,
                 standing=self.standing,
                 layout=partial(self._layout, single=single),
+                steep=self.providers.on_cpu,
             )
             weight = sum(array.nbytes for array in found.weights.values())
             if self.standing is not None and weight >= WORTH_IT:
                 self.standing.rest()  # from here on the graph runs the model itself
-            made = Runner(found, self.options)
+            made = Runner(found, self.options, providers=self.providers)
             hand_back(weight)
             return made
 
-        return self._kept(_key(feeds, single=single), compiled)
+        return self._kept(key_of(feeds, single=single), compiled)
 
     def _layout(self, size: Size, weights: Uses, *, single: bool) -> tuple[Size, dict[str, bool]]:
         asked, memory = self._memory is not None, memory_budget(self._memory)
@@ -158,7 +162,7 @@ class Shelf:
             return found
         opened: Runner | Refused
         try:
-            opened = Runner(found, self.options)
+            opened = Runner(found, self.options, providers=self.providers)
         except CANNOT as error:  # another onnxruntime
             opened = Refused(str(error))
         self._latest.put(key, opened)
@@ -196,7 +200,7 @@ class Shelf:
         memory : int
             Bytes that compiling may take: the example is as large as the instances.
         """
-        key = _key(feeds, single=False, count=count)
+        key = key_of(feeds, single=False, count=count)
         at: Mapping[str, Array] = {}
         if key not in self._latest:
             at = {**feeds, **values()}
@@ -207,7 +211,8 @@ class Shelf:
             section = self._section
             shapes = {n: at[n].shape for n in (*section.inputs, *section.outputs)}
             found = stacked(section, at, count)
-            return InstancesRunner(found, self._mode, feeds, shapes, self.options)
+            more = {"providers": self.providers}
+            return InstancesRunner(found, self._mode, feeds, shapes, self.options, **more)
 
         found = self._kept(key, compiled)
         return None if isinstance(found, Refused) else found
@@ -249,7 +254,7 @@ class Shelf:
         asked : hashable, optional
             What costs depend on, to be kept for `due`.
         """
-        key = _key(feeds, single=single)
+        key = key_of(feeds, single=single)
         if dtype != float_type(self._section, feeds) or (loop and key in loop.refused):
             return None
         there = self.ready(feeds, single=single)
@@ -273,7 +278,7 @@ class Shelf:
 
         It saves the program that costs are estimated from, which a graph has no use for.
         """
-        key = _key(feeds, single=single)
+        key = key_of(feeds, single=single)
         costs = self._costs.get((key, asked))
         if costs is None or (loop and key in loop.refused):
             return None
@@ -286,15 +291,10 @@ class Shelf:
             found = self.opened(feeds, single=single)
         except OnnxlinError as error:  # in a branch that this x does not take
             found = Refused(str(error))
-            self._latest.put(_key(feeds, single=single), found)
+            self._latest.put(key_of(feeds, single=single), found)
         return None if isinstance(found, Refused) else found
 
     def clear(self) -> None:
         """Release every session."""
         self.again = None
         self._latest.clear()
-
-
-def _key(feeds: Mapping[str, Array], *, single: bool, count: int | None = None) -> Any:
-    """What a graph is compiled for; ``count`` is None where that is one instance."""
-    return single, count, *((name, value.dtype, value.shape) for name, value in feeds.items())

@@ -126,7 +126,7 @@ class GraphTracer:
         x, y = (self._examples.get(name) for name in (node.inputs[0], node.outputs[0]))
         if not isinstance(x, np.ndarray) or not isinstance(y, np.ndarray) or x.dtype != np.float32:
             return
-        windows = windows_of(proto, x.shape, y.shape)
+        windows = windows_of(proto, x.shape, y.shape) if self.emitter.steep else None
         name = windows and winners(self.emitter, windows, proto.input[0], proto.output[0])
         if name:
             self.emitter.stand_in(name, *extra)

@@ -29,12 +29,15 @@ class Sweeper:
         Bytes that it takes in all for a job; it may raise MemoryBudgetError.
     standing : int
         Bytes that stay when it is done.
+    notes : tuple of str
+        What it has to say of itself.
     """
 
     name: str
     engine: Engine
     estimate: Callable[[Job], int]
     standing: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,6 @@ from onnxlin.readings.compare.names import Match
 from onnxlin.readings.compare.sides import Side, differing_constants
 from onnxlin.section import make_section
 from onnxlin.section.cut import cut_open
-from onnxlin.section.trace import Tracer
 from onnxlin.texts import shown
 
 MADE = "/as A makes it"
@@ -151,7 +150,7 @@ def _on_values_of_b(a: Side, given: Mapping[str, Array]) -> Side:
     outputs = [name + MADE if name in given else name for name in sorted(ends)]
     like = a.section
     section = make_section(graph, inputs, outputs, like.rounding, gates=like.gates)
-    return Side(Builder(section, Tracer, a.builder.mode), {**own, **given})
+    return Side(Builder(section, a.builder.open_tracer, a.builder.mode), {**own, **given})
 
 
 def _cut(graph: Graph, given: Mapping[str, Array]) -> Graph:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from onnxlin.program.check import require_rules
 from onnxlin.program.roundoff import HUGE, as_run, local_error, sizes
 from onnxlin.program.sweep import reach
 from onnxlin.readings.compare.names import SUFFIXES
+from onnxlin.runtime.providers import asked_providers
 from onnxlin.section import STRAIGHT, Section, make_section
 from onnxlin.section.trace import Tracer
 
@@ -47,7 +48,8 @@ class Side:
             require_rules(section)
         except MissingRuleError:  # only a staircase can say what such a node does
             section = own
-        return cls(Builder(section, Tracer, lin.mode), feeds)
+        tracer = partial(Tracer, providers=asked_providers(lin.providers))
+        return cls(Builder(section, tracer, lin.mode), feeds)
 
     @property
     def section(self) -> Section:

@@ -235,6 +235,7 @@ def _renamed(lin: Linearizer, i: int, probabilities: str | None) -> Linearizer:
         rounding=lin.rounding,
         gates=lin.gates.beside(prefix),
         memory=lin.memory,
+        providers=lin.providers,
     )
 
 

@@ -24,5 +24,6 @@ def cut(lin: Linearizer, feeds: dict[str, Array]) -> tuple[Linearizer, dict[str,
         rounding=lin.rounding,
         gates=lin.gates,
         memory=lin.memory,
+        providers=lin.providers,
     )
     return begun, values

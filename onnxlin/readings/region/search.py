@@ -151,10 +151,9 @@ class _Search:
         """The same model, rounding counted as the identity: its maps move where steps are flat."""
         section, graph = self.lin.section, self.lin.graph
         model, _ = begun_at(graph, self.feeds, section.inputs, section.outputs)
-        ends: dict[str, Any] = {"inputs": section.inputs, "outputs": section.outputs}
-        made = Linearizer(
-            model, mode=self.lin.mode, rounding=STRAIGHT, memory=self.lin.memory, **ends
-        )
+        how: dict[str, Any] = {"inputs": section.inputs, "outputs": section.outputs}
+        how |= {"memory": self.lin.memory, "providers": self.lin.providers}
+        made = Linearizer(model, mode=self.lin.mode, rounding=STRAIGHT, **how)
         return made.steady(2 * self.steps)
 
     def blind(self, rng: np.random.Generator) -> Iterator[Array]:

@@ -109,6 +109,7 @@ def between(
         rounding=lin.rounding,
         gates=lin.gates,
         memory=lin.memory,
+        providers=lin.providers,
     )
     m = part(x, rows, dtype=dtype)
     require_f("W x + b", m, chosen(m, None), m.Wx + m.b)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -15,6 +15,7 @@ from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer, Names
 from onnxlin.load import Model, exported, opened
 from onnxlin.load.read import read
+from onnxlin.runtime.providers import Asked
 from onnxlin.runtime.session import without_optimisers
 from onnxlin.section import HALVES, STAIRCASE
 from onnxlin.section.cut import cut_open
@@ -43,7 +44,7 @@ class Subject:
     Parameters
     ----------
     model : path, bytes or onnx.ModelProto
-    inputs, outputs, rounding, gates, memory
+    inputs, outputs, rounding, gates, memory, providers
         See `onnxlin.Linearizer`.
     rows : rows of W, or callable, optional
         As in `onnxlin.linearize`; a callable is given the outputs ``(n_out,)`` and the number of
@@ -66,6 +67,7 @@ class Subject:
         rounding: str = STAIRCASE,
         gates: Choice = HALVES,
         memory: int | str | None = None,
+        providers: Sequence[Asked] | None = None,
         rows: Any = None,
         engine: str = "auto",
         dtype: npt.DTypeLike | None = None,
@@ -77,6 +79,7 @@ class Subject:
             "rounding": rounding,
             "gates": gates,
             "memory": memory,
+            "providers": providers,
         }
         self.engine, self.dtype = engine, dtype
         self._chosen = rows

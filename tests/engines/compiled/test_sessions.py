@@ -31,8 +31,8 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Runner]:
     found: list[Runner] = []
     true = Runner.__init__
 
-    def counted(self: Runner, *arguments: Any) -> None:
-        true(self, *arguments)
+    def counted(self: Runner, *arguments: Any, **more: Any) -> None:
+        true(self, *arguments, **more)
         found.append(self)
 
     monkeypatch.setattr(Runner, "__init__", counted)

@@ -16,6 +16,7 @@ from onnxlin.engines.seeds import Seeds
 from onnxlin.graph import Array
 from onnxlin.primitives import Shape
 from onnxlin.program import slices
+from onnxlin.runtime.providers import DEFAULT, Providers
 from onnxlin.runtime.session import SessionOptions
 
 Feeds = Mapping[str, Array]
@@ -33,6 +34,7 @@ class InstancesRunner:
     shapes : {tensor name: shape}
         The section's inputs and outputs, of one instance.
     options : onnxruntime.SessionOptions, optional
+    providers : Providers
 
     Raises
     ------
@@ -47,16 +49,21 @@ class InstancesRunner:
         feeds: Feeds,
         shapes: Mapping[str, Shape],
         options: SessionOptions | None = None,
+        *,
+        providers: Providers = DEFAULT,
     ) -> None:
         self.count = stacked.count
         self._axes = stacked.axes
         self._inputs = {name: shapes[name] for name in stacked.section.inputs}
         self._outputs = {name: shapes[name] for name in stacked.section.outputs}
         many = self._full(feeds)
-        compiled = compile_section(stacked.section, mode, many, axes=stacked.axes)
+        compiled = compile_section(
+            stacked.section, mode, many, axes=stacked.axes, steep=providers.on_cpu
+        )
         # What rounds on the way has onnxruntime's own number of threads.
         self._runs = 1 if compiled.rounds else runs_beside(options)
-        self._runner = Runner(compiled, options, threads_of_each(self._runs))
+        self._runner = Runner(compiled, options, threads_of_each(self._runs), providers)
+        self.notes = self._runner.notes
         self.dtype = self._runner.compiled.dtype
         self.n_rows = sum(prod(shape) for shape in self._outputs.values())
 
