@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 
 from onnxlin.errors import OptionError
@@ -76,6 +77,20 @@ def choose_grids(program: LinearProgram, asked: Iterable[str]) -> tuple[Grid, ..
             raise OptionError(f"{_why(program, shapes, name)} {_instead(by_name)}")
     # In the order of the model, whatever was named first.
     return tuple(grid for grid in found if grid.tensor in chosen)
+
+
+def spread(program: LinearProgram, found: Sequence[Grid], most: int) -> tuple[Grid, ...]:
+    """So many tensors at most, at depths apart: the last of each size, `last_grid` among them."""
+    hidden = [grid for grid in found if grid.tensor not in program.inputs]
+    if not hidden:
+        return ()
+    own = last_grid(program, tuple(hidden))
+    # Behind the last convolution there are pools alone.
+    before = hidden[: hidden.index(own) + 1]
+    kept = [grid for grid, behind in pairwise(before) if grid.size != behind.size]
+    count = min(len(kept), most - 1)
+    at = [round((i + 1) * len(kept) / count) - 1 for i in range(count)]
+    return (*(kept[i] for i in at), own)
 
 
 def last_grid(program: LinearProgram, found: tuple[Grid, ...]) -> Grid:
