@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import prod
 
 from onnxlin.errors import OptionError
-from onnxlin.primitives import Conv, Shape, Transpose
+from onnxlin.primitives import Conv, LinearMap, Reshape, Shape, Transpose
 from onnxlin.program import LinearProgram, Step
 from onnxlin.readings.stream.branches import products
 from onnxlin.readings.stream.find import shapes_of, single_cuts
@@ -128,8 +128,19 @@ def channels_last(program: LinearProgram) -> set[str]:
     return last
 
 
-def _moved(op: object) -> tuple[int, ...] | None:
-    return tuple(op.perm) if isinstance(op, Transpose) else None
+def _moved(op: LinearMap) -> tuple[int, ...] | None:
+    """Where a transposition puts the axes; one that moves none but axes of 1 is a reshape."""
+    if isinstance(op, Transpose):
+        return tuple(op.perm)
+    if isinstance(op, Reshape) and len(op.in_shape) == 4 and op.in_shape != op.out_shape:
+        return next(
+            (p for p in (TO_LAST, TO_FIRST) if _permuted(op.in_shape, p) == op.out_shape), None
+        )
+    return None
+
+
+def _permuted(shape: Shape, axes: tuple[int, ...]) -> Shape:
+    return tuple(shape[axis] for axis in axes)
 
 
 def _convolves(step: Step) -> bool:

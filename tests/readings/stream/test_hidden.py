@@ -156,6 +156,24 @@ def test_channels_last_are_told_by_transpositions() -> None:
     np.testing.assert_allclose(c.values, t.values, rtol=1e-12)
 
 
+def test_one_channel_or_one_place_is_no_other_layout() -> None:
+    """There transpositions are reshapes, as axes of 1 alone change places with others."""
+    net = filled(
+        "g (float[1,6,8,1] x) => (float[1,2] y) "
+        "<int64[2] flat = {1, 3}, float[3,1,3,3] k, float[3] b, float[3,2] w> { "
+        "f = Transpose<perm=[0,3,1,2]>(x) c = Conv(f, k, b) r = Relu(c) "
+        "p = GlobalAveragePool(r) t = Transpose<perm=[0,2,3,1]>(p) u = Tanh(t) "
+        "v = Reshape(u, flat) y = MatMul(v, w) }",
+        k=(3, 1, 3, 3), b=(3,), w=(3, 2),
+    )  # fmt: skip
+    x = np.random.default_rng(1).normal(size=(1, 6, 8, 1)).astype(np.float32)
+    found = hidden_maps(onnxlin.linearize(net, x))
+    assert [(one.tensor, one.grid, one.channels) for one in found] == [
+        ("x", (6, 8), 1), ("f", (6, 8), 1), ("c", (4, 6), 3), ("r", (4, 6), 3),
+    ]  # fmt: skip
+    np.testing.assert_array_equal(found[0].values.shape, (2, 6, 8))
+
+
 def test_a_compiled_map_says_the_same() -> None:
     lin, x, rows = made("fire", "frozen")
     _, found = of("fire", "frozen")
