@@ -97,7 +97,9 @@ class Sweep:
 
     def _cut(self, name: str, rows: slice, cotangent: Array) -> None:
         """Keep what stands at a tensor, and what has been added up behind it."""
-        each = cotangent.astype(np.float64) * np.asarray(self.values[name], np.float64)
+        # What nothing reads brings 0, be it infinite: padding of a pool, say.
+        each = np.zeros(cotangent.shape)
+        np.multiply(cotangent, self.values[name], out=each, where=cotangent != 0, dtype=np.float64)
         values = self.folds[name](each)
         if name not in self.cuts:
             count = len(self.seeds)

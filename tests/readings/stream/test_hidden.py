@@ -174,6 +174,27 @@ def test_one_channel_or_one_place_is_no_other_layout() -> None:
     np.testing.assert_array_equal(found[0].values.shape, (2, 6, 8))
 
 
+def test_infinite_padding_that_no_pool_takes_brings_nothing() -> None:
+    net = filled(
+        "g (float[1,1,4,4] x) => (float[1,2] y) "
+        "<int64[8] pads = {0, 0, 1, 1, 0, 0, 1, 1}, int64[2] flat = {1, 18}, "
+        "float[2,1,1,1] k, float[2] b, float[18,2] w, float low = {0}> { "
+        "c = Conv(x, k, b) p = Pad(c, pads, low) "
+        "m = MaxPool<kernel_shape=[2,2], strides=[2,2]>(p) "
+        "v = Reshape(m, flat) y = MatMul(v, w) }",
+        k=(2, 1, 1, 1), b=(2,), w=(18, 2),
+    )  # fmt: skip
+    for held in net.graph.initializer:
+        if held.name == "low":
+            held.CopyFrom(onnx.numpy_helper.from_array(np.float32(-np.inf), "low"))
+    x = np.random.default_rng(1).normal(size=(1, 1, 4, 4)).astype(np.float32)
+    found = {one.tensor: one for one in hidden_maps(onnxlin.linearize(net, x))}
+    assert {"c", "p", "m"} <= set(found)
+    for one in found.values():
+        assert np.isfinite(one.values).all()
+        assert (one.error <= one.error_bound).all()
+
+
 def test_a_compiled_map_says_the_same() -> None:
     lin, x, rows = made("fire", "frozen")
     _, found = of("fire", "frozen")
