@@ -140,7 +140,9 @@ def hidden_maps(
     Source: gradient times activation, added up over channels: HiResCAM, Draelos and Carin, 2020,
     arXiv 2011.08891, there without biases.
     """
-    asked = [ALL] if tensors is None else [tensors] if isinstance(tensors, str) else [*tensors]
+    asked = [ALL] if tensors is None else [tensors] if isinstance(tensors, str) else tensors
+    if not isinstance(asked, list | tuple) or not all(isinstance(name, str) for name in asked):
+        raise OptionError(f"tensors={tensors!r}; expected names of tensors, 'last' or 'all'.")
     program = m.made_from("hidden_maps()").program
     grids = choose_grids(program, asked)
     seeds, folds = chosen(m, rows), {grid.tensor: _fold(grid) for grid in grids}
