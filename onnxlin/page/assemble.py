@@ -12,6 +12,7 @@ from onnxlin.affine_map import AffineMap, Verdict
 from onnxlin.affine_map.colours import COLOURS
 from onnxlin.graph import Array
 from onnxlin.page.depths import depths_of
+from onnxlin.page.hidden import hidden_of
 from onnxlin.page.nodes import nodes
 from onnxlin.page.pack import pack, plain
 from onnxlin.page.reach import region
@@ -57,6 +58,9 @@ class Explained:
         Name of an x0 that x is compared with.
     layers : bool
         Whether a transformer is to be read at every depth, however large it is.
+    at : tuple of str
+        Hidden tensors to read a net with convolutions at, "last" or "all", however large it is;
+        by default some, over a picture.
     values, rest : {position: array (n_in,)}, {position: float}
         Then ``W (x - x0)`` and ``W x0`` of the rows on the page.
     """
@@ -76,6 +80,7 @@ class Explained:
     sweeps: int | None = None
     baseline: str | None = None
     layers: bool = False
+    at: tuple[str, ...] = ()
     values: Mapping[int, Array] = field(default_factory=dict)
     rest: Mapping[int, float] = field(default_factory=dict)
 
@@ -118,6 +123,7 @@ def document(subject: Explained) -> dict[str, Any]:
             "ledger": report.ledger(m, places) if places else None,
             "parts": [_part(part, m) for part in subject.parts],
             "depths": depths_of(m, places, subject.parts, asked=subject.layers) if places else None,
+            "hidden": hidden_of(m, places, subject.parts, subject.at) if places else None,
             "region": region(m, places, subject.sweeps) if places else None,
             "nodes": nodes(m) if places else None,
             "colours": COLOURS,

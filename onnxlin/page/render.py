@@ -16,6 +16,7 @@ SCRIPTS = (
     "base.js",
     "heat.js",
     "picture.js",
+    "hidden.js",
     "series.js",
     "tokens.js",
     "depths.js",

@@ -21,12 +21,14 @@ from onnxlin.plot.colours import (
     unit_picture,
 )
 from onnxlin.plot.figure import BLUE, GREY, INK, RED, Path, finish, name_rows, new_figure
+from onnxlin.readings.stream.hidden import repeated
 from onnxlin.texts import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+NARROWEST = 2  # pixels of a place between lines
 FEW = 200  # points of a series up to which each gets a marker
 
 
@@ -45,7 +47,9 @@ def heat_map(
     Parameters
     ----------
     values : array (height, width) or (channels, height, width)
-        Contributions; those of the channels of a pixel are added up.
+        Contributions; those of the channels of a pixel are added up. They may have other places
+        than the picture, as those of a hidden tensor: each then covers its share of it, by
+        nearest, with the grid drawn.
     picture : array (height, width) or (height, width, 1 or 3), optional
         What to show on the left and faintly beneath, 0 to 255 or 0 to 1.
     title : str
@@ -65,12 +69,18 @@ def heat_map(
     plane = smoothed(plane.sum(axis=0) if plane.ndim == 3 else plane, smooth)
     limit = limit_of(plane, percentile)
     shown = unit_picture(picture)
+    places = plane.shape
+    plane, shown = _covering(plane, shown)
+    coarse = places != plane.shape
     fig, panels = _panels(plane.shape, 1 if shown is None else 2)
     if shown is not None:
         show(panels[0], shown, "input")
-    note = f"{what} per pixel" + (f", {channels} channels added up" if channels > 1 else "")
+    per = f"place of {places[0]} x {places[1]}" if coarse else "pixel"
+    note = f"{what} per {per}" + (f", {channels} channels added up" if channels > 1 else "")
     note += f"\nsmoothed for the eye: Gaussian, sigma {smooth:g} px" if smooth else ""
     show(panels[-1], over(plane / limit, grey_of(shown)), note)
+    if coarse:
+        _draw_grid(panels[-1], places, plane.shape)
     colour_bar(fig, panels[-1], plane, key=_key(what), limit=limit, percentile=percentile)
     return finish(fig, title, path)
 
@@ -186,6 +196,24 @@ def _line(ax: Axes, signal: Array, values: Array, limit: float) -> None:
     ax.axhline(0, color="#dddddd", linewidth=0.6, zorder=0)
     ax.spines[["top", "right"]].set_visible(False)
     ax.margins(x=0.01)
+
+
+def _covering(plane: Array, picture: Array | None) -> tuple[Array, Array | None]:
+    """Repeat the entries of whichever is coarser, so that the plane lies over the picture."""
+    if picture is None:
+        return plane, None
+    height, width = (max(pair) for pair in zip(plane.shape, picture.shape, strict=False))
+    seen = repeated(np.moveaxis(picture, -1, 0), height, width)
+    return repeated(plane, height, width), np.moveaxis(seen, 0, -1)
+
+
+def _draw_grid(ax: Axes, places: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    """Draw the lines between places, where these are wide enough to have some."""
+    line: Any = {"color": GREY, "linewidth": 0.5, "alpha": 0.6}
+    for count, size, draw in zip(places, shape, (ax.axhline, ax.axvline), strict=True):
+        if size >= NARROWEST * count:
+            for i in range(1, count):
+                draw(-(-i * size // count) - 0.5, **line)
 
 
 def _panels(shape: tuple[int, ...], count: int) -> tuple[Figure, list[Axes]]:

@@ -47,6 +47,7 @@ from onnxlin.readings.row.shap import explanation
 from onnxlin.readings.row.singular import Norms, Spectrum, norms, spectrum
 from onnxlin.readings.stream.depths import Depth, Depths, depths
 from onnxlin.readings.stream.find import Place
+from onnxlin.readings.stream.hidden import HiddenMap, hidden_maps
 from onnxlin.readings.stream.operators import (
     Embedding,
     TokenOperator,
@@ -69,6 +70,7 @@ __all__ = [
     "Evaluation",
     "Explainer",
     "Groups",
+    "HiddenMap",
     "Judgement",
     "Ledger",
     "LiveUnits",
@@ -101,6 +103,7 @@ __all__ = [
     "gradient",
     "gradient_times_input",
     "group",
+    "hidden_maps",
     "infidelity",
     "input_embedding",
     "insertion",

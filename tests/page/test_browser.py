@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from onnxlin import linearize
-from onnxlin.readings import depths, margin
+from onnxlin.readings import depths, hidden_maps, margin
 from tests.page.browser import Page, number, printed
 from tests.readings.stream.nets import IDS, WORDS, T, transformer
 
@@ -95,7 +95,7 @@ def test_everything_is_reached_by_tab_and_the_focus_is_seen(visit) -> None:
         reached.append(page.js("const e = document.activeElement; return e.id || e.className"))
         outline = page.js("return getComputedStyle(document.activeElement).outlineStyle")
         assert outline == "solid", reached
-    assert reached[:3] == ["a", "b", "panels two"]
+    assert reached[:4] == ["a", "b", "at", "panels two"]
     page.js("document.getElementById('a').focus()")
     before = image(page, 1)
     page.press(Keys.ARROW_DOWN)
@@ -287,3 +287,38 @@ def test_a_transformer_is_shown_layer_by_layer(visit) -> None:
     assert [name for name, _ in places][:2] == ["embedding", "norm 1"]
     shares = sum(number(value) for _, value in places)
     assert shares == pytest.approx(m.b[at], rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["digit", "photo"])
+def test_a_net_with_convolutions_is_shown_from_hidden_tensors(visit, pages, kind) -> None:
+    page, m = visit(kind), pages(kind).m
+    found = {one.tensor: one for one in hidden_maps(m)}
+    at, before = int(np.argmax(m.y)), image(page, 1)
+    options = page.js("return [...document.querySelectorAll('#at option')].map((o) => o.text)")
+    assert options[0] == "pixels"
+    assert page.js("return document.querySelectorAll('.grid').length") == 0
+    for i, text in enumerate(options[1:]):
+        name = text.rsplit(" (", 1)[0]
+        one = found[name]
+        height, width = one.grid
+        assert text == f"{name} ({height} x {width})"
+        page.js(
+            "const at = document.getElementById('at'); at.value = arguments[0];"
+            "at.dispatchEvent(new Event('change'))",
+            i,
+        )
+        assert image(page, 1) != before
+        assert page.js("return document.querySelectorAll('.grid').length") == 1
+        told = page.js("return document.querySelectorAll('figcaption')[1].textContent")
+        assert told.endswith(": PASS")
+        numbers = re.search(r"W_h h (\S+), b_h (\S+); off by", told)
+        assert numbers is not None
+        both = [number(part) for part in numbers.groups()]
+        np.testing.assert_allclose(both, [one.Wh[at], one.rest[at]], rtol=6e-4, atol=1e-4)
+        canvas = page.all("canvas")[1]
+        size, high, wide = canvas.size, *next(iter(m.inputs.values())).shape[2:]
+        page.hover(canvas, size["width"] * 0.6, size["height"] * 0.4)
+        row, column, down, across, *_ = place_of(page.said("place"))
+        assert (down, across) == (row * height // high, column * width // wide)
+        value = one.values[at, down, across]
+        assert number(page.said("value-0")) == pytest.approx(value, rel=1e-4, abs=1e-7)

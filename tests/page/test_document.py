@@ -14,14 +14,14 @@ import onnxlin
 from onnxlin import page
 from onnxlin.errors import DetachedError
 from onnxlin.inputs import Given
-from onnxlin.page import assemble, reach
+from onnxlin.page import assemble, hidden, reach
 from onnxlin.page.assemble import shown
 from onnxlin.page.nodes import nodes
 from onnxlin.page.pack import pack, plain, unpack
-from onnxlin.readings import live_units
+from onnxlin.readings import hidden_maps, live_units
 from onnxlin.readings.region import Region, obstacles
 from onnxlin.testing import GrownModel, onnx_models
-from tests.small import model
+from tests.small import X, mlp, model
 
 NUMBERS = st.sampled_from(["float32", "float64", "uint8", "int64"]).flatmap(
     lambda kind: arrays.arrays(kind, arrays.array_shapes(min_dims=0, min_side=0))
@@ -275,3 +275,31 @@ def test_so_does_one_that_has_no_bias(monkeypatch) -> None:
     assert (found["residual"]["pass"], found["structural_zero"], found["places"]) == (
         False, None, [],
     )  # fmt: skip
+
+
+def test_hidden_tensors_lie_over_the_picture(lenet) -> None:
+    lin, m = lenet
+    found = of(m, lin)
+    maps = {one["tensor"]: one for one in found["hidden"]["maps"]}
+    # One of each size, and of the last convolution's what comes before the pool.
+    assert [*maps] == ["/1/Relu_output_0", "/2/MaxPool_output_0", "/4/Relu_output_0"]
+    assert found["hidden"]["open"] == -1
+    for own in hidden_maps(m, found["places"], [*maps]):
+        said = maps[own.tensor]
+        np.testing.assert_array_equal(unpack(said["values"]), own.values.astype(np.float32))
+        assert said["rest"] == own.rest.tolist()
+        assert said["error_bound"] == own.error_bound.tolist()
+    asked = of(m, lin, at=("last",))["hidden"]
+    assert ([one["tensor"] for one in asked["maps"]], asked["open"]) == (["/4/Relu_output_0"], 0)
+
+
+def test_hidden_tensors_of_a_large_net_are_read_when_asked(lenet, monkeypatch) -> None:
+    lin, m = lenet
+    monkeypatch.setattr(hidden, "MOST", 0)
+    assert of(m, lin)["hidden"] is None
+    assert of(m, lin, at=("last",))["hidden"] is not None
+
+
+def test_a_table_has_no_hidden_tensors_with_places() -> None:
+    m = onnxlin.linearize(mlp(), X)
+    assert of(m, onnxlin.Linearizer(mlp()))["hidden"] is None

@@ -154,3 +154,20 @@ def test_depths_are_drawn_line_by_line(tmp_path) -> None:
     plot.depth_map(many, names, ["$a_"] * 200, title="", path=tmp_path / "many.png")
     with pytest.raises(OptionError, match=r"\(3, 4\) for 3 depths and 5 positions"):
         plot.depth_map(values, names, list("abcde"), title="", path=tmp_path / "d.png")
+
+
+def test_a_coarse_map_covers_the_picture_with_its_grid(tmp_path) -> None:
+    values = np.array([[1.0, -1.0, 0.0], [0.0, 0.0, 1.0]])
+    fig = plot.heat_map(values, RNG.random((20, 31)), title="t", what="W_h h")
+    ax = fig.axes[1]
+    (drawn,) = ax.get_images()
+    assert drawn.get_array().shape[:2] == (20, 31)
+    assert "per place of 2 x 3" in ax.get_title()
+    lines = [np.ravel(line.get_data()) for line in ax.get_lines()]
+    assert [line[2] for line in lines if line[2] == line[3]] == [9.5]
+    # 31 pixels of 3 places: where the place of a pixel, 3 i // 31, becomes the next.
+    assert [line[0] for line in lines if line[0] == line[1]] == [10.5, 20.5]
+    own = plot.heat_map(values, RNG.random((2, 3)), title="t").axes[1]
+    assert not own.get_lines()
+    fine = plot.heat_map(np.ones((4, 6)), RNG.random((2, 3)), title="t").axes
+    assert fine[0].get_images()[0].get_array().shape[:2] == (4, 6)

@@ -17,10 +17,12 @@ from onnxlin.testing.laws.laws import named
 from onnxlin.testing.laws.subject import Subject
 from onnxlin.testing.run.examine import examine
 from onnxlin.testing.run.shrink import shrink
+from tests.readings.nets import bias_free
 from tests.readings.stream.nets import IDS, WIDTH, transformer
 from tests.small import X, mlp
 
 X1 = X + np.float32([[0.5, -1.0, 2.0]])
+PICTURE = np.ones((1, 1, 8, 8), np.float32)
 XS = np.concatenate([X, X1, -X, 2 * X])[:, None, :]
 
 
@@ -84,6 +86,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "Depths": deep,
     "depths of it": lambda: deep().depths,
     "places of it": lambda: list(deep().places),
+    "HiddenMap": lambda: readings.hidden_maps(Linearizer(bias_free())(PICTURE)),
     "Embedding": lambda: readings.output_embedding(Linearizer(transformer())(IDS, rows=[0])),
     "TokenOperator": lambda: readings.token_operators(
         Linearizer(transformer(), outputs="top")(IDS, rows=range(WIDTH)), 0

@@ -150,6 +150,10 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, dict[str, Any]]]] = {
         {"baseline": FLAT, "samples": WHOLE, "seed": WHOLE},
     ),
     "depths": (lambda rows=None: readings.depths(deep()(IDS, [0, 1, 2]), rows), {"rows": ROWS}),
+    "hidden_maps": (
+        lambda rows=None, tensors=None: readings.hidden_maps(m(), rows, tensors),
+        {"rows": ROWS, "tensors": NAME},
+    ),
     "input_embedding": (
         lambda tensor=None: readings.input_embedding(deep(), tensor),
         {"tensor": NAME},

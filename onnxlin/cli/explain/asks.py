@@ -35,11 +35,28 @@ def what(command: argparse.ArgumentParser) -> None:
         metavar="zero|FILE",
         help="explain against an x0: W (x - x0) beside W x0 + b and F(x0) (W x and b)",
     )
+    _hidden(command)
+    command.add_argument(
+        "--near", type=float, default=1e-3, help="count units this close to a kink (0.001)"
+    )
+
+
+def _hidden(command: argparse.ArgumentParser) -> None:
+    """What is read inside of the model."""
     command.add_argument(
         "--layers",
         action="store_true",
         help="of a transformer: what every position brings at every depth, behind attention and "
         "MLP apart, and b by layer and kind",
+    )
+    command.add_argument(
+        "--at",
+        metavar="TENSOR|last|all",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="of a net with convolutions: the map from hidden tensors, each as a coarse picture; "
+        "last is the activation of the last convolution (and on the page)",
     )
     command.add_argument(
         "--singular",
@@ -48,9 +65,6 @@ def what(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="singular values of the operators of the N strongest tokens, up to the output "
         "embedding and decoded by it",
-    )
-    command.add_argument(
-        "--near", type=float, default=1e-3, help="count units this close to a kink (0.001)"
     )
 
 

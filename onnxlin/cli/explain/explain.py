@@ -12,7 +12,17 @@ import numpy as np
 from onnxlin import page
 from onnxlin.affine_map import AffineMap, Verdict
 from onnxlin.cli import arguments, boxed, target
-from onnxlin.cli.explain import against, asks, baseline, exports, files, layers, singular, text
+from onnxlin.cli.explain import (
+    against,
+    asks,
+    baseline,
+    exports,
+    files,
+    hidden,
+    layers,
+    singular,
+    text,
+)
 from onnxlin.cli.explain.page import About, write_pages
 from onnxlin.cli.labels import Labels, scores_of
 from onnxlin.cli.screen import Screen
@@ -118,12 +128,14 @@ def answer(options: Any) -> dict[str, Any]:
         "structural_zero": report.structure(m) if chosen else None,
         "explained": explained,
         "layers": layers.read(m, chosen, parts, options),
+        "hidden": hidden.read(m, chosen, options),
         "singular": singular.read(m, explained, labels, dict(given.feeds), options),
         "files": [],
     }
     if archive is not None:
         pictures = files.draw(m, parts, drawn, options)
         pictures += files.draw_layers(document["layers"], explained, options)
+        pictures += files.draw_hidden(m, parts, document["hidden"], explained, options)
         document["files"] = [*pictures, files.keep(m, archive, there=large)]
     document["files"] += exports.write(m, lin, options)
     about = About(

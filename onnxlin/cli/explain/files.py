@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from onnxlin import plot
 from onnxlin.affine_map import AffineMap
 from onnxlin.cli import target
-from onnxlin.cli.explain import layers
+from onnxlin.cli.explain import hidden, layers
 from onnxlin.engines.memory import memory_budget
 from onnxlin.errors import OptionError
 from onnxlin.files import folder_of, is_written_directly
@@ -105,6 +106,35 @@ def draw_layers(
     return written
 
 
+def draw_hidden(
+    m: AffineMap,
+    parts: tuple[Part, ...],
+    found: dict[str, Any] | None,
+    explained: Iterable[dict[str, Any]],
+    options: Any,
+) -> list[str]:
+    """Write a picture of each row at each hidden tensor asked; return the paths."""
+    if found is None:
+        return []
+    prefix, written = _prefix(options.out, options.input), list[str]()
+    item_of, shown = {item["position"]: item for item in explained}, hidden.picture(m, parts)
+    for at, position in enumerate(found["rows"]):
+        item = item_of[position]
+        head = _head(item, options)
+        for one in found["maps"]:
+            name = f"{prefix}.{_slug(item)}.at-{_words(one['tensor']) or 'tensor'}"
+            path = Path(f"{name}.png")
+            # Names that differ in signs alone are told apart by a number.
+            for number in count(2):
+                if str(path) not in written:
+                    break
+                path = Path(f"{name}-{number}.png")
+            _protect(path, options.input)
+            hidden.draw(one, at, shown, head, path)
+            written.append(str(path))
+    return written
+
+
 def _prefix(out: str | None, source: str) -> str:
     """Read ``--out``: a folder (there, or with a slash at its end), or the start of a name."""
     stem = Path(source).stem
@@ -121,8 +151,18 @@ def _protect(path: Path, source: str) -> None:
 
 
 def _slug(item: dict[str, Any]) -> str:
-    words = re.sub(r"[^a-z0-9]+", "-", item["label"].lower()).strip("-")
-    return words[:40].rstrip("-") or str(item["output"])
+    return _words(item["label"]) or str(item["output"])
+
+
+def _words(name: str) -> str:
+    words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return words[:40].rstrip("-")
+
+
+def _head(item: dict[str, Any], options: Any) -> str:
+    """The first line of a title."""
+    stem, model = shown(Path(options.input).name), shown(Path(options.model).name)
+    return f"{model} on {stem}: output {shown(item['label'])}"
 
 
 def _title(item: dict[str, Any], options: Any) -> str:
@@ -137,7 +177,7 @@ def _title(item: dict[str, Any], options: Any) -> str:
             f"{'-' if rest < 0 else '+'} {abs(rest):#.4g}"
         )
     return (
-        f"{model} on {stem}: output {label}\n"
+        f"{_head(item, options)}\n"
         f"{_left(item)} = W x + b = {item['Wx']:#.4g} {'-' if item['b'] < 0 else '+'} "
         f"{abs(item['b']):#.4g}"
     )

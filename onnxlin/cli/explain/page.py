@@ -79,6 +79,7 @@ def _write_page(
         sweeps=options.sweeps,
         baseline=options.baseline,
         layers=options.layers,
+        at=tuple(options.at),
         values=against.values,
         rest={i: row["map_at_baseline"] - m.b[i] for i, row in against.rows.items() if row},
     )

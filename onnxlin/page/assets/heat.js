@@ -1,6 +1,6 @@
 // Chosen outputs: what every feature brings to A, to B and to the difference.
 
-const state = {a: 0, b: -1, channel: -1, blur: 0};
+const state = {a: 0, b: -1, channel: -1, blur: 0, at: -1};
 const PARTS = [];  // DOC.parts with x, pixels and the values of every class unpacked
 
 /** Unpack all arrays of the document. */
@@ -15,6 +15,7 @@ async function load() {
     for (const all of values) found.values.push(all.subarray(part.start, part.stop));
     PARTS.push(found);
   }
+  await loadHidden();
   if (DOC.depths) DOC.depths.numbers = await unpack(DOC.depths.values);
 }
 

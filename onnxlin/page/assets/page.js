@@ -33,6 +33,7 @@ function controls() {
   });
   $("b").addEventListener("change", () => choose(state.a, Number($("b").value)));
   pictureControls();
+  hiddenControls();
 }
 
 async function start() {

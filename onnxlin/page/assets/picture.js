@@ -89,27 +89,31 @@ function paint(part, colour, name) {
 }
 
 /** One panel: a picture with its caption and a marker for the cursor. */
-function panel(part, colour, name, caption) {
+function panel(part, colour, name, caption, over = null) {
   const marker = el("div", {class: "marker", hidden: true});
   const wide = part.width >= 128 ? " photo" : "";
   return el("figure", {},
     el("div", {class: `frame${wide}`, style: {aspectRatio: `${part.width} / ${part.height}`}},
-      paint(part, colour, name), marker),
+      paint(part, colour, name), ...(over ? [over] : []), marker),
     el("figcaption", {}, caption));
 }
 
 /** Draw a part of kind "picture". */
 function pictureView(part) {
-  const shown = panels();
-  const planes = shown.map((one) => smoothed(part, plane(part, one), state.blur));
+  const shown = panels(), map = hiddenMap();
+  const planes = shown.map((one) => map ? hiddenPlane(part, map, one)
+    : smoothed(part, plane(part, one), state.blur));
   const all = new Float64Array(planes.length * planes[0].length);
   planes.forEach((values, i) => all.set(values, i * values.length));
   const limit = limitOf(all), past = all.some((value) => Math.abs(value) > limit);
   const note = state.blur ? ` (smoothed for the eye, sigma ${state.blur} px)` : "";
   // Where the input is drawn on, it stands there already.
   const figures = part.edited ? [] : [panel(part, asSeen(part), "the input", "input")];
-  shown.forEach((one, i) => figures.push(panel(part, heatMap(part, planes[i], limit),
-    `heat map of ${DOC.what}, ${one.name}`, `${DOC.what}: ${one.name}${note}`)));
+  shown.forEach((one, i) => figures.push(map
+    ? panel(part, heatMap(part, planes[i], limit), `heat map of W_h h at ${hiddenName(map)}, ${one.name}`,
+      hiddenCaption(map, one), gridLines(part, map))
+    : panel(part, heatMap(part, planes[i], limit),
+      `heat map of ${DOC.what}, ${one.name}`, `${DOC.what}: ${one.name}${note}`)));
   const box = readout(part);
   const group = el("div", {class: figures.length < 3 ? "panels two" : "panels", tabindex: 0, role: "application",
     "aria-roledescription": "heat maps", "aria-describedby": box.id,
@@ -125,8 +129,9 @@ function follow(part, group, box) {
   let at = [Math.floor(part.height / 2), Math.floor(part.width / 2)];
   const show = (place) => {
     at = place;
-    const [row, column] = at;
-    tell(box, part, `row ${row}, column ${column}`, entriesAt(part, row, column));
+    const [row, column] = at, map = hiddenMap();
+    if (map) tellHidden(box, part, map, row, column);
+    else tell(box, part, `row ${row}, column ${column}`, entriesAt(part, row, column));
     for (const marker of group.querySelectorAll(".marker")) {
       marker.hidden = false;
       Object.assign(marker.style, {

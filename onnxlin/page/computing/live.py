@@ -33,7 +33,7 @@ from onnxlin.section.gates import HALVES, Choice
 from onnxlin.section.outputs import groups
 from onnxlin.texts import in_html
 
-SHARED = ("base", "heat", "picture", "series", "tokens", "bars", "rows", "views")
+SHARED = ("base", "heat", "picture", "hidden", "series", "tokens", "bars", "rows", "views")
 OWN = (
     "engine", "answer", "choose", "resample", "strokes", "pictures", "lines", "tables", "texts",
     "editors", "pins", "line", "save", "live",

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from onnxlin.affine_map import TINY, AffineMap, Verdict
+from onnxlin.affine_map import AffineMap, Verdict
 from onnxlin.affine_map.verdict import judge
-from onnxlin.engines.job import Job, dot
-from onnxlin.engines.reverse import charging, constant_shares
+from onnxlin.engines.reverse import constant_shares
+from onnxlin.engines.seeds import Seeds
 from onnxlin.graph import Array
 from onnxlin.program import Step
-from onnxlin.program.roundoff import Charges, gamma, smallest, unit_roundoff
-from onnxlin.readings.checks import UNIT, chosen, of_outputs, require_equal, row_names, size_of
+from onnxlin.readings.checks import chosen, row_names
 from onnxlin.readings.stream.find import EMBEDDING, HEAD, KINDS, Place, Stream, find_stream
+from onnxlin.readings.stream.sweep import Cut, Sweep, proved
 
 
 @dataclass(frozen=True)
@@ -138,117 +138,65 @@ def depths(m: AffineMap, rows: Any = None) -> Depths:
     Source: the map of every layer, Golden, Equivalent Linear Mappings of Large Language Models,
     TMLR 2025, there without biases.
     """
-    origin = m.made_from("depths()")
-    stream, seeds = find_stream(origin.program), chosen(m, rows)
-    outputs = of_outputs(m, seeds)
-    job = Job(origin.program, outputs, origin.job.memory, threads=origin.job.threads)
-    read = _Reading(stream, {n: np.asarray(origin.values[n], np.float64) for n in stream.tensors})
-    read.sweep(job, Charges(origin.program, origin.values))
-    found = read.found(m)
-    scale = found.scale + TINY
-    # Adding up the entries, then the positions and the nodes, in float64.
-    terms = prod(stream.shape) + len(origin.program.steps) + 4
-    summing = gamma(terms, UNIT) * scale
-    sure = found.bound + summing
-    y, total = seeds.apply(m.own_y), found.values.sum(axis=2) + found.rest
-    size = size_of(seeds, m.output_size)
-    limit = sure
-    if not (sure <= size).all():
-        likely = size_of(seeds, m.error_bound) + summing
-        limit = np.where(np.abs(total - y) <= likely, np.minimum(sure, likely), sure)
-    for depth, one, most in zip(found.depths, total, limit, strict=True):
-        require_equal(f"W_h h + b_h at {depth.label!r}, {depth.tensor!r}", one, y, most)
-    least = smallest(m.dtype) / unit_roundoff(m.dtype)
+    stream, seeds = find_stream(m.made_from("depths()").program), chosen(m, rows)
+    read = _Reading(m, stream, seeds)
+    at, cuts = read.found()
+    names = [f"{depth.label!r}, {depth.tensor!r}" for depth in at]
+    proof = proved(m, seeds, cuts, names, prod(stream.shape))
+    values, rest = np.stack([cut.values for cut in cuts]), np.stack([cut.rest for cut in cuts])
+    places = {place: read.places[place] for place in sorted(read.places, key=_in_order)}
     return Depths(
-        found.depths, found.values, found.rest, y, scale, limit, np.maximum(size, least),
-        row_names(m, seeds), found.places, seeds.apply(m.b), _notes(stream, found.depths),
+        at, values, rest, proof.y, proof.scale, proof.error_bound, proof.output_size,
+        row_names(m, seeds), places, seeds.apply(m.b), _notes(stream, at),
     )  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """What a sweep has found, by depth."""
-
-    depths: tuple[Depth, ...]
-    values: Array
-    rest: Array
-    scale: Array
-    bound: Array
-    places: Mapping[Place, Array]
-
-
 class _Reading:
-    """What one sweep adds up on its way from the outputs to x."""
+    """The sweep of a stream, with b by place."""
 
-    def __init__(self, stream: Stream, hidden: Mapping[str, Array]) -> None:
-        self.stream, self.hidden = stream, hidden
-        self.by_depth: dict[str, tuple[Array, Array, Array, Array]] = {}
+    def __init__(self, m: AffineMap, stream: Stream, seeds: Seeds) -> None:
+        self.m, self.stream = m, stream
         self.places: dict[Place, Array] = {}
-
-    def sweep(self, job: Job, errors: Charges) -> None:
-        """Sweep all rows."""
-        count, program = len(job.seeds), job.program
-        constant = constant_shares(program, job.seeds, slice(None))
-        shares = sum(constant.values(), start=np.zeros(count))
+        self.swept = Sweep(m, seeds, dict.fromkeys(stream.tensors, self._fold), inputs=True)
+        count, program = len(seeds), self.swept.program
+        constant = constant_shares(program, self.swept.job.seeds, slice(None))
         if constant:
-            self.places[self.stream.constants] = shares.copy()
-        sizes, bound = np.abs(shares), np.zeros(count)
-        self.W = np.zeros((count, program.columns), program.dtype)
-        swept = charging(job, lambda step: errors(step)[:1], 1, self.W)
-        for rows, step, cotangent, charged in swept:
-            if step.output in self.hidden:
-                self._cut(step.output, rows, cotangent, (shares, sizes, bound))
-            bound[rows] += charged[0]
-            if step.bias is not None:
-                self._add(step, rows, dot(cotangent, step.bias), (shares, sizes))
-        self.ends = shares, sizes, np.nan_to_num(bound, nan=np.inf, posinf=np.inf)
+            self.places[stream.constants] = sum(constant.values(), start=np.zeros(count))
+        self.swept.run(self._see)
 
-    def _cut(self, name: str, rows: slice, cotangent: Array, so_far: tuple[Array, ...]) -> None:
-        """Keep what stands at a tensor of the stream, and what has been added up behind it."""
-        if name not in self.by_depth:
-            count = len(so_far[0])
-            values = np.zeros((count, self.stream.positions))
-            self.by_depth[name] = (values, *np.zeros((3, count)))
-        values, *sums = self.by_depth[name]
-        each = cotangent.astype(np.float64) * self.hidden[name]
-        values[rows] = each.reshape(*values[rows].shape, -1).sum(axis=-1)
-        for kept, total in zip(sums, so_far, strict=True):
-            kept[rows] = total[rows]
-        sums[1][rows] += np.abs(each).reshape(len(each), -1).sum(axis=1)
+    def _fold(self, each: Array) -> Array:
+        found: Array = each.reshape(len(each), self.stream.positions, -1).sum(axis=-1)
+        return found
 
-    def _add(self, step: Step, rows: slice, share: Array, sums: tuple[Array, Array]) -> None:
-        shares, sizes = sums
-        shares[rows] += share
-        sizes[rows] += np.abs(share)
-        place = self.stream.place(step)
-        self.places.setdefault(place, np.zeros(len(shares)))[rows] += share
+    def _see(self, step: Step, rows: slice, share: Array) -> None:
+        count = len(self.swept.seeds)
+        self.places.setdefault(self.stream.place(step), np.zeros(count))[rows] += share
 
-    def found(self, m: AffineMap) -> _Found:
+    def found(self) -> tuple[tuple[Depth, ...], list[Cut]]:
         """Put the depths together, x first where it has the positions of the stream."""
-        parts, depths = [], []
-        own = self._x(m)
+        cuts, depths = [], []
+        own = self._x()
         if own is not None:
-            parts, depths = [own], [Depth(" + ".join(m.inputs), "x")]
+            cuts, depths = [own], [Depth(" + ".join(self.m.inputs), "x")]
         for name, label in zip(self.stream.tensors, self.stream.labels, strict=True):
-            if name in self.by_depth:
-                parts.append(self.by_depth[name])
+            if name in self.swept.cuts:
+                cuts.append(self.swept.cuts[name])
                 depths.append(Depth(name, label))
-        values, rest, scale, bound = (np.stack(part) for part in zip(*parts, strict=True))
-        places = {place: self.places[place] for place in sorted(self.places, key=_in_order)}
-        bound = np.nan_to_num(bound, nan=np.inf, posinf=np.inf)
-        return _Found(tuple(depths), values, rest, scale, bound, places)
+        return tuple(depths), cuts
 
-    def _x(self, m: AffineMap) -> tuple[Array, Array, Array, Array] | None:
+    def _x(self) -> Cut | None:
         """What x brings, by position; None where it has none."""
-        positions = self.stream.positions
+        positions, m = self.stream.positions, self.m
         if any(len(v.shape) < 2 or prod(v.shape[:-1]) != positions for v in m.inputs.values()):
             return None
-        each = self.W.astype(np.float64) * m.x
-        values = np.zeros((len(each), positions))
-        for at in m.columns_of.values():
-            values += each[:, at].reshape(len(each), positions, -1).sum(axis=2)
-        shares, sizes, bound = self.ends
-        return values, shares, sizes + np.abs(each).sum(axis=1), bound
+
+        def fold(each: Array) -> Array:
+            values = np.zeros((len(each), positions))
+            for at in m.columns_of.values():
+                values += self._fold(each[:, at])
+            return values
+
+        return self.swept.at_inputs(fold)
 
 
 def _in_order(place: Place) -> tuple[int, int]:

@@ -159,8 +159,8 @@ def find_stream(program: LinearProgram) -> Stream:
     OptionError
         There is none.
     """
-    shapes = _shapes(program)
-    cuts = _cuts(program, shapes)
+    shapes = shapes_of(program)
+    cuts = single_cuts(program)
     found: dict[Shape, list[Block]] = {}
     for start, end in pairwise(cuts):
         shape = shapes[start]
@@ -212,12 +212,14 @@ def _part(program: LinearProgram, start: str, end: str) -> tuple[Step, ...]:
     return program.steps[order[start] + 1 : order[end] + 1]
 
 
-def _shapes(program: LinearProgram) -> dict[str, Shape]:
+def shapes_of(program: LinearProgram) -> dict[str, Shape]:
+    """Shapes of the inputs and of what steps make."""
     return {**program.inputs, **{step.output: step.shape for step in program.steps}}
 
 
-def _cuts(program: LinearProgram, shapes: Mapping[str, Shape]) -> list[str]:
+def single_cuts(program: LinearProgram) -> list[str]:
     """Tensors that every path passes, in order, whatever is alive of them."""
+    shapes = shapes_of(program)
     seen = dict.fromkeys(program.outputs, True)
 
     def see(waiting: dict[str, Any], name: str, _op: LinearMap, _arrived: Any) -> None:
