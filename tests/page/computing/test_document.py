@@ -118,10 +118,10 @@ def test_what_a_page_cannot_hold_or_feed_is_refused(tmp_path, monkeypatch) -> No
         page.live(pair.model, "p.html", x, classes=["a", "b"])
     with pytest.raises(InputError, match=r"ranges= has shape \(5,\); expected \(2, 5\)"):
         page.live(pair.model, "p.html", x, ranges=[1, 2, 3, 4, 5])
-    monkeypatch.setattr(subject, "LARGEST", 100)
-    with pytest.raises(CompileError, match=r"a page holds at most 0 MB.*--html"):
-        page.live(pair.model, "p.html", x)
-    monkeypatch.undo()
+    with monkeypatch.context() as changed:
+        changed.setattr(subject, "LARGEST", 100)
+        with pytest.raises(CompileError, match=r"a page holds at most 0 MB.*--html"):
+            page.live(pair.model, "p.html", x)
     wide = onnx.parser.parse_model(
         '<ir_version: 8, opset_import: ["" : 17]>'
         "g (float[1,2] x, uint64[1,2] k) => (float[1,2] y) { c = Cast<to=1>(k)  y = Add(x, c) }"
