@@ -79,7 +79,7 @@ class Ready:
         """What a map is to say of how it was read and run; ``further`` is what a graph adds."""
         own = self.section.notes_in(self.mode)
         if not self.providers.pairs:
-            return own
+            return (*own, *further)
         ran = getattr(self.builder.tracer, "ran", None)
         runs = () if ran is None else (ran.said("the model's own run"),)
         return (*own, *runs, *further, *self.providers.notes)

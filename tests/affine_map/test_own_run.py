@@ -138,7 +138,7 @@ def test_pairs_that_an_optimiser_merges_are_refused(monkeypatch: pytest.MonkeyPa
     """What was: the pairs as they are, and the optimisers on."""
     true = door.opened
     monkeypatch.setattr(tracing, "spell_out", lambda *_: False)
-    monkeypatch.setattr(door, "opened", lambda made, options, **_: true(made, options))
+    monkeypatch.setattr(door, "opened", lambda made, options, *_, **__: true(made, options))
     m = Linearizer(model(TWICE))(np.array([0.25, 1.25], np.float32), engine="compiled")
     assert (m.residual > m.bound).any()
     with pytest.raises(onnxlin.ResidualError):
