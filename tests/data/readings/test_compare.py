@@ -125,7 +125,6 @@ def test_inputs_outputs_and_classes_are_matched(pair) -> None:
     assert shares == {s.tensor: s.introduced for s in whole.shares}
 
 
-SCALE = "<float s = {0.5}, int8 z = {0}>"
 CODES = (
     "g (float[1,2] x) => (float[1,2] y) <float s = {0.5}, int8 z = {0}, float[2,2] A = {1,0,0,1}> "
     "{ [one] h = MatMul(x, A) [to] c = QuantizeLinear(h, s, z) [from] d = DequantizeLinear(c, s, z)"
@@ -137,7 +136,7 @@ FLOATS = "g (float[1,2] x) => (float[1,2] y) <float[2,2] A = {1,0,0,1}> { [one] 
 def test_outputs_at_the_end_of_their_range_are_named() -> None:
     """127 codes of a half: beyond 63.5 the net says one number, and the first class wins."""
     xs = np.array([[70, 80], [63.5, 10], [10.1, 10.2], [-90, -80], [1, 2]], np.float32)
-    found = data.compare(model(FLOATS, 21), model(CODES, 21), xs)
+    found = data.compare(model(FLOATS), model(CODES), xs)
     assert [(c.sample, c.classes) for c in found.changed] == [(0, (1, 0)), (2, (1, 0)), (3, (1, 0))]
     assert [c.pinned for c in found.changed] == [
         ("A's class in B", "B's class in B"), (), ("A's class in B", "B's class in B"),
@@ -146,11 +145,11 @@ def test_outputs_at_the_end_of_their_range_are_named() -> None:
     assert found.as_dict()["ties"] == 3
     assert found.as_dict()["pinned"] == 2
     assert any(note.startswith("B rounds its numbers") for note in found.notes)
-    back = data.compare(model(CODES, 21), model(FLOATS, 21), xs[:1])
+    back = data.compare(model(CODES), model(FLOATS), xs[:1])
     assert back.changed[0].pinned == ("A's class in A", "B's class in A")
     # Nothing reaches A's output through a map of 0: all of it is B's own last node, or bent.
     assert back.rest == 0
-    both = data.compare(model(CODES, 21), model(CODES, 21), xs)
+    both = data.compare(model(CODES), model(CODES), xs)
     assert not both.changed
     assert [note[0] for note in both.notes] == ["A", "B"]
 

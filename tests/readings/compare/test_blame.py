@@ -21,7 +21,7 @@ from onnxlin.testing import GrownModel, onnx_models
 from tests.readings.compare.test_compare import changed, planted, reads
 from tests.small import X, mlp, model
 from tests.test_patterns import Counts
-from tests.test_quantised_nets import STRAIGHT, Reader
+from tests.test_quantised_nets import STRAIGHT, Reader, quantising
 
 
 def whole_numbers(seed: int, *, by: Array | None = None) -> onnx.ModelProto:
@@ -150,7 +150,10 @@ def test_what_the_input_loses_goes_through_w(fixtures: Path, tmp_path: Path, for
     source, target = fixtures / "lenet5_mnist.onnx", tmp_path / "quantised.onnx"
     name = onnx.load(source).graph.input[0].name
     x = np.random.default_rng(0).random((1, 1, 28, 28), np.float32)
-    tools.quantize_static(source, target, Reader(name, [x]), quant_format=tools.QuantFormat[form])
+    with quantising():
+        tools.quantize_static(
+            source, target, Reader(name, [x]), quant_format=tools.QuantFormat[form]
+        )
     row = np.eye(10)[3] - np.eye(10)[8]
     found = blame(source, target, x, row, rounding=STRAIGHT)
     scale, zero = (
