@@ -12,7 +12,7 @@ import numpy as np
 
 from onnxlin import AffineMap
 from onnxlin.graph import Array
-from onnxlin.program.roundoff import gamma
+from onnxlin.program.rates import gamma
 from onnxlin.readings.checks import UNIT
 from onnxlin.testing.bounds.composing import made_anew, of_biases, of_directions
 from onnxlin.testing.laws.engines import telling_directions

@@ -21,7 +21,8 @@ import onnxlin
 from onnxlin import AffineMap, Linearizer
 from onnxlin.affine_map import Verdict
 from onnxlin.engines.reverse import charge
-from onnxlin.program.roundoff import charges, smallest
+from onnxlin.program.rates import smallest
+from onnxlin.program.roundoff import charges
 from tests.corpus import MOST_ENTRIES, _array, cases
 from tests.proofs import instance
 

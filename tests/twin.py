@@ -13,7 +13,8 @@ import scipy.sparse as sp
 from onnxlin import AffineMap
 from onnxlin.affine_map.layer import Layer
 from onnxlin.primitives import Diagonal, LinearMap
-from onnxlin.program.roundoff import sizes, unit_roundoff
+from onnxlin.program.rates import unit_roundoff
+from onnxlin.program.sizes import sizes
 
 Array = npt.NDArray[Any]
 Terms = list[tuple[str, sp.csr_array]]

@@ -19,13 +19,20 @@ from onnxlin.affine_map.origin import Origin
 from onnxlin.affine_map.verdict import Doubt
 from onnxlin.engines.cuts import Cut
 from onnxlin.engines.memory import WORTH_IT, enough, mib
-from onnxlin.engines.noise import FACTOR, deviations_by_sweeps, deviations_of_rows
+from onnxlin.engines.noise import (
+    FACTOR,
+    deviations_by_sweeps,
+    deviations_of_rows,
+    weighed_by_sweeps,
+)
 from onnxlin.engines.reverse import charge_each, left, risen, sweep
 from onnxlin.engines.seeds import some_of
 from onnxlin.errors import MemoryBudgetError
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram
-from onnxlin.program.roundoff import Charges, charges, sizes, spread
+from onnxlin.program.rates import spread
+from onnxlin.program.roundoff import Charges, charges
+from onnxlin.program.sizes import is_kept, sizes
 from onnxlin.program.underflow import underflow
 from onnxlin.program.witness import made_by_rounding
 
@@ -34,6 +41,8 @@ SIGMAS = 8.0
 # Sweeps for so many rows cost about as much as the draws of noise; so many multiplications cost no
 # more than a second, and worst cases of small nets are smaller than likely ones of all.
 FEW, CHEAP = 32, 2**30
+# Multiplications for each entry of a step, from which on both bounds are made in one sweep.
+HEAVY = 64
 # A bound that leaves no digit of F is worth another look, if it decides or not.
 COARSE = 0.1
 # What was measured explains every difference by its nature: it decides only where it leaves two
@@ -122,7 +131,25 @@ class Bounds:
 
     @cached_property
     def _sure_of_all(self) -> Array:
-        return self._sure(np.arange(len(self.size)))
+        every = np.arange(len(self.size))
+        if not self._heavy:
+            return self._sure(every)
+        found = self._at_once[0]
+        return found if self._joined is None else found + self._joined.sure(every)
+
+    @cached_property
+    def _heavy(self) -> bool:
+        """Whether to weigh a cotangent costs nothing beside the sweep that makes it."""
+        program = self.origin.program
+        return program.nnz > HEAVY * sum(prod(step.shape) for step in program.steps)
+
+    @cached_property
+    def _at_once(self) -> tuple[Array, Array]:
+        """Worst cases of all rows, and deviations, each (2, n_rows), without what a cut brings."""
+        program, values = self.origin.program, self.origin.values
+        worst = Charges(program, values, anew=self.anew)
+        likely = Charges(program, values, spread, self.anew)
+        return weighed_by_sweeps(self.origin.job, worst, likely, 2)
 
     def _sure(self, rows: Array) -> Array:
         """Worst cases of some rows: (2, len(rows))."""
@@ -148,7 +175,10 @@ class Bounds:
         if kind not in self._likely_ones:
             program, job = self.origin.program, self.origin.job
             errors = Charges(program, self.origin.values, spread, self.anew)
-            if is_cheap(self.origin, len(self.size)):
+            cheap = is_cheap(self.origin, len(self.size))
+            if cheap and self._heavy:
+                made = self._at_once[1][kind]
+            elif cheap:
                 made = deviations_by_sweeps(job, lambda step: errors(step)[kind])
             else:
                 held = deviations_bytes(program)
@@ -185,7 +215,7 @@ def proof_bytes(program: LinearProgram) -> int:
     """Bytes that weighing one step takes in float64, of the step that takes most.
 
     Of its output there are the size, the error, the value and what that is made of; where it is a
-    sum, two parts of it besides.
+    sum, two parts of it besides. What is kept (`onnxlin.program.sizes`) comes on top.
     """
     each = (
         (4 + 2 * (len(step.terms) > 1)) * prod(step.shape)
@@ -193,7 +223,8 @@ def proof_bytes(program: LinearProgram) -> int:
         + max((op.workspace for _, op in step.terms), default=0)
         for step in program.steps
     )
-    return 8 * max(each, default=0)
+    remembered = (prod(step.shape) for step in program.steps if is_kept(step))
+    return 8 * (max(each, default=0) + 2 * sum(remembered))
 
 
 def deviations_bytes(program: LinearProgram) -> int:

@@ -23,7 +23,8 @@ from onnxlin.engines.reverse import charge_each, chunks, left, risen, sweep
 from onnxlin.engines.seeds import some_of
 from onnxlin.primitives import Array
 from onnxlin.program import Step, finite
-from onnxlin.program.roundoff import Charges, gamma, smallest, spread, unit_roundoff
+from onnxlin.program.rates import gamma, smallest, spread, unit_roundoff
+from onnxlin.program.roundoff import Charges
 from onnxlin.program.underflow import underflow
 
 WIDE = np.dtype(np.float64)

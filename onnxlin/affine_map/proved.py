@@ -20,7 +20,7 @@ from onnxlin.engines.seeds import Seeds
 from onnxlin.primitives import Array
 from onnxlin.program import Known
 from onnxlin.program.departure import first_departure
-from onnxlin.program.roundoff import smallest, unit_roundoff
+from onnxlin.program.rates import smallest, unit_roundoff
 from onnxlin.section.feeds import flattened
 
 # Where W x + b is nothing at all, the residual is relative to the size at which the absolute

@@ -8,12 +8,12 @@ than a sweep for each of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from onnxlin.engines.job import Job
-from onnxlin.engines.reverse import AT_ONCE, MOST_ROWS, chunks, kept, left, sweep
+from onnxlin.engines.reverse import AT_ONCE, MOST_ROWS, charging, chunks, kept, left, sweep
 from onnxlin.primitives import Array, Shape
 from onnxlin.program import LinearProgram, Step
 from onnxlin.program.sweep import absolute, applied, forth
@@ -69,18 +69,61 @@ def deviations_by_sweeps(job: Job, deviation: Callable[[Step], Array]) -> Array:
     found, made = np.zeros(len(job.seeds)), kept(job, deviation, 8)
     for rows in chunks(job):
         for step, cotangent in sweep(job.program, job.seeds, rows, None):
-            found[rows] += _squares(cotangent.reshape(len(cotangent), -1), made(step).reshape(-1))
-    return np.sqrt(np.nan_to_num(found, nan=np.inf, posinf=np.inf))
+            found[rows] += squares(cotangent, made(step))
+    return rooted(found)
 
 
-def _squares(cotangent: Array, deviation: Array) -> Array:
-    """``cotangent^2 @ deviation^2`` in float64, where 0 times infinity is 0: ``(k, n), (n,)``."""
-    found = np.zeros(len(cotangent))
+def weighed_by_sweeps(
+    job: Job,
+    errors: Callable[[Step], Sequence[Array]],
+    deviations: Callable[[Step], Sequence[Array]],
+    count: int,
+) -> tuple[Array, Array]:
+    """`charge_each` and `deviations_by_sweeps` in the same sweeps.
+
+    Parameters
+    ----------
+    errors, deviations : callable
+        Each makes so many arrays as ``count`` says, of a step's shape.
+
+    Returns
+    -------
+    array (count, K), array (count, K)
+    """
+    total, found = np.zeros((2, count, len(job.seeds)))
+    made = kept(job, lambda step: np.stack(deviations(step)), 8 * count)
+    for rows, step, cotangent, charged in charging(job, errors, count):
+        total[:, rows] += charged
+        found[:, rows] += [squares(cotangent, deviation) for deviation in made(step)]
+    return np.nan_to_num(total, nan=np.inf, posinf=np.inf), rooted(found)
+
+
+def rooted(squares: Array) -> Array:
+    """Root of sums of `squares`; infinite where nobody can tell."""
+    found: Array = np.sqrt(np.nan_to_num(squares, nan=np.inf, posinf=np.inf))
+    return found
+
+
+def squares(cotangent: Array, deviation: Array) -> Array:
+    """``cotangent^2 @ deviation^2`` in float64, where 0 times infinity is 0.
+
+    ``(k, *shape), shape -> (k,)``
+    """
+    flat, deviation = cotangent.reshape(len(cotangent), -1), deviation.reshape(-1)
+    found = np.zeros(len(flat))
+    # In one place for all parts: fresh memory would cost more than the products.
+    room = np.empty((len(flat), min(AT_ONCE, len(deviation))))
     for start in range(0, len(deviation), AT_ONCE):
         part = slice(start, start + AT_ONCE)
-        size = cotangent[:, part].astype(np.float64)
+        own = deviation[part]
         with np.errstate(over="ignore", invalid="ignore"):
-            found += (np.where(size == 0, 0.0, size * deviation[part]) ** 2).sum(axis=1)
+            size = room[:, : len(own)]
+            np.multiply(flat[:, part], own, out=size, dtype=np.float64)
+            added = np.einsum("kn,kn->k", size, size)
+            if not np.isfinite(added).all():
+                some = flat[:, part].astype(np.float64)
+                added = (np.where(some == 0, 0.0, some * own) ** 2).sum(axis=1)
+            found += added
     return found
 
 

@@ -25,6 +25,7 @@ from onnxlin.program import LinearProgram
 from onnxlin.program.builder import Builder, deciding
 from onnxlin.program.check import require_rules
 from onnxlin.program.size import pieces_bytes
+from onnxlin.program.sizes import Measured
 from onnxlin.runtime.providers import DEFAULT, Providers
 from onnxlin.runtime.session import SessionOptions
 from onnxlin.section import Section, make_section
@@ -254,7 +255,7 @@ class Ready:
         """What a map is asked for beyond W and b."""
         anew = Anew(self, feeds, program.dtype, job.seeds)
         files = self.section.graph.files
-        return Origin(program, values, job, partial(self.decided, feeds), anew, files)
+        return Origin(program, Measured(values), job, partial(self.decided, feeds), anew, files)
 
     @cached_property
     def decider(self) -> Builder:

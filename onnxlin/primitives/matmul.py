@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from math import prod
 from typing import final
 
@@ -16,6 +17,8 @@ from onnxlin.primitives.linear_map import Array, LinearMap, Shape, entries, flat
 
 # Fewer lines, and products with smaller matrices, take no longer than to look for zeros.
 A_FEW, LARGE = 8, 2**14
+# Entries of a matrix that are brought to another type at once.
+BLOCK = 2**21
 
 
 @final
@@ -138,10 +141,27 @@ def _product(x: Array, matrix: Array, *, left: bool) -> Array:
 def _of_lines(lines: Array, matrix: Array) -> Array:
     """``lines @ matrix``; lines of zeros, of tokens that a row does not depend on, are left out."""
     if len(lines) < A_FEW or matrix.size < LARGE:
-        return lines @ matrix
+        return _in_blocks(lines, matrix)
     held = lines.any(axis=1)
     if 2 * np.count_nonzero(held) > len(lines):
-        return lines @ matrix
+        return _in_blocks(lines, matrix)
     found = np.zeros((len(lines), matrix.shape[1]), np.result_type(lines, matrix))
-    found[held] = lines[held] @ matrix
+    found[held] = _in_blocks(lines[held], matrix)
     return found
+
+
+def _in_blocks(lines: Array, matrix: Array) -> Array:
+    """``lines @ matrix``; of a large matrix of another type never all is brought to theirs.
+
+    A fresh copy of hundreds of MiB costs more than the product: its pages are touched once.
+    """
+    if matrix.size < 2 * BLOCK or np.result_type(lines, matrix) == matrix.dtype:
+        return lines @ matrix
+    # Across the longer side, so that blocks are no narrower than they must be.
+    k, n = matrix.shape
+    few = max(BLOCK // min(k, n), 1)
+    if n >= k:
+        beside = (lines @ matrix[:, i : i + few] for i in range(0, n, few))
+        return np.concatenate(list(beside), axis=1)
+    added = (lines[:, i : i + few] @ matrix[i : i + few] for i in range(0, k, few))
+    return reduce(np.add, added)

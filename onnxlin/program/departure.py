@@ -9,7 +9,9 @@ import numpy as np
 
 from onnxlin.primitives import Array
 from onnxlin.program.linear_program import LinearProgram
-from onnxlin.program.roundoff import Ran, gamma, runs, unit_roundoff
+from onnxlin.program.rates import gamma, unit_roundoff
+from onnxlin.program.roundoff import Ran, runs
+from onnxlin.program.sizes import piece
 from onnxlin.program.sweep import finite
 
 # Entries that are compared at once.
@@ -31,7 +33,7 @@ def first_departure(program: LinearProgram, values: Mapping[str, Array]) -> str 
 def _departure(ran: Ran, values: Mapping[str, Array], unit: float) -> str | None:
     """Describe the entry of a node that is furthest past its bound; None if none is past it."""
     step = ran.piece
-    ours = step({name: values[name].astype(np.float64) for name, _ in step.terms})
+    ours = piece(step, values)
     each = [values[step.output], ours, ran.error, ran.size]
     each = [part.reshape(-1) for part in each]
     coefficients = gamma(2 * step.roundings + 2, unit)

@@ -14,84 +14,21 @@ the rate of the one, `spread` of the other; whoever asks for charges says which.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from onnxlin.graph import is_float
 from onnxlin.primitives import Array, Diagonal
 from onnxlin.program.linear_program import LinearProgram, Step
-from onnxlin.program.sweep import finite, reach
+from onnxlin.program.rates import Rate, gamma, smallest, spread, times, unit_roundoff
+from onnxlin.program.sizes import absolute_value, sizes
+from onnxlin.program.sweep import absolute, applied, finite, reach
 from onnxlin.runtime.narrow import computes_wide
 
 # Stands for an infinite error that is carried on.
 HUGE = 1e100
-
-Rate = Callable[[float, float], float]
-"""Relative error of so many roundings, each of at most a unit roundoff."""
-
-
-def unit_roundoff(dtype: np.dtype[Any]) -> float:
-    """Half the distance from 1 to the next number; 0 where an integer or captured code is exact."""
-    if _is_exact(dtype):
-        return 0.0
-    # NumPy's finfo does not know bfloat16, which has 8 significant bits.
-    return 2.0**-8 if dtype == "bfloat16" else float(np.finfo(dtype).eps) / 2
-
-
-def smallest(dtype: np.dtype[Any]) -> float:
-    """Smallest normal number: below it, roundings are absolute."""
-    if _is_exact(dtype):
-        return 0.0
-    return float(np.finfo(np.float32 if dtype == "bfloat16" else dtype).tiny)
-
-
-def _is_exact(dtype: np.dtype[Any]) -> bool:
-    """Whether tensors of a type hold what straight-through rounding has captured."""
-    return not is_float(dtype)
-
-
-def gamma(count: float, unit: float) -> float:
-    """Largest relative error of ``count`` roundings; infinite once they could cancel everything."""
-    return count * unit / (1 - count * unit) if count * unit < 1 else float("inf")
-
-
-def spread(count: float, unit: float) -> float:
-    """Standard deviation, at most, of the relative error of ``count`` independent roundings."""
-    return float(np.sqrt(count)) * unit
-
-
-def times(factor: float, size: Array) -> Array:
-    """Multiply sizes by a factor that may be infinite; what has no size has no error."""
-    if np.isfinite(factor):
-        return factor * size
-    return np.where(size == 0, 0.0, np.inf)
-
-
-def sizes(step: Step, values: Mapping[str, Array]) -> Array:
-    """``|A| |z| + |b|`` of a step at the run's tensors, in float64: ``step.shape``."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = reach(step.terms, values, step.shape, read=_narrow_size)
-        if total.dtype == np.float32:
-            # Sums of what is not negative, so the relative error of any order is known.
-            adds = sum(op.fan_in for _, op in step.terms) + 4
-            total = total.astype(np.float64)
-            total *= 1 + gamma(adds, unit_roundoff(np.dtype("f4")))
-            if not np.isfinite(total).all():  # above the largest number of float32, or uncountable
-                total = reach(step.terms, values, step.shape, read=_size)
-    return total if step.bias_size is None else total + finite(step.bias_size)
-
-
-def _narrow_size(value: Array) -> Array:
-    """Sizes in the tensor's own precision, where NumPy has that."""
-    return np.abs(finite(value)) if value.dtype in (np.float32, np.float64) else _size(value)
-
-
-def _size(value: Array) -> Array:
-    return np.abs(finite(value.astype(np.float64)))
 
 
 def charges(
@@ -179,13 +116,41 @@ class Charges:
         return found
 
 
+@dataclass(frozen=True, eq=False)
+class ChargesOfStack:
+    """`charges` of composing alone at several points at once, one step at a time.
+
+    Parameters
+    ----------
+    program : LinearProgram
+        Without biases.
+    stacks : {tensor: array (k, *its shape)}
+        The tensors at each of k points.
+    """
+
+    program: LinearProgram
+    stacks: Mapping[str, Array]
+
+    def __call__(self, step: Step) -> list[Array]:
+        """Arrays of the step's shape, one for each point."""
+        k = len(self.stacks[step.output])
+        with np.errstate(over="ignore", invalid="ignore"):
+            size = applied(absolute(step.terms), self.stacks, read=absolute_value)
+        size = np.broadcast_to(size, (k, *step.shape))
+        return list(times(_composing(self.program, self._readers, step, gamma), size))
+
+    @cached_property
+    def _readers(self) -> Mapping[str, int]:
+        return _readers(self.program)
+
+
 def _formed(step: Step, values: Mapping[str, Array], size: Array) -> Array:
     """`sizes` of a step as composing rounds it: a curve's kernel may err by more than its value."""
     entrywise = all(isinstance(op, Diagonal) for _, op in step.terms)
     if not (entrywise and step.status in ("tangent", "frozen") and step.bias_size is not None):
         return size
     # The value is the bias and the linear part, and the bias was formed of the value and that.
-    linear = reach(step.terms, values, step.shape, read=_size)
+    linear = reach(step.terms, values, step.shape, read=absolute_value)
     bias = 0.0 if step.bias is None else np.abs(finite(step.bias))
     found: Array = np.minimum(size, 3 * linear + bias)
     return found

@@ -12,12 +12,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from onnxlin.primitives import Array, LinearMap
+from onnxlin.primitives.reaching import reached_back
 from onnxlin.program.linear_program import LinearProgram
-from onnxlin.program.roundoff import smallest
+from onnxlin.program.rates import smallest
 from onnxlin.program.sweep import back, finite
 
 # So small a part of the outputs need not be looked into.
 NOTHING = 2.0**-24
+# Matrices of more entries are taken for full. What lies behind a mask lies there as a whole, so
+# nothing is lost but for columns of zeros; products with them would take as long as a sweep.
+LARGE = 2**16
 
 
 def underflow(program: LinearProgram, values: Mapping[str, Array], size: float = 0.0) -> float:
@@ -30,11 +34,19 @@ def underflow(program: LinearProgram, values: Mapping[str, Array], size: float =
     size : float, optional
         Of the outputs: what is nothing beside it is not looked into.
     """
-    least = smallest(program.dtype)
-    cheap = least * (_total(program, values) + len(program.steps))
-    if cheap <= NOTHING * size:
-        return cheap
-    return least * (_total(program, values, reached(program)) + len(program.steps))
+    return underflows(program, [values], size)[0]
+
+
+def underflows(
+    program: LinearProgram, points: Sequence[Mapping[str, Array]], size: float = 0.0
+) -> list[float]:
+    """`underflow` at several points, which is looked into once for all of them."""
+    least, steps = smallest(program.dtype), len(program.steps)
+    found = [least * (_total(program, values) + steps) for values in points]
+    if all(each <= NOTHING * size for each in found):
+        return found
+    weights = reached(program)
+    return [least * (_total(program, values, weights) + steps) for values in points]
 
 
 def reached(program: LinearProgram) -> list[list[Array]]:
@@ -42,33 +54,22 @@ def reached(program: LinearProgram) -> list[list[Array]]:
 
     Returns
     -------
-    list, for each step a list of arrays of 0 and 1, one for each term
+    list, for each step a list of bool arrays, one for each term
     """
-    waiting = {name: np.ones((1, *shape)) for name, shape in program.outputs.items()}
-    arrived = {
-        step.output: _marked(mark) for step, mark in back(program.steps, waiting, _send_marks)
-    }
-    return [
-        [_through(op, arrived[step.output]) for _, op in step.terms]
-        if step.output in arrived
-        else [np.zeros(op.in_shape) for _, op in step.terms]
-        for step in program.steps
-    ]
+    waiting = {name: np.ones(shape, bool) for name, shape in program.outputs.items()}
+    found: dict[str, list[Array]] = {}
+    parts: list[Array] = []
 
+    def send(waiting: dict[str, Array], name: str, op: LinearMap, mark: Array) -> None:
+        # NaN of infinite coefficients is something, too.
+        parts.append(reached_back(op, mark, LARGE))
+        waiting[name] = waiting[name] | parts[-1] if name in waiting else parts[-1]
 
-def _send_marks(waiting: dict[str, Array], name: str, op: LinearMap, mark: Array) -> None:
-    found = _through(op, _marked(mark))[None]
-    waiting[name] = np.maximum(waiting[name], found) if name in waiting else found
-
-
-def _through(op: LinearMap, mark: Array) -> Array:
-    # NaN of infinite coefficients is something, too.
-    found: Array = _marked(op.absolute().rmatvec(mark))[0]
-    return found
-
-
-def _marked(mark: Array) -> Array:
-    return (mark != 0).astype(np.float64)
+    for step, _ in back(program.steps, waiting, send):
+        # The terms of this step are sent next.
+        parts = found[step.output] = []
+    nowhere = np.zeros((), bool)
+    return [found.get(step.output, [nowhere] * len(step.terms)) for step in program.steps]
 
 
 def _total(
@@ -86,7 +87,10 @@ def _total(
 
 
 def _size_of(value: Array, weight: Array | None) -> float:
-    size = np.abs(finite(value.astype(np.float64)))
+    wide = value if value.dtype in (np.float32, np.float64) else value.astype(np.float64)
+    size = np.abs(finite(wide))
     # A mask of the lowest float64 adds up to infinity: then it is looked at what is reached.
     with np.errstate(over="ignore"):
-        return float(size.sum() if weight is None else (size * weight).sum())
+        if weight is None or weight.all():
+            return float(size.sum(dtype=np.float64))
+        return float(size.sum(dtype=np.float64, where=weight))

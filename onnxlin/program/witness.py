@@ -14,6 +14,7 @@ import numpy as np
 from onnxlin.primitives import Array
 from onnxlin.program.linear_program import LinearProgram, Step
 from onnxlin.program.roundoff import curvature, runs
+from onnxlin.program.sizes import piece
 from onnxlin.program.sweep import applied, finite, forth
 
 
@@ -31,9 +32,8 @@ def made_by_rounding(program: LinearProgram, values: Mapping[str, Array]) -> Arr
 
     def erring(step: Step, errors: Mapping[str, Array]) -> Array:
         own = next(ran)
-        wide = {name: values[name].astype(np.float64) for name, _ in step.terms}
         native = values[step.output].astype(np.float64)
-        made = np.where(np.isfinite(native), native - step(wide), 0.0)
+        made = np.where(np.isfinite(native), native - piece(step, values), 0.0)
         allowed = np.nan_to_num(
             own.error + curvature(step, own.piece, values), nan=np.inf, posinf=np.inf
         )

@@ -10,7 +10,7 @@ from onnxlin.affine_map import TINY, AffineMap
 from onnxlin.engines.seeds import Seeds, make_seeds
 from onnxlin.errors import ResidualError, RowsError
 from onnxlin.graph import Array
-from onnxlin.program.roundoff import gamma, unit_roundoff
+from onnxlin.program.rates import gamma, unit_roundoff
 
 UNIT = float(np.finfo(np.float64).eps) / 2
 

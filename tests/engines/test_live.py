@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 import onnxlin
 from onnxlin.engines.confined import threads_of_blas
 from onnxlin.engines.live.gemm import Product, alone
-from onnxlin.engines.live.liveness import reached, reached_back
 from onnxlin.engines.live.plan import Plan
 from onnxlin.engines.live.pulls import moves
 from onnxlin.primitives import MatMul
+from onnxlin.primitives.reaching import reached, reached_back
 from tests.small import model
 
 sizes = st.integers(1, 4)

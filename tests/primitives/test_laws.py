@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnxlin.primitives import PRIMITIVES, LinearMap
+from onnxlin.primitives import PRIMITIVES, LinearMap, MatMul, matmul
 from tests import checks
 from tests.strategies import MAKERS, integers, linear_maps
 
@@ -67,3 +67,22 @@ def test_laws_hold_for_any_map_turned_round(op: LinearMap, data: st.DataObject, 
     x, y = data.draw(integers(k, *op.in_shape)), data.draw(integers(k, *op.out_shape))
     checks.assert_dot_test(op, x, y)
     checks.assert_laws(op)
+
+
+@pytest.mark.parametrize("shape", [(9, 40), (40, 9)])
+@pytest.mark.parametrize("turned", [False, True], ids=["C", "F"])
+@pytest.mark.parametrize("left", [False, True], ids=["right", "left"])
+def test_large_matrices_of_another_type_are_multiplied_in_blocks(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int], *, turned: bool, left: bool
+) -> None:
+    monkeypatch.setattr(matmul, "BLOCK", 50)
+    rng = np.random.default_rng(0)
+    # Whole numbers, whose sums are exact in any order.
+    matrix = rng.integers(-9, 9, shape[::-1] if turned else shape).astype(np.float32)
+    matrix = matrix.T if turned else matrix
+    op = MatMul.of((shape[1], 3) if left else (3, shape[0]), matrix, left=left)
+    whole = op.to_sparse(np.float64)
+    for k in (7, 1):
+        x, y = (rng.integers(-9, 9, (k, *s)).astype(float) for s in (op.in_shape, op.out_shape))
+        np.testing.assert_array_equal(op.matvec(x).reshape(k, -1), x.reshape(k, -1) @ whole.T)
+        np.testing.assert_array_equal(op.rmatvec(y).reshape(k, -1), y.reshape(k, -1) @ whole)

@@ -10,7 +10,7 @@ from onnxlin.engines.reverse import constant_shares
 from onnxlin.errors import OptionError
 from onnxlin.graph import Array
 from onnxlin.graph.picture import Geometry
-from onnxlin.program.roundoff import gamma
+from onnxlin.program.rates import gamma
 from onnxlin.readings.attributions.gradients import Attribution, Sum
 from onnxlin.readings.bias.ledger import BiasMap, bias_maps
 from onnxlin.readings.checks import UNIT, allowed, chosen

@@ -8,7 +8,7 @@ import numpy as np
 
 from onnxlin.engines.job import Progress
 from onnxlin.graph import Array
-from onnxlin.program.roundoff import gamma
+from onnxlin.program.rates import gamma
 from onnxlin.readings.attributions.gradients import AT_ONCE, Attribution, Sum
 from onnxlin.readings.checks import UNIT, allowed, chosen
 from onnxlin.readings.path import PIECES, walk

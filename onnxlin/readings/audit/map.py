@@ -11,7 +11,7 @@ import numpy.typing as npt
 from onnxlin.errors import InputError
 from onnxlin.graph import Array
 from onnxlin.primitives import Shape
-from onnxlin.program.roundoff import unit_roundoff
+from onnxlin.program.rates import unit_roundoff
 from onnxlin.readings.judging.features import Features, features_of
 from onnxlin.readings.question.question import Question
 from onnxlin.section.numbers import as_array

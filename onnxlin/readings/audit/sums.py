@@ -10,7 +10,8 @@ from onnxlin.affine_map import AffineMap
 from onnxlin.engines.forward import tangents
 from onnxlin.engines.reverse import charge
 from onnxlin.graph import Array
-from onnxlin.program.roundoff import charges, gamma, unit_roundoff
+from onnxlin.program.rates import gamma, unit_roundoff
+from onnxlin.program.roundoff import charges
 from onnxlin.program.underflow import underflow
 from onnxlin.readings.attributions.gradients import Sum
 from onnxlin.readings.audit.map import Foreign

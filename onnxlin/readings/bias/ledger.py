@@ -18,7 +18,7 @@ from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import DetachedError, OptionError
 from onnxlin.graph import Array
 from onnxlin.program import Known, Step, finite
-from onnxlin.program.roundoff import gamma
+from onnxlin.program.rates import gamma
 from onnxlin.readings.bias.kinds import KINDS, Kind, kinds_of
 from onnxlin.readings.checks import UNIT, chosen, of_outputs, require_f, row_names
 

@@ -15,7 +15,7 @@ from onnxlin.engines.seeds import Seeds
 from onnxlin.graph import Array
 from onnxlin.primitives import LinearMap
 from onnxlin.program import Step, finite, slices
-from onnxlin.program.roundoff import gamma
+from onnxlin.program.rates import gamma
 from onnxlin.program.sweep import add_to
 from onnxlin.readings.bias.ledger import weighed
 from onnxlin.readings.checks import (

@@ -23,7 +23,8 @@ from onnxlin.affine_map import AffineMap
 from onnxlin.engines.reverse import chunks, sweep
 from onnxlin.primitives import Array, Diagonal
 from onnxlin.program import LinearProgram, Step, finite, slices
-from onnxlin.program.roundoff import as_run, gamma, local_count, smallest, unit_roundoff
+from onnxlin.program.rates import gamma, smallest, unit_roundoff
+from onnxlin.program.roundoff import as_run, local_count
 from onnxlin.program.sweep import absolute
 from onnxlin.program.sweep import applied as of_terms
 from onnxlin.runtime.narrow import computes_wide

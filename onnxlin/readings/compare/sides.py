@@ -16,7 +16,8 @@ from onnxlin.operators.families import KEEPS_SCALE
 from onnxlin.program import LinearProgram, finite
 from onnxlin.program.builder import Builder
 from onnxlin.program.check import require_rules
-from onnxlin.program.roundoff import HUGE, as_run, local_error, sizes
+from onnxlin.program.roundoff import HUGE, as_run, local_error
+from onnxlin.program.sizes import sizes
 from onnxlin.program.sweep import reach
 from onnxlin.readings.compare.names import SUFFIXES
 from onnxlin.runtime.providers import asked_providers

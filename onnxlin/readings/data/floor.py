@@ -9,7 +9,7 @@ import numpy as np
 from onnxlin.affine_map import AffineMap
 from onnxlin.operators.families import MATRIX_PRODUCTS
 from onnxlin.program import Step
-from onnxlin.program.roundoff import gamma, unit_roundoff
+from onnxlin.program.rates import gamma, unit_roundoff
 from onnxlin.readings.checks import allowed, chosen, require_equal
 
 

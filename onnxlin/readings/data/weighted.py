@@ -12,6 +12,7 @@ from onnxlin.engines.job import Job
 from onnxlin.graph import Node
 from onnxlin.primitives import Array, Diagonal, LinearMap, Shape, identity
 from onnxlin.program import LinearProgram, Step
+from onnxlin.program.sizes import Measured
 
 SUM = "ensemble"
 """Name of the node that adds up."""
@@ -53,7 +54,7 @@ def weighted_origin(
         made = [make() for make in makers if make is not None]
         return _joined(weights, made, shared, shapes)
 
-    return Origin(program, values, job, decided)
+    return Origin(program, Measured(values), job, decided)
 
 
 def _joined(

@@ -14,7 +14,7 @@ from onnxlin.engines.seeds import Seeds, make_seeds
 from onnxlin.errors import OptionError, ResidualError, RowsError
 from onnxlin.linearizer import Linearizer
 from onnxlin.primitives import Array
-from onnxlin.program.roundoff import gamma, unit_roundoff
+from onnxlin.program.rates import gamma, unit_roundoff
 from onnxlin.readings.path.batch import Batch
 from onnxlin.readings.path.between import Walk, require_shape
 from onnxlin.readings.path.cell import Cell

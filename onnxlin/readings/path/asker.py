@@ -20,7 +20,7 @@ from onnxlin.program import Bounds, Step
 from onnxlin.program.build import Build
 from onnxlin.program.builder import Builder
 from onnxlin.program.pieces import make_decision
-from onnxlin.program.roundoff import unit_roundoff
+from onnxlin.program.rates import unit_roundoff
 from onnxlin.rules import Body, rule_of
 from onnxlin.runtime.opened import Session, run, session
 

@@ -15,7 +15,7 @@ from onnxlin.errors import ResidualError
 from onnxlin.operators.pieces import CONTINUOUS
 from onnxlin.primitives import Array
 from onnxlin.program import LinearProgram
-from onnxlin.program.roundoff import gamma, unit_roundoff
+from onnxlin.program.rates import gamma, unit_roundoff
 from onnxlin.program.sweep import reach
 from onnxlin.readings.path.between import Walk
 from onnxlin.readings.path.carve import ROUNDINGS

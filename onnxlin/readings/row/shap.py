@@ -11,7 +11,7 @@ import numpy.typing as npt
 from onnxlin.affine_map import AffineMap
 from onnxlin.errors import InputError, OnnxlinError, ResidualError
 from onnxlin.graph import Array
-from onnxlin.program.roundoff import gamma
+from onnxlin.program.rates import gamma
 from onnxlin.readings.row.contributions import flat_baseline
 
 if TYPE_CHECKING:

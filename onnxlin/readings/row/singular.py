@@ -17,7 +17,7 @@ from onnxlin.engines.seeds import Seeds
 from onnxlin.errors import OptionError, ResidualError
 from onnxlin.graph import Array
 from onnxlin.program import LinearProgram
-from onnxlin.program.roundoff import gamma, unit_roundoff
+from onnxlin.program.rates import gamma, unit_roundoff
 from onnxlin.program.sweep import absolute
 from onnxlin.readings.checks import UNIT, chosen, of_outputs, require_equal, size_of
 from onnxlin.section.options import whole

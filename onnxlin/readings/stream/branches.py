@@ -7,8 +7,8 @@ from math import prod
 
 import numpy as np
 
-from onnxlin.engines.live.liveness import reached
 from onnxlin.primitives import Array, Conv, LinearMap, MatMul, Shape
+from onnxlin.primitives.reaching import reached
 from onnxlin.program import Step
 
 ATTENTION, MLP, BLOCK = "attention", "MLP", "block"

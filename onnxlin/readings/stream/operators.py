@@ -16,7 +16,7 @@ from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
 from onnxlin.operators.lookups import indices_of
 from onnxlin.primitives import MatMul
-from onnxlin.program.roundoff import gamma
+from onnxlin.program.rates import gamma
 from onnxlin.readings.checks import UNIT, require_equal
 from onnxlin.section.options import whole
 

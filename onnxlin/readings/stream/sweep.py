@@ -14,7 +14,8 @@ from onnxlin.engines.seeds import Seeds
 from onnxlin.graph import Array
 from onnxlin.primitives import Shape
 from onnxlin.program import Step
-from onnxlin.program.roundoff import Charges, gamma, smallest, unit_roundoff
+from onnxlin.program.rates import gamma, smallest, unit_roundoff
+from onnxlin.program.roundoff import Charges
 from onnxlin.readings.checks import UNIT, of_outputs, require_equal, size_of
 
 Fold = Callable[[Array], Array]

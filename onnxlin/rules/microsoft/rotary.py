@@ -58,24 +58,69 @@ def rotary_embedding(node: NodeAtX, s: Sketch) -> str:
 
 @drawn("GroupQueryAttention", domain=MS)
 def group_query_attention(node: NodeAtX, s: Sketch) -> list[str]:
-    """Causal attention in which groups of queries share a key and a value."""
+    """Causal attention in which groups of queries share a key and a value.
+
+    Sequences of a batch may be of different lengths: then each is attended to by itself.
+    """
     _require_plain(node)
-    (batch, length, _), total = node.shape(0), int(node.native(5).reshape(-1)[0]) + 1
-    q, k, v = _apart(node, s)
-    start = total - length
+    batch, length, _ = node.shape(0)
+    totals = np.broadcast_to(node.native(5).reshape(-1).astype(np.int64) + 1, (batch,))
+    qkv = _apart(node, s)
     if node.attr("do_rotary"):
-        given = node.native(9) if node.has(9) else start + np.arange(length)[None]
+        given = node.native(9) if node.has(9) else totals[:, None] - length + np.arange(length)
         turn = turns(node, 7, np.broadcast_to(given, (batch, length)))
         pairs = bool(node.attr("rotary_interleaved"))
-        q, k = (rotated(s, x, turn, interleaved=pairs) for x in (q, k))
+        qkv[:2] = [rotated(s, x, turn, interleaved=pairs) for x in qkv[:2]]
+    if (totals == totals[0]).all():
+        y, k, v = _attended(node, s, qkv, slice(0, batch), int(totals[0]))
+        fits = len(node.node.outputs) < 2 or node.out_shapes[1][2] == totals[0]
+        return [y, k, v] if fits else [y]
+    each = []
+    for i, total in enumerate(totals.tolist()):
+        own = slice(i, i + 1)
+        y, *kept = _attended(node, s, [_of(s, x, own) for x in qkv], own, total)
+        each.append([y, *(_longer(node, s, x, total) for x in kept)])
+    return [s("Concat", *parts, axis=0) for parts in zip(*each, strict=True)]
+
+
+def _attended(
+    node: NodeAtX, s: Sketch, qkv: list[str], own: slice, total: int
+) -> tuple[str, str, str]:
+    """Attend in sequences that have one length: y, and the keys and values of all tokens.
+
+    Parameters
+    ----------
+    qkv : list of str
+        Queries, keys and values of the new tokens, of these sequences.
+    own : slice
+        Which sequences of the batch they are.
+    total : int
+        Tokens of each, with those before.
+    """
+    (q, *kv), start = qkv, total - node.shape(0)[1]
     if node.has(3) and start:
-        k, v = (
-            s("Concat", s.crop(s.input(i), 2, 0, start), x, axis=2) for i, x in ((3, k), (4, v))
-        )
-    weights = _weights(node, s, q, _repeated(node, s, k), total)
-    y = merged(s, s("MatMul", weights, _repeated(node, s, v)))
-    fits = len(node.node.outputs) < 2 or node.out_shapes[1][2] == total
-    return [y, k, v] if fits else [y]
+        past = (s.crop(_own(node, s, i, own), 2, 0, start) for i in (3, 4))
+        kv = [s("Concat", old, new, axis=2) for old, new in zip(past, kv, strict=True)]
+    weights = _weights(node, s, (q, _repeated(node, s, kv[0])), total, own)
+    return merged(s, s("MatMul", weights, _repeated(node, s, kv[1]))), kv[0], kv[1]
+
+
+def _own(node: NodeAtX, s: Sketch, i: int, own: slice) -> str:
+    """Input ``i`` for some sequences of the batch."""
+    whole = node.shape(i)[0] == own.stop - own.start or node.shape(i)[0] == 1
+    return s.input(i) if whole else _of(s, s.input(i), own)
+
+
+def _of(s: Sketch, x: str, own: slice) -> str:
+    return s.crop(x, 0, own.start, own.stop)
+
+
+def _longer(node: NodeAtX, s: Sketch, x: str, total: int) -> str:
+    """Keys or values with zeros behind, as many as the cache of the longest sequence has."""
+    shape = node.out_shapes[1] if len(node.node.outputs) > 1 else ()
+    if not shape or shape[2] == total:
+        return x
+    return s("Concat", x, np.zeros((1, shape[1], shape[2] - total, shape[3])), axis=2)
 
 
 def _require_plain(node: NodeAtX) -> None:
@@ -89,8 +134,11 @@ def _require_plain(node: NodeAtX) -> None:
     if any(node.has(i) for i in (14, 15, 16)):
         raise node.refuse("queries and keys are normalised, or padded on the right")
     ends, length = node.native(5).reshape(-1), node.shape(0)[1]
-    if np.any(ends != ends[0]) or ends[0] + 1 < length:
-        raise node.refuse(f"the sequences end at {ends.tolist()}, with {length} new tokens")
+    if ends.min() + 1 < length:
+        raise node.refuse(
+            f"of {length} new tokens sequences end at {ends.tolist()}, so the last are padding; "
+            "give it one sequence at a time, without padding"
+        )
 
 
 def _apart(node: NodeAtX, s: Sketch) -> list[str]:
@@ -116,8 +164,9 @@ def _repeated(node: NodeAtX, s: Sketch, x: str) -> str:
     return x if count == shared else s("Gather", x, place, axis=1)
 
 
-def _weights(node: NodeAtX, s: Sketch, q: str, k: str, total: int) -> str:
+def _weights(node: NodeAtX, s: Sketch, qk: tuple[str, str], total: int, own: slice) -> str:
     """Weights of the keys: ``(B, N, S, T)``."""
+    q, k = qk
     length, size = node.shape(0)[1], node.shape(0)[2] // node.attr("num_heads")
     if not node.has(1):
         size = node.shape(0)[2] // sum(_counts(node))
@@ -127,7 +176,7 @@ def _weights(node: NodeAtX, s: Sketch, q: str, k: str, total: int) -> str:
     if cap:
         scores = s("Mul", s("Tanh", s("Mul", scores, 1 / cap)), cap)
     if node.has(10):
-        scores = s("Add", scores, s.crop(s.input(10), 3, 0, total))
+        scores = s("Add", scores, s.crop(_own(node, s, 10, own), 3, 0, total))
     seen, place = total - length + np.arange(length)[:, None], np.arange(total)
     window, kept = node.attr("local_window_size"), np.full((length, total), fill_value=True)
     if node.attr("causal") in (None, 1):  # where there is no such attribute it always is
@@ -136,13 +185,13 @@ def _weights(node: NodeAtX, s: Sketch, q: str, k: str, total: int) -> str:
         kept &= place > seen - window
     scores = s("Where", kept, scores, LATER)
     if node.has(11) or node.attr("smooth_softmax") == 1:
-        return _with_sink(node, s, scores, total)
+        return _with_sink(node, s, scores, total, own.stop - own.start)
     return s("Softmax", scores, axis=-1)
 
 
-def _with_sink(node: NodeAtX, s: Sketch, scores: str, total: int) -> str:
+def _with_sink(node: NodeAtX, s: Sketch, scores: str, total: int, batch: int) -> str:
     """Softmax with one more score, 0 or one a head, that no key stands for."""
-    shape = (node.shape(0)[0], node.attr("num_heads"), node.shape(0)[1], 1)
+    shape = (batch, node.attr("num_heads"), node.shape(0)[1], 1)
     sink = s.reshape(s.input(11), 1, -1, 1, 1) if node.has(11) else s.constant(0.0)
     wide = s("Expand", sink, np.array(shape, dtype=np.int64))
     weights = s("Softmax", s("Concat", scores, wide, axis=3), axis=-1)

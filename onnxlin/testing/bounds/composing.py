@@ -17,13 +17,15 @@ import numpy as np
 from onnxlin.engines.cuts import narrowest
 from onnxlin.engines.forward import tangents
 from onnxlin.engines.job import Job
-from onnxlin.engines.reverse import charge, reverse
+from onnxlin.engines.reverse import charge, charge_each, reverse
 from onnxlin.engines.seeds import Seeds
 from onnxlin.graph import Array
 from onnxlin.primitives import Diagonal, LinearMap
 from onnxlin.program import LinearProgram, Step
-from onnxlin.program.roundoff import charges, gamma, sizes, unit_roundoff
-from onnxlin.program.underflow import underflow
+from onnxlin.program.rates import gamma, unit_roundoff
+from onnxlin.program.roundoff import ChargesOfStack, charges
+from onnxlin.program.sizes import sizes
+from onnxlin.program.underflow import underflow, underflows
 
 # Of a sweep that only charges: chunks of rows are cut to it.
 MEMORY = 2**29
@@ -48,9 +50,9 @@ def of_directions(
     moves = tangents(wide, directions)
     bare = without_biases(sized or program)
     points = [{name: move[j] for name, move in moves.items()} for j in range(len(directions))]
-    errors = [charges(bare, at, native=False) for at in points]
-    small = np.array([underflow(bare, at) for at in points])
-    return charge(Job(program, rows, MEMORY), *errors).T + small
+    small = np.array(underflows(bare, points))
+    errors = ChargesOfStack(bare, moves)
+    return charge_each(Job(program, rows, MEMORY), errors, len(directions)).T + small
 
 
 def of_biases(program: LinearProgram, rows: Seeds, sized: LinearProgram | None = None) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 from onnxlin.graph import Array
 from onnxlin.primitives import LinearMap
 from onnxlin.program import LinearProgram, Step
-from onnxlin.program.roundoff import gamma
+from onnxlin.program.rates import gamma
 
 EPS = float(np.finfo(np.float64).eps)
 # Entries of a matrix that is made only to be compared.

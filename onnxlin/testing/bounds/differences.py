@@ -13,7 +13,7 @@ from onnxlin.affine_map import AffineMap
 from onnxlin.errors import RowsError, TraceError
 from onnxlin.graph import Array
 from onnxlin.linearizer import Linearizer
-from onnxlin.program.roundoff import unit_roundoff
+from onnxlin.program.rates import unit_roundoff
 from onnxlin.testing.bounds.sides import Sides
 from onnxlin.testing.verdicts import LawError, NotApplicable, worst
 

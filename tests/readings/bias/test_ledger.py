@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from onnxlin import AffineMap, DetachedError, Linearizer, OptionError, ResidualError, linearize
 from onnxlin.engines.reverse import needed
-from onnxlin.program.roundoff import gamma
+from onnxlin.program.rates import gamma
 from onnxlin.readings import bias_maps, ledger, spread_bias
 from onnxlin.readings.bias.kinds import KINDS, MEANING
 from onnxlin.readings.bias.spread import Split

@@ -17,7 +17,7 @@ from onnx import helper
 import onnxlin
 from onnxlin import AffineMap, Linearizer, linearize
 from onnxlin.engines.plan import ENGINES
-from onnxlin.program.roundoff import gamma
+from onnxlin.program.rates import gamma
 from onnxlin.readings import Ensemble, Region, group
 from onnxlin.rules.smooth import ROUNDINGS
 from onnxlin.testing import GrownModel, onnx_models

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from onnxlin import AffineMap, InputError, Linearizer, ResidualError, linearize
 from onnxlin.affine_map import TINY
-from onnxlin.program.roundoff import gamma
+from onnxlin.program.rates import gamma
 from onnxlin.readings import evaluate
 from onnxlin.readings.checks import UNIT, floor
 from onnxlin.readings.data.floor import least_charge

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import onnxlin
 from onnxlin import AffineMap, InputError, Linearizer, ResidualError, RowsError, linearize
-from onnxlin.program.roundoff import gamma
+from onnxlin.program.rates import gamma
 from onnxlin.readings import contributions, margin, mean, relative
 from onnxlin.readings.checks import UNIT, allowed, chosen
 from onnxlin.testing import GrownModel, onnx_models

@@ -13,7 +13,7 @@ import onnxlin
 from onnxlin import Linearizer, OptionError, ResidualError, TensorNameError, linearize
 from onnxlin.engines.explicit import explicit
 from onnxlin.primitives import Sum
-from onnxlin.program.roundoff import gamma
+from onnxlin.program.rates import gamma
 from onnxlin.readings import between, layer, live_units
 from onnxlin.readings.checks import UNIT
 from onnxlin.rules import Rule

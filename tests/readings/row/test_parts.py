@@ -13,7 +13,7 @@ import onnxlin
 from onnxlin import page
 from onnxlin.errors import InputError
 from onnxlin.inputs import Given, read_input
-from onnxlin.program.roundoff import gamma
+from onnxlin.program.rates import gamma
 from onnxlin.readings.row.parts import seen
 from tests.agree import assert_close
 from tests.page import subjects

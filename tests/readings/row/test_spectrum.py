@@ -8,7 +8,7 @@ from hypothesis import given as draw
 from hypothesis import settings
 
 from onnxlin import OptionError, ResidualError, linearize
-from onnxlin.program.roundoff import gamma
+from onnxlin.program.rates import gamma
 from onnxlin.readings import norms, spectrum
 from onnxlin.readings.checks import UNIT
 from onnxlin.testing import GrownModel, onnx_models

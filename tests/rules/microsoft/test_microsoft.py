@@ -13,6 +13,7 @@ import pytest
 from scipy import special
 
 from onnxlin import Linearizer
+from onnxlin.errors import UnsupportedNodeError
 from onnxlin.operators.schemas import default_values
 from tests.installed import absent, require_survival
 from tests.rules.runtime_only import (
@@ -290,6 +291,34 @@ def test_group_query_attention_turns_what_comes_after_the_past() -> None:
     order = ("q", "k", "v", "pk", "pv", "ends", "total", "cos", "sin")
     options = {"num_heads": 2, "kv_num_heads": 1, "do_rotary": 1, "outputs": ("y", "k2", "v2")}
     both_modes(node_model("GroupQueryAttention", x, fixed, order=order, **options), x)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"do_rotary": 1}, {"local_window_size": 2}, {"smooth_softmax": 1}]
+)
+def test_group_query_attention_of_sequences_of_different_lengths(options: dict[str, Any]) -> None:
+    x = {name: numbers(i, 2, 1, 32 if name == "q" else 16) for i, name in enumerate("qkv", 51)}
+    x |= {name: numbers(i, 2, 1, 4, 16) for i, name in enumerate(("pk", "pv"), 54)}
+    fixed = {"ends": ints(2, 4), "total": np.array(5, dtype=np.int32)}
+    order = ("q", "k", "v", "pk", "pv", "ends", "total")
+    if "do_rotary" in options:
+        fixed, order = {**fixed, **_turns(8)}, (*order, "cos", "sin")
+    options = {"num_heads": 2, "kv_num_heads": 1, "outputs": ("y", "k2", "v2"), **options}
+    proto = node_model("GroupQueryAttention", x, fixed, order=order, **options)
+    if "local_window_size" in options:
+        run, moved = Linearizer(proto).run, x["pv"] + np.float32([[[[0], [0], [1], [0]]]])
+        if (run(x)["y"][1] != run(x | {"pv": moved})["y"][1]).any():
+            absent("this onnxruntime looks three keys back where the window is two")
+    both_modes(proto, x)
+
+
+def test_group_query_attention_with_padding_behind_is_refused() -> None:
+    x = {name: numbers(i, 2, 3, 16 if name == "q" else 8) for i, name in enumerate("qkv", 48)}
+    order, outputs = ("q", "k", "v", "", "", "ends", "total"), ("y", "k2", "v2")
+    fixed = {"ends": ints(1, 2), "total": np.array(3, dtype=np.int32)}
+    options = {"num_heads": 2, "kv_num_heads": 1, "order": order, "outputs": outputs}
+    with pytest.raises(UnsupportedNodeError, match="one sequence at a time, without padding"):
+        both_modes(node_model("GroupQueryAttention", x, fixed, **options), x)
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8])

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnxlin.engines.live.liveness import reached, reached_back
 from onnxlin.primitives import Adjoint, Diagonal, LinearMap, MatMul, Sum, adjoint
+from onnxlin.primitives.reaching import reached, reached_back
 from tests.strategies import linear_maps
 
 
@@ -41,6 +41,15 @@ def test_whatever_a_coefficient_leads_to_is_live(factor, op, seed) -> None:
         live = rng.random(shape) < 0.6
         found = mark(op, live).ravel()
         assert found[(pattern & live.ravel()).any(axis=1)].all()
+
+
+@pytest.mark.parametrize("large", [0, 5, 2**22])
+@given(linear_maps(), st.integers(0, 99))
+def test_matrices_taken_for_full_lose_nothing(large: int, op: LinearMap, seed: int) -> None:
+    some = abs(op.to_sparse(np.float64)).toarray() != 0
+    live = np.random.default_rng(seed).random(op.out_shape) < 0.6
+    found = reached_back(op, live, large).ravel()
+    assert found[(some.T & live.ravel()).any(axis=1)].all()
 
 
 MATRICES = {
