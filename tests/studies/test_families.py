@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import onnxlin
+from fixtures.studies.families import pairs
 from fixtures.studies.families.cuts import cuts
 from fixtures.studies.families.judged import margin_row, on_pixels
 from fixtures.studies.families.norms import split_of_norms
@@ -13,8 +14,10 @@ from fixtures.studies.families.one_net import measure_net
 from fixtures.studies.families.subjects import BY_NAME, PUBLIC, Subject
 from fixtures.studies.families.tallies import Tallies, rival_of
 from fixtures.studies.families.times import measure_times
+from fixtures.studies.families.words import twins
 from fixtures.studies.families.zeros import Fit
 from fixtures.studies.shared import results
+from fixtures.studies.shared.claims import ClaimError
 from fixtures.studies.shared.data import available, shipped
 from onnxlin.readings import ledger
 
@@ -126,6 +129,43 @@ def test_tallies_count_the_right_class_and_share_out_the_margin() -> None:
     tallies.of["F"].margins[:] = [2.0, 2.0]
     tallies.of["half"].margins[:] = [1.0, 1.0]
     assert tallies.share("half") == {"mean": 0.5, "low": 0.5, "high": 0.5}
+
+
+def a_net(norm: str, lost: tuple[float, float], owned: float, data: str = "mnist") -> dict:
+    low, high = lost
+    return {
+        "family": "vgg",
+        "data": data,
+        "norm": norm,
+        "source": "here",
+        "lost": {"mean": (low + high) / 2, "low": low, "high": high},
+        "maps": {"W x": {"share": {"mean": owned}}},
+    }
+
+
+def test_twins_differ_where_their_intervals_do() -> None:
+    nets = {
+        "plain": a_net("none", (0.1, 0.2), 0.9),
+        "bn": a_net("batch", (0.3, 0.4), 0.1),
+        "alone": a_net("batch", (0.3, 0.4), 0.1, "fashion"),
+    }
+    assert twins(nets) == [("plain", "bn")]
+    assert pairs.dearer(nets) == [("plain", "bn")]
+    assert "In 1 of 1 pairs" in " ".join(pairs.told(nets).split())
+    nets["bn"]["lost"]["low"] = 0.19  # now by chance, perhaps
+    assert pairs.dearer(nets) == []
+    with pytest.raises(ClaimError, match="beyond chance"):
+        pairs.told(nets)
+
+
+def test_twins_in_the_results_are_of_one_plan() -> None:
+    """As many convolutions and dense layers; and more nodes only where norms are."""
+    for names in twins(NETS):
+        ops = [[n.op_type for n in lin_of(BY_NAME[name]).graph.nodes] for name in names]
+        for kind in ("Conv", "Gemm", "MaxPool", "Relu"):
+            assert ops[0].count(kind) == ops[1].count(kind), (names, kind)
+        assert "BatchNormalization" in ops[1]
+        assert "BatchNormalization" not in ops[0]
 
 
 def test_times_are_those_of_both_engines(monkeypatch: pytest.MonkeyPatch) -> None:

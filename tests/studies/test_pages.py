@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fixtures.studies import STUDIES
-from fixtures.studies.shared import results
+from fixtures.studies.shared import overview, results
 from fixtures.studies.shared.places import PAGES, PICTURES
 from fixtures.studies.shared.study import find, measured
 
@@ -16,6 +16,12 @@ from fixtures.studies.shared.study import find, measured
 def test_the_page_is_made_of_the_results(name: str) -> None:
     made = find(name).page(results.read(name))
     assert made == (PAGES / f"{name}.md").read_text(), f"python -m fixtures.studies {name} --page"
+
+
+def test_the_list_of_studies_has_their_answers() -> None:
+    again = "python -m fixtures.studies NAME --page"
+    assert overview.page() == overview.PAGE.read_text(), again
+    assert list(overview.QUESTIONS) == list(STUDIES)
 
 
 @pytest.mark.parametrize("name", STUDIES)
