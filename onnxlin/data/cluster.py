@@ -17,8 +17,8 @@ from onnxlin.errors import OnnxlinError, RunError
 from onnxlin.texts import counted
 
 WHAT = "Working on several processes"
-# Tasks that are sent ahead to each thread: one at work, and one that waits for it.
-AHEAD = 2
+# Tasks that are sent ahead to each thread: one that is written, one at work, one that waits for it.
+AHEAD = 3
 # Times as many chunks as are under way that may be done before the first of them.
 EARLY = 2
 # Times that a chunk may take its worker along with it, beyond what dask itself tries.
@@ -209,9 +209,8 @@ class _Spread:
 
     def _answer(self, future: Any, number: int) -> Report | None:
         """What a chunk came to; None where it is to be done again."""
-        if future.status in ("cancelled", "lost"):
-            raise _LostError("its tasks are cancelled")
-        if future.status == "finished":
+        if future.status in ("finished", "cancelled", "lost"):
+            # Of a task that was cancelled the answer is an error that says why.
             report: Report = self._ask(lambda: future.result(timeout=PATIENCE))
             return report
         error = self._ask(lambda: future.exception(timeout=PATIENCE))
@@ -245,6 +244,6 @@ def plugin(hands: Hands, name: str) -> Any:
 
 def step(name: str, number: int) -> Report:
     """Do one chunk, on a worker."""
-    worker = needed("distributed", WHAT).get_worker()
-    hands: Hands = worker.plugins[name].hands
-    return hands(number)
+    distributed = needed("distributed", WHAT)
+    hands: Hands = distributed.get_worker().plugins[name].hands
+    return hands(number, distributed.secede)
