@@ -69,7 +69,14 @@ class Page:
         return self.driver.find_elements("css selector", selector)
 
     def text(self, selector: str) -> str:
-        return self.find(selector).text
+        """What is read there; an answer may put another element in its place meanwhile."""
+        from selenium.common.exceptions import StaleElementReferenceException
+
+        while True:
+            try:
+                return self.find(selector).text
+            except StaleElementReferenceException:
+                continue
 
     def errors(self) -> list[str]:
         """What the console has said since it was last asked."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import onnxlin
@@ -175,6 +175,7 @@ def test_wherever_it_is_merged_the_map_is_the_same(net, dtype, monkeypatch) -> N
             m.verify()
 
 
+@settings(max_examples=max(settings().max_examples // 4, 1))
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9))
 def test_rows_may_be_combinations(seed, count) -> None:
     proto = filled(POOLED, seed)
