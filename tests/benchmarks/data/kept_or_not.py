@@ -41,7 +41,7 @@ def stored_table(names: list[str], workers: list[int], samples: int, file: Path 
         with tempfile.TemporaryDirectory() as folder:
             np.save(Path(folder) / "xs.npy", _samples(lin, samples * NETS[name].many, file))
             for count in workers:
-                lines.append((name, count, *_both(lin, Path(folder), count)))
+                lines.append((name, str(count), *_both(lin, Path(folder), count)))
                 print(lines[-1], flush=True)
     print(table(("net", "workers", "maps/s kept", "maps/s forgotten", "share"), lines))
 
