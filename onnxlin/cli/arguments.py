@@ -46,7 +46,7 @@ exit codes:
   2    the command line itself is wrong
   3    check: the model has unsupported nodes, or none lies between inputs and outputs
   4    a residual is past its bound, (verify) a law does not hold, or (run) a sample has no map
-  5    compare: the two models are apart
+  5    compare: the two models are apart, or decide otherwise more often than --tol says
   6    not decided: rounding may be as large as F(x), so a residual within its bound proves nothing
   7    --sandbox: the process crashed, took too long or ran out of memory; stderr says where
   130  interrupted (Ctrl-C)

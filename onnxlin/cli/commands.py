@@ -13,7 +13,6 @@ from onnxlin import limits
 from onnxlin.cli import (
     arguments,
     check,
-    compare,
     compile,
     completion,
     ops,
@@ -22,6 +21,7 @@ from onnxlin.cli import (
 
 # Under other names: these are packages of this one, and stay its attributes.
 from onnxlin.cli.audit import audit as audit_command
+from onnxlin.cli.compare import compare as compare_command
 from onnxlin.cli.explain import explain as explain_command
 from onnxlin.cli.over import evaluate, regions
 from onnxlin.cli.over import run as run_command
@@ -39,7 +39,7 @@ COMMANDS = {
     "region": region_command,
     "regions": regions,
     "path": path,
-    "compare": compare,
+    "compare": compare_command,
     "audit": audit_command,
     "check": check,
     "verify": verify_command,

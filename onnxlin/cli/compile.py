@@ -38,6 +38,11 @@ def declare(commands: Any) -> None:
         "--shares", action="store_true", help="a further output: what each node brings in to b"
     )
     group.add_argument(
+        "--batch",
+        action="store_true",
+        help="take any number of instances along a first axis, with seeds of each",
+    )
+    group.add_argument(
         "--shape",
         dest="shapes",
         metavar="NAME=1,3,224,224",
@@ -69,6 +74,7 @@ def run(options: Any, screen: Screen) -> int:
         shapes=dict(options.shapes) if options.shapes else None,
         direction=options.direction,
         shares=options.shares,
+        batch=options.batch,
         external_data=options.external_data or None,
     )
     document = _document(made, options)

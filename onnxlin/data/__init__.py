@@ -9,15 +9,17 @@ stores, zarr and parquet need the extra ``onnxlin[data]``.
 from onnxlin.data.blocks import map_blocks
 from onnxlin.data.opened import open_results
 from onnxlin.data.opened import open_results as open  # onnxlin.data.open(path)
-from onnxlin.data.readings import Audited, audit, evaluate, group
+from onnxlin.data.readings import Audited, audit, compare, evaluate, group
 from onnxlin.data.runner import How, Summary, run
 from onnxlin.data.source import Part, Source
 from onnxlin.data.sources import open_source
 from onnxlin.data.way import Way
+from onnxlin.readings.compare.decisions import Decisions
 from onnxlin.readings.data.overall import Overall
 
 __all__ = [
     "Audited",
+    "Decisions",
     "How",
     "Overall",
     "Part",
@@ -25,6 +27,7 @@ __all__ = [
     "Summary",
     "Way",
     "audit",
+    "compare",
     "evaluate",
     "group",
     "map_blocks",

@@ -100,4 +100,5 @@ def notes(task: Chunked) -> dict[str, Any]:
         "notes": [*lin.section.notes_in(lin.mode), *task.source.notes],
     }
     nodes = list(task.layout.nodes)
-    return {"run": whole, "ledger": {"nodes": nodes}, "margins": {"parts": nodes}}
+    own = {"ledger": "nodes", "margins": "parts", "introduced": "tensors"}
+    return {"run": whole, **{array: {what: nodes} for array, what in own.items()}}

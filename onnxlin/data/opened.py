@@ -48,4 +48,7 @@ def open_results(
         found = found.assign_coords(node=("node", found["ledger"].attrs["nodes"]))
     if "margins" in found:
         found = found.assign_coords(part=("part", found["margins"].attrs["parts"]))
+    if "introduced" in found:
+        tensors = found["introduced"].attrs["tensors"]
+        found = found.assign_coords(tensor=("tensor", tensors))
     return found

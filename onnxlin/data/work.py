@@ -132,8 +132,14 @@ class Hands:
         """Of the work: two runs that do the same have one."""
         return f"onnxlin-{self._work.task.order.digest[:16]}"
 
-    def __call__(self, number: int, leave: Callable[[], None]) -> Report:
-        """Do one chunk; ``leave`` lets another thread compute the next while this one is kept."""
+    def __call__(self, number: int, leave: Callable[[], None]) -> Report | None:
+        """Do one chunk; ``leave`` lets another thread compute the next while this one is kept.
+
+        Returns
+        -------
+        Report or None
+            None where `expected` says it all: there is nothing to be fetched from the worker.
+        """
         try:
             work = self._free.pop()
         except IndexError:
@@ -143,6 +149,12 @@ class Hands:
             report = work.compute(number)
         finally:
             self._free.append(work)
-        if work.store is not None:
-            leave()
-        return work.keep(report)
+        if work.store is None:
+            return report
+        leave()
+        kept = work.keep(report)
+        return kept if kept.failed else None
+
+    def expected(self, number: int) -> Report:
+        """What is said of a chunk that is kept, if none of its samples has failed."""
+        return Report(number, self._work.size(number), 0)

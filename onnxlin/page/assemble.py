@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,11 +12,13 @@ from onnxlin.affine_map import AffineMap, Verdict
 from onnxlin.affine_map.colours import COLOURS
 from onnxlin.graph import Array
 from onnxlin.page.depths import depths_of
+from onnxlin.page.flips import described, drawn
 from onnxlin.page.hidden import hidden_of
 from onnxlin.page.nodes import nodes
 from onnxlin.page.pack import pack, plain
 from onnxlin.page.reach import region
 from onnxlin.readings import contributions
+from onnxlin.readings.region import Found
 from onnxlin.readings.row import report, summary
 from onnxlin.readings.row.parts import Part, seen
 
@@ -61,6 +63,8 @@ class Explained:
     at : tuple of str
         Hidden tensors to read a net with convolutions at, "last" or "all", however large it is;
         by default some, over a picture.
+    flips : Found or "nothing", optional
+        What `onnxlin.readings.region.find_change` found, of the rows of the map.
     values, rest : {position: array (n_in,)}, {position: float}
         Then ``W (x - x0)`` and ``W x0`` of the rows on the page.
     """
@@ -81,6 +85,7 @@ class Explained:
     baseline: str | None = None
     layers: bool = False
     at: tuple[str, ...] = ()
+    flips: Found | Literal["nothing"] | None = None
     values: Mapping[int, Array] = field(default_factory=dict)
     rest: Mapping[int, float] = field(default_factory=dict)
 
@@ -125,6 +130,7 @@ def document(subject: Explained) -> dict[str, Any]:
             "depths": depths_of(m, places, subject.parts, asked=subject.layers) if places else None,
             "hidden": hidden_of(m, places, subject.parts, subject.at) if places else None,
             "region": region(m, places, subject.sweeps) if places else None,
+            "flips": _flips(subject) if places else None,
             "nodes": nodes(m) if places else None,
             "colours": COLOURS,
         }
@@ -138,6 +144,18 @@ def shown(m: AffineMap, asked: Sequence[int] = ()) -> list[int]:
     few = count <= MOST_ROWS and count * len(m.x) <= LARGE
     kept = set(summary.top(m.y, count if few else STRONGEST)) | set(asked)
     return sorted(kept, key=lambda place: (-m.y[place], place))
+
+
+def _flips(subject: Explained) -> dict[str, Any] | None:
+    """What flips the decision, if that was looked for, with names of both outputs."""
+    found, m = subject.flips, subject.m
+    if found is None:
+        return None
+    if isinstance(found, str):
+        return described(m, None, subject.parts)
+    said = described(m, found, subject.parts)
+    names = [report.named(m, said[end], subject.labels) for end in ("from", "to")]
+    return {**said, "names": names, "parts": drawn(m, found, subject.parts)}
 
 
 def _rows(

@@ -23,6 +23,7 @@ SCRIPTS = (
     "bars.js",
     "rows.js",
     "facts.js",
+    "flips.js",
     "nodes.js",
     "views.js",
     "page.js",

@@ -14,6 +14,7 @@ from onnxlin.readings.audit.audit import Audit, audit
 from onnxlin.readings.bias.ledger import BiasMap, Ledger, bias_maps, ledger
 from onnxlin.readings.bias.spread import Spread, spread_bias
 from onnxlin.readings.bias.structural import StructuralZero, structural_zero
+from onnxlin.readings.compare.blame import Blame, blame
 from onnxlin.readings.compare.compare import compare
 from onnxlin.readings.compare.comparison import Comparison
 from onnxlin.readings.data.ensemble import Ensemble
@@ -61,6 +62,7 @@ __all__ = [
     "Attributor",
     "Audit",
     "BiasMap",
+    "Blame",
     "Comparison",
     "Contributions",
     "Depth",
@@ -91,6 +93,7 @@ __all__ = [
     "baselines",
     "between",
     "bias_maps",
+    "blame",
     "compare",
     "contributions",
     "deletion",

@@ -194,3 +194,12 @@ def test_the_compiled_engine_may_be_asked_for(run_json, digit) -> None:
     assert found["pass"]
     assert found["checks"][0]["engine"] == "compiled"
     assert {"compile", "check"} <= set(cli.COMMANDS)
+
+
+def test_a_batch_axis_is_open_when_asked_for(run_json, run, digit) -> None:
+    found = run_json("compile", digit[0], "-o", "many.onnx", "--batch", "--shares")
+    assert found["inputs"]["image"]["shape"] == ["N", 1, 28, 28]
+    assert found["inputs"]["seeds"]["shape"] == ["N", "K", 10]
+    assert found["outputs"]["seeds_W"]["shape"] == ["N", "K", 784]
+    out = run("compile", digit[0], "-o", "many.onnx", "--batch")[1]
+    assert "N x 1 x 28 x 28" in out

@@ -88,6 +88,7 @@ COMMANDS = {
     "regions": ["regions", "MODEL", "many.npy", "--picture", "groups.png", "--merge", "2"],
     "path": ["path", "MODEL", "x.npy", "x1.npy"],
     "compare": ["compare", "MODEL", "OTHER", "x.npy"],
+    "compare each": ["compare", "MODEL", "OTHER", "many.npy", "--each"],
     "audit": ["audit", "MODEL", "x.npy", "map.npy", "--judge"],
     "check": ["check", "MODEL"],
     "check missing": ["check", "MISSING"],
@@ -116,7 +117,7 @@ def made_of(arguments: list[str], model: str) -> list[str]:
     places = {"MODEL": model, "HIDDEN": texts.shown(of("s")), "OTHER": "other.onnx"}
     if "OTHER" in arguments:
         proto = onnx.load(model)
-        changed = onnx.numpy_helper.to_array(proto.graph.initializer[0]) * 1.5
+        changed = onnx.numpy_helper.to_array(proto.graph.initializer[0]) * -1.5
         proto.graph.initializer[0].CopyFrom(
             onnx.numpy_helper.from_array(changed, proto.graph.initializer[0].name)
         )

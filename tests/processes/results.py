@@ -79,6 +79,8 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "Attribution": relevance,
     "Audit": lambda: readings.audit(question(), relevance().values),
     "BiasMap": lambda: readings.bias_maps(fresh()),
+    "Blame": lambda: readings.blame(mlp(), mlp(), X, 0),
+    "Decisions": lambda: onnxlin.data.compare(mlp(), mlp(), XS[:, 0]),
     "Comparison": lambda: readings.compare(fresh(), lin()(X, dtype=np.float64)),
     "comparison of models": lambda: readings.compare(mlp(), mlp(), X),
     "Attributor": lambda: readings.Attributor(lin()),

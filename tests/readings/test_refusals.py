@@ -174,6 +174,10 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, dict[str, Any]]]] = {
         lambda rows=None, nodes=None: readings.bias_maps(m(), rows, nodes),
         {"rows": ROWS, "nodes": NAME},
     ),
+    "blame": (
+        lambda x=X, row=(1.0, -1.0, 0.0): readings.blame(lin(), lin(), x, row),
+        {"x": FLAT, "row": {**ROWS, "NaN": [np.nan] * 3}},
+    ),
     "compare": (
         lambda x=X, rows=None, tol=None, top=5, engine="auto", dtype=np.float64: readings.compare(
             lin(), lin(), x, rows=rows, tol=tol, top=top, engine=engine, dtype=dtype

@@ -35,6 +35,12 @@ def what(command: argparse.ArgumentParser) -> None:
         metavar="zero|FILE",
         help="explain against an x0: W (x - x0) beside W x0 + b and F(x0) (W x and b)",
     )
+    command.add_argument(
+        "--flips",
+        action="store_true",
+        help="search for the nearest input (l2) that the model decides otherwise, by up to 32 maps;"
+        " what changes is printed and, with --html, shown on the page",
+    )
     _hidden(command)
     command.add_argument(
         "--near", type=float, default=1e-3, help="count units this close to a kink (0.001)"

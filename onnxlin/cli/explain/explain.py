@@ -18,6 +18,7 @@ from onnxlin.cli.explain import (
     baseline,
     exports,
     files,
+    flips,
     hidden,
     layers,
     singular,
@@ -117,6 +118,8 @@ def answer(options: Any) -> dict[str, Any]:
     pair = against.pair_of(m, chosen, asked.classes, asked.rival) if chosen else None
     drawn = against.put_first(m, pair, explained, shown, parts=parts, count=options.top)
     nothing = ended(m, lin.section)
+    asks = options.flips and bool(chosen)
+    searched = flips.search(lin, m, given.feeds, parts, labels) if asks else None
     document: dict[str, Any] = {
         **_head(options, lin, given, m, rows.note),
         "prediction": prediction,
@@ -130,21 +133,33 @@ def answer(options: Any) -> dict[str, Any]:
         "layers": layers.read(m, chosen, parts, options),
         "hidden": hidden.read(m, chosen, options),
         "singular": singular.read(m, explained, labels, dict(given.feeds), options),
+        "flips": None if searched is None else searched.about,
         "files": [],
     }
     if archive is not None:
-        pictures = files.draw(m, parts, drawn, options)
-        pictures += files.draw_layers(document["layers"], explained, options)
-        pictures += files.draw_hidden(m, parts, document["hidden"], explained, options)
+        pictures = _pictures(m, parts, drawn, document, options)
         document["files"] = [*pictures, files.keep(m, archive, there=large)]
     document["files"] += exports.write(m, lin, options)
-    about = About(
-        lin, given, parts, labels, chances, prediction["probability_is"], asked.vocabulary
-    )
+    known = chances, prediction["probability_is"], asked.vocabulary
+    about = About(lin, given, parts, labels, *known, None if searched is None else searched.shown)
     document["files"] += write_pages(m, about, chosen, pair, options)
     document["memory"] = _memory(m, options)
     document["seconds"] = round(time.perf_counter() - start, 3)
     return document
+
+
+def _pictures(
+    m: AffineMap,
+    parts: tuple[page.Part, ...],
+    drawn: list[tuple[dict[str, Any], Array]],
+    document: dict[str, Any],
+    options: Any,
+) -> list[str]:
+    """Draw what is explained; return the paths."""
+    explained = document["explained"]
+    pictures = files.draw(m, parts, drawn, options)
+    pictures += files.draw_layers(document["layers"], explained, options)
+    return pictures + files.draw_hidden(m, parts, document["hidden"], explained, options)
 
 
 def _memory(m: AffineMap, options: Any) -> dict[str, Any]:

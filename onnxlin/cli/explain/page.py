@@ -33,6 +33,7 @@ class About:
     chances: Array | None
     chances_are: str | None
     vocabulary: Sequence[str]
+    flips: Any = None
 
 
 def write_pages(
@@ -80,6 +81,7 @@ def _write_page(
         baseline=options.baseline,
         layers=options.layers,
         at=tuple(options.at),
+        flips=about.flips,
         values=against.values,
         rest={i: row["map_at_baseline"] - m.b[i] for i, row in against.rows.items() if row},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from onnxlin.cli.explain import hidden, layers, singular
+from onnxlin.cli.explain import flips, hidden, layers, singular
 from onnxlin.cli.screen import Cell, Screen, percent
 from onnxlin.engines.memory import mib
 from onnxlin.texts import counted
@@ -29,6 +29,7 @@ def show(document: Document, screen: Screen, count: int, *, verbose: bool = Fals
     layers.show(document["layers"], document["explained"], screen)
     hidden.show(document["hidden"], document["explained"], screen)
     singular.show(document["singular"], screen)
+    flips.show(document["flips"], screen, count)
     screen.line()
     for path in document["files"]:
         screen.line(f"wrote {path}")

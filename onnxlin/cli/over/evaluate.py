@@ -7,18 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from onnxlin import plot
 from onnxlin.cli import arguments, target
 from onnxlin.cli.bar import Bar
-from onnxlin.cli.labels import Labels
 from onnxlin.cli.over import way
+from onnxlin.cli.over.labels import labels_given
 from onnxlin.cli.screen import Screen, percent
-from onnxlin.errors import InputError
 from onnxlin.files import folder_of
-from onnxlin.graph import Array
-from onnxlin.inputs import read_labels
 from onnxlin.linearizer import Linearizer
 from onnxlin.readings.data.overall import Overall
 
@@ -70,7 +65,7 @@ def run(options: Any, screen: Screen) -> int:
     start = time.perf_counter()
     lin = target.linearizer(options)
     source = target.source(options, lin, options.data)
-    labels = _labels(options, lin, source)
+    labels = labels_given(options.labels, options.data[0], lin, source)
     with Bar("instances") as bar:
         found = data.evaluate(
             lin, source, labels, engine=options.engine, progress=bar, **way.read(options)
@@ -82,26 +77,6 @@ def run(options: Any, screen: Screen) -> int:
     screen.document(document)
     _show(document, screen, options.top)
     return 0
-
-
-def _labels(options: Any, lin: Linearizer, source: Source) -> Array | None:
-    """Read the labels given, as class indices."""
-    named = options.labels or options.data[0]
-    if options.labels is not None:
-        texts = read_labels(named, source.names)
-    elif source.labels is not None and source.labels.dtype.kind == "U":
-        texts = [str(text) for text in source.labels]
-    else:
-        return source.labels
-    if len(texts) != len(source):
-        raise InputError(
-            f"{named!r} has {len(texts)} labels, and the data {len(source)} instances."
-        )
-    outputs = dict(next(iter(lin.map(source[0:1].stacks, rows=[]))).outputs)
-    known = Labels.of(lin, outputs)
-    size = sum(value.size for value in outputs.values())
-    at = {text: known.find(text, size, f"{named}:") for text in dict.fromkeys(texts)}
-    return np.array([at[text] for text in texts], dtype=np.int64)
 
 
 def _document(options: Any, lin: Linearizer, source: Source, found: Overall) -> dict[str, Any]:

@@ -89,13 +89,17 @@ const dark = ([red, green, blue]) => 0.299 * red + 0.587 * green + 0.114 * blue 
 
 /** What the colours mean, and where they end. */
 function legend(limit, past) {
+  return ramps(limit, past, "blue lowers the output, red raises it");
+}
+
+function ramps(limit, past, words) {
   const stops = DOC.colours.map(css).join(", ");
   return el("div", {class: "legend"},
     el("span", {}, `${past ? "≤ " : ""}−${num(limit, 3)}`),
     el("span", {class: "ramp", style: {background: `linear-gradient(to right, ${stops})`},
       role: "img", "aria-label": "colours from blue over white to red"}),
     el("span", {}, `${past ? "≥ " : ""}+${num(limit, 3)}`),
-    el("span", {class: "quiet"}, "blue lowers the output, red raises it"
+    el("span", {class: "quiet"}, words
       + (past ? `; colours end at the ${PERCENTILE}th percentile of sizes` : "")));
 }
 

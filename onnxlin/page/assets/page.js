@@ -39,16 +39,18 @@ function controls() {
 async function start() {
   drawHead();
   await load();
+  await loadFlips();
   totals();
   $("main").hidden = false;
   drawAbout();
   if (DOC.places.length) {
     controls();
     choose(...(DOC.open ?? [0, -1]));
+    drawFlips();
     drawRegion();
     drawNodes();
   } else {
-    const about = ["input", "depths", "contributions", "ledger", "region", "nodes"];
+    const about = ["input", "depths", "contributions", "ledger", "flips", "region", "nodes"];
     for (const id of about) $(id).hidden = true;
     drawRows();
   }

@@ -53,7 +53,7 @@ def align(a: Linearizer, b: Linearizer, x: Instance) -> Aligned:
     """
     fed, note = paired("inputs", list(a.graph.inputs), list(b.graph.inputs))
     feeds = a.feeds(x)
-    others = _feeds_of_b(feeds, b, fed)
+    others = feeds_of_b(feeds, b, fed)
     ins, _ = paired("inputs", a.section.inputs, b.section.inputs)
     outs, other_note = paired("outputs", a.section.outputs, b.section.outputs)
     order = places(a.run(feeds), outs, b.run(others))
@@ -124,7 +124,7 @@ def places(
     return np.concatenate([at[pairs[name]] for name in ours])
 
 
-def _feeds_of_b(
+def feeds_of_b(
     feeds: Mapping[str, Array], b: Linearizer, pairs: Mapping[str, str]
 ) -> dict[str, Array]:
     """Give B the input of A, under B's names."""

@@ -70,8 +70,7 @@ def compare(
         The two do not take the same input, or do not have outputs of the same shapes.
     OptionError, DetachedError, and what a `Linearizer` raises
     """
-    if tol is not None and not (math.isfinite(number("tol", tol)) and tol >= 0):
-        raise OptionError(f"tol={tol!r}; expected a number that is 0 or more, or None.")
+    require_tolerance(tol)
     if isinstance(a, AffineMap) and isinstance(b, AffineMap):
         if x is not None:
             raise OptionError("Two maps hold their x; give no other.")
@@ -87,6 +86,17 @@ def compare(
     together = align(first, second, x)
     maps = _linearised(first, second, together, rows, engine=engine, dtype=dtype)
     return _with_nodes(_of_maps(*maps, together, tol, top), (first, second), together)
+
+
+def require_tolerance(tol: float | None) -> None:
+    """Refuse what is no tolerance.
+
+    Raises
+    ------
+    OptionError
+    """
+    if tol is not None and not (math.isfinite(number("tol", tol)) and tol >= 0):
+        raise OptionError(f"tol={tol!r}; expected a number that is 0 or more, or None.")
 
 
 def _linearised(

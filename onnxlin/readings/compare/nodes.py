@@ -93,8 +93,8 @@ class TensorDifference:
 
 def judge(a: Side, b: Side, names: Match) -> tuple[TensorDifference, ...]:
     """Compare every tensor that both have, in the order in which A makes them."""
-    cut = _readable(a, b, names)
-    made = _on_values_of_b(a, cut)
+    cut = readable(a, b, names)
+    made = on_values_of_b(a, cut)
     limits = made.roundings(())
     theirs = b.roundings({chain[-1] for name, chain in names.tensors.items() if name in cut})
     stops = {name for chain in names.tensors.values() for name in chain}
@@ -122,7 +122,7 @@ def judge(a: Side, b: Side, names: Match) -> tuple[TensorDifference, ...]:
     return tuple(found)
 
 
-def _readable(a: Side, b: Side, names: Match) -> dict[str, Array]:
+def readable(a: Side, b: Side, names: Match) -> dict[str, Array]:
     """What B has in the place of A's tensors, where A's nodes can read it."""
     read = {name for node in a.section.nodes for name in node.reads}
     found = {}
@@ -139,7 +139,7 @@ def _readable(a: Side, b: Side, names: Match) -> dict[str, Array]:
     return found
 
 
-def _on_values_of_b(a: Side, given: Mapping[str, Array]) -> Side:
+def on_values_of_b(a: Side, given: Mapping[str, Array]) -> Side:
     """A, with some tensors as inputs that hold B's values, and made beside them."""
     own = {name: value for name, value in a.feeds.items() if name not in given}
     graph = _cut(a.section.graph, given)

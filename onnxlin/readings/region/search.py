@@ -43,12 +43,15 @@ class Found:
         The row that is the largest there.
     x : array (n_in,)
         In the model's own numbers.
+    y : array (K,)
+        F of the rows there, of that run.
     """
 
     norm: str
     distance: float
     row: int
     x: Array
+    y: Array
 
 
 def find_change(
@@ -198,7 +201,7 @@ class _Search:
         order = {"l1": 1, "l2": 2, "linf": np.inf}[self.norm]
         distance = float(np.linalg.norm(found - x, ord=order))
         if self.best is None or distance < self.best.distance:
-            self.best = Found(self.norm, distance, self._row(found), found)
+            self.best = Found(self.norm, distance, self._row(found), found, self._values(found))
 
     def _step(self, m: AffineMap, rival: int | None = None) -> Array | None:
         """From where a map stands, or from x, to where it says that a rival draws level."""
@@ -223,10 +226,15 @@ class _Search:
 
     def _row(self, flat: Array) -> int:
         """Which row is the largest, as the model runs; the one of x where it is level with it."""
+        found = self._values(flat)
+        return self.top if found[self.top] >= found.max() else int(found.argmax())
+
+    def _values(self, flat: Array) -> Array:
+        """F of the rows, as the model runs."""
         outputs = self.lin.run(self._fed(flat)).values()
         y = np.concatenate([np.ravel(value).astype(np.float64) for value in outputs])
-        found = self.start.rows.apply(y[:, None])[:, 0]
-        return self.top if found[self.top] >= found.max() else int(found.argmax())
+        found: Array = self.start.rows.apply(y[:, None])[:, 0]
+        return found
 
     def _fed(self, flat: Array) -> dict[str, Array]:
         own = self.start

@@ -42,7 +42,7 @@ class Sleeping:
     """Stands where a run's `Work` does: sleeps, and says that it is done."""
 
     def __init__(self, seconds: float) -> None:
-        self.seconds, self.store = seconds, None
+        self.seconds, self.store = seconds, "there, but for nothing"
         self.task = SimpleNamespace(order=SimpleNamespace(digest="sleeping"))
 
     def fresh(self) -> Sleeping:
@@ -55,6 +55,9 @@ class Sleeping:
 
     def keep(self, report: Report) -> Report:
         return report
+
+    def size(self, number: int) -> int:
+        return 1
 
 
 def scheduler_table(counts: list[int], seconds: float, tasks: int) -> None:

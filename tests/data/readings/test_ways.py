@@ -8,6 +8,7 @@ import sys
 import warnings
 
 import numpy as np
+import onnx
 import pytest
 
 import onnxlin
@@ -15,6 +16,7 @@ from onnxlin import data
 from onnxlin.errors import OptionError
 from onnxlin.readings import group
 from tests.data.stores import LENET, ROOT, digits
+from tests.readings.compare.test_compare import changed
 
 for package in ("zarr", "xarray", "distributed", "pyarrow"):
     pytest.importorskip(package)
@@ -56,6 +58,14 @@ def test_two_workers_say_what_one_says(cluster, tmp_path) -> None:
         data.group(CIRCLES / "mlp.onnx", xs, labels, chunk=16, scheduler=cluster),
         group(CIRCLES / "mlp.onnx", xs, labels),
     )
+    other = changed(onnx.load(LENET), "11.bias", 8, 2.0)
+    found, whole = (
+        data.compare(LENET, other, tmp_path / "xs.npz", threads=1, limit=24, chunk=8, **way)
+        for way in ({"scheduler": cluster}, {})
+    )
+    assert found.changed == whole.changed
+    assert found.shares == whole.shares
+    assert whole.changed
 
 
 @pytest.mark.parametrize("way", [{}, {"workers": 1, "limit": 30}])

@@ -10,6 +10,7 @@ from typing import Any
 import onnx
 
 from onnxlin.engines.compiled.compile import ADJOINT, Compiled
+from onnxlin.engines.compiled.export.batch import INSTANCES
 from onnxlin.primitives import Shape
 from onnxlin.program import slices
 from onnxlin.section import Section
@@ -32,12 +33,15 @@ class Facts:
         Of the source model; "" where it is not known.
     shares : bool
         Whether the graph has that output.
+    batch : bool
+        Whether it takes N instances.
     """
 
     section: Section
     mode: str
     sha256: str
     shares: bool
+    batch: bool = False
 
 
 def describe(made: onnx.ModelProto, compiled: Compiled, facts: Facts) -> None:
@@ -50,7 +54,7 @@ def describe(made: onnx.ModelProto, compiled: Compiled, facts: Facts) -> None:
     for key, value in (kept | own).items():
         text = value if isinstance(value, str) else json.dumps(value)
         made.metadata_props.add(key=key, value=text)
-    texts = _texts(compiled)
+    texts = _texts(compiled, "N, " if facts.batch else "")
     made.doc_string = _summary(compiled, facts)
     for info in (*made.graph.input, *made.graph.output):
         info.doc_string = texts.get(info.name, info.doc_string)
@@ -74,6 +78,7 @@ def _entries(compiled: Compiled, facts: Facts) -> dict[str, Any]:
         "source": {"graph": facts.section.graph.model.graph.name, "sha256": facts.sha256},
         "notes": list(facts.section.notes_in(facts.mode)),
     }
+    entries |= {"batch": INSTANCES} if facts.batch else {}
     return entries | ({"shares": list(compiled.nodes)} if facts.shares else {})
 
 
@@ -95,15 +100,23 @@ def _summary(compiled: Compiled, facts: Facts) -> str:
     )
 
 
-def _texts(compiled: Compiled) -> dict[str, str]:
-    """Name -> a line on it, for the inputs and outputs that the source model does not have."""
+def _texts(compiled: Compiled, many: str) -> dict[str, str]:
+    """Name -> a line on it, for the inputs and outputs that the source model does not have.
+
+    ``many`` stands before the axes of one instance.
+    """
     columns = f"columns of W: entries of {', '.join(compiled.inputs)}, each in C order"
     rows = f"rows of W: entries of {', '.join(compiled.outputs)}, each in C order"
     if compiled.direction != ADJOINT:
-        return {compiled.seeds: f"(K, n_in), {columns}", compiled.rows: f"(K, n_out), {rows}"}
+        return {
+            compiled.seeds: f"({many}K, n_in), {columns}",
+            compiled.rows: f"({many}K, n_out), {rows}",
+        }
     return {
-        compiled.seeds: f"(K, n_out), {rows}",
-        compiled.rows: f"(K, n_in) = {compiled.seeds} @ W, {columns}",
-        compiled.bias: f"(K,) = {compiled.seeds} @ b",
-        compiled.shares: f"(K, nodes), sums to {compiled.bias}; metadata names the nodes",
+        compiled.seeds: f"({many}K, n_out), {rows}",
+        compiled.rows: f"({many}K, n_in) = {compiled.seeds} @ W, {columns}",
+        compiled.bias: f"({many}K) = {compiled.seeds} @ b"
+        if many
+        else f"(K,) = {compiled.seeds} @ b",
+        compiled.shares: f"({many}K, nodes), sums to {compiled.bias}; metadata names the nodes",
     }

@@ -11,12 +11,13 @@ import onnx
 from onnxlin.engines.compiled.compile import ADJOINT, NAMES, Compiled, compile_section
 from onnxlin.engines.compiled.dropped import drop_output
 from onnxlin.engines.compiled.export.about import Facts, describe
+from onnxlin.engines.compiled.export.batch import batched
 from onnxlin.engines.compiled.export.example import Shapes, example_feeds
 from onnxlin.engines.compiled.export.files import save, sha256
 from onnxlin.engines.seeds import make_seeds
 from onnxlin.errors import CompileError, LimitError, ModelError, OptionError, TraceError
 from onnxlin.graph import Graph
-from onnxlin.graph.weights import filled
+from onnxlin.graph.weights import MOST_INSIDE, filled, size
 from onnxlin.load import Model, Path, exported, load
 from onnxlin.lowering import NotStaticError
 from onnxlin.program.check import require_rules
@@ -44,13 +45,14 @@ def compile_model(
     shapes: Shapes | None = None,
     direction: str = ADJOINT,
     shares: bool = False,
+    batch: bool = False,
     external_data: bool | None = None,
     base_dir: Path | None = None,
 ) -> onnx.ModelProto:
     """Write the affine map at any x as one ONNX model, which any ONNX runtime runs.
 
-    It takes the model's own inputs, and ``seeds`` (K, n_out) for any K. It returns the model's
-    outputs, ``seeds_W`` (K, n_in) = seeds @ W and ``seeds_b`` (K,) = seeds @ b, or for ``tangents``
+    It takes the model's own inputs and ``seeds`` (K, n_out), any K; it returns the model's outputs,
+    ``seeds_W`` (K, n_in) = seeds @ W and ``seeds_b`` (K,) = seeds @ b, or for ``tangents``
     (K, n_in) ``W_tangents`` (K, n_out) = tangents @ W.T. See docs/compiled.md.
 
     Parameters
@@ -58,15 +60,14 @@ def compile_model(
     model : path, bytes, onnx.ModelProto, or a model of a framework, which is exported at x
     path : path, optional, where to save it
     inputs, outputs, mode, rounding, gates, base_dir : as for `Linearizer`
-    rows : indices or combinations, optional
-        Seeds that the graph takes when none are given.
+    rows : indices or combinations, optional, the seeds that are taken when none are given
     x : array, or {input name: array}, optional
         An instance. Its shapes count, its values do not: it is run once, and made up if left out.
-    shapes : {input name: shape}, optional
-        Of inputs whose shape the model leaves open; instead of x.
+    shapes : {input name: shape}, optional, of inputs that the model leaves open; instead of x
     direction : {"adjoint", "tangent"}
     shares : bool
         A further output ``shares`` (K, nodes): what each node brings in to ``seeds_b``.
+    batch : bool, whether to take any number of instances, with seeds of each; see docs/ship.md
     external_data : bool, optional
         Whether the weights lie in a file beside ``path``; by default where one file is too small.
 
@@ -74,19 +75,19 @@ def compile_model(
     ------
     CompileError
         A rule decides from values at x, or needs what has no form in a graph.
-    ModelError, LimitError, TensorNameError, MissingRuleError, InputError, RowsError, OptionError
-    TraceError
+    LimitError, InputError, RowsError, TraceError, and what a `Linearizer` raises
     """
     require_mode(mode)
     require_rounding(rounding)
-    _require_direction(direction, shares, rows)
+    _require_direction(direction, shares, rows, batch=batch)
     inputs, model = listed(inputs), exported(model, x)
     graph = load(model, _given(inputs, x), base_dir)
     section = _section(graph, inputs, outputs, rounding, gates)
     compiled = compiled_at(section, mode, x, shapes, direction)
     made = filled(compiled.model, compiled.weights)
     _finish(made, compiled, rows, shares)
-    describe(made, compiled, Facts(section, mode, sha256(model), shares))
+    made = _batched(made) if batch else made
+    describe(made, compiled, Facts(section, mode, sha256(model), shares, batch))
     if path is not None:
         save(made, path, external_data)
     return made
@@ -136,7 +137,7 @@ def compiled_at(
     return compiled
 
 
-def _require_direction(direction: str, shares: bool, rows: Any) -> None:
+def _require_direction(direction: str, shares: bool, rows: Any, *, batch: bool) -> None:
     if direction not in DIRECTIONS:
         raise OptionError(f"direction={direction!r}; expected one of {list(DIRECTIONS)}.")
     if direction != ADJOINT and (shares or rows is not None):
@@ -144,6 +145,18 @@ def _require_direction(direction: str, shares: bool, rows: Any) -> None:
             f"direction={direction!r} takes tangents, so there are no rows= and no shares= of b. "
             f"Leave them out, or compile with direction={ADJOINT!r}."
         )
+    if batch and rows is not None:
+        raise OptionError(
+            "rows= are stored for one instance, and batch=True takes seeds of each. Leave one out."
+        )
+
+
+def _batched(made: onnx.ModelProto) -> onnx.ModelProto:
+    """Take N instances, and open what comes of it."""
+    found = batched(made)
+    if size(found) <= MOST_INSIDE:  # what is larger has no bytes to be opened by
+        session(found)
+    return found
 
 
 def _finish(made: onnx.ModelProto, compiled: Compiled, rows: Any, shares: bool) -> None:

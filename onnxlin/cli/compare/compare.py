@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from onnxlin.cli import arguments, target
+from onnxlin.cli.compare import many
 from onnxlin.cli.labels import Labels
 from onnxlin.cli.screen import Cell, Screen, percent
 from onnxlin.readings.compare import comparison
@@ -16,34 +17,46 @@ from onnxlin.readings.compare.comparison import Comparison
 from onnxlin.readings.compare.rows import RowDifference
 from onnxlin.texts import counted
 
-APART = 5
-
 
 def declare(commands: Any) -> None:
     """Add the command and what may be asked of it."""
-    about = "Compare two models at one input: y, W, b, ledger, and the first node that departs."
-    command = arguments.command(commands, "compare", about)
+    about = (
+        "Compare two models at one input: y, W, b, ledger, and the first node that departs. Over a "
+        "data set: which decisions changed, and which nodes changed them."
+    )
+    command = arguments.command(commands, "compare", about, instances=True)
     command.add_argument("model", metavar="A", help="an .onnx file")
     command.add_argument("other", metavar="B", help="an .onnx file that takes the same input")
-    command.add_argument("input", help="a picture, .npy, .npz or .csv, scaled as A says")
+    command.add_argument(
+        "input",
+        nargs="+",
+        help="a picture, .npy, .npz or .csv, scaled as A says; or a data set: a folder of "
+        "pictures, several pictures, zarr, .parquet, or with --each a stack or a table",
+    )
     command.add_argument(
         "--tol",
         type=arguments.fraction,
         help="accept differences of this fraction of |W|, and of |W| |x| + |biases| in y and b "
-        "(only what rounding explains)",
+        "(only what rounding explains); over a data set, of the decisions (none)",
     )
     command.add_argument(
         "--top", type=arguments.count, default=5, help="length of the lists in print (5)"
     )
     arguments.ends(command)
-    arguments.how(command, threads=True)
+    arguments.how(command)
+    many.declare(command)
     arguments.classes(command)
     arguments.pictures(command)
 
 
 def run(options: Any, screen: Screen) -> int:
     """Compare the models and return the exit code."""
+    each = many.is_asked(options)
+    many.require_fitting(options, each=each)
     a, b = target.linearizer(options), target.linearizer(_of_b(options))
+    if each:
+        return many.run(options, a, b, screen)
+    options.input = options.input[0]
     given = target.given(options, a)
     feeds = given.feeds
     values = a.run(dict(feeds))
@@ -78,7 +91,7 @@ def run(options: Any, screen: Screen) -> int:
             screen.line(note)
     screen.line()
     screen.verdict(c.same, comparison.verdict(c))
-    return 0 if c.same else APART
+    return 0 if c.same else many.APART
 
 
 def _of_b(options: Any) -> Any:

@@ -1,0 +1,1 @@
+"""``onnxlin compare``: two models at one input, and over a data set."""
