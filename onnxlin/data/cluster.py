@@ -9,6 +9,7 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from onnxlin.data.extra import needed
@@ -17,8 +18,8 @@ from onnxlin.errors import OnnxlinError, RunError
 from onnxlin.texts import counted
 
 WHAT = "Working on several processes"
-# Tasks that are sent ahead to each thread: one at work, and one that waits for it.
-AHEAD = 2
+# Tasks that are sent ahead to each thread: one that is written, one at work, one that waits for it.
+AHEAD = 3
 # Times as many chunks as are under way that may be done before the first of them.
 EARLY = 2
 # Times that a chunk may take its worker along with it, beyond what dask itself tries.
@@ -33,6 +34,8 @@ OURS = {
     "distributed.worker.profile.enabled": False,
     "distributed.deploy.lost-worker-timeout": "1 hour",
 }
+OVER = ("finished", "error", "cancelled")
+"""States of a future that will not change by itself."""
 OFTEN = 1.0
 """Seconds between two looks at the workers, and at a scheduler that is lost."""
 
@@ -141,9 +144,11 @@ class _Spread:
         self, distributed: Any, client: Any, hands: Hands, tries: Counter[int], patience: float
     ) -> None:
         self._distributed, self._client = distributed, client
-        self._name, self._tries, self._patience = hands.name, tries, patience
+        self._hands, self._name, self._tries = hands, hands.name, tries
+        self._patience = patience
         self._flying: dict[Any, int] = {}
         self._arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._again = (distributed.scheduler.KilledWorker, KeyError)
         self._asked, self._threads, self.in_order = 0.0, 0, False
         self._there = time.monotonic()
         self._ask(lambda: client.register_plugin(plugin(hands, self._name), name=self._name))
@@ -157,9 +162,8 @@ class _Spread:
             while waiting or self._flying:
                 while waiting and self._may_send(waiting[0]):
                     self._send(waiting.popleft())
-                for future in self._landed():
+                for future, report in self._answers(self._landed()):
                     number = self._flying.pop(future)
-                    report = self._answer(future, number)
                     if report is None:
                         # Those after it may wait for it; where none does, they come first.
                         (waiting.appendleft if self.in_order else waiting.append)(number)
@@ -200,22 +204,45 @@ class _Spread:
         """Futures that are over; if nothing comes, look whether the scheduler is there."""
         self._room()
         try:
-            found = [self._arrived.get(timeout=OFTEN)]
+            found = {self._arrived.get(timeout=OFTEN)}
+            with suppress(queue.Empty):
+                while True:
+                    found.add(self._arrived.get_nowait())
         except queue.Empty:
-            found = [f for f in self._flying if f.status in ("finished", "error", "cancelled")]
+            found = {f for f in self._flying if f.status in OVER}
             if not found and self._client.status != "running":
                 raise _LostError(f"client {self._client.status}") from None
         return [future for future in found if future in self._flying]
 
-    def _answer(self, future: Any, number: int) -> Report | None:
-        """What a chunk came to; None where it is to be done again."""
-        if future.status in ("cancelled", "lost"):
-            raise _LostError("its tasks are cancelled")
-        if future.status == "finished":
-            report: Report = self._ask(lambda: future.result(timeout=PATIENCE))
-            return report
+    def _answers(self, landed: Sequence[Any]) -> Iterator[tuple[Any, Report | None]]:
+        """What chunks came to; None where one is to be done again.
+
+        All at once: each way to the scheduler and to a worker takes as long as that of many.
+        """
+        failed = [future for future in landed if future.status == "error"]
+        for future in failed:
+            self._count_failure(future, self._flying[future])
+            yield future, None
+        fine = []
+        for future in landed:
+            if future.status == "finished" and future.type is type(None):
+                yield future, self._hands.expected(self._flying[future])
+            elif future not in failed:
+                fine.append(future)
+        if not fine:
+            return
+        gather = partial(self._client.gather, fine, asynchronous=True)
+        try:
+            # Of a task that was cancelled the answer is an error that says why.
+            reports = self._ask(lambda: self._client.sync(gather, callback_timeout=PATIENCE))
+        except self._again:
+            return  # a worker has died with its answer, and others that did it again: see OVER
+        yield from zip(fine, reports, strict=True)
+
+    def _count_failure(self, future: Any, number: int) -> None:
+        """Raise what a chunk ended with, unless it may be done again."""
         error = self._ask(lambda: future.exception(timeout=PATIENCE))
-        if not isinstance(error, self._distributed.scheduler.KilledWorker | KeyError):
+        if not isinstance(error, self._again):
             if isinstance(error, OnnxlinError):
                 raise error
             raise RunError(f"Chunk {number} ended with {type(error).__name__}: {error}") from error
@@ -225,7 +252,6 @@ class _Spread:
                 f"Workers have died {TRIES + 1} times over chunk {number}. Is there enough memory "
                 "for so many workers? The rest is kept: run it again with resume=True (--resume)."
             ) from error
-        return None
 
     def _ask(self, what: Callable[[], Any]) -> Any:
         """Ask the scheduler."""
@@ -243,8 +269,8 @@ def plugin(hands: Hands, name: str) -> Any:
     return made
 
 
-def step(name: str, number: int) -> Report:
+def step(name: str, number: int) -> Report | None:
     """Do one chunk, on a worker."""
-    worker = needed("distributed", WHAT).get_worker()
-    hands: Hands = worker.plugins[name].hands
-    return hands(number)
+    distributed = needed("distributed", WHAT)
+    hands: Hands = distributed.get_worker().plugins[name].hands
+    return hands(number, distributed.secede)

@@ -149,7 +149,8 @@ def within(
 def arrays_of(columns: int, rows: int, outputs: int, nodes: int, item: int) -> tuple[int, int]:
     """Bytes of one sample: of what is stored of it, and of all arrays while it is made.
 
-    Those are x as it is read and in float64; and of rows what is stored and, once more, kept.
+    Those are x as it is read and in float64; and of rows what is stored and, once more, kept, and
+    once more of the chunk before, which is being written.
     """
     stored = 8 * (outputs + nodes * rows) + columns * rows * item
-    return stored, int(HELD * (2 * stored + columns * (8 + 2 * item)))
+    return stored, int(HELD * (3 * stored + columns * (8 + 2 * item)))

@@ -243,8 +243,7 @@ def through(
     if not todo:
         return
     if scheduler is None and workers < 2:
-        for number in todo:
-            told(work(number))
+        work.through(todo, told)
         return
     on_cluster(
         work,

@@ -1,8 +1,12 @@
-"""Chunk after chunk: each is computed, written, and marked as done."""
+"""Chunk after chunk: each is computed, written, and marked as done.
+
+While one is being written the next is computed: a disk that confirms what it has takes its time.
+"""
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -52,28 +56,47 @@ class Work:
         shared = {id(lin.section): lin.section}
         return replace(self, task=replace(self.task, lin=deepcopy(lin, shared)))
 
-    def __call__(self, number: int) -> Report:
-        """Do one chunk. Whoever does it again writes the same.
+    def compute(self, number: int) -> Report:
+        """Do one chunk, and write nothing. Whoever does it again finds the same.
+
+        Raises
+        ------
+        InputError
+            The source is gone, or is not what it was.
+        """
+        at = self.slices[number]
+        with confined(self.threads):
+            done = self.task(at)
+        return Report(number, at.stop - at.start, len(done.errors), done)
+
+    def keep(self, report: Report) -> Report:
+        """Write what was computed of a chunk, if there is a store, and mark it as done.
 
         Raises
         ------
         FileError
             The disk is full, say.
-        InputError
-            The source is gone, or is not what it was.
         """
-        task, store = self.task, self.store
-        at = self.slices[number]
-        with confined(self.threads):
-            done = task(at)
-        report = Report(number, at.stop - at.start, len(done.errors))
-        if store is None:
-            return replace(report, done=done)
+        task, store, number, done = self.task, self.store, report.number, report.done
+        if store is None or done is None:
+            return report
         store.write(number, done.arrays)
-        labels = task.source.labels
-        table.write_part(store, number, table.lines(done, at, labels, task.source.names))
+        at, source = self.slices[number], task.source
+        table.write_part(store, number, table.lines(done, at, source.labels, source.names))
         store.mark(number)
-        return report
+        return replace(report, done=None)
+
+    def through(self, numbers: Iterable[int], told: Callable[[Report], None]) -> None:
+        """Do chunks one after the other, in this process, and tell of each that is kept."""
+        with ThreadPoolExecutor(1, "onnxlin-store") as writer:
+            before: Future[Report] | None = None
+            for number in numbers:
+                report = self.compute(number)
+                if before is not None:
+                    told(before.result())
+                before = writer.submit(self.keep, report)
+            if before is not None:
+                told(before.result())
 
     def size(self, number: int) -> int:
         """Samples of a chunk."""
@@ -87,30 +110,51 @@ class Work:
 
 
 class Hands:
-    """Copies of the work, one for each thread of a worker: they share nothing."""
+    """Copies of the work, one for each chunk that a worker computes at a time: they share nothing.
+
+    A thread of dask's that has computed a chunk leaves the others to write it, and ends: so the
+    copies, each with a model that is open, are nobody's in particular.
+    """
 
     def __init__(self, work: Work) -> None:
-        self._work, self._own = work, threading.local()
+        self._work = work
+        self._free: list[Work] = []
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_work": self._work}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._own = threading.local()
+        self._free = []
 
     @property
     def name(self) -> str:
         """Of the work: two runs that do the same have one."""
         return f"onnxlin-{self._work.task.order.digest[:16]}"
 
-    def __call__(self, number: int) -> Report:
-        """Do one chunk."""
-        found = vars(self._own).get("work")
-        if found is None:
-            # For good: this process does nothing else, and others of its threads are at work.
-            confined(self._work.threads).__enter__()
+    def __call__(self, number: int, leave: Callable[[], None]) -> Report | None:
+        """Do one chunk; ``leave`` lets another thread compute the next while this one is kept.
+
+        Returns
+        -------
+        Report or None
+            None where `expected` says it all: there is nothing to be fetched from the worker.
+        """
+        try:
+            work = self._free.pop()
+        except IndexError:
             keep_freed_arrays_here()
-            found = self._own.work = self._work.fresh()
-        report: Report = found(number)
-        return report
+            work = self._work.fresh()
+        try:
+            report = work.compute(number)
+        finally:
+            self._free.append(work)
+        if work.store is None:
+            return report
+        leave()
+        kept = work.keep(report)
+        return kept if kept.failed else None
+
+    def expected(self, number: int) -> Report:
+        """What is said of a chunk that is kept, if none of its samples has failed."""
+        return Report(number, self._work.size(number), 0)

@@ -18,7 +18,8 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--sleep", type=float, help="seconds of a task: a scheduler's overhead")
     parser.add_argument("--tasks", type=int, default=10, help="of each worker, for --sleep")
     parser.add_argument("--kept", help="nets, by commas: maps a second and bytes of each --what")
-    parser.add_argument("--samples", type=int, default=64, help="of --kept")
+    parser.add_argument("--stored", help="nets, by commas: maps a second kept, and forgotten")
+    parser.add_argument("--samples", type=int, default=64, help="of --kept and --stored")
     parser.add_argument("--out", type=Path, help="append every look as a line of JSON")
     return parser.parse_args(arguments)
 
@@ -39,3 +40,8 @@ def main(arguments: list[str]) -> None:
         from tests.benchmarks.data.kept import kept_table
 
         kept_table(given.kept.split(","), given.samples)
+    if given.stored:
+        from tests.benchmarks.data.kept_or_not import stored_table
+
+        workers = [int(count) for count in given.workers.split(",")]
+        stored_table(given.stored.split(","), workers, given.samples, given.digits)

@@ -42,16 +42,22 @@ class Sleeping:
     """Stands where a run's `Work` does: sleeps, and says that it is done."""
 
     def __init__(self, seconds: float) -> None:
-        self.seconds, self.threads = seconds, 1
+        self.seconds, self.store = seconds, "there, but for nothing"
         self.task = SimpleNamespace(order=SimpleNamespace(digest="sleeping"))
 
     def fresh(self) -> Sleeping:
         """A copy for one thread of a worker."""
         return self
 
-    def __call__(self, number: int) -> Report:
+    def compute(self, number: int) -> Report:
         time.sleep(self.seconds)
         return Report(number, 1, 0)
+
+    def keep(self, report: Report) -> Report:
+        return report
+
+    def size(self, number: int) -> int:
+        return 1
 
 
 def scheduler_table(counts: list[int], seconds: float, tasks: int) -> None:

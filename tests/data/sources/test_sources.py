@@ -6,6 +6,7 @@ import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,13 +14,14 @@ import pytest
 import onnxlin
 from onnxlin.data.source import Source
 from onnxlin.data.sources import open_source
+from onnxlin.data.sources.opening import source_of
 from onnxlin.errors import DataError, InputError
 from onnxlin.graph import Array
 from onnxlin.inputs import read_instances
 from onnxlin.inputs.preprocessing import Preprocessing
 
 COUNT = 700  # more than what is looked at first, and than rows between places of a text file
-Writer = Callable[[Path, Array, Array], Path]
+Writer = Callable[[Path, Array, Array], Any]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +88,19 @@ def zarr(folder: Path, x: Array, labels: Array) -> Path:
     return folder / "d.zarr"
 
 
-WRITERS = (npy, fortran, npz, packed, text, parquet, wide_parquet, zarr)
+def hugging_face(_: Path, x: Array, labels: Array) -> Any:
+    """A table that the caller has open: a list of numbers a row."""
+    return pytest.importorskip("datasets").Dataset.from_dict({"x": x, "label": labels})
+
+
+def wide_hugging_face(_: Path, x: Array, labels: Array) -> Any:
+    """A column a number."""
+    columns = {f"p{i:03}": x[:, i] for i in range(784)}
+    return pytest.importorskip("datasets").Dataset.from_dict({**columns, "labels": labels})
+
+
+WRITERS = (npy, fortran, npz, packed, text, parquet, wide_parquet, zarr, hugging_face,
+           wide_hugging_face)  # fmt: skip
 READ_BY_THE_CORE = (npy, fortran, npz, packed, text)
 
 
@@ -173,6 +187,35 @@ def test_pictures_are_labelled_by_their_folders(
     np.testing.assert_allclose(next(iter(part.stacks.values()))[3].ravel(), expected, rtol=1e-7)
     (tmp_path / "class 1" / "01.png").unlink()
     assert "cannot be read" in source[4:5].errors[0]
+
+
+def test_a_data_set_of_pictures_is_scaled_as_the_model_says(
+    lin: onnxlin.Linearizer, digits: Array, labels: Array
+) -> None:
+    datasets, image = pytest.importorskip("datasets"), pytest.importorskip("PIL.Image")
+    pictures = [image.fromarray(digit.reshape(28, 28)) for digit in digits[:9]]
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(num_classes=10)}
+    )
+    data = datasets.Dataset.from_dict({"image": pictures, "label": labels[:9]}, features=features)
+    source = source_of(lin.graph, data, None, None)
+    expected = (digits[:9] / 255).astype(np.float32)
+    np.testing.assert_allclose(whole(source).reshape(9, 784), expected, rtol=1e-7)
+    np.testing.assert_array_equal(np.asarray(source.labels), labels[:9])
+
+
+def test_data_sets_whose_rows_have_no_numbers_are_refused(
+    lin: onnxlin.Linearizer, digits: Array
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    data = datasets.Dataset.from_dict({"x": digits[:9]})
+    with pytest.raises(InputError, match=r"is several data sets. Give one: data\['train'\]"):
+        open_source(datasets.DatasetDict({"train": data}), lin.graph.inputs)
+    with pytest.raises(InputError, match="only be read from its beginning on"):
+        open_source(data.to_iterable_dataset(), lin.graph.inputs)
+    ragged = datasets.Dataset.from_dict({"x": [[1.0, 2.0], [3.0]]})
+    with pytest.raises(InputError, match="does not hold numbers of one shape"):
+        open_source(ragged, lin.graph.inputs)[0:2]
 
 
 def test_labels_given_come_first(
