@@ -22,7 +22,10 @@ def unpacked(packed: Array, bits: int) -> Array:
 
 
 def dequantised(node: NodeAtX) -> Array:
-    """Weights ``(K, N)`` of blocks along K: ``(number - zero point) * scale``."""
+    """Weights ``(K, N)`` of blocks along K: ``(number - zero point) * scale``.
+
+    Input 4 says of each k whose block's scale and zero point it has; without it its own block's.
+    """
     bits, n, k = (node.attr(name) for name in ("bits", "N", "K"))
     size = node.attr("block_size")
     blocks = -(-k // size)
@@ -34,19 +37,31 @@ def dequantised(node: NodeAtX) -> Array:
             given = unpacked(given.reshape(n, -1), bits)
         zero = given.reshape(n, -1)[:, :blocks]
     scale = node.constant(2).reshape(n, blocks)
-    weights = (numbers - zero[..., None]) * scale[..., None]
-    return node.cast(weights.reshape(n, -1)[:, :k].T)
+    block = np.arange(k) // size
+    if node.has(4):
+        block = node.constant(4)[:k]
+    weights = (numbers.reshape(n, -1)[:, :k] - zero[:, block]) * scale[:, block]
+    return node.cast(weights.T)
 
 
 @rule("MatMulNBits", domain=MS, constant=(1, 2, 3, 4))
 def matmul_nbits(node: NodeAtX) -> Affine:
     """``x W + bias``, with the columns of W quantised in blocks."""
     if _rounds_input(node):
-        raise node.refuse("accuracy_level is 4, so the kernel rounds its input to 8 bits")
+        raise node.refuse(
+            "accuracy_level is 4, so the kernel rounds its input to 8 bits (with 0 it computes in "
+            "floats, by the same weights)"
+        )
     if node.attr("weight_prepacked"):
-        raise node.refuse("its weights are stored in a layout of one machine's own")
-    if node.has(4):
-        raise node.refuse("its blocks are permuted by input 4")
+        raise node.refuse(
+            "its weights are stored in a layout of one machine's own (quantise the model anew with "
+            "weight_prepacked=0)"
+        )
+    if node.has(4) and node.has(3) and node.constant(3).dtype == np.uint8:
+        raise node.refuse(
+            "with input 4 the kernel for the CPU takes 8 for zero points that are packed (those in "
+            "floats it takes as they are)"
+        )
     shape, weights = node.shape(0), dequantised(node)
     table = (int(np.prod(shape[:-1])), shape[-1])
     times = MatMul.of(table, weights)

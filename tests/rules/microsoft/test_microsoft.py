@@ -336,7 +336,28 @@ def test_weights_of_few_bits(bits: int, *, zero: bool) -> None:
     both_modes(node_model("MatMulNBits", x, fixed, **options), x)
     if bits == 4:
         coarse = node_model("MatMulNBits", x, fixed, **options, accuracy_level=4)
-        assert "accuracy_level" in refusal(coarse, x)
+        assert "accuracy_level is 4" in refusal(coarse, x)
+
+
+@pytest.mark.parametrize("kind", [None, np.float32, np.uint8])
+def test_weights_whose_blocks_are_not_in_a_row(kind: type | None) -> None:
+    """As quantising in the order of activations leaves them: each k names its block."""
+    k, n, size, blocks = 48, 3, 16, 3
+    drawn = np.random.default_rng(0)
+    packed = drawn.integers(0, 256, size=(n, blocks, size // 2), dtype=np.uint8)
+    fixed = {"w": packed, "scales": np.abs(numbers(56, n, blocks))}
+    if kind is not None:
+        fixed["zero"] = drawn.integers(0, 16, size=(n, blocks if kind is np.float32 else 2))
+        fixed["zero"] = fixed["zero"].astype(kind)
+    fixed["of"] = drawn.permutation(np.arange(k, dtype=np.int32) // size)
+    x = {"x": numbers(57, 2, k)}
+    options = {"K": k, "N": n, "bits": 4, "block_size": size}
+    order = ("x", "w", "scales", "" if kind is None else "zero", "of")
+    proto = node_model("MatMulNBits", x, fixed, order=order, **options)
+    if kind is np.uint8:
+        assert "zero points that are packed" in refusal(proto, x)
+    else:
+        both_modes(proto, x)
 
 
 @pytest.mark.parametrize("name", ["mlp2_mnist", "lenet5_mnist", "resnet_mnist"])
