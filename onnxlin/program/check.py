@@ -16,6 +16,14 @@ from onnxlin.texts import shown
 MANY = 20_000
 """Nodes beyond which nobody looks for what some of them spell out."""
 
+# Operators that no run of a model by onnxruntime's kernels for the CPU can have, and a way out.
+NO_RUN = {
+    "com.microsoft.DecoderMaskedSelfAttention": "onnxruntime has it for GPUs alone. Export the "
+    "decoder with DecoderMaskedMultiHeadAttention, or without attention that is fused",
+    "com.microsoft.SparseAttention": "its kernel for the CPU only writes into the cache that it "
+    "is given, which a run by itself has not. Export the model with GroupQueryAttention",
+}
+
 
 @dataclass(frozen=True)
 class NodeReport:
@@ -132,7 +140,9 @@ def _node_report(section: Section, node: Node, inside: bool, needed: bool) -> No
     if not inside:
         status, obstacle = ("folded" if needed else "outside"), None
     elif rule is None:
-        status, obstacle = "missing", f"no rule for {_qualified(node)}"
+        name = _qualified(node)
+        status, obstacle = "missing", f"no rule for {name}"
+        obstacle += f": {NO_RUN[name]}" if name in NO_RUN else ""
     else:
         obstacle = rule.obstacle(section.is_traced(node))
         status = "unsupported" if obstacle else rule.status_of(section.is_traced(node))

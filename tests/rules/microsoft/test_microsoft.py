@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 from scipy import special
 
-from onnxlin import Linearizer
+from onnxlin import Linearizer, check_model
 from onnxlin.errors import UnsupportedNodeError
 from onnxlin.operators.schemas import default_values
 from tests.installed import absent, require_survival
@@ -358,6 +358,18 @@ def test_weights_whose_blocks_are_not_in_a_row(kind: type | None) -> None:
         assert "zero points that are packed" in refusal(proto, x)
     else:
         both_modes(proto, x)
+
+
+@pytest.mark.parametrize(
+    ("op", "way"),
+    [("SparseAttention", "GroupQueryAttention"),
+     ("DecoderMaskedSelfAttention", "DecoderMaskedMultiHeadAttention")],
+)  # fmt: skip
+def test_what_no_run_can_have_is_refused_with_a_way_out(op: str, way: str) -> None:
+    """Asked of the model alone: no run of it would end well."""
+    x = {"x": numbers(1, 1, 1, 16)}
+    (node,) = check_model(node_model(op, x, {}, num_heads=2)).nodes
+    assert (node.status, way in str(node.obstacle)) == ("missing", True)
 
 
 @pytest.mark.parametrize("name", ["mlp2_mnist", "lenet5_mnist", "resnet_mnist"])
