@@ -157,7 +157,7 @@ class _Spread:
         """Do them."""
         waiting = deque(todo)
         try:
-            self._ask(lambda: self._client.wait_for_workers(1, timeout=self._patience))
+            self._wait()
             self._there = time.monotonic()
             while waiting or self._flying:
                 while waiting and self._may_send(waiting[0]):
@@ -172,6 +172,21 @@ class _Spread:
         finally:
             for future in self._flying:
                 future.cancel()
+
+    def _wait(self) -> None:
+        """Wait for the first worker."""
+        try:
+            self._client.wait_for_workers(1, timeout=self._patience)
+        except (OSError, TimeoutError, self._distributed.CancelledError) as error:
+            if self._client.status == "running":  # so the scheduler is there
+                raise self._deserted() from error
+            raise _LostError(f"{type(error).__name__} {error}") from error
+
+    def _deserted(self) -> RunError:
+        return RunError(
+            f"All workers are gone, and none has come in {self._patience:.0f} s (patience=, "
+            "--patience). What is done is kept: run it again with resume=True (--resume)."
+        )
 
     def _may_send(self, number: int) -> bool:
         """Whether there is room for one more, and it does not come much too early."""
@@ -193,11 +208,7 @@ class _Spread:
             self._asked = now
             self._there = now if self._threads else self._there
             if now - self._there > self._patience:
-                raise RunError(
-                    f"All workers are gone, and none has come in {self._patience:.0f} s "
-                    "(patience=, --patience). What is done is kept: run it again with resume=True "
-                    "(--resume)."
-                )
+                raise self._deserted()
         return AHEAD * max(self._threads, 1)
 
     def _landed(self) -> list[Any]:
@@ -227,8 +238,10 @@ class _Spread:
         for future in landed:
             if future.status == "finished" and future.type is type(None):
                 yield future, self._hands.expected(self._flying[future])
-            elif future not in failed:
-                fine.append(future)
+            elif future.status in ("finished", "cancelled"):
+                fine.append(
+                    future
+                )  # one that is lost with its worker is done again by the scheduler
         if not fine:
             return
         gather = partial(self._client.gather, fine, asynchronous=True)

@@ -36,6 +36,9 @@ A float rounded another way before them comes out a whole step apart where it li
 FINDS_SCALE = named("DynamicQuantizeLinear DynamicQuantizeLSTM DynamicQuantizeMatMul")
 """They find the size of their steps in what they round: that goes on where rounding ends."""
 
+CODING = named("DequantizeLinear DynamicQuantizeLinear QuantizeLinear")
+"""They make codes of numbers, or numbers of codes, and nothing else."""
+
 _INTEGERS = frozenset(
     getattr(onnx.TensorProto, name)
     for name in ["INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"]

@@ -123,7 +123,7 @@ class ChargesOfStack:
     Parameters
     ----------
     program : LinearProgram
-        Without biases.
+        Without biases. Its coefficients are counted, whichever program's step is asked about.
     stacks : {tensor: array (k, *its shape)}
         The tensors at each of k points.
     """
@@ -133,11 +133,15 @@ class ChargesOfStack:
 
     def __call__(self, step: Step) -> list[Array]:
         """Arrays of the step's shape, one for each point."""
-        k = len(self.stacks[step.output])
+        step, k = self._steps[step.output], len(self.stacks[step.output])
         with np.errstate(over="ignore", invalid="ignore"):
             size = applied(absolute(step.terms), self.stacks, read=absolute_value)
         size = np.broadcast_to(size, (k, *step.shape))
         return list(times(_composing(self.program, self._readers, step, gamma), size))
+
+    @cached_property
+    def _steps(self) -> Mapping[str, Step]:
+        return {step.output: step for step in self.program.steps}
 
     @cached_property
     def _readers(self) -> Mapping[str, int]:

@@ -55,7 +55,7 @@ def _kept(
 ) -> Array:
     found = known.get(step)
     if found is None:
-        found = make(step, values)
+        found = np.asarray(make(step, values))  # of no axes it may come as a scalar
         if is_kept(step):
             found.flags.writeable = False
             known[step] = found

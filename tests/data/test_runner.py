@@ -381,7 +381,7 @@ def test_data_that_change_in_between_are_refused(tmp_path) -> None:
     path = tmp_path / "xs.npy"
     np.save(path, digits(8))
     with pytest.raises(DataError):
-        ran(tmp_path, path, chunk=4, progress=lambda *_: path.unlink(missing_ok=True))
+        ran(tmp_path, path, chunk=2, progress=lambda *_: path.unlink(missing_ok=True))
     np.save(path, digits(8))
     assert ran(tmp_path, path, resume=True).made == 4
 

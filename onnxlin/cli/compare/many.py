@@ -15,6 +15,7 @@ from onnxlin.cli.over.labels import labels_given
 from onnxlin.cli.screen import Cell, Screen, percent
 from onnxlin.errors import OptionError
 from onnxlin.linearizer import Linearizer
+from onnxlin.operators.quantisation import CODING
 from onnxlin.readings.compare.compare import require_tolerance
 from onnxlin.texts import counted
 
@@ -22,7 +23,6 @@ APART = 5
 NOTES = 5
 ONE = ("rows", "dtype")
 """Options about one input."""
-CODING = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
 SETS = (".parquet", ".zarr")
 
 

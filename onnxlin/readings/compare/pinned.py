@@ -8,13 +8,12 @@ from math import prod
 import numpy as np
 
 from onnxlin.graph import Array
+from onnxlin.operators.families import SAME_ENTRIES
 from onnxlin.operators.quantisation import to_codes
 from onnxlin.program import slices
 from onnxlin.program.sweep import back
 from onnxlin.readings.compare.sides import Side
 from onnxlin.rules.quantised.rounding import limits
-
-KEEPS_ORDER = frozenset({"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze"})
 
 
 def pinned(side: Side, outputs: Sequence[int]) -> Array:
@@ -62,7 +61,7 @@ def _at_ends(side: Side, name: str, size: int) -> Array:
                 return nothing
             found: Array = np.isin(codes.ravel().astype(np.float64), limits(codes.dtype))
             return found
-        if node.domain or node.op_type not in KEEPS_ORDER:
+        if node.domain or node.op_type not in SAME_ENTRIES:
             return nothing
         name = node.inputs[0]
     return nothing
