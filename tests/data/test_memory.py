@@ -17,6 +17,7 @@ import pytest
 import onnxlin
 from onnxlin import data as runs
 from onnxlin.data import room
+from onnxlin.data.cluster import OURS
 from onnxlin.engines.memory import hand_back
 from onnxlin.errors import MemoryBudgetError
 from tests.data.stores import LENET, digits, with_kills
@@ -100,9 +101,10 @@ def peak() -> int:
 @pytest.fixture(scope="module")
 def client():
     """Of a cluster of one worker, which can be started anew."""
-    distributed = pytest.importorskip("distributed")
+    dask, distributed = (pytest.importorskip(name) for name in ("dask", "distributed"))
     with (
         warnings.catch_warnings(action="ignore"),
+        dask.config.set(OURS),  # else it gives the worker up where that takes long to start again
         distributed.LocalCluster(
             n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0",
             memory_limit=0,
