@@ -18,8 +18,9 @@ from onnxlin.errors import OnnxlinError, RunError
 from onnxlin.texts import counted
 
 WHAT = "Working on several processes"
-# Tasks that are sent ahead to each thread: one that is written, one at work, one that waits for it.
-AHEAD = 3
+# Tasks that are sent ahead to each thread: one at work, one that waits for it, and where there is a
+# store one that is being written.
+AHEAD, WRITTEN = 2, 1
 # Times as many chunks as are under way that may be done before the first of them.
 EARLY = 2
 # Times that a chunk may take its worker along with it, beyond what dask itself tries.
@@ -209,7 +210,7 @@ class _Spread:
             self._there = now if self._threads else self._there
             if now - self._there > self._patience:
                 raise self._deserted()
-        return AHEAD * max(self._threads, 1)
+        return (AHEAD + WRITTEN * self._hands.writes) * max(self._threads, 1)
 
     def _landed(self) -> list[Any]:
         """Futures that are over; if nothing comes, look whether the scheduler is there."""
@@ -239,9 +240,8 @@ class _Spread:
             if future.status == "finished" and future.type is type(None):
                 yield future, self._hands.expected(self._flying[future])
             elif future.status in ("finished", "cancelled"):
-                fine.append(
-                    future
-                )  # one that is lost with its worker is done again by the scheduler
+                # One that is lost with its worker the scheduler does again.
+                fine.append(future)
         if not fine:
             return
         gather = partial(self._client.gather, fine, asynchronous=True)

@@ -70,7 +70,7 @@ class Work:
         return Report(number, at.stop - at.start, len(done.errors), done)
 
     def keep(self, report: Report) -> Report:
-        """Write what was computed of a chunk, if there is a store, and mark it as done.
+        """Write what was computed of a chunk, and mark it as done.
 
         Raises
         ------
@@ -78,8 +78,8 @@ class Work:
             The disk is full, say.
         """
         task, store, number, done = self.task, self.store, report.number, report.done
-        if store is None or done is None:
-            return report
+        assert store is not None
+        assert done is not None
         store.write(number, done.arrays)
         at, source = self.slices[number], task.source
         table.write_part(store, number, table.lines(done, at, source.labels, source.names))
@@ -88,6 +88,10 @@ class Work:
 
     def through(self, numbers: Iterable[int], told: Callable[[Report], None]) -> None:
         """Do chunks one after the other, in this process, and tell of each that is kept."""
+        if self.store is None:  # nothing is written, and nobody need hold a chunk beside the next
+            for number in numbers:
+                told(self.compute(number))
+            return
         with ThreadPoolExecutor(1, "onnxlin-store") as writer:
             before: Future[Report] | None = None
             for number in numbers:
@@ -131,6 +135,11 @@ class Hands:
     def name(self) -> str:
         """Of the work: two runs that do the same have one."""
         return f"onnxlin-{self._work.task.order.digest[:16]}"
+
+    @property
+    def writes(self) -> bool:
+        """Whether chunks are kept in a store."""
+        return self._work.store is not None
 
     def __call__(self, number: int, leave: Callable[[], None]) -> Report | None:
         """Do one chunk; ``leave`` lets another thread compute the next while this one is kept.
