@@ -13,6 +13,7 @@ from onnxlin.cli.labels import Labels
 from onnxlin.cli.screen import Progress, Screen
 from onnxlin.errors import RowsError
 from onnxlin.graph import Array
+from onnxlin.linearizer import columns
 from onnxlin.readings.path import PIECES, Path, walk
 from onnxlin.texts import counted
 
@@ -56,7 +57,7 @@ def run(options: Any, screen: Screen) -> int:
     outputs = lin.run(dict(last))
     y = np.concatenate([value.ravel() for value in outputs.values()])
     labels = Labels.of(lin, outputs)
-    rows = target.choose_rows(options.rows, (), y, target.columns(lin, first))
+    rows = target.choose_rows(options.rows, (), y, columns(lin, first))
     chosen = np.arange(len(y)) if rows.rows is None else rows.rows
     names = [labels[int(i)] for i in chosen] if chosen.ndim == 1 else None
     names = names or [f"combination {i}" for i in range(len(chosen))]

@@ -206,9 +206,3 @@ def linearise(
         progress.next()
         m.error_bound  # noqa: B018
     return m
-
-
-def columns(lin: Linearizer, feeds: Mapping[str, Array]) -> int:
-    """About how many features W will have: hidden tensors are not known before the run."""
-    named = [feeds[name].size for name in lin.section.inputs if name in feeds]
-    return int(sum(named) if named else max((value.size for value in feeds.values()), default=0))

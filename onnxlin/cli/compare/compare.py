@@ -11,6 +11,7 @@ from onnxlin.cli import arguments, target
 from onnxlin.cli.compare import many
 from onnxlin.cli.labels import Labels
 from onnxlin.cli.screen import Cell, Screen, percent
+from onnxlin.linearizer import columns
 from onnxlin.readings.compare import comparison
 from onnxlin.readings.compare.compare import compare
 from onnxlin.readings.compare.comparison import Comparison
@@ -62,7 +63,7 @@ def run(options: Any, screen: Screen) -> int:
     values = a.run(dict(feeds))
     labels = Labels.of(a, values)
     y = np.concatenate([value.ravel() for value in values.values()])
-    rows = target.choose_rows(options.rows, (), y, target.columns(a, feeds))
+    rows = target.choose_rows(options.rows, (), y, columns(a, feeds))
     c = compare(
         a,
         b,

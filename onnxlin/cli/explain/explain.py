@@ -31,7 +31,7 @@ from onnxlin.engines.memory import memory_budget, peak
 from onnxlin.graph import Array
 from onnxlin.inputs import Given
 from onnxlin.inputs.told import metadata
-from onnxlin.linearizer import Linearizer
+from onnxlin.linearizer import Linearizer, columns
 from onnxlin.page.computing.engine import require_engine
 from onnxlin.readings.row import named, report, summary
 from onnxlin.readings.row.ended import ended
@@ -92,9 +92,9 @@ def _asked(options: Any, lin: Linearizer, given: Given) -> _Asked:
     labels = Labels.of(lin, outputs, scores)
     classes = [labels.find(name, len(y)) for name in options.classes]
     rival = [labels.find(name, len(y), "--against") for name in options.against]
-    columns = target.columns(lin, given.feeds)
-    rows = target.choose_rows(options.rows, [*classes, *rival], y, columns, labels.span)
-    return _Asked(y, vocabulary, labels, classes, rival, columns, rows)
+    wide = columns(lin, given.feeds)
+    rows = target.choose_rows(options.rows, [*classes, *rival], y, wide, labels.span)
+    return _Asked(y, vocabulary, labels, classes, rival, wide, rows)
 
 
 def answer(options: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from onnxlin.cli.region import text
 from onnxlin.cli.screen import Progress, Screen
 from onnxlin.graph import Array
 from onnxlin.inputs import Given
-from onnxlin.linearizer import Linearizer
+from onnxlin.linearizer import Linearizer, columns
 from onnxlin.readings.question.cut import cut
 from onnxlin.readings.region import Found, Radius, Region, drift, find_change, obstacles
 
@@ -67,7 +67,7 @@ def run(options: Any, screen: Screen) -> int:
     outputs = lin.run(dict(feeds))
     y = np.concatenate([value.ravel() for value in outputs.values()])
     labels = Labels.of(lin, outputs)
-    rows = target.choose_rows(options.rows, (), y, target.columns(lin, feeds))
+    rows = target.choose_rows(options.rows, (), y, columns(lin, feeds))
     m = lin(dict(feeds), rows.rows, dtype=np.float64)
     curved = obstacles(m)
     document = {

@@ -12,7 +12,7 @@ import onnx
 
 from onnxlin.affine_map import AffineMap
 from onnxlin.graph import Array
-from onnxlin.linearizer import Linearizer, Names
+from onnxlin.linearizer import Linearizer, Names, columns
 from onnxlin.load import Model, exported, opened
 from onnxlin.load.read import read
 from onnxlin.runtime.providers import Asked
@@ -111,13 +111,11 @@ class Subject:
         if self._rows is None:
             lin = self.linearizer(mode)
             y = np.concatenate([np.ravel(value) for value in lin.run(feeds).values()])
-            given = [feeds[name].size for name in lin.section.inputs if name in feeds]
-            columns = sum(given) or max((value.size for value in feeds.values()), default=0)
             chosen = self._chosen
             if chosen is None:
-                chosen = spread_rows(y.size, columns)
+                chosen = spread_rows(y.size, columns(lin, feeds))
             elif callable(chosen):
-                chosen = chosen(y, columns)
+                chosen = chosen(y, columns(lin, feeds))
             self._rows = (chosen,)
         return self._rows[0]
 

@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 
@@ -42,6 +43,19 @@ def test_random_graphs_obey(law: Law) -> None:
 
     holds()
     assert held["tangent"] > 0
+
+
+def test_of_a_map_that_starts_at_embeddings_a_few_rows_are_computed() -> None:
+    """What is fed is four numbers of tokens; what is multiplied is 4,096 numbers."""
+    table = np.random.default_rng(0).standard_normal((10, 1024)).astype(np.float32)
+    text = """g (int64[4] ids) => (float[4,1024] y) <float[10,1024] table> {
+        x = Gather(table, ids)  y = Relu(x) }"""
+    proto = model(text)
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(table, "table"))
+    subject = Subject(proto)
+    feeds = subject.feeds(np.array([1, 2, 3, 4]))
+    assert len(subject.rows(feeds)) == 5
+    assert subject.map(feeds).W.shape == (5, 4096)
 
 
 def smooth() -> Subject:
