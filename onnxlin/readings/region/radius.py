@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from onnxlin.affine_map import AffineMap
+from onnxlin.engines.forward import tangents
 from onnxlin.engines.job import Progress
 from onnxlin.errors import RowsError
 from onnxlin.primitives import Array
@@ -22,6 +23,8 @@ DUAL = {"l1": np.inf, "l2": 2, "linf": 1}
 
 SWEEPS = 20_000
 CHUNK = 16
+TRIED = 8
+"""One in so many features: gradients that are computed before all columns may be."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Radius:
     direction : array (n_in,) or None
         Of length 1 in that norm: ``x + upper * direction`` lies on the wall.
     sweeps : int
-        How many gradients were computed.
+        How many gradients were computed, and columns of tangents.
     """
 
     norm: str
@@ -88,7 +91,9 @@ def radius(
     Guards are visited in the order of a lower bound of their distance, ``room / reach``. Here
     ``reach`` is one sweep of absolute matrices over ones: it bounds the norm of every gradient,
     ``|g_i| <= sum over k of |A_ik| |g_k|``. As soon as the best distance found is below the next
-    lower bound, it is exact; after ``sweeps`` gradients the two are returned as bounds.
+    lower bound, it is exact; after ``sweeps`` gradients the two are returned as bounds. In a deep
+    net lower bounds are far too low. Where more guards than x has features are left before it, all
+    columns of x are pushed forward instead, which measures each guard's gradient.
 
     Source: Lee, Alvarez-Melis, Jaakkola, "Towards Robust, Locally Linear Deep Networks", ICLR 2019.
 
@@ -97,7 +102,7 @@ def radius(
     norm : {"l1", "l2", "linf"}
         In which the distance is measured.
     sweeps : int
-        At most so many gradients are computed.
+        At most so many gradients and columns are computed.
     ties : bool
         Whether guards that x lies on count; then a tie makes the radius 0.
     progress : callable, optional
@@ -109,25 +114,78 @@ def radius(
     if not ties:
         first = int(np.searchsorted(floors, 0.0, side="right"))
         places, floors = places[first:], floors[first:]
-    best, unit, slope, done = np.inf, None, None, 0
+    search, done, columns = Search(program, walls, order), 0, program.columns
     for start, wall, flat in _chunks(places, walls):
-        if floors[start] >= best or start >= sweeps:
+        if floors[start] >= search.best or start >= sweeps:
             break
-        grads = wall.pull(program, flat)
-        sizes = np.linalg.norm(grads, ord=order, axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found = np.where(sizes > 0, wall.room.ravel()[flat] / sizes, np.inf)
+        nearer = int(np.searchsorted(floors, search.best)) - start
+        if start >= columns // TRIED and nearer > columns and start + columns <= sweeps:
+            search.measure(places, progress)
+            floors, done = floors[:0], start + columns
+            break
+        search.look(wall, flat)
         done = start + len(flat)
-        nearest = int(found.argmin())
-        if found[nearest] < best:
-            best, unit = float(found[nearest]), wall.unit(int(flat[nearest]))
-            slope = grads[nearest] * _outward(wall, int(flat[nearest]))
         if progress is not None:
             progress(done, min(len(floors), sweeps))
     rest = float(floors[done]) if done < len(floors) else np.inf
-    lower = min(best, rest)
-    direction = None if slope is None else steepest(slope, norm)
-    return Radius(norm, lower, best, lower == best, unit, direction, done)
+    best, lower = search.best, min(search.best, rest)
+    direction = None if search.slope is None else steepest(search.slope, norm)
+    return Radius(norm, lower, best, lower == best, search.unit, direction, done)
+
+
+class Search:
+    """For the guard that is nearest to x, and what is known of it."""
+
+    def __init__(self, program: LinearProgram, walls: Sequence[Wall], order: float) -> None:
+        self._program, self._walls, self._order = program, walls, order
+        self.best = np.inf
+        self.unit: Unit | None = None
+        self.slope: Array | None = None
+
+    def look(self, wall: Wall, flat: Array) -> None:
+        """Compute gradients of some guards of a wall."""
+        grads = wall.pull(self._program, flat)
+        sizes = np.linalg.norm(grads, ord=self._order, axis=1)
+        found = _distances(wall.room.ravel()[flat], sizes)
+        nearest = int(found.argmin())
+        if found[nearest] < self.best:
+            at = int(flat[nearest])
+            self.best, self.unit = float(found[nearest]), wall.unit(at)
+            self.slope = grads[nearest] * _outward(wall, at)
+
+    def measure(self, places: Array, progress: Progress | None) -> None:
+        """Find the nearest of all guards at these places, by columns; compute its gradient."""
+        sizes = _sizes(self._program, self._walls, self._order, progress)
+        each = [_distances(w.room.ravel(), s) for w, s in zip(self._walls, sizes, strict=True)]
+        found = np.array([each[i][flat] for i, flat in places])
+        i, flat = places[int(found.argmin())]
+        self.look(self._walls[i], np.array([flat]))
+
+
+def _distances(room: Array, sizes: Array) -> Array:
+    """``room / size``, infinite for what x cannot move."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(sizes > 0, room / sizes, np.inf)
+
+
+def _sizes(
+    program: LinearProgram, walls: Sequence[Wall], order: float, progress: Progress | None
+) -> list[Array]:
+    """Norms of the gradients of all guards, flat: columns of the inputs are pushed to them."""
+    wanted = read_by(wall.bounds for wall in walls)
+    found = [np.zeros(wall.value.size) for wall in walls]
+    for start in range(0, program.columns, CHUNK):
+        count = min(CHUNK, program.columns - start)
+        moved = tangents(program, np.eye(count, program.columns, start, program.dtype), wanted)
+        for size, wall in zip(found, walls, strict=True):
+            rates = np.abs(wall.bounds(moved)).reshape(count, -1)
+            if order == np.inf:
+                np.maximum(size, rates.max(axis=0), out=size)
+            else:
+                np.add(size, (rates**order).sum(axis=0), out=size)
+        if progress is not None:
+            progress(start + count, program.columns)
+    return [np.sqrt(size) if order == 2 else size for size in found]
 
 
 def _outward(wall: Wall, flat: int) -> int:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 import onnxlin
 from onnxlin import Linearizer, RegionError, linearize
-from onnxlin.readings.region import Region, drift, obstacles
+from onnxlin.readings.region import Region, drift, obstacles, radius
 from onnxlin.readings.region.radius import DUAL
 from onnxlin.testing import GrownModel, onnx_models
 from tests.graphs import EXACT
@@ -160,12 +161,30 @@ def test_radius_is_the_least_over_all_half_spaces(norm: str, grown: GrownModel) 
     if obstacles(m):
         return
     region = Region(m)
-    whole, found = region.polytope(), region.radius(norm)
+    whole = region.polytope()
     sizes = np.linalg.norm(whole.A.toarray(), ord=DUAL[norm], axis=1)
     want = ((whole.c - whole.A @ m.x) / sizes).min(initial=np.inf)
     size = 1 + np.abs(m.x).max()
+    for tried in (radius.TRIED, 10**9):  # by columns at once, wherever there are more guards
+        with mock.patch.object(radius, "TRIED", tried):
+            found = region.radius(norm)
+        assert found.exact
+        assert found.upper == pytest.approx(want, rel=1e-9, abs=1e-12 * size)
+
+
+@pytest.mark.parametrize("norm", DUAL)
+def test_columns_find_what_gradients_find(norm: str, fixtures: Path) -> None:
+    """In a net whose guards far outnumber its features, and with fewer sweeps."""
+    lin = Linearizer(fixtures / "densenet_fashion.onnx")
+    region = Region(lin(instance(lin)))
+    with mock.patch.object(radius, "TRIED", 10**9):  # none tried, so that what is left is most
+        found = region.radius(norm)
+    with mock.patch.object(radius.Search, "measure", side_effect=AssertionError):
+        slow = region.radius(norm, sweeps=region.map.x.size)
     assert found.exact
-    assert found.upper == pytest.approx(want, rel=1e-9, abs=1e-12 * size)
+    assert slow.lower <= found.upper * (1 + 1e-9)
+    assert found.upper <= slow.upper * (1 + 1e-9)
+    assert found.unit is not None
 
 
 def test_bounds_where_the_budget_ends(fixtures: Path) -> None:
