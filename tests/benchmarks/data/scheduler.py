@@ -25,7 +25,13 @@ HOST = """
 import asyncio, logging, sys
 import dask
 from distributed import Worker
-dask.config.set({"distributed.worker.profile.enabled": False})
+# What each worker looks at on a core of its own: its event loop (50 times a second), its process.
+dask.config.set({
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1 hour",
+    "distributed.admin.tick.cycle": "1 hour",
+    "distributed.admin.system-monitor.interval": "1 hour",
+})
 async def serve(address, count):
     some = [Worker(address, nthreads=1, dashboard=False, memory_limit=0, silence_logs=logging.ERROR)
             for _ in range(count)]
