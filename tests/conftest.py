@@ -16,7 +16,7 @@ SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too
 
 # A run in CI must mean the same thing twice: same examples, no clock. Fewer are for a second run of
 # the same tests by another BLAS kernel.
-for name, count in (("ci", 32), ("few", 16)):
+for name, count in (("ci", 20), ("few", 12)):
     settings.register_profile(
         name,
         max_examples=count,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ import onnxlin
 from onnxlin.section import MODES
 from onnxlin.testing import GrownModel, onnx_models
 from tests.infinities import GUARDS, INFINITE, LIMITS, NO_NUMBER, plant
+from tests.longer import LONG
 from tests.proofs import unrefused
 from tests.small import model
 
@@ -28,7 +28,7 @@ PLANTS = [
     *((bad, limit) for bad in INFINITE for limit in LIMITS),
 ]
 # Some, among them every guard and every bad number; all pairs take minutes.
-FEW = PLANTS if os.environ.get("HYPOTHESIS_PROFILE") == "long" else PLANTS[::7]
+FEW = PLANTS if LONG else PLANTS[::7]
 
 
 def assert_unchanged(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import onnx
 import pytest
@@ -12,6 +10,7 @@ from hypothesis import strategies as st
 
 import onnxlin
 from onnxlin.section import MODES
+from tests.longer import LONG
 from tests.proofs import unrefused
 from tests.small import model
 
@@ -70,7 +69,7 @@ def masked(mask: str, softmax: str, low: float, keep: np.ndarray) -> onnx.ModelP
 
 EACH = [(mask, softmax, low) for mask in MASKS for softmax in SOFTMAX for low in LOWS]
 # A third, among them every form and every number; all take a minute more.
-FEW = EACH if os.environ.get("HYPOTHESIS_PROFILE") == "long" else EACH[::3]
+FEW = EACH if LONG else EACH[::3]
 
 
 @pytest.mark.parametrize(("mask", "softmax", "low"), FEW)

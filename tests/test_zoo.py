@@ -15,6 +15,7 @@ import onnxlin
 from onnxlin import AffineMap, Linearizer
 from tests.agree import assert_same_rows
 from tests.engines.compiled.elsewhere import plain
+from tests.longer import LONG
 from tests.proofs import COMPOSITION, assert_all_listed, instance
 from tests.small import zoo
 
@@ -22,12 +23,7 @@ ZOO = os.environ.get("ONNXLIN_ZOO", "")
 MODELS = zoo(ZOO)
 # What takes seconds a model is held on all of them in the long profile, else on the light ones.
 SLOW = ("light_densenet121", "light_bvlc_alexnet", "open-nsfw")
-LIGHT = [
-    path
-    for path in MODELS
-    if os.environ.get("HYPOTHESIS_PROFILE") == "long"
-    or (path.stat().st_size < 8e6 and path.stem not in SLOW)
-]
+LIGHT = [path for path in MODELS if LONG or (path.stat().st_size < 8e6 and path.stem not in SLOW)]
 TWINS = [path for path in MODELS if path.with_name(path.name.replace(".ts.", ".dyn.")) != path]
 TWINS = [path for path in TWINS if path.with_name(path.name.replace(".ts.", ".dyn.")) in MODELS]
 pytestmark = pytest.mark.skipif(not ZOO, reason="ONNXLIN_ZOO names no folder of models")

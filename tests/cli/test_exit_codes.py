@@ -31,7 +31,9 @@ def test_a_residual_past_its_bound_is_exit_code_4(run, digit, monkeypatch) -> No
     assert code == 4
     assert "FAIL  0 of 5 inputs" in out
     assert "Law 'at-x' does not hold" in out
-    code, out, _ = run("verify", digit[0], "--random", "1", "--json", "--no-files")
+    code, out, _ = run(
+        "verify", digit[0], "--random", "1", "--laws", "at-x,ledger", "--json", "--no-files"
+    )
     assert code == 4
     assert json.loads(out)["pass"] is False
 

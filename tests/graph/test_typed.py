@@ -8,6 +8,7 @@ from onnx import TensorProto
 
 from onnxlin.graph.typed import element_types
 from tests.corpus import cases
+from tests.longer import LONG
 from tests.small import model
 
 T = TensorProto
@@ -15,7 +16,7 @@ T = TensorProto
 
 def test_types_of_the_specifications_cases_are_those_of_inference() -> None:
     found = 0
-    for case in cases():
+    for case in cases()[:: 1 if LONG else 4]:
         bare = onnx.ModelProto()
         bare.CopyFrom(case.model)
         ends = [onnx.ValueInfoProto(name=output.name) for output in bare.graph.output]
@@ -29,7 +30,7 @@ def test_types_of_the_specifications_cases_are_those_of_inference() -> None:
             if kind and (inferred or kind != "tensor_type"):
                 assert own.get(info.name) == inferred, (case.name, info.name)
                 found += 1
-    assert found > 2000
+    assert found > (2000 if LONG else 500)
 
 
 @pytest.mark.parametrize(

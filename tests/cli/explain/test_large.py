@@ -14,6 +14,7 @@ from onnxlin.affine_map import AffineMap
 from onnxlin.cli import target
 from onnxlin.linearizer import by_program
 from tests.linearizer import test_kept
+from tests.longer import with_time
 
 pytest.importorskip("matplotlib")
 
@@ -99,6 +100,7 @@ SQUEEZENET = Path(os.environ.get("ONNXLIN_ZOO", "nowhere")) / (
 )
 
 
+@with_time
 @pytest.mark.skipif(not SQUEEZENET.exists(), reason="needs ONNXLIN_ZOO")
 def test_rows_of_a_trained_net(run_json) -> None:
     """Through the file within 256 MiB as in memory, to the last bit."""

@@ -14,6 +14,7 @@ import onnxlin
 from onnxlin.readings import Groups, LocalModel, group
 from onnxlin.readings.data.merging import METRICS, neighbours
 from tests.agree import assert_close, sums
+from tests.longer import with_time
 
 
 def made(seed: int, count: int, width: int = 2, *, rows: int = 1, each: int = 1) -> Groups:
@@ -95,6 +96,7 @@ def test_neighbours_are_mutual_and_none_is_its_own() -> None:
     assert neighbours(np.zeros((1, 2)), 5) == {0: set()}
 
 
+@with_time
 def test_circles_are_told_apart_by_a_few_models(fixtures: Path) -> None:
     """Eight models of Aletheia, refitted to labels, reach .9002; the net itself .9215."""
     points = np.load(fixtures / "circles" / "points.npz")

@@ -14,6 +14,7 @@ from onnxlin.readings.path import Path, walk
 from onnxlin.readings.region import obstacles
 from onnxlin.testing import GrownModel, onnx_models
 from tests.graphs import EXACT
+from tests.longer import LONG
 from tests.small import model
 from tests.test_patterns import Counts
 
@@ -251,7 +252,7 @@ def ends_for(name: str, seed: int) -> tuple[Array, Array]:
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(4 if LONG else 1))
 def test_pieces_between_8_bit_rows(name: str, seed: int) -> None:
     lin = Linearizer(model(MODELS[name]))
     x0, x1 = ends_for(name, seed)

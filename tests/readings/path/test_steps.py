@@ -34,8 +34,8 @@ def eights(*rows: list[int]) -> tuple[Array, ...]:
 def test_roundings_that_meet_are_one_breakpoint() -> None:
     """As many breakpoints as there are different t at which a level is half way to the next."""
     rng = np.random.default_rng(0)
-    first, last = rng.integers(0, 256, (2, 200))
-    lin = Linearizer(model(QDQ.replace("N", "200")))
+    first, last = rng.integers(0, 256, (2, 60))
+    lin = Linearizer(model(QDQ.replace("N", "60")))
     path = walk(lin, *eights(first.tolist(), last.tolist()))
     due = {
         Fraction(abs(2 * (low + k) + 1 - 2 * int(a)), 2 * abs(int(b) - int(a)))

@@ -10,6 +10,7 @@ import pytest
 from scipy import special
 
 import onnxlin
+from tests.longer import LONG
 from tests.rules.runtime_only import (
     ML,
     Array,
@@ -196,6 +197,8 @@ def test_svm_classifier(
     if likely:
         options |= {"prob_a": -np.abs(numbers(24, pairs)), "prob_b": numbers(25, pairs) / 8}
     # Of more classes every transform is the same again, and each takes seconds.
+    if likely and classes > 3 and not LONG:
+        pytest.skip("ten seconds: HYPOTHESIS_PROFILE=long")
     tried = {"LINEAR": 1, "RBF": len(TRANSFORMS) if classes == 2 else 2}[kernel]
     for transform in TRANSFORMS[:tried]:
         proto = ml("SVMClassifier", x, **options, post_transform=transform)

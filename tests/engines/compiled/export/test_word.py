@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 
 import numpy as np
@@ -19,12 +18,13 @@ from tests.corpus import PARTS, part
 from tests.engines.compiled.elsewhere import plain
 from tests.engines.compiled.exported import run, session
 from tests.installed import require_definitions
+from tests.longer import LONG
 
 few = settings(max_examples=max(settings().max_examples // 16, 1))
 SLOW = "NCd1d2d3d4d5"  # a minute each, like others of fewer axes
 YES, NO, UNTRIED = True, False, None
 # All of the specification's cases take minutes.
-EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 8
+EVERY = 1 if LONG else 16
 
 
 def tried(proto: onnx.ModelProto, mode: str) -> bool | None:
