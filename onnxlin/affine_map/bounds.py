@@ -20,6 +20,7 @@ from onnxlin.affine_map.verdict import Doubt
 from onnxlin.engines.cuts import Cut
 from onnxlin.engines.memory import WORTH_IT, enough, mib
 from onnxlin.engines.noise import (
+    DRAWS,
     FACTOR,
     deviations_by_sweeps,
     deviations_of_rows,
@@ -253,7 +254,16 @@ def cancelling(origin: Origin, rows: Array) -> Array:
 
 def is_cheap(origin: Origin, rows: int) -> bool:
     """Whether sweeps for so many rows cost no more than noise does."""
-    return rows <= FEW or rows * origin.program.nnz <= CHEAP
+    return _are_few(rows, origin.program.nnz)
+
+
+def turns(rows: int, nnz: int) -> int:
+    """About how many sweeps bounds take, of so many multiplications each: one a row, or draws."""
+    return rows if _are_few(rows, nnz) else DRAWS
+
+
+def _are_few(rows: int, nnz: int) -> bool:
+    return rows <= FEW or rows * nnz <= CHEAP
 
 
 def doubt(origin: Origin, row: int) -> Doubt | None:

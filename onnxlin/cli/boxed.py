@@ -45,18 +45,21 @@ def declare(
         group.add_argument("--memory", help=f"what the sandboxed process may take ({MEMORY})")
 
 
-def answered(options: Any, screen: Screen, answer: str, time: float) -> dict[str, Any]:
+def answered(
+    options: Any, answer: str, time: float, screen: Screen | None = None
+) -> dict[str, Any]:
     """Return the answer of a command, found here or in a sandbox.
 
     Parameters
     ----------
     options : argparse.Namespace
-    screen : Screen
-        Where the report of a crash goes, in JSON; in words the caller of all commands has it.
     answer : str
         ``module:function``, from the options to plain data.
     time : float
         Seconds in the sandbox, unless the options say others.
+    screen : Screen, optional
+        Where the report of a crash goes, in JSON, as the command's document; by default it is in
+        the error alone. In words the caller of all commands has it.
 
     Raises
     ------
@@ -72,9 +75,10 @@ def answered(options: Any, screen: Screen, answer: str, time: float) -> dict[str
             sent = {name: _sent(value) for name, value in asks.items()}
             found, _ = child.call(f"{__name__}:inside", {"answer": answer, "options": sent})
     except SandboxError as error:
-        about = {name: getattr(error, name) for name in ("stage", "signal", "limit", "place")}
-        ended = {**about, "message": str(error)}
-        screen.document({"model": options.model, "ok": False, "sandbox": ended})
+        if screen is not None:
+            about = {name: getattr(error, name) for name in ("stage", "signal", "limit", "place")}
+            ended = {**about, "message": str(error)}
+            screen.document({"model": options.model, "ok": False, "sandbox": ended})
         raise
     return dict(found)
 

@@ -61,13 +61,13 @@ def run(options: Any, screen: Screen) -> int:
     paths = many.found(options.model)
     if len(paths) == 1 and paths == options.model:
         return _one(many.of(options, paths[0]), screen)
-    results = {path: many.judged(_answered, many.of(options, path), screen) for path in paths}
+    results = {path: many.judged(_answered, many.of(options, path)) for path in paths}
     return many.summary(results, screen)
 
 
-def _answered(options: Any, screen: Screen) -> dict[str, Any]:
+def _answered(options: Any) -> dict[str, Any]:
     """Check one of several: what its document holds."""
-    found = boxed.answered(options, screen, f"{__name__}:answer", TIME)
+    found = boxed.answered(options, f"{__name__}:answer", TIME)
     return _document(options.model, Report.from_dict(found["report"]), found["fixes"])
 
 
@@ -80,7 +80,7 @@ def _document(model: str, report: Report, fixes: dict[str, str]) -> dict[str, An
 
 def _one(options: Any, screen: Screen) -> int:
     """Check a model, with a line for each node."""
-    found = boxed.answered(options, screen, f"{__name__}:answer", TIME)
+    found = boxed.answered(options, f"{__name__}:answer", TIME, screen)
     report, fixes = Report.from_dict(found["report"]), found["fixes"]
     screen.document(_document(options.model, report, fixes))
     _show(options.model, report, fixes, screen)

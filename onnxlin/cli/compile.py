@@ -17,6 +17,7 @@ from onnxlin.engines.compiled.export.about import PREFIX
 from onnxlin.engines.compiled.export.export import DIRECTIONS
 from onnxlin.engines.compiled.export.files import written
 from onnxlin.errors import OptionError
+from onnxlin.runtime.providers import CPU
 
 
 def declare(commands: Any) -> None:
@@ -51,6 +52,13 @@ def declare(commands: Any) -> None:
         help="of an input that the model leaves open; may be repeated",
     )
     group.add_argument(
+        "--provider",
+        metavar="NAME",
+        default=CPU,
+        help="execution provider of onnxruntime that is to run the file, installed here or not, "
+        f"such as OpenVINOExecutionProvider ({CPU})",
+    )
+    group.add_argument(
         "--external-data",
         action="store_true",
         help="weights in a second file, OUT.onnx.data (only where one file cannot hold them)",
@@ -75,6 +83,7 @@ def run(options: Any, screen: Screen) -> int:
         direction=options.direction,
         shares=options.shares,
         batch=options.batch,
+        provider=options.provider,
         external_data=options.external_data or None,
     )
     document = _document(made, options)
@@ -100,6 +109,7 @@ def _document(made: onnx.ModelProto, options: Any) -> dict[str, Any]:
         "inputs": {info.name: _type(info) for info in made.graph.input},
         "outputs": {info.name: _type(info) for info in made.graph.output},
         **plain,
+        "provider": options.provider,
         **parts,
         "shares": json.loads(own.get("shares", "null")),
     }
@@ -142,7 +152,8 @@ def _show(document: dict[str, Any], screen: Screen) -> None:
     screen.heading("To run it with onnxruntime alone")
     given = ", ".join(f'"{name}": ...' for name in document["inputs"])
     first = next(iter(document["files"]))
-    screen.line(f'  session = onnxruntime.InferenceSession("{first}")')
+    by = f', providers=["{document["provider"]}"]' if document["provider"] != CPU else ""
+    screen.line(f'  session = onnxruntime.InferenceSession("{first}"{by})')
     screen.line(f"  session.run(None, {{{given}}})")
     screen.line()
     for path, size in document["files"].items():

@@ -41,14 +41,10 @@ def of(options: Any, model: str) -> Any:
     return argparse.Namespace(**{**vars(options), "model": model})
 
 
-def judged(
-    answer: Callable[[Any, Screen], dict[str, Any]], options: Any, screen: Screen
-) -> dict[str, Any]:
+def judged(answer: Callable[[Any], dict[str, Any]], options: Any) -> dict[str, Any]:
     """Check one model; an error about it is an answer, and the others are checked all the same."""
-    quiet = Screen(json=True) if screen.json else screen
-    quiet.document = lambda data: None  # type: ignore[method-assign]
     try:
-        return answer(options, quiet)
+        return answer(options)
     except OnnxlinError as error:
         return {"model": options.model, "ok": False, "error": str(error)}
 

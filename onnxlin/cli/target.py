@@ -200,7 +200,9 @@ def linearise(
     """
     if save is not None:
         folder_of(save, "Give another --out, or --no-files.")
-    with Progress("rows of W", "bounds of rows") as progress:
+    # What goes to a file is told as one count.
+    phases = ("rows of W", "bounds of rows") if save is None else ("sweeps for W and bounds",)
+    with Progress(*phases) as progress:
         m = lin(dict(feeds), rows, options.engine, options.dtype, progress=progress, save=save)
         m.W  # noqa: B018  # computed on first access, which is what takes time
         progress.next()

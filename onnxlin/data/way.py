@@ -24,8 +24,9 @@ class Way(TypedDict, total=False):
     scheduler : str
         Address of a dask cluster, see `onnxlin.data.How`.
     threads : int
-        Of each worker, by default those of a `Linearizer` that has some, or 1. Sums depend on it,
-        in their last bits.
+        Of each worker, by default those of a `Linearizer` that has some, or 1; where the work is
+        done in this process, of it, by default as many as it takes anyway. Sums depend on it, in
+        their last bits.
     chunk : int
         Samples that are read and done at once.
     limit : int

@@ -47,6 +47,8 @@ class Given:
         Names of a table's columns: another table is matched with these.
     raw : bool, optional
         Whether an array was taken as pixels of 0 to 255; None where that was no question.
+    prepared : Preprocessing, optional
+        What made the tensor of ``pixels``.
     """
 
     feeds: Mapping[str, Array]
@@ -57,6 +59,7 @@ class Given:
     names: tuple[str, ...] = ()
     columns: Columns | None = None
     raw: bool | None = None
+    prepared: Preprocessing | None = None
 
 
 def read_input(
@@ -209,7 +212,8 @@ def _picture(file: Path, inputs: Mapping[str, TensorType], how: Preprocessing) -
             f"{error} The picture became {done}. Say --scale 1 --mean 0 --std 1 to feed its pixels "
             "as they are, 0 to 255."
         ) from error
-    return Given({name: tensor}, (*notes, *sized, *resized, done), name, geometry, pixels)
+    said = (*notes, *sized, *resized, done)
+    return Given({name: tensor}, said, name, geometry, pixels, prepared=how)
 
 
 def _takes_three(

@@ -129,6 +129,11 @@ class Preprocessing:
         result: Array = (scaled - np.array(self.mean)) / np.array(self.std)
         return result
 
+    def undone(self, change: Array) -> Array:
+        """A change of what `apply` returned -> that of the pixels, in RGB order."""
+        pixels: Array = change * np.array(self.std) / self.factor
+        return pixels[..., ::-1] if self.channels == "bgr" else pixels
+
     def describe(self, channels: int) -> str:
         """What is done to a picture, in a few words."""
         return f"{self.channels or ('gray' if channels == 1 else 'rgb')}, {self.formula}"

@@ -21,6 +21,7 @@ from onnxlin.linearizer.anew import Anew
 from onnxlin.linearizer.ask import Ask, asked_of
 from onnxlin.linearizer.kept import kept
 from onnxlin.linearizer.ready import Ready
+from onnxlin.linearizer.told import Told
 from onnxlin.section.numbers import all_finite
 from onnxlin.section.widened import is_narrow, note_of
 
@@ -117,12 +118,13 @@ def _kept(
 
     def made(solution: Solution) -> AffineMap:
         found, (why, needs) = Answer(solution, ends), runner.plan(size, memory)
-        how: dict[str, Any] = {"progress": ask.progress, "needs": needs, "further": runner.notes}
+        how: dict[str, Any] = {"progress": told.of_bound, "needs": needs, "further": runner.notes}
         return map_of(ready, found, seeds, dtype, why, stored=True, **how)
 
-    return kept(
-        path, Blocks(solve, seeds, size, runner.compiled.columns, dtype, ask.progress), made
-    )
+    compiled = runner.compiled
+    told = Told(ask.progress, len(seeds), compiled.nnz)
+    blocks = Blocks(solve, seeds, size, compiled.columns, dtype, told.of_rows)
+    return kept(path, blocks, made, told)
 
 
 def alike(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from onnxlin.affine_map import AffineMap
@@ -14,6 +15,7 @@ from onnxlin.linearizer.by_cut import with_graph
 from onnxlin.linearizer.by_graph import by_runner
 from onnxlin.linearizer.kept import kept
 from onnxlin.linearizer.ready import Ready
+from onnxlin.linearizer.told import Told
 
 
 def by_program(ready: Ready, ask: Ask) -> AffineMap:
@@ -37,7 +39,9 @@ def by_program(ready: Ready, ask: Ask) -> AffineMap:
     inputs, outputs = ready.ends(values, seeds)
     program = ready.builder(values, dtype)
     engine, why = plan(program, len(seeds), ask.engine)
-    job = ready.job(program, values, seeds, ask.progress, stored=ask.save is not None)
+    saved, told = ask.save is not None, Told(ask.progress, len(seeds), program.nnz)
+    progress = told.of_bound if saved else ask.progress
+    job = ready.job(program, values, seeds, progress, stored=saved)
     halves, engine, why = _cut(ready, ask, job, engine, why)
     if (ask.engine, engine) == ("auto", "reverse") and ask.settled in (None, "live"):
         engine, why = _live(ready, ask, job, why)
@@ -71,8 +75,8 @@ def by_program(ready: Ready, ask: Ask) -> AffineMap:
         return made(halves(seeds, ask.progress), halves.needs(len(seeds)))
     if ask.save is None:
         return made()
-    blocks, needs = in_blocks(job, engine, halves)
-    return kept(ask.save, blocks, partial(made, needs=needs))
+    blocks, needs = in_blocks(replace(job, progress=told.of_rows), engine, halves)
+    return kept(ask.save, blocks, partial(made, needs=needs), told)
 
 
 def _by_graph(ready: Ready, ask: Ask, job: Job, engine: str) -> AffineMap | None:

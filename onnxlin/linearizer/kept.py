@@ -9,10 +9,14 @@ from onnxlin.affine_map import AffineMap, filling
 from onnxlin.engines.blocks import Blocks, together
 from onnxlin.engines.job import Solution
 from onnxlin.graph import Array
+from onnxlin.linearizer.told import Told
 
 
 def kept(
-    path: str | os.PathLike[str], blocks: Blocks, make: Callable[[Solution], AffineMap]
+    path: str | os.PathLike[str],
+    blocks: Blocks,
+    make: Callable[[Solution], AffineMap],
+    told: Told,
 ) -> AffineMap:
     """Compute a map into its file, with its bound; until all of it is there the older file stays.
 
@@ -24,6 +28,8 @@ def kept(
         W.
     make : callable
         Makes the map once its W is written.
+    told : Told
+        Whoever computes blocks and bound tells it how far they are.
 
     Raises
     ------
@@ -43,4 +49,5 @@ def kept(
         file.fill(map(rows, blocks))
         m = make(Solution(file.W, together(shares, counts)))
         file.finish(m, m.error_bound)
+    told.end()
     return m

@@ -160,7 +160,7 @@ class Linearizer(Described):
         dtype : float32 or float64, optional
             Of W; by default float64 for a float64 model, else float32.
         progress : callable, optional
-            Called with (done, total) while W is computed.
+            Called with (done, total) while W is computed; with ``save`` while its bound is, too.
         save : path, optional
             A file for a W that is larger than memory. It is computed a block of rows at a time,
             each written at once; the map's W then is a read-only `numpy.memmap` of the file, which

@@ -58,17 +58,24 @@ def described(m: AffineMap, found: Found | None, parts: Sequence[Part]) -> dict[
 
 
 def drawn(m: AffineMap, found: Found, parts: Sequence[Part]) -> list[dict[str, Any]]:
-    """Pack the change of every input, and where it is a picture, that of x' as it would be seen."""
+    """Pack the change of every input, and where it is a picture, that of x' as it would be seen.
+
+    "cut" counts levels of that picture beyond 0 to 255, which are drawn as 0 and 255.
+    """
     change, made = found.x - m.x, []
     for part in parts:
         own: dict[str, Any] = {
             "tensor": part.tensor,
             "change": pack(np.asarray(change[part.columns], np.float32)),
             "pixels": None,
+            "cut": 0,
         }
         if part.kind == "picture":
-            pixels = _seen_there(part, m.inputs[part.tensor], change[part.columns])
-            own["pixels"] = None if pixels is None else pack(pixels)
+            levels = _levels_there(part, m.inputs[part.tensor], change[part.columns])
+            if levels is not None:
+                held = np.clip(levels, 0, 255)
+                own["pixels"] = pack(np.rint(held).astype(np.uint8))
+                own["cut"] = int(np.count_nonzero(held != levels))
         made.append(own)
     return made
 
@@ -100,19 +107,27 @@ def _strongest(m: AffineMap, change: Array, parts: Sequence[Part]) -> list[dict[
     return sorted(found, key=lambda one: -one["size"])[:LISTED]
 
 
-def _seen_there(part: Part, value: Array, change: Array) -> Array | None:
-    """The picture of x' in the grey levels of that of x; None where colours were prepared apart."""
+def _levels_there(part: Part, value: Array, change: Array) -> Array | None:
+    """Levels of the picture of x', ``(height, width, channels)``, on the scale of that of x.
+
+    None where nobody said how the pixels were prepared and their channels may differ in it, or x
+    is all of one grey.
+    """
     assert part.geometry is not None
     pixels = seen(part, value)
     planes, moved = (
         np.moveaxis(part.geometry.to_picture(v), 0, -1).astype(np.float64)
         for v in (value, change.reshape(value.shape))
     )
-    if planes.shape != pixels.shape or (part.pixels is not None and pixels.shape[2] > 1):
+    if planes.shape != pixels.shape:
+        return None
+    if part.pixels is not None and part.prepared is not None:
+        there: Array = pixels + part.prepared.undone(moved)
+        return there
+    if part.pixels is not None and pixels.shape[2] > 1:
         return None
     low, high = (np.unravel_index(i, planes.shape) for i in (planes.argmin(), planes.argmax()))
     if planes[low] == planes[high]:
         return None
-    grey = (float(pixels[high]) - float(pixels[low])) / (planes[high] - planes[low])
-    found: Array = np.rint(np.clip(pixels + grey * moved, 0, 255)).astype(np.uint8)
-    return found
+    level = (float(pixels[high]) - float(pixels[low])) / (planes[high] - planes[low])
+    return pixels + level * moved

@@ -164,18 +164,31 @@ def _pair(each: Any) -> tuple[str, dict[str, str]]:
     return name, {str(key): str(value) for key, value in own.items()}
 
 
+def require_known(name: str, option: str = "provider") -> None:
+    """See to it that some build of onnxruntime has a provider of this name, if not the one here.
+
+    Raises
+    ------
+    OptionError
+    """
+    if not isinstance(name, str):
+        raise OptionError(f"{option}={shown(repr(name))}: expected the name of one provider.")
+    known = {*installed.providers(), *installed.known_providers(), *PACKAGES}
+    if name in known:
+        return
+    by_short = {full.removesuffix(ENDING).lower(): full for full in sorted(known)}
+    short = name.lower().removesuffix("provider").removesuffix("execution")
+    close = difflib.get_close_matches(short, by_short, 1)
+    meant = f" Did you mean {by_short[close[0]]}?" if close else ""
+    raise OptionError(
+        f"{option}=: onnxruntime has no provider {shown(name)!r}.{meant} {_available()}"
+    )
+
+
 def _require_available(name: str) -> None:
     if name in installed.providers():
         return
-    known = {*installed.known_providers(), *PACKAGES}
-    if name not in known:
-        by_short = {full.removesuffix(ENDING).lower(): full for full in sorted(known)}
-        short = name.lower().removesuffix("provider").removesuffix("execution")
-        close = difflib.get_close_matches(short, by_short, 1)
-        meant = f" Did you mean {by_short[close[0]]}?" if close else ""
-        raise OptionError(
-            f"providers=: onnxruntime has no provider {shown(name)!r}.{meant} {_available()}"
-        )
+    require_known(name, "providers")
     package = PACKAGES.get(name)
     cure = (
         f"Install {package} in the place of the onnxruntime that is there"

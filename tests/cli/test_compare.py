@@ -9,6 +9,8 @@ import onnx
 import pytest
 from onnx import helper
 
+from onnxlin.cli.compare import compare as command
+from onnxlin.runtime.share import share
 from tests.cli.helpers import write_model
 
 
@@ -73,6 +75,22 @@ def test_tol_accepts_what_it_says(run, x4) -> None:
     code, _, err = run("compare", a, b, x4, "--tol", "-1")
     assert code == 1
     assert "tol=-1.0; expected a number that is 0 or more" in err
+
+
+def test_threads_are_those_of_one_input_too(run, x4, monkeypatch) -> None:
+    """As the help says; of one input there is no worker."""
+    helped = " ".join(run("compare", "--help")[1].split())
+    assert "onnxruntime and BLAS, at one input or here (all cores) or of each worker (1)" in helped
+    seen, compare = [], command.compare
+
+    def watched(*asked, **options):
+        seen.append(share())
+        return compare(*asked, **options)
+
+    monkeypatch.setattr(command, "compare", watched)
+    a = two_layers("a.onnx")
+    assert run("compare", a, a, x4, "--threads", "1")[0] == 0
+    assert seen == [1]
 
 
 def test_rows_of_a_large_map_are_chosen(run, wide, x4) -> None:

@@ -49,6 +49,20 @@ def test_compile(run, run_json, digit) -> None:
     assert (np.abs(gap) <= m.bound * m.scale).all()
 
 
+def test_a_file_for_another_provider(run, run_json, digit) -> None:
+    name = "OpenVINOExecutionProvider"
+    found = run_json("compile", digit[0], "-o", "out.onnx", "--provider", name)
+    assert found["provider"] == name
+    assert "HardSigmoid" not in {node.op_type for node in onnx.load("out.onnx").graph.node}
+    out = run("compile", digit[0], "-o", "out.onnx", "--provider", name)[1]
+    assert f'InferenceSession("out.onnx", providers=["{name}"])' in out
+    found = run_json("compile", digit[0], "-o", "out.onnx")
+    assert found["provider"] == "CPUExecutionProvider"
+    assert "HardSigmoid" in {node.op_type for node in onnx.load("out.onnx").graph.node}
+    code, _, err = run("compile", digit[0], "-o", "out.onnx", "--provider", "openvino")
+    assert (code, "Did you mean OpenVINOExecutionProvider?" in err) == (1, True)
+
+
 def test_tangents_from_an_inner_tensor_and_weights_apart(run_json, digit) -> None:
     hidden = onnxlin.Linearizer(digit[0]).graph.nodes[-2].outputs[0]
     found = run_json("compile", digit[0], "-o", "out.onnx", "--direction", "tangent",

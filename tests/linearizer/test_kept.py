@@ -100,14 +100,43 @@ def test_blocks_are_the_rows_asked_for_by_themselves(
         np.testing.assert_array_equal(m.b[start : start + size], part.b)
         for node, share in part.bias_by_node.items():
             np.testing.assert_array_equal(m.bias_by_node[node][start : start + size], share)
-    assert (len(rows), len(rows)) in told
-    assert [at for at in told if at[1] == len(rows)] == sorted(
-        at for at in told if at[1] == len(rows)
-    )
+    assert_told_once(told)
     assert m.verify().verdict == "PASS"
     again = AffineMap.load(tmp_path / "m", mmap=True)
     assert again.verify().verdict == "PASS"
     assert_same(again, m)
+
+
+def assert_told_once(told: list[tuple[int, int]]) -> None:
+    """One count goes from the first row to the end, which is told last and once."""
+    done, totals = zip(*told, strict=True)
+    assert len(set(totals)) == 1
+    assert list(done) == sorted(set(done))
+    assert done[-1] == totals[0]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("likely", [False, True])
+def test_a_call_tells_once_how_far_it_is(
+    fixtures: Path, tmp_path: Path, engine: str, likely: bool, monkeypatch
+) -> None:
+    """W and its bound are in the file when it returns: one count leads through both."""
+    if likely:
+        monkeypatch.setattr("onnxlin.affine_map.bounds.FEW", 0)
+        monkeypatch.setattr("onnxlin.affine_map.bounds.CHEAP", 0)
+    lin, rows = Linearizer(fixtures / "lenet5_mnist.onnx"), np.arange(30) % 10
+    told: list[tuple[int, int]] = []
+    m = lin(picture(), rows, engine, save=tmp_path / "m", progress=lambda *at: told.append(at))
+    assert_told_once(told)
+    before = list(told)
+    assert (m.W.any(), m.error_bound.any(), m.verify().verdict) == (True, True, "PASS")
+    assert told == before
+
+
+def test_no_rows_are_told_once(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    Linearizer(mlp())(X, [], save=tmp_path / "m", progress=lambda *at: told.append(at))
+    assert told == [(0, 0)]
 
 
 @pytest.mark.parametrize("combine", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from onnx import helper
 
 import onnxlin
 from onnxlin import page
+from onnxlin.graph.picture import guess_geometry
 from onnxlin.inputs import Given
 from onnxlin.page.flips import NOTHING
 from onnxlin.page.pack import unpack
@@ -22,7 +24,7 @@ from tests.page.browser import Page, number, printed
 from tests.page.test_command import document
 
 pytest.importorskip("matplotlib")
-pytest.importorskip("PIL")
+Image = pytest.importorskip("PIL.Image")
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +110,57 @@ def test_tokens_have_vectors_that_move(run_json, tmp_path) -> None:  # noqa: F81
     assert np.linalg.norm(sizes) == pytest.approx(found["distance"])
 
 
+PREPARED = {"rgb": [], "bgr": ["--channels", "bgr", "--std", "0.5,1,2"]}
+
+
+@pytest.fixture
+def colour(fixtures) -> subjects.Pair:
+    """A net of colour pictures whose channels have means and deviations of their own."""
+    at = np.linspace(0, 1, 32)
+    waves = [np.outer(np.sin(3 * at * (c + 1)), np.cos(2 * at)) for c in range(3)]
+    noise = np.random.default_rng(5).uniform(0, 40, (32, 32, 3))
+    picture = np.clip(110 + 100 * np.stack(waves, axis=-1) + noise, 0, 255).astype(np.uint8)
+    Image.fromarray(picture).save("picture.png")
+    return subjects.Pair(
+        str(fixtures / "studies/nets/lenet5_plain_cifar10.onnx"), str(Path("picture.png"))
+    )
+
+
+@pytest.mark.parametrize("order", PREPARED)
+def test_a_colour_picture_is_seen_there_in_its_own_colours(run_json, colour, order) -> None:  # noqa: F811
+    asked = [colour.model, colour.source, *PREPARED[order], "--flips", "--no-files"]
+    found = run_json("explain", *asked, "--html", "page.html")["flips"]
+    shown = document("page.html")
+    (own,), (part,) = shown["flips"]["parts"], shown["parts"]
+    change = unpack(own["change"]).reshape(3, 32, 32).astype(float)
+    assert np.linalg.norm(change) == pytest.approx(found["distance"], rel=1e-6)
+    # What the preprocessing did to a pixel, undone by hand; one of BGR gets its channels reversed.
+    told = onnxlin.Linearizer(colour.model).graph.model.metadata_props
+    how = json.loads(next(entry.value for entry in told if entry.key == "preprocessing"))
+    std = [0.5, 1, 2] if order == "bgr" else how["std"]
+    levels = np.moveaxis(change * np.reshape(std, (3, 1, 1)) / how["scale"], 0, -1)
+    levels = levels[..., ::-1] if order == "bgr" else levels
+    picture = np.asarray(Image.open(colour.source)).astype(float)
+    assert np.abs(levels).max() > 3
+    np.testing.assert_array_equal(unpack(part["pixels"]).reshape(32, 32, 3), picture)
+    there = unpack(own["pixels"]).reshape(32, 32, 3)
+    np.testing.assert_allclose(there, np.clip(picture + levels, 0, 255), atol=0.51)
+    assert own["cut"] == np.count_nonzero((picture + levels < 0) | (picture + levels > 255))
+
+
+def test_pixels_of_unknown_preparation_are_not_guessed(colour) -> None:
+    """Which channel is which, and in what units, nobody said: the change alone is drawn."""
+    lin = onnxlin.Linearizer(colour.model)
+    pixels = np.asarray(Image.open(colour.source))
+    x = np.moveaxis(pixels, -1, 0)[None].astype(np.float32) / 128 - 1
+    m, found = lin(x), find_change(lin, x)
+    given = Given({"image": x}, tensor="image", geometry=guess_geometry(x.shape), pixels=pixels)
+    parts = page.parts(m, given, lin.graph)
+    (own,) = page.document(page.Explained(m, parts, flips=found))["flips"]["parts"]
+    assert (own["pixels"], own["cut"]) == (None, 0)
+    assert len(unpack(own["change"])) == 3 * 32 * 32
+
+
 def test_in_python_a_page_takes_what_was_found() -> None:
     net = write_model("net.onnx", [helper.make_node("Relu", ["x"], ["y"])], (1, 1, 8, 8))
     lin, x = onnxlin.Linearizer(net), np.arange(64, dtype=np.float32).reshape(1, 1, 8, 8)
@@ -119,9 +172,18 @@ def test_in_python_a_page_takes_what_was_found() -> None:
     assert made["parts"][0]["pixels"] is not None
 
 
-@pytest.mark.parametrize("kind", ["digit", "table"])
-def test_a_person_sees_it(driver, run_json, digit, fixtures, kind) -> None:  # noqa: F811
-    pair = digit if kind == "digit" else (subjects.table(Path()).model, "row.csv")
+PAINTED = """const canvas = arguments[0];
+return [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data];"""
+
+
+@pytest.mark.parametrize("kind", ["digit", "colour", "table"])
+def test_a_person_sees_it(driver, run_json, digit, colour, kind) -> None:  # noqa: F811
+    table = subjects.table(Path())
+    pair = {
+        "digit": digit,
+        "colour": (colour.model, colour.source),
+        "table": (table.model, table.source),
+    }[kind]
     found = run_json("explain", *pair, "--flips", "--no-files", "--html", "page.html")["flips"]
     seen = Page(driver, Path("page.html"))
     text = seen.text("#flips")
@@ -132,7 +194,12 @@ def test_a_person_sees_it(driver, run_json, digit, fixtures, kind) -> None:  # n
     ]
     told = [found["at_x"][0], found["there"][0], found["at_x"][1], found["there"][1]]
     assert [number(cell) for cell in cells] == [printed(value) for value in told]
-    assert len(seen.all("#flipped canvas")) == (3 if kind == "digit" else 0)
+    assert len(seen.all("#flipped canvas")) == (0 if kind == "table" else 3)
+    if kind == "colour":
+        pixels = document("page.html")["flips"]["parts"][0]["pixels"]
+        drawn = seen.js(PAINTED, seen.all("#flipped canvas")[1])
+        rgb = np.reshape(drawn, (-1, 4))[:, :3]
+        np.testing.assert_array_equal(rgb.ravel(), unpack(pixels).ravel())
     assert ("What changes most" in text) == (kind == "table")
     assert seen.errors() == []
     plain = run_json("explain", *pair, "--no-files", "--html", "plain.html")

@@ -28,7 +28,7 @@ SETS = (".parquet", ".zarr")
 
 def declare(command: argparse.ArgumentParser) -> None:
     """Add what may be asked about a data set."""
-    way.declare(command)
+    way.declare(command, "at one input or here")
     group = command.add_argument_group("over a data set, decision by decision")
     group.add_argument("--each", action="store_true", help=f"the input is a data set ({way.DATA})")
     group.add_argument(

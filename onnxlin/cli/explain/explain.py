@@ -64,7 +64,7 @@ def run(options: Any, screen: Screen) -> int:
     """Explain one input and return the exit code."""
     if options.live is not None:
         require_engine()  # before anything is computed
-    document = boxed.answered(options, screen, f"{__name__}:answer", TIME)
+    document = boxed.answered(options, f"{__name__}:answer", TIME, screen)
     screen.document(document)
     text.show(document, screen, options.top, verbose=options.verbose)
     return CODES[document["residual"]["verdict"]]

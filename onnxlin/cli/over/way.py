@@ -18,10 +18,16 @@ def data(command: argparse.ArgumentParser) -> None:
     command.add_argument("data", nargs="+", help=f"{DATA}, or pictures")
 
 
-def declare(command: argparse.ArgumentParser) -> None:
-    """How a data set is gone over; see `onnxlin.data.Way`."""
+def declare(command: argparse.ArgumentParser, here: str = "here") -> None:
+    """How a data set is gone over; see `onnxlin.data.Way`.
+
+    Parameters
+    ----------
+    here : str
+        What the threads serve that are no worker's.
+    """
     group = command.add_argument_group("over a data set")
-    workers(group, "here, by all cores")
+    workers(group, "here, by all cores", f"of onnxruntime and BLAS, {here} (all cores) or of")
     group.add_argument(
         "--chunk", metavar="N", type=arguments.count, help="samples read and done at once"
     )
@@ -35,7 +41,7 @@ def declare(command: argparse.ArgumentParser) -> None:
     group.add_argument("--overwrite", action="store_true", help="begin the store anew")
 
 
-def workers(group: Any, otherwise: str) -> None:
+def workers(group: Any, otherwise: str, threads: str = "of") -> None:
     """Who works; see `onnxlin.data.How`."""
     group.add_argument(
         "--workers",
@@ -52,7 +58,9 @@ def workers(group: Any, otherwise: str) -> None:
         type=float,
         help="in which workers have to come, or a scheduler that is lost has to be back (60)",
     )
-    group.add_argument("--threads", metavar="N", type=arguments.count, help="of each worker (1)")
+    group.add_argument(
+        "--threads", metavar="N", type=arguments.count, help=f"{threads} each worker (1)"
+    )
     group.add_argument(
         "--storage-option",
         metavar="KEY=VALUE",

@@ -62,7 +62,7 @@ def declare(commands: Any) -> None:
 
 def run(options: Any, screen: Screen) -> int:
     """Verify a model at one input or several and return the exit code."""
-    shown = boxed.answered(options, screen, f"{__name__}:answer", TIME)
+    shown = boxed.answered(options, f"{__name__}:answer", TIME, screen)
     screen.document(shown)
     show(shown, screen)
     return PAST_BOUND if shown["failures"] else 0

@@ -33,7 +33,7 @@ function drawFlips() {
 /** The change as a picture, or as a list. */
 function flipViews(found) {
   const views = PARTS.map((part, i) => [part, found.parts[i]])
-    .filter(([part]) => part.kind === "picture").map(([part, own]) => flipPicture(part, own, found));
+    .filter(([part]) => part.kind === "picture").map(([part, own]) => flipPicture(part, own));
   if (views.length === PARTS.length) return views;
   const tokens = found.strongest.some((one) => one.x === undefined);
   return [...views, table(tokens ? "Tokens whose vectors change most (no token has such a vector)"
@@ -42,7 +42,7 @@ function flipViews(found) {
     : [one.name, num(one.x), num(one.there), signed(one.there - one.x)]))];
 }
 
-function flipPicture(part, own, found) {
+function flipPicture(part, own) {
   const moved = new Float64Array(part.height * part.width);
   for (let row = 0; row < part.height; row++) {
     for (let column = 0; column < part.width; column++) {
@@ -56,7 +56,7 @@ function flipPicture(part, own, found) {
   const summed = part.channels > 1 ? ", channels added up" : "";
   const figures = [panel(part, asSeen(part), "the input", "x"),
     ...(own.pixels ? [panel(part, asSeen(there), "where it flips",
-      `where it flips${found.outside ? ", cut off at black and white" : ""}`)] : []),
+      `where it flips${own.cut ? `, cut off at ${part.depth < 3 ? "black and white" : "0 and 255"}` : ""}`)] : []),
     panel(part, heatMap(part, moved, limit), "heat map of the change", `the change${summed}`)];
   return el("div", {class: "view", "data-tensor": part.tensor},
     el("div", {class: "panels"}, ...figures), ramps(limit, past,

@@ -12,7 +12,7 @@ import numpy as np
 from onnxlin.affine_map import AffineMap
 from onnxlin.graph import Array, Graph
 from onnxlin.graph.picture import Geometry, guess_geometry
-from onnxlin.inputs import Given
+from onnxlin.inputs import Given, Preprocessing
 from onnxlin.primitives import Shape
 
 Kind = Literal["picture", "series", "tokens", "table"]
@@ -45,6 +45,8 @@ class Part:
         Whether the channels of a series lie on its last axis.
     told_by : str
         The model's input whose ids the tokens are named by.
+    prepared : Preprocessing, optional
+        What made the tensor of ``pixels``.
     """
 
     tensor: str
@@ -57,6 +59,7 @@ class Part:
     lead: str = "x"
     last: bool = False
     told_by: str = ""
+    prepared: Preprocessing | None = None
 
     def series(self, values: Array) -> Array:
         """Read the entries of a series: ``(n,) -> (channels, time)``."""
@@ -128,8 +131,10 @@ def _part(m: AffineMap, name: str, given: Given) -> Part:
     known = given.names if len(m.inputs) == 1 and len(given.names) == len(m.x) else ()
     lead = f"{name} " if len(m.inputs) > 1 else "x"
     if geometry is not None:
-        pixels = given.pixels if own else None
-        return Part(name, columns, shape, "picture", geometry, pixels, known, lead)
+        pixels, prepared = (given.pixels, given.prepared) if own else (None, None)
+        return Part(
+            name, columns, shape, "picture", geometry, pixels, known, lead, prepared=prepared
+        )
     last = _series(shape)
     if last is not None and not (known and len(shape) < 3):
         return Part(name, columns, shape, "series", names=known, lead=lead, last=last)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from unittest import mock
 
@@ -49,6 +50,20 @@ def test_a_large_map_is_the_same_in_its_file(run_json, wide, x4, kept, memory: s
     assert Path("deep/er/large.npz").read_bytes() == Path("plain.npz").read_bytes()
     same = set(plain) - {"files", "memory", "seconds", "explained"}
     assert {name: found[name] for name in same} == {name: plain[name] for name in same}
+
+
+def test_progress_is_shown_as_one_count(run, wide, x4, kept, monkeypatch) -> None:
+    """W and bounds are one call, which counts what both take."""
+    monkeypatch.setattr(target, "LARGE_MAP", 1000)
+    monkeypatch.setattr("onnxlin.cli.screen.PATIENCE", 0.0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    code, _, err = run("explain", wide, x4, "--rows", "all")
+    assert (code, kept.called) == (0, True)
+    counts = re.findall(r"\x1b\[K(.+?): (\d+) of (\d+)", err)
+    assert {what for what, *_ in counts} == {"sweeps for W and bounds"}
+    done = [int(each) for _, each, _ in counts]
+    assert done == sorted(set(done))
+    assert done[-1] == int(counts[-1][2]) == 2400
 
 
 def test_nothing_large_goes_to_a_pipe_or_without_files(run_json, wide, x4, kept, monkeypatch):

@@ -135,6 +135,19 @@ def test_a_crash_is_a_report_and_its_own_exit_code(name, plant, conv, capsys):
     assert (found["sandbox"]["signal"], found["sandbox"]["stage"]) == ("SIGSEGV", "loading")
 
 
+def test_crashes_of_several_are_in_the_one_document(plant, conv, fixtures, capsys):
+    plant(BROKEN)
+    other = str(fixtures / "odd" / "conv3d.onnx")
+    code, out, err = said(capsys, "check", conv, other, "--sandbox", "--json")
+    assert (code, err) == (1, "")
+    found = json.loads(out)
+    assert [(each["model"], each["ok"]) for each in found["models"]] == [
+        (conv, False),
+        (other, False),
+    ]
+    assert all("was ended by SIGSEGV" in each["error"] for each in found["models"])
+
+
 def test_a_hang_is_one_too(plant, conv, capsys):
     plant(ENDLESS)
     code, out, _ = said(capsys, "verify", conv, "--sandbox", "--time", "3", "--json")

@@ -22,6 +22,7 @@ from onnxlin.load import Model, Path, exported, load
 from onnxlin.lowering import NotStaticError
 from onnxlin.program.check import require_rules
 from onnxlin.runtime.opened import session
+from onnxlin.runtime.providers import CPU, require_known
 from onnxlin.section import STAIRCASE, Section, make_section, require_mode, require_rounding
 from onnxlin.section.ends import listed
 from onnxlin.section.feeds import Instance
@@ -46,6 +47,7 @@ def compile_model(
     direction: str = ADJOINT,
     shares: bool = False,
     batch: bool = False,
+    provider: str = CPU,
     external_data: bool | None = None,
     base_dir: Path | None = None,
 ) -> onnx.ModelProto:
@@ -65,11 +67,10 @@ def compile_model(
         An instance. Its shapes count, its values do not: it is run once, and made up if left out.
     shapes : {input name: shape}, optional, of inputs that the model leaves open; instead of x
     direction : {"adjoint", "tangent"}
-    shares : bool
-        A further output ``shares`` (K, nodes): what each node brings in to ``seeds_b``.
+    shares : bool, a further output ``shares`` (K, nodes): what each node brings in to ``seeds_b``
     batch : bool, whether to take any number of instances, with seeds of each; see docs/ship.md
-    external_data : bool, optional
-        Whether the weights lie in a file beside ``path``; by default where one file is too small.
+    provider : str, the execution provider of onnxruntime that is to run it, installed here or not
+    external_data : bool, optional, weights beside ``path``; by default where a file is too small
 
     Raises
     ------
@@ -79,11 +80,11 @@ def compile_model(
     """
     require_mode(mode)
     require_rounding(rounding)
+    require_known(provider)
     _require_direction(direction, shares, rows, batch=batch)
     inputs, model = listed(inputs), exported(model, x)
-    graph = load(model, _given(inputs, x), base_dir)
-    section = _section(graph, inputs, outputs, rounding, gates)
-    compiled = compiled_at(section, mode, x, shapes, direction)
+    section = _section(load(model, _given(inputs, x), base_dir), inputs, outputs, rounding, gates)
+    compiled = compiled_at(section, mode, x, shapes, direction, provider=provider)
     made = filled(compiled.model, compiled.weights)
     _finish(made, compiled, rows, shares)
     made = _batched(made) if batch else made
@@ -110,6 +111,8 @@ def compiled_at(
     x: Instance | None = None,
     shapes: Shapes | None = None,
     direction: str = ADJOINT,
+    *,
+    provider: str = CPU,
 ) -> Compiled:
     """Compile a section at an instance, or at one made up, and open what comes of it.
 
@@ -119,7 +122,9 @@ def compiled_at(
     """
     feeds = example_feeds(section, x, shapes)
     try:
-        compiled = compile_section(section, mode, feeds, direction=direction, alone=True)
+        compiled = compile_section(
+            section, mode, feeds, direction=direction, alone=True, steep=provider == CPU
+        )
         session(compiled.model, compiled.weights)
     except LimitError:
         raise
