@@ -173,6 +173,10 @@ class _Spread:
         finally:
             for future in self._flying:
                 future.cancel()
+            # Open models would stay with workers that outlive the run.
+            if self._client.status == "running":
+                with suppress(OSError, TimeoutError, ValueError, self._distributed.CancelledError):
+                    self._client.unregister_worker_plugin(self._name)
 
     def _wait(self) -> None:
         """Wait for the first worker."""

@@ -142,8 +142,10 @@ def _first(
             ends = lin.run(x)
             y = np.concatenate([np.ravel(value).astype(np.float64) for value in ends.values()])
             make = partial(_map, x=x, order=order, rows=_rows(order, y))
-            own, m = (lin, make(lin)) if room is None else within(lin, room, make)
-            return own, room, m, y
+            if room is None:
+                return lin, None, make(lin), y
+            beside = region.bytes_of if "region" in order.what else lambda _: 0
+            return *within(lin, room, make, beside), y
         except (RowsError, MemoryBudgetError):
             raise
         except OnnxlinError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,17 +48,20 @@ class Room:
         Bytes: all of them, those of the model's own run, and of the arrays of one sample.
     samples : int or None
         Of a chunk, where that has been said.
+    beside : int
+        Bytes of what is read of a map while it is there: its region.
     """
 
     total: int
     run: int
     one: int
     samples: int | None = None
+    beside: int = 0
 
     @property
     def left(self) -> int:
         """Bytes for maps and arrays."""
-        return self.total - LIBRARIES - self.run
+        return self.total - LIBRARIES - self.run - self.beside
 
     @property
     def arrays(self) -> int:
@@ -78,12 +81,13 @@ class Room:
         """Say that it is too little where maps need so many bytes, and what would do."""
         samples = self.samples or 1
         arrays = max(self.one * samples, -(-maps // (PART - 1)))
-        need = LIBRARIES + self.run + maps + arrays
+        need = LIBRARIES + self.run + self.beside + maps + arrays
+        further = f"its region {mib(self.beside)}, " if self.beside else ""
         several = f"{samples:,} samples" if samples > 1 else "a sample"
         return MemoryBudgetError(
             f"A worker needs about {mib(need)} beside its interpreter: libraries at work "
             f"{mib(LIBRARIES)}, the model's own run {mib(self.run)}, a map with the model "
-            f"{mib(maps)}, the arrays of {several} {mib(samples * self.one)}; memory="
+            f"{mib(maps)}, {further}the arrays of {several} {mib(samples * self.one)}; memory="
             f"{mib(self.total)}. Raise memory= (--memory) to {enough(need)}, or ask for "
             f"fewer rows{' and a smaller chunk' if samples > 1 else ''}.",
             need,
@@ -115,18 +119,40 @@ def shared_out(
 
 
 def within(
-    lin: Linearizer, room: Room, make: Callable[[Linearizer], AffineMap]
-) -> tuple[Linearizer, AffineMap]:
-    """Return what makes maps within their budget, and the map that it makes.
+    lin: Linearizer,
+    room: Room,
+    make: Callable[[Linearizer], AffineMap],
+    beside: Callable[[AffineMap], int],
+) -> tuple[Linearizer, Room, AffineMap]:
+    """Return what makes maps within their budget, how memory is shared out then, and such a map.
 
     A proof takes as much as a map is given, beside the graph that has made it. Where there is no
     room for both, `Room.tight`, the graph is let go of before.
+
+    Parameters
+    ----------
+    beside : callable
+        Bytes that are taken beside a map, `Room.beside`: known as soon as there is one.
 
     Raises
     ------
     MemoryBudgetError
         It says which memory would do.
     """
+    own, m = _made(lin, room, make, beside)
+    if taken := beside(m):
+        del m
+        room = replace(room, beside=taken)
+        own, m = _made(lin, room, make, beside)
+    return own, room, m
+
+
+def _made(
+    lin: Linearizer,
+    room: Room,
+    make: Callable[[Linearizer], AffineMap],
+    beside: Callable[[AffineMap], int],
+) -> tuple[Linearizer, AffineMap]:
     own = lin.within(max(room.maps // 2, 1))
     with suppress(MemoryBudgetError):
         return own, make(own)
@@ -139,7 +165,7 @@ def within(
             if need is None:
                 raise
             try:
-                make(lin.within(need))
+                room = replace(room, beside=beside(make(lin.within(need))))
                 break
             except MemoryBudgetError as more:
                 need = None if more.need is None else max(more.need, need + 1)

@@ -163,10 +163,12 @@ def run(
     with confined(threads):
         task, store = _ready(model, data, out, (what, rows), how)
         work = Work(task, store, threads).fresh()
-    bar = Bar(task.order.count, how.get("progress"), start)
-    bar.begin(task.order.count - sum(work.size(i) for i in store.left()))
+        del task  # the graph that it was planned by would stand beside the one at work
+    count = work.task.order.count
+    bar = Bar(count, how.get("progress"), start)
+    bar.begin(count - sum(work.size(i) for i in store.left()))
     through(work, how, bar, store.left)
-    return summary(store, task, bar.made, time.monotonic() - start)
+    return summary(store, work.task, bar.made, time.monotonic() - start)
 
 
 def _ready(

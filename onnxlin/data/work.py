@@ -11,6 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
+from uuid import uuid4
 
 from onnxlin.data import table
 from onnxlin.data.chunked import Chunked, Done
@@ -122,19 +123,16 @@ class Hands:
 
     def __init__(self, work: Work) -> None:
         self._work = work
+        self.name = f"onnxlin-{work.task.order.digest[:16]}-{uuid4().hex[:8]}"
+        """Of this run: another that does the same may go to another store, on the same workers."""
         self._free: list[Work] = []
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_work": self._work}
+        return {"_work": self._work, "name": self.name}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._free = []
-
-    @property
-    def name(self) -> str:
-        """Of the work: two runs that do the same have one."""
-        return f"onnxlin-{self._work.task.order.digest[:16]}"
 
     @property
     def writes(self) -> bool:

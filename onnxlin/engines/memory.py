@@ -97,6 +97,8 @@ def hand_back(size: int) -> None:
     trim = _trim() if size >= WORTH_IT else None
     if trim is not None:
         trim(0)
+        if _kept_here:
+            _hand_back_top()
 
 
 @cache
@@ -131,6 +133,27 @@ def keep_freed_arrays_here() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(MMAP, LIMIT)
         libc.mallopt(TRIM, 2 * LIMIT)
+        _kept_here.append(True)
+
+
+_kept_here: list[bool] = []
+"""Whether `keep_freed_arrays_here` has been at work."""
+A_CHUNK = 2**18
+"""Bytes: freed, so large a block makes glibc look at how much is free behind it."""
+
+
+def _hand_back_top() -> None:
+    """Hand back what is free at the end of this thread's own heap, too.
+
+    malloc_trim does so for the main thread's heap alone; of others it hands back the holes. Threads
+    of dask's have heaps of their own, and each kept up to `2 * LIMIT` there.
+    """
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    libc.free.restype, libc.free.argtypes = None, [ctypes.c_void_p]
+    libc.mallopt(TRIM, A_CHUNK)
+    libc.free(libc.malloc(A_CHUNK))
+    libc.mallopt(TRIM, 2 * LIMIT)
 
 
 def peak() -> int:

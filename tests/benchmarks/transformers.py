@@ -49,7 +49,7 @@ def transformers(folder: Path, names: list[str], rounds: int, threads: int) -> N
 
 
 def _x(name: str) -> np.ndarray:
-    return np.asarray(module(name)[1].numpy())
+    return np.asarray(module(name)[1][0].numpy())
 
 
 def _row(name: str, lin: onnxlin.Linearizer) -> int:
@@ -107,7 +107,7 @@ def _times(path: Path, name: str, rounds: int, threads: int) -> tuple[str, ...]:
 
 def _gradient(name: str, compiled: Callable[[Any], Any] = lambda net: net) -> Callable[[], Any]:
     """A forward and a backward pass: the logit by what the tokens are looked up as, or by x."""
-    net, x = module(name)
+    net, (x,) = module(name)
     held: list[torch.Tensor] = []
 
     def keep(_net: Any, _args: Any, made: torch.Tensor) -> torch.Tensor:

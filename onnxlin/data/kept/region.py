@@ -9,7 +9,7 @@ import numpy as np
 from onnxlin.affine_map import AffineMap
 from onnxlin.data.kept.variable import Layout, Variable
 from onnxlin.readings.region import Region
-from onnxlin.readings.region.radius import SWEEPS, certificate
+from onnxlin.readings.region.radius import SWEEPS, certificate, radius_bytes
 
 NORM = "l2"
 
@@ -31,6 +31,18 @@ def variables(layout: Layout, _stored: str) -> tuple[Variable, ...]:
         Variable("region_key", (), (), "uint64", "first 8 bytes of the pattern's name"),
         *((own,) if has_all_rows(layout) else ()),
     )
+
+
+def bytes_of(m: AffineMap) -> int:
+    """Bytes that `of_map` takes beside the map.
+
+    Raises
+    ------
+    RegionError
+        It has none.
+    """
+    region = Region(m)
+    return radius_bytes(region.program, region.walls)
 
 
 def of_map(m: AffineMap, layout: Layout, options: dict[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from onnxlin.affine_map import AffineMap
-from onnxlin.engines.forward import tangents
+from onnxlin.engines.forward import column_bytes, tangents
 from onnxlin.engines.job import Progress
 from onnxlin.errors import RowsError
 from onnxlin.primitives import Array
@@ -23,6 +24,10 @@ DUAL = {"l1": np.inf, "l2": 2, "linf": 1}
 
 SWEEPS = 20_000
 CHUNK = 16
+AT_ONCE = 8 * 2**20
+"""Bytes that as many gradients or columns take as go at once, if one takes no more: of CHUNK."""
+A_GUARD = 240
+"""Bytes that a guard takes: values, bounds, ranks. Nets of 10,000 to 190,000 took 185 to 226."""
 TRIED = 8
 """One in so many features: gradients that are computed before all columns may be."""
 
@@ -115,7 +120,7 @@ def radius(
         first = int(np.searchsorted(floors, 0.0, side="right"))
         places, floors = places[first:], floors[first:]
     search, done, columns = Search(program, walls, order), 0, program.columns
-    for start, wall, flat in _chunks(places, walls):
+    for start, wall, flat in _chunks(places, walls, _at_once(program, walls)):
         if floors[start] >= search.best or start >= sweeps:
             break
         nearer = int(np.searchsorted(floors, search.best)) - start
@@ -174,8 +179,9 @@ def _sizes(
     """Norms of the gradients of all guards, flat: columns of the inputs are pushed to them."""
     wanted = read_by(wall.bounds for wall in walls)
     found = [np.zeros(wall.value.size) for wall in walls]
-    for start in range(0, program.columns, CHUNK):
-        count = min(CHUNK, program.columns - start)
+    most = _at_once(program, walls)
+    for start in range(0, program.columns, most):
+        count = min(most, program.columns - start)
         moved = tangents(program, np.eye(count, program.columns, start, program.dtype), wanted)
         for size, wall in zip(found, walls, strict=True):
             rates = np.abs(wall.bounds(moved)).reshape(count, -1)
@@ -230,11 +236,30 @@ def reach(program: LinearProgram, walls: Sequence[Wall]) -> list[Array]:
     return [wall.reach(sizes) for wall in walls]
 
 
-def _chunks(places: Array, walls: Sequence[Wall]) -> Iterator[tuple[int, Wall, Array]]:
+def _at_once(program: LinearProgram, walls: Sequence[Wall]) -> int:
+    """How many gradients, or columns, are computed at once."""
+    return min(max(AT_ONCE // _each(program, walls), 1), CHUNK)
+
+
+def _each(program: LinearProgram, walls: Sequence[Wall]) -> int:
+    """Bytes of one: all that it holds at its widest, and what the walls read."""
+    shapes = {**program.inputs, **{step.output: step.shape for step in program.steps}}
+    wanted = read_by(wall.bounds for wall in walls)
+    read = sum(prod(shapes[name]) for name in wanted if name in shapes)
+    return max(column_bytes(program) + read * program.dtype.itemsize, 1)
+
+
+def radius_bytes(program: LinearProgram, walls: Sequence[Wall]) -> int:
+    """Bytes that walls and the search for a radius take."""
+    guards = sum(wall.value.size for wall in walls)
+    return A_GUARD * guards + _at_once(program, walls) * _each(program, walls)
+
+
+def _chunks(places: Array, walls: Sequence[Wall], most: int) -> Iterator[tuple[int, Wall, Array]]:
     """Guards of one wall that follow one another, a few at a time: ``(start, wall, flat)``."""
     start = 0
     while start < len(places):
-        near = places[start : start + CHUNK]
+        near = places[start : start + most]
         same = near[:, 0] == near[0, 0]
         count = len(near) if same.all() else int(same.argmin())
         yield start, walls[int(near[0, 0])], near[:count, 1]
