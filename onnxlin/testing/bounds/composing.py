@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from onnxlin.program.roundoff import ChargesOfStack, charges
 from onnxlin.program.sizes import sizes
 from onnxlin.program.underflow import underflow, underflows
 
-# Of a sweep that only charges: chunks of rows are cut to it.
+# Of a sweep that only charges: chunks of rows are cut to it, and stacks of directions.
 MEMORY = 2**29
 
 
@@ -46,9 +47,18 @@ def of_directions(
     -------
     array (n_rows, k)
     """
+    # All tensors of all directions stay: of attention over 1,500 places one direction has 2 GB.
+    each = 8 * sum(prod(step.shape) for step in program.steps)
+    most = max(MEMORY // max(each, 1), 1)
+    bare = without_biases(sized or program)
+    some = (directions[i : i + most] for i in range(0, len(directions), most))
+    found = [_of_some(program, rows, part, bare) for part in some]
+    return np.concatenate([np.zeros((len(rows), 0)), *found], axis=1)
+
+
+def _of_some(program: LinearProgram, rows: Seeds, directions: Array, bare: LinearProgram) -> Array:
     wide = replace(program, dtype=np.dtype(np.float64))
     moves = tangents(wide, directions)
-    bare = without_biases(sized or program)
     points = [{name: move[j] for name, move in moves.items()} for j in range(len(directions))]
     small = np.array(underflows(bare, points))
     errors = ChargesOfStack(bare, moves)

@@ -126,15 +126,20 @@ class Subject:
         dtype: npt.DTypeLike | None = None,
         engine: str | None = None,
     ) -> AffineMap:
-        """Linearise at x, or return the map that was made at this x before."""
+        """Linearise at x, or return the map that was made at this x before.
+
+        Kept are those that several laws ask for: of other engines each would hold a program.
+        """
         self._turn_to(feeds)
         kind = self.dtype if dtype is None else dtype
         by = engine or self.engine
         key = (mode, None if kind is None else np.dtype(kind), by)
-        if key not in self._maps:
-            rows = self.rows(feeds, mode)
-            self._maps[key] = self.linearizer(mode)(feeds, rows, by, kind)
-        return self._maps[key]
+        if key in self._maps:
+            return self._maps[key]
+        m = self.linearizer(mode)(feeds, self.rows(feeds, mode), by, kind)
+        if by in (self.engine, "reverse"):
+            self._maps[key] = m
+        return m
 
     def movable(self, feeds: Feeds, mode: str = "tangent") -> tuple[Linearizer, dict[str, Array]]:
         """Return a linearizer whose x is among its feeds, and these feeds.
