@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -107,15 +106,6 @@ class AffineMap(Sent, Tabled):
         job = self.made_from("W").job
         with confined(job.threads):
             return ENGINES[self.engine](job)
-
-    def hold(self) -> None:
-        """Compute W and F(x), if need be, and copy them out of the memory of what made them.
-
-        What onnxruntime hands out keeps all of the memory of a session, also once that is closed.
-        """
-        found = self._solution
-        vars(self)["_solution"] = replace(found, W=found.W.copy())
-        self.outputs = {name: value.copy() for name, value in self.outputs.items()}
 
     @property
     def W(self) -> Array:  # noqa: N802  # the name that the mathematics has

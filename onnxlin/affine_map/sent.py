@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import copy, deepcopy
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -44,6 +45,15 @@ class Sent(Proved):
     @cached_property
     def _solution(self) -> Solution:
         raise NotImplementedError  # `AffineMap` has it
+
+    def hold(self) -> None:
+        """Compute W, if need be, and copy it and F(x) out of the memory of the session they are of.
+
+        What onnxruntime hands out keeps all of that memory, also once the session is closed.
+        """
+        found = self._solution
+        vars(self)["_solution"] = replace(found, W=found.W.copy())
+        self.outputs: dict[str, Array] = {n: y.copy() for n, y in self.outputs.items()}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the map with W computed, and the model behind it, to make the program anew from.
