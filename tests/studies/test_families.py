@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import onnxlin
-from fixtures.studies.families import pairs
+from fixtures.studies.families import pairs, tables
 from fixtures.studies.families.cuts import cuts
 from fixtures.studies.families.judged import margin_row, on_pixels
 from fixtures.studies.families.norms import split_of_norms
@@ -14,7 +14,7 @@ from fixtures.studies.families.one_net import measure_net
 from fixtures.studies.families.subjects import BY_NAME, PUBLIC, Subject
 from fixtures.studies.families.tallies import Tallies, rival_of
 from fixtures.studies.families.times import measure_times
-from fixtures.studies.families.words import twins
+from fixtures.studies.families.words import ahead, twins
 from fixtures.studies.families.zeros import Fit
 from fixtures.studies.shared import results
 from fixtures.studies.shared.claims import ClaimError
@@ -138,6 +138,7 @@ def a_net(norm: str, lost: tuple[float, float], owned: float, data: str = "mnist
         "data": data,
         "norm": norm,
         "source": "here",
+        "margin": 1.0,
         "lost": {"mean": (low + high) / 2, "low": low, "high": high},
         "maps": {"W x": {"share": {"mean": owned}}},
     }
@@ -156,6 +157,30 @@ def test_twins_differ_where_their_intervals_do() -> None:
     assert pairs.dearer(nets) == []
     with pytest.raises(ClaimError, match="beyond chance"):
         pairs.told(nets)
+
+
+def test_nets_that_are_mostly_wrong_own_no_share() -> None:
+    """Below 0 a mean margin has no shares: neither the table nor the words count them."""
+    nets = {}
+    for data, owned, margin in (("mnist", 0.1, 1), ("fashion", 0.2, 2), ("cifar100", 9.0, -1)):
+        nets[f"plain_{data}"] = a_net("none", (0.1, 0.2), 0.9, data)
+        nets[f"bn_{data}"] = a_net("batch", (0.3, 0.4), owned, data) | {"margin": margin}
+    assert "bn_cifar100" not in ahead(nets)
+    words = " ".join(pairs.told(nets).split())
+    assert "In 3 of 3 pairs" in words
+    assert "In each of the 2 pairs whose mean margins are above 0 W x owns less" in words
+    assert "10 to 20 per cent, without it 90." in words
+    nets["bn_cifar100"]["margin"] = 1.0
+    with pytest.raises(ClaimError, match="W x owns less"):
+        pairs.told(nets)
+
+
+def test_tables_show_no_share_of_a_margin_below_0() -> None:
+    below = [name for name in NETS if name not in ahead(NETS)]
+    rows = tables.main_table(NETS).splitlines()
+    for name in NETS:
+        (row,) = (row for row in rows if f"(`{name}`)" in row)
+        assert row.endswith(" |  |  |  |") == (name in below)
 
 
 def test_twins_in_the_results_are_of_one_plan() -> None:
