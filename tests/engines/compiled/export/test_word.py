@@ -24,7 +24,7 @@ few = settings(max_examples=max(settings().max_examples // 16, 1))
 SLOW = "NCd1d2d3d4d5"  # a minute each, like others of fewer axes
 YES, NO, UNTRIED = True, False, None
 # All of the specification's cases take minutes.
-EVERY = 1 if LONG else 16
+EVERY = 1 if LONG else 32
 
 
 def tried(proto: onnx.ModelProto, mode: str) -> bool | None:
