@@ -91,7 +91,7 @@ def planned(
     chunk = chunk or _chunk(layout, order, room)
     order = _with(order, engine=layout.engine, chunk=chunk, options=given)
     if "region" in what:
-        region.of_map(m, layout, options)
+        region.require(m, options)
     tight = room is not None and room.tight(lin)
     task = Task(lin, source, order, layout, labels, {m.engine: least_charge(m)}, tight)
     del m  # which holds its program, while chunks may be done in this process

@@ -97,7 +97,7 @@ def hand_back(size: int) -> None:
     trim = _trim() if size >= WORTH_IT else None
     if trim is not None:
         trim(0)
-        if _kept_here:
+        if _Here.kept:
             _hand_back_top()
 
 
@@ -133,11 +133,15 @@ def keep_freed_arrays_here() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(MMAP, LIMIT)
         libc.mallopt(TRIM, 2 * LIMIT)
-        _kept_here.append(True)
+        _Here.kept = True
 
 
-_kept_here: list[bool] = []
-"""Whether `keep_freed_arrays_here` has been at work."""
+class _Here:
+    """Whether `keep_freed_arrays_here` has been at work."""
+
+    kept = False
+
+
 A_CHUNK = 2**18
 """Bytes: freed, so large a block makes glibc look at how much is free behind it."""
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from unittest import mock
 
 import numpy as np
 import onnxruntime
@@ -96,6 +97,13 @@ def test_all_rows_have_a_certificate(tmp_path) -> None:
         m = onnxlin.Linearizer(LENET)(digits(2)[1][None])
     found = runs.open(tmp_path / "made.zarr")["certificate"][1]
     assert float(found) == pytest.approx(Region(m).certificate().radius, rel=1e-4)
+
+
+def test_no_region_is_measured_before_the_first_chunk(tmp_path) -> None:
+    """Of a deep net one takes seconds, and nobody would see it."""
+    with mock.patch.object(Region, "radius", autospec=True, side_effect=Region.radius) as radius:
+        ran(tmp_path, digits(3), what="region")
+    assert radius.call_count == 3
 
 
 def test_rows(tmp_path) -> None:
@@ -336,6 +344,7 @@ def test_a_full_disk_is_told_of_and_can_be_gone_on_from(tmp_path, workers) -> No
 SMALL = """
 import subprocess, sys
 from pathlib import Path
+from unittest import mock
 from onnxlin import data
 lenet, xs, whole, small = sys.argv[1:]
 mount = ["mount", "-t", "tmpfs", "-o"]

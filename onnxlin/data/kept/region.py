@@ -9,7 +9,8 @@ import numpy as np
 from onnxlin.affine_map import AffineMap
 from onnxlin.data.kept.variable import Layout, Variable
 from onnxlin.readings.region import Region
-from onnxlin.readings.region.radius import SWEEPS, certificate, radius_bytes
+from onnxlin.readings.region.radius import SWEEPS, certificate, radius_bytes, require_norm
+from onnxlin.section.options import whole
 
 NORM = "l2"
 
@@ -31,6 +32,18 @@ def variables(layout: Layout, _stored: str) -> tuple[Variable, ...]:
         Variable("region_key", (), (), "uint64", "first 8 bytes of the pattern's name"),
         *((own,) if has_all_rows(layout) else ()),
     )
+
+
+def require(m: AffineMap, options: dict[str, Any]) -> None:
+    """Raise what `of_map` would, and measure nothing: of a deep net that takes a while.
+
+    Raises
+    ------
+    OptionError, RegionError
+    """
+    require_norm(options.get("norm", NORM))
+    whole("sweeps", options.get("sweeps", SWEEPS), 1)
+    Region(m)
 
 
 def bytes_of(m: AffineMap) -> int:
